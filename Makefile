@@ -1,0 +1,149 @@
+# moldau - one page of make.  `make help` lists what you can ask for.
+#
+#   build/bin/          the plain build's executables       build/gen/       generated C (all flavours)
+#   build/plain/        its objects, archives, unit tests   build/address/ … the same under a sanitizer
+
+SAN     ?=
+FLAVOUR := $(or $(SAN),plain)
+OUT     := build/$(FLAVOUR)
+BIN     := $(if $(SAN),$(OUT)/bin,build/bin)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+PYTHON  := /usr/bin/python3
+CC      := $(shell command -v ccache 2>/dev/null) gcc
+AR      := gcc-ar
+.DEFAULT_GOAL := all
+
+PACKAGES := libevent libevent_pthreads libprotobuf-c libcrypto libzstd liblz4 zlib libisal jansson
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lsnappy -lzookeeper_mt -lpthread -lm
+CLI_LIBS := $(shell pkg-config --libs rdkafka 2>/dev/null)
+
+WARN := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
+        -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
+        -Wimplicit-fallthrough -Wformat=2 -Wold-style-definition -Wredundant-decls
+CPPFLAGS := -I. -Ibuild -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DTHREADED \
+            -DMOLDAU_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CFLAGS  := -std=gnu17 -O2 -g -fno-omit-frame-pointer -fno-strict-aliasing
+LDFLAGS :=
+ifneq ($(SAN),)
+  CFLAGS  += -O1 -fsanitize=$(SAN) $(if $(filter address,$(SAN)),-fsanitize=undefined) -fno-sanitize-recover=all
+  LDFLAGS += -fsanitize=$(SAN) $(if $(filter address,$(SAN)),-fsanitize=undefined)
+endif
+
+# --- what there is -------------------------------------------------------------------------------
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1) $(@:$(OUT)/%=%)')
+find     = $(sort $(shell find $(1) -name '$(2)' 2>/dev/null))
+MAINS    := broker/main.c controller/server/main.c controller/cli/main.c
+COMMON_C := $(call find,common,*.c)
+BROKER_C := $(filter-out $(MAINS),$(call find,broker,*.c))
+CONTROL_C := $(filter-out $(MAINS) controller/cli/%,$(call find,controller,*.c))
+CLI_C    := $(filter-out $(MAINS),$(call find,controller/cli,*.c))
+KIT_C    := $(call find,tests/kit,*.c)
+UNIT_C   := $(call find,tests/unit,*_test.c)
+SIM_C    := $(call find,tests/sim,*.c)
+BENCH_C  := $(wildcard tests/bench/*.c)
+OURS     := $(call find,common broker controller tests,*.[ch])
+
+SCHEMAS := $(wildcard proto/kafka/*.msg)
+RECORDS := $(wildcard proto/records/*.msg)
+GEN_C   := $(patsubst proto/kafka/%.msg,build/gen/wire/%.c,$(SCHEMAS)) \
+           $(patsubst proto/records/%.msg,build/gen/records/%.c,$(RECORDS)) \
+           $(if $(SCHEMAS),build/gen/wire/apis.c) \
+           $(if $(wildcard proto/control.proto),build/gen/control.pb-c.c)
+GEN_STAMPS := $(if $(SCHEMAS),build/gen/wire.stamp) $(if $(wildcard proto/control.proto),build/gen/control.pb-c.c)
+
+obj   = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+EXES := $(if $(wildcard broker/main.c),$(BIN)/moldau-broker) \
+        $(if $(wildcard controller/server/main.c),$(BIN)/moldau-controller) \
+        $(if $(wildcard controller/cli/main.c),$(BIN)/moldau)
+UNITS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_C))
+SIM   := $(if $(SIM_C),$(BIN)/moldau-sim)
+BENCHES := $(patsubst tests/bench/%.c,$(BIN)/%,$(BENCH_C))
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+
+.PHONY: all help units sim bench fuzz test test-unit test-unit-fast lint fmt fmt-check clean install gen \
+        compile_commands.json
+all: $(EXES)   ## the three executables, into build/bin
+units: $(UNITS)   ## unit test programs
+sim: $(SIM)   ## the cluster simulator
+bench: $(BENCHES)   ## load generators of tests/bench
+gen: $(GEN_STAMPS)   ## generated C only
+fuzz: $(FUZZERS)   ## libFuzzer programs (clang)
+
+# --- generated -----------------------------------------------------------------------------------
+build/gen/wire.stamp: proto/gen.py $(SCHEMAS) $(RECORDS)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) proto/gen.py --out build/gen
+	@touch $@
+$(filter build/gen/wire/% build/gen/records/%,$(GEN_C)): build/gen/wire.stamp ;
+build/gen/control.pb-c.c: proto/control.proto
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=proto --c_out=build/gen $<
+
+$(OUT)/obj/build/gen/%.o: build/gen/%.c | $(GEN_STAMPS)
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wall -Wextra -Werror -MMD -MP -c -o $@ $<
+$(OUT)/obj/build/gen/control.pb-c.o: build/gen/control.pb-c.c
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
+$(OUT)/obj/%.o: %.c | $(GEN_STAMPS)
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+# --- archives and programs -----------------------------------------------------------------------
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+endef
+$(OUT)/libcommon.a: $(call obj,$(COMMON_C) $(GEN_C)); $(archive)
+$(OUT)/libbroker.a: $(call obj,$(BROKER_C)); $(archive)
+$(OUT)/libcontroller.a: $(call obj,$(CONTROL_C)); $(archive)
+$(OUT)/libcli.a: $(call obj,$(CLI_C)); $(archive)
+$(OUT)/libkit.a: $(call obj,$(KIT_C)); $(archive)
+
+link = @mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+       -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+$(BIN)/moldau-broker: $(call obj,broker/main.c) $(OUT)/libbroker.a $(OUT)/libcommon.a
+	$(link) $(LIBS)
+$(BIN)/moldau-controller: $(call obj,controller/server/main.c) $(OUT)/libcontroller.a $(OUT)/libcommon.a
+	$(link) $(LIBS)
+$(BIN)/moldau: $(call obj,controller/cli/main.c) $(OUT)/libcli.a $(OUT)/libbroker.a $(OUT)/libcommon.a
+	$(link) $(CLI_LIBS) $(LIBS)
+LIBSET := $(OUT)/libkit.a $(OUT)/libcli.a $(OUT)/libcontroller.a $(OUT)/libbroker.a $(OUT)/libcommon.a
+$(UNITS): $(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBSET)
+	$(link) $(shell pkg-config --libs check) $(CLI_LIBS) $(LIBS)
+$(SIM): $(call obj,$(SIM_C)) $(LIBSET)
+	$(link) $(LIBS)
+$(BENCHES): $(BIN)/%: $(OUT)/obj/tests/bench/%.o $(LIBSET)
+	$(link) $(CLI_LIBS) $(LIBS)
+build/fuzz/%: tests/fuzz/%.c $(COMMON_C) $(BROKER_C) | $(GEN_STAMPS)
+	@mkdir -p $(@D)
+	clang-14 $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< \
+	    $(COMMON_C) $(GEN_C) $(BROKER_C) $(LIBS)
+
+# --- checks --------------------------------------------------------------------------------------
+test: ; scripts/test   ## everything scripts/test runs by default
+test-unit: units ; scripts/run_units $(UNITS)   ## unit tests (SAN=address|thread|undefined to choose)
+test-unit-fast: units all ; @if [ -n "$(UNITS)" ]; then scripts/run_units $(UNITS); fi
+lint: compile_commands.json ; scripts/lint   ## layers, shape, format, clang-tidy, shellcheck
+fmt: ; @clang-format-14 -i $(OURS)   ## lay out the C sources
+fmt-check: ; @clang-format-14 --dry-run -Werror $(OURS)
+compile_commands.json:   ## for editors and clang-tidy
+	@$(PYTHON) scripts/compile_commands '$(CPPFLAGS) -std=gnu17' $(COMMON_C) $(BROKER_C) $(CONTROL_C) $(CLI_C) \
+	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(SIM_C) > $@
+
+install: all   ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(EXES) $(DESTDIR)$(PREFIX)/bin
+clean: ; rm -rf build compile_commands.json   ## throw the build away
+help:   ## this list
+	@sed -n 's/^\([a-z_.-]*\):.*   ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,77 @@
+#include "common/base/str.h"
+
+#include <ctype.h>
+
+int str_cmp(struct str a, struct str b)
+{
+    if (a.ptr == NULL || b.ptr == NULL)
+        return (a.ptr != NULL) - (b.ptr != NULL);
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common > 0 ? memcmp(a.ptr, b.ptr, common) : 0;
+
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool str_starts_with(struct str s, struct str prefix)
+{
+    if (s.len < prefix.len)
+        return false;
+    return prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
+}
+
+struct str str_trim(struct str s)
+{
+    while (s.len > 0 && isspace((unsigned char)s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && isspace((unsigned char)s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+struct str str_split(struct str s, char sep, struct str *rest)
+{
+    const char *at = s.len > 0 ? memchr(s.ptr, sep, s.len) : NULL;
+
+    if (at == NULL) {
+        *rest = STR_NULL;
+        return s;
+    }
+    size_t head = (size_t)(at - s.ptr);
+    *rest = (struct str){ .ptr = at + 1, .len = s.len - head - 1 };
+    return (struct str){ .ptr = s.ptr, .len = head };
+}
+
+bool str_to_i64(struct str s, int64_t *out)
+{
+    bool negative = s.len > 0 && s.ptr[0] == '-';
+    size_t i = negative || (s.len > 0 && s.ptr[0] == '+') ? 1 : 0;
+    int64_t value = 0;
+
+    if (i == s.len)
+        return false;
+    for (; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        /* Counts downwards: the smallest value has no positive twin. */
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, s.ptr[i] - '0', &value))
+            return false;
+    }
+    if (!negative && value == INT64_MIN)
+        return false;
+    *out = negative ? value : -value;
+    return true;
+}
+
+uint64_t str_hash(struct str s)
+{
+    uint64_t hash = 14695981039346656037u;
+
+    for (size_t i = 0; i < s.len; i++)
+        hash = (hash ^ (uint8_t)s.ptr[i]) * 1099511628211u;
+    return hash;
+}
