@@ -24,7 +24,7 @@ WARN := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-p
         -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
         -Wimplicit-fallthrough -Wformat=2 -Wold-style-definition -Wredundant-decls
 CPPFLAGS := -I. -Ibuild -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DTHREADED \
-            -DMOLDAU_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+            -DMOLDAU_VERSION=\"$(VERSION)\" $(PKG_CFLAGS)
 CFLAGS  := -std=gnu17 -O2 -g -fno-omit-frame-pointer -fno-strict-aliasing
 LDFLAGS :=
 ifneq ($(SAN),)
