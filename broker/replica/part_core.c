@@ -1,13 +1,13 @@
 /*
- * The happy path of a leader: APPENDED moves the leo; each follower's fetch (FETCHED) says how far it is;
- * the smallest leo of the maximal ISR becomes the high watermark, and the shell wakes who waits for it.
- * Who lags or has caught up is part_isr's business; it leaves a proposal behind, which stays until a ROLE
- * event with a later epoch ends it.
+ * The happy path of a leader: APPENDED moves the leo; each follower's fetch (FETCHED) says how far
+ * it is; the smallest leo of the maximal ISR becomes the high watermark, and the shell wakes who
+ * waits for it. Who lags or has caught up is part_isr's business; it leaves a proposal behind,
+ * which stays until a ROLE event with a later epoch ends it.
  *
  * The happy path of a follower: FOLLOWED after each answer of its leader's.
  *
- * What can go wrong: an image that is older than what we hold is refused and reported, never applied; a
- * fetch of an earlier life of a follower is refused.
+ * What can go wrong: an image that is older than what we hold is refused and reported, never
+ * applied; a fetch of an earlier life of a follower is refused.
  */
 #include "broker/replica/part_core.h"
 
@@ -112,11 +112,12 @@ static void try_advance_hw(struct part_core *core, int64_t now_ms, struct part_e
         return;
     for (int32_t i = 0; i < core->others_len; i++) {
         const struct part_replica *r = &core->others[i];
-        bool counts = part_in_maximal_isr(core, r->id) ||
-                      (r->live && part_is_caught_up(core, r, now_ms));
+        bool counts =
+            part_in_maximal_isr(core, r->id) || (r->live && part_is_caught_up(core, r, now_ms));
 
         if (counts)
-            candidate = min64(candidate, r->leo); /* unknown is -1: no progress before its first fetch */
+            candidate =
+                min64(candidate, r->leo); /* unknown is -1: no progress before its first fetch */
     }
     if (candidate > core->hw) {
         core->hw = candidate;

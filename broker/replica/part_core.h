@@ -1,9 +1,10 @@
 /*
- * part_core - what one replica of a partition decides: who leads, what is committed, who is in sync.
+ * part_core - what one replica of a partition decides: who leads, what is committed, who is in
+ * sync.
  *
- * State plus event plus now in, new state plus effects out. The shell (part) holds the partition's state
- * lock around part_step() and carries the effects out afterwards; the simulator does the same without a
- * lock.
+ * State plus event plus now in, new state plus effects out. The shell (part) holds the partition's
+ * state lock around part_step() and carries the effects out afterwards; the simulator does the same
+ * without a lock.
  *
  * Words (reference: Kafka's Partition, KIP-101, KIP-497, KIP-903, KIP-966 part 1):
  *   leo           log end offset, the offset of the next record
@@ -14,14 +15,15 @@
  * Rules that make it safe:
  *   - The high watermark counts the maximal ISR, so that whatever the controller decides about a
  *     proposal, every member of the ISR then in force has all that is committed.
- *   - A proposal stays, unchanged, until the leader or partition epoch moved or this very proposal was
- *     refused for good; only then can another follow.
- *   - A replica joins only with leo >= hw and >= epoch start, live, under the broker epoch it fetched with.
+ *   - A proposal stays, unchanged, until the leader or partition epoch moved or this very proposal
+ * was refused for good; only then can another follow.
+ *   - A replica joins only with leo >= hw and >= epoch start, live, under the broker epoch it
+ * fetched with.
  *   - (leader epoch, partition epoch) never go back.
  *
  * Units:      offsets count records; now_ms is monotonic time.
- * Ownership:  arrays in events are borrowed; a proposal in the effects points into the core and is valid
- *             until the next step.
+ * Ownership:  arrays in events are borrowed; a proposal in the effects points into the core and is
+ * valid until the next step.
  */
 #ifndef BROKER_REPLICA_PART_CORE_H
 #define BROKER_REPLICA_PART_CORE_H
@@ -34,7 +36,7 @@
 #define PART_NO_LEADER (-1)
 
 enum part_role {
-    PART_IDLE,     /* hosted, but nobody leads, or no image has named us yet */
+    PART_IDLE, /* hosted, but nobody leads, or no image has named us yet */
     PART_LEADER,
     PART_FOLLOWER,
 };
@@ -42,15 +44,15 @@ enum part_role {
 /* What a leader knows of another replica. */
 struct part_replica {
     int32_t id;
-    bool live;                  /* the image shows it live, not fenced, not shutting down */
-    int64_t live_epoch;         /* broker epoch in the image, -1 unknown */
-    int64_t fetch_epoch;        /* broker epoch of its last fetch, -1 none yet */
-    int64_t leo;                /* -1 unknown */
-    int64_t log_start;          /* -1 unknown */
-    int64_t last_fetch_ms;      /* when it last fetched */
-    int64_t last_fetch_leo;     /* our leo then */
-    int64_t last_caught_up_ms;  /* last moment at which it had all that we had */
-    bool caught_up_at_all;      /* last_caught_up_ms means something */
+    bool live;                 /* the image shows it live, not fenced, not shutting down */
+    int64_t live_epoch;        /* broker epoch in the image, -1 unknown */
+    int64_t fetch_epoch;       /* broker epoch of its last fetch, -1 none yet */
+    int64_t leo;               /* -1 unknown */
+    int64_t log_start;         /* -1 unknown */
+    int64_t last_fetch_ms;     /* when it last fetched */
+    int64_t last_fetch_leo;    /* our leo then */
+    int64_t last_caught_up_ms; /* last moment at which it had all that we had */
+    bool caught_up_at_all;     /* last_caught_up_ms means something */
 };
 
 enum part_pending { PART_SETTLED, PART_EXPANDING, PART_SHRINKING };
@@ -71,33 +73,33 @@ struct part_proposal {
 
 struct part_core {
     int32_t me;
-    int64_t my_epoch;          /* our broker epoch */
+    int64_t my_epoch; /* our broker epoch */
     enum part_role role;
-    int32_t leader;            /* PART_NO_LEADER when none */
-    int32_t leader_epoch;      /* -1 before the first image */
-    int32_t partition_epoch;   /* -1 before the first image */
-    bool stopping;             /* the process is shutting down: no new proposals */
+    int32_t leader;          /* PART_NO_LEADER when none */
+    int32_t leader_epoch;    /* -1 before the first image */
+    int32_t partition_epoch; /* -1 before the first image */
+    bool stopping;           /* the process is shutting down: no new proposals */
 
     int64_t leo;
     int64_t hw;
     int64_t log_start;
-    int64_t epoch_start;       /* leader only */
-    int64_t leader_hw;         /* follower: as last told */
+    int64_t epoch_start; /* leader only */
+    int64_t leader_hw;   /* follower: as last told */
 
-    int32_t min_isr;           /* min.insync.replicas of the topic */
-    int64_t lag_max_ms;        /* replica.lag.time.max.ms */
+    int32_t min_isr;    /* min.insync.replicas of the topic */
+    int64_t lag_max_ms; /* replica.lag.time.max.ms */
 
     struct part_replica *others; /* all assigned replicas but ourselves, in replicas order */
     int32_t others_len;
-    int32_t replicas_len;      /* with ourselves */
-    int32_t *isr;              /* committed ISR as the controller ordered it */
+    int32_t replicas_len; /* with ourselves */
+    int32_t *isr;         /* committed ISR as the controller ordered it */
     int32_t isr_len;
-    bool recovering;           /* elected uncleanly, until the next decided proposal */
+    bool recovering; /* elected uncleanly, until the next decided proposal */
 
     enum part_pending pending;
     struct part_proposal proposal; /* valid unless settled */
-    int64_t proposed_ms;       /* when it was last sent */
-    int64_t refused_until_ms;  /* after a refusal: not before */
+    int64_t proposed_ms;           /* when it was last sent */
+    int64_t refused_until_ms;      /* after a refusal: not before */
     uint64_t last_proposal_id;
 };
 
@@ -144,10 +146,10 @@ struct part_event {
             int64_t broker_epoch; /* -1: the follower does not say (an old version) */
             int64_t offset;       /* what it asked for: its leo */
             int64_t log_start;
-            int64_t leader_leo;   /* our leo when its fetch was read */
+            int64_t leader_leo; /* our leo when its fetch was read */
         } fetched;
         struct {
-            int64_t leo;          /* after appending */
+            int64_t leo; /* after appending */
             int64_t leader_hw;
         } followed;
         struct {
@@ -169,16 +171,16 @@ struct part_event {
 };
 
 struct part_effects {
-    enum err refused;      /* ROLE: STALE_CONTROLLER_EPOCH when older than what we hold: report it.
-                              FETCHED: STALE_BROKER_EPOCH, NOT_LEADER_OR_FOLLOWER: nothing was noted */
-    bool role_changed;     /* role, leader or leader epoch is another */
-    bool lost_leadership;  /* waiting produces fail with NOT_LEADER_OR_FOLLOWER */
-    bool assign_epoch;     /* the log notes (leader_epoch, leo) before anything is appended */
-    bool start_fetching;   /* follow `leader` in `leader_epoch`; also when only the epoch is new */
+    enum err refused;     /* ROLE: STALE_CONTROLLER_EPOCH when older than what we hold: report it.
+                             FETCHED: STALE_BROKER_EPOCH, NOT_LEADER_OR_FOLLOWER: nothing was noted */
+    bool role_changed;    /* role, leader or leader epoch is another */
+    bool lost_leadership; /* waiting produces fail with NOT_LEADER_OR_FOLLOWER */
+    bool assign_epoch;    /* the log notes (leader_epoch, leo) before anything is appended */
+    bool start_fetching;  /* follow `leader` in `leader_epoch`; also when only the epoch is new */
     bool stop_fetching;
-    bool hw_moved;         /* look at waiting produces and consumers' fetches */
-    bool log_start_moved;  /* a follower's log start moved: look at waiting DeleteRecords */
-    bool isr_changed;      /* committed ISR is another: look at waiting produces */
+    bool hw_moved;        /* look at waiting produces and consumers' fetches */
+    bool log_start_moved; /* a follower's log start moved: look at waiting DeleteRecords */
+    bool isr_changed;     /* committed ISR is another: look at waiting produces */
     const struct part_proposal *propose; /* send it now; NULL: nothing to send */
 };
 
@@ -191,12 +193,13 @@ void part_step(struct part_core *core, const struct part_event *ev, int64_t now_
                struct part_effects *out);
 
 /* May a request with this current_leader_epoch (-1: unsaid) be served, by a leader only or by any
- * replica? FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER or OK, in that order. */
+ * replica? FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER or OK, in that order.
+ */
 enum err part_check_epoch(const struct part_core *core, int32_t current_leader_epoch,
                           bool leader_only);
 
-/* May a fetch of this follower be served: NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH (not one of the
- * replicas we know, while it did send an epoch), STALE_BROKER_EPOCH (an earlier life of it). */
+/* May a fetch of this follower be served: NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH (not one of
+ * the replicas we know, while it did send an epoch), STALE_BROKER_EPOCH (an earlier life of it). */
 enum err part_check_follower(const struct part_core *core, int32_t replica, int64_t broker_epoch,
                              bool sent_epoch);
 
@@ -204,7 +207,8 @@ enum err part_check_follower(const struct part_core *core, int32_t replica, int6
 enum err part_check_produce(const struct part_core *core, int16_t acks);
 
 enum part_ack { PART_ACK_WAIT, PART_ACK_DONE, PART_ACK_FAILED };
-/* Is all below `end` committed? FAILED sets *err: NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER. */
+/* Is all below `end` committed? FAILED sets *err: NOT_ENOUGH_REPLICAS_AFTER_APPEND, or
+ * NOT_LEADER_OR_FOLLOWER. */
 enum part_ack part_acked(const struct part_core *core, int64_t end, enum err *err);
 
 /* Smallest log start of all live replicas, ourselves included: how far DeleteRecords has got. */

@@ -1,7 +1,7 @@
 /*
- * A follower that fetches and has reached both the high watermark and the start of the leader epoch is
- * proposed; one that has not had all of our log within lag_max_ms is proposed away. A follower whose leo
- * equals ours is in sync however long ago it fetched (KAFKA-7152).
+ * A follower that fetches and has reached both the high watermark and the start of the leader epoch
+ * is proposed; one that has not had all of our log within lag_max_ms is proposed away. A follower
+ * whose leo equals ours is in sync however long ago it fetched (KAFKA-7152).
  */
 #include "broker/replica/part_isr.h"
 
@@ -113,10 +113,11 @@ void part_isr_decided(struct part_core *core, const struct part_event *ev, int64
 {
     if (core->pending == PART_SETTLED || ev->decided.proposal_id != core->proposal.id)
         return;
-    /* Only these two say that the proposal was not and will not be applied. Success shows as a later
-     * partition epoch, which came before this answer; after anything else we cannot know, so the
-     * maximal ISR stays and the proposal goes again. */
-    if (ev->decided.err == ERR_INELIGIBLE_REPLICA || ev->decided.err == ERR_OPERATION_NOT_ATTEMPTED) {
+    /* Only these two say that the proposal was not and will not be applied. Success shows as a
+     * later partition epoch, which came before this answer; after anything else we cannot know, so
+     * the maximal ISR stays and the proposal goes again. */
+    if (ev->decided.err == ERR_INELIGIBLE_REPLICA ||
+        ev->decided.err == ERR_OPERATION_NOT_ATTEMPTED) {
         core->pending = PART_SETTLED;
         core->refused_until_ms = now_ms + AFTER_REFUSAL_MS;
     }

@@ -1,9 +1,10 @@
 /*
- * part_isr - who lags, who has caught up, and the proposal in flight. A part of part_core; nobody else
- * includes it.
+ * part_isr - who lags, who has caught up, and the proposal in flight. A part of part_core; nobody
+ * else includes it.
  *
- * One change at a time (KAFKA-12686): a proposal is unchanged until the controller's decision shows as a
- * later epoch or as a refusal for good, so an answer that was lost or comes late cannot confuse it.
+ * One change at a time (KAFKA-12686): a proposal is unchanged until the controller's decision shows
+ * as a later epoch or as a refusal for good, so an answer that was lost or comes late cannot
+ * confuse it.
  */
 #ifndef BROKER_REPLICA_PART_ISR_H
 #define BROKER_REPLICA_PART_ISR_H
