@@ -1,0 +1,109 @@
+/*
+ * logs - every log of a broker by directory: loading, placing, losing a directory, flushing,
+ * deleting.
+ *
+ * Ownership:  the set holds one reference on each log; get_ref and create hand out another.
+ * Threads:    any; logs_open() and logs_close() once, by main. on_dir_failed() is called on
+ * whatever thread met the failure, with no lock of this module held; it must not wait. Errors: a
+ * directory that cannot be used is said, marked offline and left out; logs_open() fails only when
+ * none is left, or when something protects us (foreign ids, a lock, a newer version).
+ */
+#ifndef BROKER_LOG_LOGS_H
+#define BROKER_LOG_LOGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/log/group_commit.h"
+#include "broker/log/log.h"
+#include "common/base/uuid.h"
+
+struct logs;
+
+struct logs_options {
+    const char *const *dirs; /* log.dirs */
+    size_t dir_count;
+    int32_t broker_id;
+    const char *cluster_id;      /* 22 characters; NULL: take the one in meta.properties */
+    int32_t recovery_threads;    /* num.recovery.threads.per.data.dir */
+    size_t max_open_files;       /* 0: half of the soft limit of open files */
+    int64_t flush_check_ms;      /* log.flush.scheduler.interval.ms */
+    int64_t checkpoint_ms;       /* log.flush.offset.checkpoint.interval.ms */
+    int64_t start_checkpoint_ms; /* log.flush.start.offset.checkpoint.interval.ms */
+    int64_t write_out_ms;        /* early write-out of dirty pages; 0: 100 */
+    bool no_threads;   /* tests and simulation: nothing runs by itself, call logs_tick() */
+    struct disk *disk; /* NULL: disk_posix() */
+    /* Settings of a topic; called at load and at create. NULL: defaults. */
+    void (*conf_of)(void *ctx, const char *topic, struct log_conf *out);
+    /* A directory has failed: its logs are offline. */
+    void (*on_dir_failed)(void *ctx, const char *dir);
+    /* While loading: so many of so many logs are open. May be NULL. */
+    void (*on_progress)(void *ctx, size_t loaded, size_t total);
+    void *ctx;
+};
+
+/* Locks, checks and loads every directory; waits until all logs are recovered. */
+MUST_USE enum err logs_open(const struct logs_options *options, struct logs **out);
+/* Clean stop: flushes and closes every log, writes the checkpoints and the clean-shutdown marker.
+ * All references must have been given back. hw_of as for logs_checkpoint_hw(), NULL: leave that
+ * file. */
+void logs_close(struct logs **logs);
+/* As a crash: lets go of everything without writing a byte. For tests. */
+void logs_abandon(struct logs **logs);
+
+/* The cluster id found in the directories, "" when none had one. */
+const char *logs_cluster_id(const struct logs *logs);
+/* Writes meta.properties where it is missing. ERR_INCONSISTENT_CLUSTER_ID. */
+MUST_USE enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id);
+
+/* NULL when there is none (or its directory is offline). */
+struct log *logs_get_ref(struct logs *logs, const char *topic, int32_t partition);
+struct log *logs_get_future_ref(struct logs *logs, const char *topic, int32_t partition);
+/* The log, made if it is not there. is_new: the partition is being created; otherwise none is made
+ * while a directory is offline (it may be there): ERR_KAFKA_STORAGE_ERROR. dir: where to make it,
+ * NULL: the directory with the fewest. topic_id is written to partition.metadata; a log that has
+ * another one gives ERR_INCONSISTENT_TOPIC_ID and *out a reference to it. */
+MUST_USE enum err logs_create(struct logs *logs, const char *topic, int32_t partition,
+                              struct uuid topic_id, bool is_new, const char *dir, struct log **out);
+/* Renames the directory to -delete; its files go after file.delete.delay.ms. The set forgets it. */
+MUST_USE enum err logs_delete(struct logs *logs, const char *topic, int32_t partition);
+/* Renames it to -stray: kept, reported, not served. */
+MUST_USE enum err logs_park(struct logs *logs, const char *topic, int32_t partition);
+
+/* Visits a snapshot of all logs, each lent during the visit. */
+void logs_each(struct logs *logs, void (*each)(void *ctx, struct log *log), void *ctx);
+size_t logs_count(struct logs *logs);
+
+struct logs_dir_info {
+    const char *path;
+    bool is_offline;
+    bool was_clean; /* stopped cleanly before this start */
+    size_t logs;
+    int64_t free_bytes; /* -1 unknown */
+    int64_t total_bytes;
+};
+size_t logs_dir_count(const struct logs *logs);
+void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out);
+/* Marks a directory failed, as an I/O error of ours would. */
+void logs_fail_dir(struct logs *logs, const char *dir);
+
+/* Settings of a topic have changed. */
+void logs_set_conf(struct logs *logs, const char *topic, const struct log_conf *conf);
+
+/* The high watermark that the directory's file had for this log at load; -1 when none. */
+int64_t logs_saved_hw(struct logs *logs, const struct log *log);
+/* Writes replication-offset-checkpoint of every directory: hw_of says each log's, -1 leaves it out.
+ */
+void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct log *log), void *ctx);
+/* Writes recovery-point-offset-checkpoint and log-start-offset-checkpoint now. */
+void logs_checkpoint(struct logs *logs);
+
+/* Where an append with flush_due waits. */
+struct group_commit *logs_group_commit(struct logs *logs, const struct log *log);
+/* What is due at now_ms: flush.ms, checkpoints, write-out, removal of deleted files. Its own thread
+ * calls it unless no_threads. Retention is the caller's (log_retain needs the append lock). */
+void logs_tick(struct logs *logs, int64_t now_ms);
+struct files *logs_files(struct logs *logs);
+
+#endif
