@@ -1,0 +1,254 @@
+"""suite - the sections of scripts/test, each with its own count, and their sum as the last line."""
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUT = os.path.join(ROOT, 'build', 'test')
+VENV = os.path.join(ROOT, 'build', 'venv')
+JOBS = str(os.cpu_count() or 2)
+
+HELP = '''scripts/test [SECTION]... - installs what it needs, builds, tests; ends in `N passed, N failed`
+
+  --lint      layers, shape, format, shell scripts, clang-tidy
+  --unit      unit tests: plain, under the address and undefined-behaviour sanitizers, under the thread sanitizer
+  --sim       seeded histories of whole simulated clusters           (MOLDAU_SIM_SEEDS=N, 2000 unless told)
+  --cluster   real processes and a real ZooKeeper, kill -9
+  --interop   one round of real clients of other makers
+  --chaos     long runs with faults on real processes
+  --all       all of these, and a longer simulation
+
+Without a section: all but --chaos, in under 25 minutes on two cores.
+A section that a machine does not permit is skipped loudly and counted apart. Exit 1 on any failure, or if nothing ran.
+'''
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f'{self.passed} passed, {self.failed} failed' + (f', {self.skipped} skipped' if self.skipped else '')
+
+
+PASS, FAIL = Count(passed=1), Count(failed=1)
+
+
+def skip(why):
+    print(f'SKIPPED: {why}', flush=True)
+    return Count(skipped=1)
+
+
+def run(command, limit_s, capture=False, env=None):
+    """(exit code, output if captured). Ends the command's whole process group if it takes too long or we are ended."""
+    group = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True, text=True,
+                             errors='replace', stdout=subprocess.PIPE if capture else None,
+                             stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+    try:
+        said = group.communicate(timeout=limit_s)[0] or ''
+        return group.returncode, said
+    except subprocess.TimeoutExpired:
+        print(f'FAILED: not done within {limit_s} s: {" ".join(command)[:200]}', flush=True)
+        return 124, ''
+    finally:
+        if group.poll() is None:
+            for number in (signal.SIGINT, signal.SIGKILL):  # first let it end what it has started
+                try:
+                    os.killpg(group.pid, number)
+                    group.wait(20)
+                    break
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    pass
+
+
+def make(*words, limit_s=1200):
+    """Builds; quiet unless it fails."""
+    code, said = run(['make', f'-j{JOBS}', *words], limit_s, capture=True)
+    if code != 0:
+        print('\n'.join(said.rstrip().split('\n')[-60:]))
+        print(f'FAILED: make {" ".join(words)}', flush=True)
+    return code == 0
+
+
+def last_count(said):
+    """The count in the last line of the shape `N passed, N failed`, None without one."""
+    found = re.findall(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?', said, re.M)
+    return Count(*(int(n or 0) for n in found[-1])) if found else None
+
+
+def counted(command, limit_s, env=None):
+    """Runs what ends in a count of its own; a run without one, or that fails without saying where, is a failure."""
+    code, said = run(command, limit_s, capture=True, env=env)
+    print(said.rstrip(), flush=True)
+    count = last_count(said) or Count()
+    if code != 0 and count.failed == 0:
+        count += FAIL
+    return count
+
+
+# --- sections ------------------------------------------------------------------------------------
+
+def lint(_long):
+    return counted(['scripts/lint'], 1500)
+
+
+def units(san):
+    """The unit tests of one flavour."""
+    words = [f'SAN={san}'] if san else []
+    if not make('all', 'units', *words):
+        return FAIL
+    folder = os.path.join('build', san or 'plain', 'unit')
+    wanted = []
+    for where, _, names in os.walk(os.path.join(ROOT, 'tests', 'unit')):
+        wanted += [os.path.join(folder, os.path.relpath(os.path.join(where, n[:-2]), os.path.join(ROOT, 'tests/unit')))
+                   for n in names if n.endswith('_test.c')]
+    env = {'ASAN_OPTIONS': 'detect_stack_use_after_return=1', 'TSAN_OPTIONS': 'halt_on_error=1 second_deadlock_stack=1',
+           'UBSAN_OPTIONS': 'print_stacktrace=1'}
+    return counted(['scripts/run_units', *sorted(wanted)], 900, env) if wanted else skip('no unit tests')
+
+
+def permits(san):
+    """Whether programs of this flavour run at all here: some kernels' address layout is more than they can take."""
+    probe = os.path.join(OUT, f'probe-{san}')
+    with open(probe + '.c', 'w', encoding='ascii') as file:
+        file.write('int main(void) { return 0; }\n')
+    built = subprocess.run(['gcc', f'-fsanitize={san}', '-o', probe, probe + '.c'], check=False,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return built and all(subprocess.run([probe], check=False, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL).returncode == 0 for _ in range(5))
+
+
+def sanitized(san):
+    if not permits(san):
+        return skip(f'this machine does not run programs built with -fsanitize={san}')
+    return units(san)
+
+
+def sim(long):
+    program = os.path.join(ROOT, 'build', 'bin', 'moldau-sim')
+    if not os.path.isdir(os.path.join(ROOT, 'tests', 'sim')):
+        return skip('no tests/sim')
+    if not make('sim'):
+        return FAIL
+    if not os.path.exists(program):
+        return skip('no build/bin/moldau-sim')
+    seeds = int(os.environ.get('MOLDAU_SIM_SEEDS', '100000' if long else '2000'))
+    return counted([program, '--seeds', f'1-{seeds}'], 3600 if long else 300)
+
+
+def venv():
+    """The Python of the tests, with pinned packages; made anew when the pins change."""
+    pins = os.path.join(ROOT, 'tests', 'requirements.txt')
+    with open(pins, 'rb') as file:
+        want = hashlib.sha256(file.read()).hexdigest()
+    stamp = os.path.join(VENV, 'stamp')
+    try:
+        with open(stamp, encoding='ascii') as file:
+            if file.read() == want:
+                return True
+    except OSError:
+        pass
+    pip = [os.path.join(VENV, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', '--no-input']
+    for command in (['/usr/bin/python3', '-m', 'venv', '--clear', VENV], [*pip, 'install', '-q', '-r', pins]):
+        code, said = run(command, 600, capture=True)
+        if code != 0:
+            print(said.rstrip())
+            return False
+    with open(stamp, 'w', encoding='ascii') as file:
+        file.write(want)
+    return True
+
+
+def pytest(folder, limit_s, *more):
+    """One folder of Python tests, counted from the report that pytest writes."""
+    if not os.path.isdir(os.path.join(ROOT, folder)):
+        return skip(f'no {folder}')
+    if not make('all'):
+        return FAIL
+    if not venv():
+        print('FAILED: tests/requirements.txt could not be installed')
+        return FAIL
+    report = os.path.join(OUT, os.path.basename(folder) + '.xml')
+    if os.path.exists(report):
+        os.unlink(report)
+    code, _ = run([os.path.join(VENV, 'bin', 'python'), '-m', 'pytest', folder, '-q', '-ra', '--color=no',
+                   f'--junitxml={report}', *more], limit_s)
+    count = Count()
+    try:
+        for suite in xml.etree.ElementTree.parse(report).getroot().iter('testsuite'):
+            total, failed, errors, skipped = (int(suite.get(k, 0)) for k in ('tests', 'failures', 'errors', 'skipped'))
+            bad = failed + errors
+            count += Count(max(0, total - bad - skipped), bad, skipped)
+    except (OSError, xml.etree.ElementTree.ParseError):
+        count += FAIL
+    if code not in (0, 5) and count.failed == 0:  # 5: nothing collected
+        count += FAIL
+    if code == 5:
+        count += skip(f'no tests in {folder}')
+    return count
+
+
+def cluster(long):
+    return pytest('tests/cluster', 7200 if long else 600)
+
+
+def interop(long):
+    return pytest('tests/interop', 7200 if long else 600)
+
+
+def chaos(_long):
+    return pytest('tests/chaos', 7200)
+
+
+SECTIONS = [('lint', 'lint', lint),
+            ('unit', 'unit tests', lambda long: units('')),
+            ('unit', 'unit tests, address and undefined-behaviour sanitizers', lambda long: sanitized('address')),
+            ('unit', 'unit tests, thread sanitizer', lambda long: sanitized('thread')),
+            ('sim', 'simulated clusters', sim),
+            ('cluster', 'clusters of real processes', cluster),
+            ('interop', 'clients of other makers', interop),
+            ('chaos', 'chaos', chaos)]
+
+
+def main():
+    asked = {a[2:] for a in sys.argv[1:]}
+    known = {section for section, _, _ in SECTIONS}
+    if asked - known - {'all'} or any(not a.startswith('--') for a in sys.argv[1:]):
+        print(HELP, end='')
+        return 0 if asked & {'help'} or '-h' in sys.argv else 2
+    long = 'all' in asked
+    chosen = known if long else asked or known - {'chaos'}
+    os.makedirs(OUT, exist_ok=True)
+    total, start = Count(), time.monotonic()
+    for section, title, function in SECTIONS:
+        if section not in chosen:
+            continue
+        print(f'\n=== {title}', flush=True)
+        began = time.monotonic()
+        count = function(long)
+        total += count
+        print(f'--- {title}: {count} in {time.monotonic() - began:.0f} s', flush=True)
+    if total.passed + total.failed == 0:
+        print('nothing ran')
+    print(f'\nall sections in {time.monotonic() - start:.0f} s\n{total}', flush=True)
+    return 0 if total.passed and not total.failed else 1
+
+
+if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
