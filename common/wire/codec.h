@@ -7,8 +7,7 @@
  *
  * Units:      bytes.
  * Ownership:  a struct buf owns its memory until buf_fini(); reuse one to save allocations.
- * Threads:    any. Library contexts are kept per thread (about 200 KiB for a thread that reads
- *             all codecs) and live as long as the thread.
+ * Threads:    any; a call makes and drops what the library needs, nothing stays behind.
  * Errors:     ERR_BAD_FORMAT when the bytes are not what the codec says, ERR_TOO_LARGE when the
  *             output would pass the limit: nobody's few bytes may become gigabytes here.
  */

@@ -116,7 +116,7 @@ size_t batch_builder_size(const struct batch_builder *builder);
 /* The batch, sealed; it is the builder's until reset or fini. last_offset_delta: -1 for that of the
  * last record; compaction keeps the batch's own. A batch without records needs one. */
 enum err batch_builder_finish(struct batch_builder *builder, int32_t last_offset_delta,
-                              const uint8_t **batch, size_t *size) MUST_USE;
+                              uint8_t **batch, size_t *size) MUST_USE;
 
 #define BATCH_MARKER_BYTES 78
 
