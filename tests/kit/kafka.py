@@ -1,0 +1,204 @@
+"""Apache Kafka 3.9 in ZooKeeper mode, from its published jars, with the interface of MoldauCluster.
+
+The jars come from Maven Central once, through mvn, into build/kafka39 ($MOLDAU_KAFKA_JARS for a
+directory that has them already). Settings are Kafka's defaults, its JVM flags those of its own start
+script. ZooKeeper is Debian's.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.kit.cluster import ROOT, Cluster, proc_stat, pid_cpu_seconds, wait_until
+
+KAFKA_VERSION = "3.9.2"
+JVM_FLAGS = ("-server -Xmx1G -Xms1G -XX:+UseG1GC -XX:MaxGCPauseMillis=20 "
+             "-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent "
+             "-XX:MaxInlineLevel=15 -Djava.awt.headless=true").split()
+ZK_FLAGS = ("-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData "
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn").split()
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>tests</groupId><artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+%s  </dependencies>
+</project>
+"""
+LOG4J = """log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+log4j.logger.kafka.request.logger=WARN
+"""
+
+
+class Missing(RuntimeError):
+    """A tool or download that this machine does not have; tests skip on it."""
+
+
+def fetch_jars(artifacts, into):
+    """The artifacts ("group:name:version") with all they need at run time, copied into a directory once."""
+    into = Path(into)
+    stamp = into / "complete"
+    wanted = "\n".join(artifacts)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return into / "lib"
+    if not shutil.which("mvn"):
+        raise Missing("mvn is not installed")
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    deps = ""
+    for artifact in artifacts:
+        group, name, version = artifact.split(":")
+        deps += (f"    <dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+                 f"<version>{version}</version></dependency>\n")
+    (into / "pom.xml").write_text(POM % deps)
+    done = subprocess.run(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
+                           "-DoutputDirectory=lib"], cwd=into, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        raise Missing(f"mvn could not fetch {wanted}: {done.stdout[-500:]}")
+    stamp.write_text(wanted)
+    return into / "lib"
+
+
+def kafka_jars():
+    ready = os.environ.get("MOLDAU_KAFKA_JARS")
+    if ready:
+        return Path(ready)
+    return fetch_jars([f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-reload4j:1.7.36"],
+                      ROOT / "build" / "kafka39")
+
+
+def zookeeper_jar():
+    for path in ("/usr/share/java/zookeeper.jar", "/usr/share/zookeeper/zookeeper.jar"):
+        if os.path.exists(path):
+            return path
+    raise Missing("libzookeeper-java is not installed")
+
+
+class KafkaCluster(Cluster):
+    target = "kafka"
+
+    def __init__(self, name="kafka"):
+        self.children = {}
+        self.settings = {}
+        super().__init__(name)
+
+    def up(self, brokers=3, controllers=0, settings=None, zookeepers=1):
+        if not shutil.which("java"):
+            raise Missing("java is not installed")
+        self.jars = kafka_jars()
+        self.settings = settings or {}
+        self.brokers = [str(i + 1) for i in range(brokers)]
+        self._start_zookeeper()
+        for b in self.brokers:
+            self._write_config(b)
+            self.start(b)
+        self.wait_serving()
+        return self
+
+    def port(self, node):
+        return self.ports.base + (81 if node == "z1" else int(node))
+
+    def data(self, broker):
+        return self.dir / f"data{broker}"
+
+    def pid(self, node):
+        child = self.children.get(node)
+        return child.pid if child and child.poll() is None else 0
+
+    def log_path(self, node):
+        return self.dir / f"{node}.log"
+
+    def log(self, node):
+        return self.log_path(node).read_text(errors="replace")
+
+    def active_controller(self):
+        from tests.kit import raw
+        for b in self.brokers:
+            if self.is_up(b):
+                with raw.Connection(self.host, self.port(b), timeout=5) as c:
+                    found = c.metadata([]).controller_id
+                    return str(found) if found >= 0 else None
+        return None
+
+    def zookeeper_cpu_seconds(self):
+        return pid_cpu_seconds(self.pid("z1"))
+
+    def controller_cpu_seconds(self):
+        return 0.0
+
+    def start(self, node):
+        assert not self.pid(node), f"{node} runs already"
+        self._spawn(node, [*JVM_FLAGS, f"-Dlog4j.configuration=file:{self.dir}/log4j.properties",
+                           "-cp", f"{self.jars}/*", "kafka.Kafka", f"{self.dir}/{node}.properties"])
+
+    def kill(self, node):
+        self.kill_at_once(node)
+        self.children[node].wait(30)
+
+    def stop(self, node):
+        os.kill(self.pid(node), signal.SIGTERM)
+        self.children[node].wait(120)
+
+    def pause(self, node):
+        os.kill(self.pid(node), signal.SIGSTOP)
+
+    def resume(self, node):
+        os.kill(self.pid(node), signal.SIGCONT)
+
+    def down(self):
+        # Their data is thrown away: there is nothing to be gained by waiting for clean stops.
+        for child in self.children.values():
+            if child.poll() is None:
+                child.kill()
+        for child in self.children.values():
+            child.wait(30)
+
+    def log_tails(self, lines=15):
+        text = ""
+        for path in sorted(self.dir.glob("*.log")):
+            text += f"\n--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        return text
+
+    def _spawn(self, node, args):
+        with open(self.log_path(node), "ab") as log:
+            self.children[node] = subprocess.Popen(["java", *args], cwd=self.dir, stdin=subprocess.DEVNULL,
+                                                   stdout=log, stderr=log, start_new_session=True)
+
+    def _start_zookeeper(self):
+        (self.dir / "zk").mkdir()
+        (self.dir / "zoo.cfg").write_text(
+            f"tickTime=500\ndataDir={self.dir}/zk\nclientPort={self.port('z1')}\n"
+            "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n"
+            "minSessionTimeout=300\nmaxSessionTimeout=60000\n4lw.commands.whitelist=srvr\n")
+        jar = zookeeper_jar()
+        simple = Path(jar).with_name("slf4j-simple.jar")
+        self._spawn("z1", [*ZK_FLAGS, "-cp", f"{self.dir}:{jar}:{simple}",
+                           "org.apache.zookeeper.server.quorum.QuorumPeerMain", f"{self.dir}/zoo.cfg"])
+        wait_until(self._zookeeper_serves, 30, "ZooKeeper serving")
+
+    def _zookeeper_serves(self):
+        import socket
+        with socket.create_connection((self.host, self.port("z1")), 2) as s:
+            s.sendall(b"srvr")
+            return b"Mode:" in s.recv(4096)
+
+    def _write_config(self, broker):
+        n = len(self.brokers)
+        conf = {
+            "broker.id": broker,
+            "listeners": f"PLAINTEXT://{self.host}:{self.port(broker)}",
+            "log.dirs": str(self.data(broker)),
+            "zookeeper.connect": f"{self.host}:{self.port('z1')}",
+            "offsets.topic.replication.factor": min(3, n),
+            "transaction.state.log.replication.factor": min(3, n),
+            "transaction.state.log.min.isr": min(2, n),
+            "group.initial.rebalance.delay.ms": 0,
+            **self.settings,
+        }
+        (self.dir / f"{broker}.properties").write_text("".join(f"{k}={v}\n" for k, v in conf.items()))
+        (self.dir / "log4j.properties").write_text(LOG4J)
