@@ -139,11 +139,17 @@ compile_commands.json:   ## for editors and clang-tidy
 	@$(PYTHON) scripts/compile_commands '$(CPPFLAGS) -std=gnu17' $(COMMON_C) $(BROKER_C) $(CONTROL_C) $(CLI_C) \
 	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(SIM_C) > $@
 
-install: all   ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(EXES) $(DESTDIR)$(PREFIX)/bin
+SHARE   := $(DESTDIR)$(PREFIX)/share
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+install: all   ## into $(DESTDIR)$(PREFIX): executables, samples, service units, manual pages
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/doc/moldau $(UNITDIR)
+	$(if $(strip $(EXES)),install -m 755 $(EXES) $(DESTDIR)$(PREFIX)/bin)
+	install -m 644 README.md LICENSE $(wildcard deploy/*.properties) $(SHARE)/doc/moldau
+	for unit in $(notdir $(wildcard deploy/*.service)); do \
+	    sed 's|@PREFIX@|$(PREFIX)|' deploy/$$unit > $(UNITDIR)/$$unit && chmod 644 $(UNITDIR)/$$unit || exit 1; done
+	$(foreach page,$(wildcard deploy/man/*.1),install -D -m 644 -t $(SHARE)/man/man1 $(page) &&) true
 clean: ; rm -rf build compile_commands.json   ## throw the build away
 help:   ## this list
-	@sed -n 's/^\([a-z_.-]*\):.*   ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z_.-]*\):.*   ## \(.*\)/\1\t\2/p' Makefile | awk -F"\t" '{ printf "  make %-22s %s\n", $$1, $$2 }'
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
