@@ -4,7 +4,7 @@
     DIR/lock               held for moments: while settings are written, while a node is started
     DIR/ID/pid             pid, start time and boot of the node's process, written by itself before its exec
     DIR/ID/*.properties    or zoo.cfg; written at every `up`
-    DIR/ID/ID.log          what it said
+    DIR/ID/broker.log      what it said (controller.log, zookeeper.log)
     DIR/ID/data            log directory of a broker, database of a ZooKeeper
 
 A pid counts only together with its start time, so that a pid used again by a stranger is never signalled.
@@ -130,7 +130,7 @@ class Node:
             self.quorum = 2887 + index if base is None else base + 180 + index
             self.election = 3887 + index if base is None else base + 190 + index
         self.dir = os.path.join(cluster.dir, self.id)
-        self.log = os.path.join(self.dir, self.id + '.log')
+        self.log = os.path.join(self.dir, kind + '.log')
         self.pid_file = os.path.join(self.dir, 'pid')
 
     def ports(self):

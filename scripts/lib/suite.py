@@ -1,5 +1,4 @@
 """suite - the sections of scripts/test, each with its own count, and their sum as the last line."""
-import hashlib
 import os
 import re
 import signal
@@ -10,7 +9,6 @@ import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(ROOT, 'build', 'test')
-VENV = os.path.join(ROOT, 'build', 'venv')
 JOBS = str(os.cpu_count() or 2)
 
 HELP = '''scripts/test [SECTION]... - installs what it needs, builds, tests; ends in `N passed, N failed`
@@ -66,7 +64,7 @@ def run(command, limit_s, capture=False, env=None):
             for number in (signal.SIGINT, signal.SIGKILL):  # first let it end what it has started
                 try:
                     os.killpg(group.pid, number)
-                    group.wait(20)
+                    group.wait(60)
                     break
                 except (ProcessLookupError, subprocess.TimeoutExpired):
                     pass
@@ -148,26 +146,13 @@ def sim(long):
 
 
 def venv():
-    """The Python of the tests, with pinned packages; made anew when the pins change."""
-    pins = os.path.join(ROOT, 'tests', 'requirements.txt')
-    with open(pins, 'rb') as file:
-        want = hashlib.sha256(file.read()).hexdigest()
-    stamp = os.path.join(VENV, 'stamp')
-    try:
-        with open(stamp, encoding='ascii') as file:
-            if file.read() == want:
-                return True
-    except OSError:
-        pass
-    pip = [os.path.join(VENV, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', '--no-input']
-    for command in (['/usr/bin/python3', '-m', 'venv', '--clear', VENV], [*pip, 'install', '-q', '-r', pins]):
-        code, said = run(command, 600, capture=True)
-        if code != 0:
-            print(said.rstrip())
-            return False
-    with open(stamp, 'w', encoding='ascii') as file:
-        file.write(want)
-    return True
+    """The Python of the tests, with pinned packages; None when they cannot be installed."""
+    code, said = run(['/usr/bin/python3', 'tests/kit/venv.py'], 900, capture=True)
+    if code != 0:
+        print(said.rstrip())
+        print('FAILED: tests/requirements.txt could not be installed')
+        return None
+    return said.rstrip().split('\n')[-1]
 
 
 def pytest(folder, limit_s, *more):
@@ -176,13 +161,13 @@ def pytest(folder, limit_s, *more):
         return skip(f'no {folder}')
     if not make('all'):
         return FAIL
-    if not venv():
-        print('FAILED: tests/requirements.txt could not be installed')
+    python = venv()
+    if not python:
         return FAIL
     report = os.path.join(OUT, os.path.basename(folder) + '.xml')
     if os.path.exists(report):
         os.unlink(report)
-    code, _ = run([os.path.join(VENV, 'bin', 'python'), '-m', 'pytest', folder, '-q', '-ra', '--color=no',
+    code, _ = run([python, '-m', 'pytest', folder, '-q', '-ra', '--color=no',
                    f'--junitxml={report}', *more], limit_s)
     count = Count()
     try:
@@ -200,15 +185,15 @@ def pytest(folder, limit_s, *more):
 
 
 def cluster(long):
-    return pytest('tests/cluster', 7200 if long else 600)
+    return pytest('tests/cluster', 7200, '--long') if long else pytest('tests/cluster', 600)
 
 
 def interop(long):
-    return pytest('tests/interop', 7200 if long else 600)
+    return pytest('tests/interop', 7200, '--long') if long else pytest('tests/interop', 600)
 
 
 def chaos(_long):
-    return pytest('tests/chaos', 7200)
+    return pytest('tests/chaos', 7200, '--long')
 
 
 SECTIONS = [('lint', 'lint', lint),
