@@ -162,8 +162,8 @@ static inline struct leader_isr image_part_state(const struct image_part *part)
  * built in any order, but of no meaning. struct image_cursor at = { 0 }; while ((topic =
  * image_next_topic(image, &at)) != NULL) ...                                     */
 struct image_cursor {
-    const void *stack[16];
-    uint8_t next[16];
+    const void *stack[18];
+    uint16_t next[18];
     int depth;
 };
 
