@@ -490,6 +490,7 @@ enum err codec_compress(enum codec codec, int level, int magic, const uint8_t *f
 enum err codec_decompress(enum codec codec, int magic, const uint8_t *from, size_t len,
                           size_t limit, struct buf *out)
 {
+    buf_reserve(out, 1); /* so that nothing decompressed is still somewhere */
     switch (codec) {
     case CODEC_NONE:
         if (len > limit)
