@@ -174,7 +174,8 @@ class Node:
         return '\n'.join(lines) + '\n'
 
     def write_files(self):
-        os.makedirs(os.path.join(self.dir, 'data'), exist_ok=True)
+        if self.kind != CONTROLLER:
+            os.makedirs(os.path.join(self.dir, 'data'), exist_ok=True)
         if self.kind == ZOOKEEPER:
             write_file(os.path.join(self.dir, 'data', 'myid'), f'{self.index}\n')
             write_file(os.path.join(self.dir, 'zoo.cfg'), self.zoo_cfg())
