@@ -366,6 +366,9 @@ def main():
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except OSError as wrong:
+        say(f'scripts/cluster: {wrong.filename or "the machine"}: {wrong.strerror or wrong}')
+        return 1
 
 
 if __name__ == '__main__':
