@@ -1,0 +1,334 @@
+/*
+ * The happy path: a partition is added READY; the next ask puts it into the session; its answer
+ * says APPEND; the shell appends and calls fetch_core_set(), which makes it differ from what the
+ * session has, so that the next ask names it again. A partition without news is not named: the
+ * leader's session remembers it.
+ *
+ * A partition that may not be asked for (delayed, failed, resetting, removed) leaves the session,
+ * as otherwise the leader would answer for it. When the session is lost, all start anew with
+ * session 0.
+ */
+#include "broker/replica/fetch_core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+void fetch_core_init(struct fetch_core *core, int32_t backoff_ms)
+{
+    *core = (struct fetch_core){ .backoff_ms = backoff_ms, .buckets_len = 64 };
+    TAILQ_INIT(&core->parts);
+    core->buckets = xcalloc(core->buckets_len, sizeof(struct fetch_part *));
+}
+
+void fetch_core_fini(struct fetch_core *core)
+{
+    struct fetch_part *part;
+
+    while ((part = TAILQ_FIRST(&core->parts)) != NULL) {
+        TAILQ_REMOVE(&core->parts, part, link);
+        free(part);
+    }
+    free(core->buckets);
+    free(core->forgotten);
+    core->buckets = NULL;
+    core->forgotten = NULL;
+}
+
+static uint32_t bucket_of(const struct fetch_core *core, struct uuid topic_id, int32_t partition)
+{
+    uint64_t mixed;
+
+    memcpy(&mixed, topic_id.bytes + 8, sizeof mixed);
+    mixed = (mixed ^ (uint64_t)(uint32_t)partition * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    return (uint32_t)(mixed >> 32) & (core->buckets_len - 1);
+}
+
+struct fetch_part *fetch_core_find(const struct fetch_core *core, struct uuid topic_id,
+                                   int32_t partition)
+{
+    struct fetch_part *part = core->buckets[bucket_of(core, topic_id, partition)];
+
+    while (part != NULL && (part->partition != partition || !uuid_eq(part->topic_id, topic_id)))
+        part = part->hash_next;
+    return part;
+}
+
+static void put_in_bucket(struct fetch_core *core, struct fetch_part *part)
+{
+    struct fetch_part **bucket = &core->buckets[bucket_of(core, part->topic_id, part->partition)];
+
+    part->hash_next = *bucket;
+    *bucket = part;
+}
+
+static void grow_buckets(struct fetch_core *core)
+{
+    struct fetch_part *part;
+
+    free(core->buckets);
+    core->buckets_len *= 2;
+    core->buckets = xcalloc(core->buckets_len, sizeof(struct fetch_part *));
+    TAILQ_FOREACH (part, &core->parts, link)
+        put_in_bucket(core, part);
+}
+
+/* The leader must be told; where no session is, there is nothing to tell. */
+static void leave_session(struct fetch_core *core, struct fetch_part *part)
+{
+    if (!part->in_session)
+        return;
+    part->in_session = false;
+    array_reserve(&core->forgotten, &core->forgotten_cap, core->forgotten_len,
+                  sizeof *core->forgotten);
+    core->forgotten[core->forgotten_len++] =
+        (struct fetch_forgotten){ .topic_id = part->topic_id, .partition = part->partition };
+}
+
+static void drop_session(struct fetch_core *core)
+{
+    struct fetch_part *part;
+
+    core->session_id = 0;
+    core->session_epoch = 0;
+    core->forgotten_len = 0;
+    TAILQ_FOREACH (part, &core->parts, link)
+        part->in_session = false;
+}
+
+static void unforget(struct fetch_core *core, const struct fetch_part *part)
+{
+    for (size_t i = 0; i < core->forgotten_len; i++) {
+        struct fetch_forgotten *gone = &core->forgotten[i];
+
+        if (gone->partition == part->partition && uuid_eq(gone->topic_id, part->topic_id)) {
+            *gone = core->forgotten[--core->forgotten_len];
+            return;
+        }
+    }
+}
+
+struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id, int32_t partition,
+                                  void *owner, int32_t leader_epoch, int64_t offset,
+                                  int32_t last_epoch, int64_t log_start)
+{
+    struct fetch_part *part = fetch_core_find(core, topic_id, partition);
+
+    if (part == NULL) {
+        part = xcalloc(1, sizeof *part);
+        part->topic_id = topic_id;
+        part->partition = partition;
+        TAILQ_INSERT_TAIL(&core->parts, part, link);
+        if (++core->count > core->buckets_len)
+            grow_buckets(core);
+        else
+            put_in_bucket(core, part);
+    }
+    part->owner = owner;
+    part->state = FETCH_READY;
+    part->leader_epoch = leader_epoch;
+    part->offset = offset;
+    part->last_epoch = last_epoch;
+    part->log_start = log_start;
+    part->asked = false; /* an answer in flight was asked in an earlier role */
+    return part;
+}
+
+void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t partition)
+{
+    struct fetch_part *part = fetch_core_find(core, topic_id, partition);
+    struct fetch_part **at = &core->buckets[bucket_of(core, topic_id, partition)];
+
+    if (part == NULL)
+        return NULL;
+    void *owner = part->owner;
+    leave_session(core, part);
+    while (*at != part)
+        at = &(*at)->hash_next;
+    *at = part->hash_next;
+    TAILQ_REMOVE(&core->parts, part, link);
+    core->count--;
+    free(part);
+    return owner;
+}
+
+static bool is_news(const struct fetch_part *part)
+{
+    return !part->in_session || part->sent_offset != part->offset ||
+           part->sent_last_epoch != part->last_epoch ||
+           part->sent_leader_epoch != part->leader_epoch || part->sent_log_start != part->log_start;
+}
+
+static void note_sent(struct fetch_part *part)
+{
+    part->in_session = true;
+    part->sent_offset = part->offset;
+    part->sent_last_epoch = part->last_epoch;
+    part->sent_leader_epoch = part->leader_epoch;
+    part->sent_log_start = part->log_start;
+}
+
+bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
+                    struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms)
+{
+    struct fetch_part *part;
+    int32_t news = 0;
+    bool any = false;
+
+    *wake_ms = INT64_MAX;
+    TAILQ_FOREACH (part, &core->parts, link) {
+        part->asked = false;
+        if (part->state == FETCH_DELAYED && part->until_ms <= now_ms)
+            part->state = FETCH_READY;
+        if (part->state == FETCH_DELAYED && part->until_ms < *wake_ms)
+            *wake_ms = part->until_ms;
+        if (part->state != FETCH_READY)
+            leave_session(core, part);
+        else
+            any = true;
+    }
+    if (!any)
+        return false;
+    TAILQ_FOREACH (part, &core->parts, link) {
+        if (part->state != FETCH_READY)
+            continue;
+        part->asked = true;
+        if (!is_news(part))
+            continue;
+        if (!part->in_session)
+            unforget(core, part);
+        note_sent(part);
+        array_reserve(scratch, scratch_cap, (size_t)news, sizeof **scratch);
+        (*scratch)[news++] = part;
+    }
+    *out = (struct fetch_ask){
+        .session_id = core->session_id,
+        .session_epoch = core->session_epoch,
+        .parts = *scratch,
+        .parts_len = news,
+        .forgotten = core->forgotten,
+        .forgotten_len = (int32_t)core->forgotten_len,
+    };
+    core->forgotten_len = 0; /* the array itself stays for the caller */
+    return true;
+}
+
+static void delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms)
+{
+    part->state = FETCH_DELAYED;
+    part->until_ms = now_ms + core->backoff_ms;
+}
+
+void fetch_core_delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms)
+{
+    delay(core, part, now_ms);
+}
+
+static void delay_asked(struct fetch_core *core, int64_t now_ms)
+{
+    struct fetch_part *part;
+
+    TAILQ_FOREACH (part, &core->parts, link)
+        if (part->asked && part->state == FETCH_READY)
+            delay(core, part, now_ms);
+}
+
+bool fetch_core_answered(struct fetch_core *core, enum err err, int32_t session_id, int64_t now_ms)
+{
+    if (err == ERR_OK) {
+        if (session_id == 0) {
+            drop_session(core); /* the leader keeps none: go on with full requests */
+        } else {
+            core->session_id = session_id;
+            core->session_epoch = core->session_epoch == INT32_MAX ? 1 : core->session_epoch + 1;
+        }
+        return true;
+    }
+    drop_session(core);
+    if (err != ERR_FETCH_SESSION_ID_NOT_FOUND && err != ERR_INVALID_FETCH_SESSION_EPOCH &&
+        err != ERR_FETCH_SESSION_TOPIC_ID_ERROR)
+        delay_asked(core, now_ms);
+    return false;
+}
+
+void fetch_core_disconnected(struct fetch_core *core, int64_t now_ms)
+{
+    drop_session(core);
+    delay_asked(core, now_ms);
+}
+
+enum fetch_verdict fetch_core_decide(struct fetch_core *core, struct fetch_part *part,
+                                     const struct fetch_answer *answer, int64_t now_ms)
+{
+    if (!part->asked || part->state != FETCH_READY || part->offset != part->sent_offset ||
+        part->leader_epoch != part->sent_leader_epoch)
+        return FETCH_IGNORE;
+
+    switch (answer->err) {
+    case ERR_OK:
+        return answer->diverging ? FETCH_TRUNCATE : FETCH_APPEND;
+    case ERR_OFFSET_OUT_OF_RANGE:
+        part->state = FETCH_RESET;
+        return FETCH_ASK_OFFSETS;
+    case ERR_FENCED_LEADER_EPOCH:
+        /* We are behind: the image that tells us of the new leader will come. */
+        part->state = FETCH_FAILED;
+        return FETCH_GIVE_UP;
+    default:
+        delay(core, part, now_ms);
+        return FETCH_BACK_OFF;
+    }
+}
+
+void fetch_core_set(struct fetch_core *core, struct fetch_part *part, int64_t offset,
+                    int32_t last_epoch, int64_t log_start, bool got_records)
+{
+    part->offset = offset;
+    part->last_epoch = last_epoch;
+    part->log_start = log_start;
+    if (part->state == FETCH_RESET)
+        part->state = FETCH_READY;
+    if (got_records) { /* those that wait longer come first when a response's size is bounded */
+        TAILQ_REMOVE(&core->parts, part, link);
+        TAILQ_INSERT_TAIL(&core->parts, part, link);
+    }
+}
+
+void fetch_core_failed(struct fetch_core *core, struct fetch_part *part, bool for_good,
+                       int64_t now_ms)
+{
+    if (for_good)
+        part->state = FETCH_FAILED;
+    else
+        delay(core, part, now_ms);
+}
+
+int64_t fetch_truncation_point(int32_t diverging_epoch, int64_t diverging_end, int32_t own_epoch,
+                               int64_t own_end, int64_t leo)
+{
+    int64_t point = diverging_end;
+
+    if (own_epoch >= 0 && own_epoch != diverging_epoch)
+        point = own_end; /* our epoch is unknown there: its end first, then ask again (KIP-279) */
+    else if (own_epoch >= 0 && own_end < point)
+        point = own_end;
+    return point < leo ? point : leo;
+}
+
+enum fetch_reset fetch_reset_point(int64_t leo, int64_t leader_start, int64_t leader_end,
+                                   int64_t *offset)
+{
+    assert(leader_start <= leader_end);
+    if (leader_end < leo) {
+        *offset = leader_end;
+        return FETCH_RESET_CUT;
+    }
+    if (leader_start > leo) {
+        *offset = leader_start;
+        return FETCH_RESET_RESTART;
+    }
+    *offset = leo;
+    return FETCH_RESET_KEEP;
+}

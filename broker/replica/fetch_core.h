@@ -1,0 +1,143 @@
+/*
+ * fetch_core - a follower's side: what to ask one leader next, and what to do with its answer.
+ *
+ * One core per fetch loop (a connection to one leader) holds the partitions that the loop follows.
+ * The loop asks fetch_core_ask() for the next request, gives every partition's answer to
+ * fetch_core_decide(), does what it says to the log, and reports the log's new end with
+ * fetch_core_set(). Requests are incremental fetch sessions (KIP-227); truncation is by the
+ * diverging epoch that a leader answers (KIP-595's use of Fetch v12), resets follow Kafka's
+ * AbstractFetcherThread.
+ *
+ * Units:      offsets count records; now_ms is monotonic time.
+ * Ownership:  the core owns its struct fetch_part; `owner` is the shell's pointer, never looked at.
+ */
+#ifndef BROKER_REPLICA_FETCH_CORE_H
+#define BROKER_REPLICA_FETCH_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/base/err.h"
+#include "common/base/uuid.h"
+
+enum fetch_state {
+    FETCH_READY,   /* may be asked for */
+    FETCH_DELAYED, /* in error: not before until_ms */
+    FETCH_RESET,   /* out of range: the leader is being asked for its offsets */
+    FETCH_FAILED,  /* gave up until its role changes (KIP-461: the others go on) */
+};
+
+struct fetch_part {
+    struct uuid topic_id;
+    int32_t partition;
+    void *owner;
+    enum fetch_state state;
+    int32_t leader_epoch; /* in which we follow */
+    int64_t offset;       /* next to ask for: our log end */
+    int32_t last_epoch;   /* of our last record, -1 none */
+    int64_t log_start;
+    int64_t until_ms;
+
+    bool in_session; /* the leader's session has it, as follows */
+    bool asked;      /* is part of the request in flight */
+    int64_t sent_offset;
+    int32_t sent_last_epoch;
+    int32_t sent_leader_epoch;
+    int64_t sent_log_start;
+    TAILQ_ENTRY(fetch_part) link; /* in asking order: who delivered goes to the end */
+    struct fetch_part *hash_next;
+};
+
+struct fetch_forgotten {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct fetch_core {
+    TAILQ_HEAD(fetch_parts, fetch_part) parts;
+    struct fetch_part **buckets; /* by topic id and partition */
+    uint32_t buckets_len, count;
+    int32_t session_id;                /* 0: none */
+    int32_t session_epoch;             /* of the next request; 0 opens a session */
+    struct fetch_forgotten *forgotten; /* leave the leader's session with the next request */
+    size_t forgotten_len, forgotten_cap;
+    int32_t backoff_ms; /* replica.fetch.backoff.ms */
+};
+
+/* The next request: everything the shell needs to encode it. */
+struct fetch_ask {
+    int32_t session_id, session_epoch;
+    struct fetch_part **parts; /* new or changed ones; borrowed until the next call */
+    int32_t parts_len;
+    const struct fetch_forgotten *forgotten;
+    int32_t forgotten_len;
+};
+
+void fetch_core_init(struct fetch_core *core, int32_t backoff_ms);
+void fetch_core_fini(struct fetch_core *core);
+
+/* Follows (topic_id, partition) from `offset`; one that is there already starts anew. Returns it.
+ */
+struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id, int32_t partition,
+                                  void *owner, int32_t leader_epoch, int64_t offset,
+                                  int32_t last_epoch, int64_t log_start);
+/* Stops; NULL when it was not there, else its owner. An answer in flight for it is ignored. */
+void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t partition);
+struct fetch_part *fetch_core_find(const struct fetch_core *core, struct uuid topic_id,
+                                   int32_t partition);
+
+/* False when nothing can be asked for; *wake_ms is then the next moment to try, INT64_MAX for none.
+ * The parts array lives in *scratch, which the caller frees at the end and passes again. */
+bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
+                    struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms);
+
+/* The answer's top level. False: the session is lost (FETCH_SESSION_ID_NOT_FOUND,
+ * INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR or any other error); ask again, fully,
+ * and ignore the partitions. Any other error delays all. */
+bool fetch_core_answered(struct fetch_core *core, enum err err, int32_t session_id, int64_t now_ms);
+/* The connection or the request failed: the session is gone, what was asked waits. */
+void fetch_core_disconnected(struct fetch_core *core, int64_t now_ms);
+
+struct fetch_answer {
+    enum err err;
+    bool diverging; /* with the two below */
+    int32_t diverging_epoch;
+    int64_t diverging_end;
+    bool has_records;
+};
+
+enum fetch_verdict {
+    FETCH_IGNORE,      /* not ours any more, or not what we asked for */
+    FETCH_APPEND,      /* append the records (perhaps none), take over hw and log start */
+    FETCH_TRUNCATE,    /* cut at fetch_truncation_point(), do not take over hw or log start */
+    FETCH_ASK_OFFSETS, /* ListOffsets latest and earliest, then fetch_reset_point() */
+    FETCH_BACK_OFF,    /* told to wait; say why */
+    FETCH_GIVE_UP,     /* waits for a new role; say why */
+};
+
+/* What to do with one partition's answer. asked_epoch: the leader epoch of the request. */
+enum fetch_verdict fetch_core_decide(struct fetch_core *core, struct fetch_part *part,
+                                     const struct fetch_answer *answer, int64_t now_ms);
+
+/* The log's state after the verdict was carried out: go on from there. */
+void fetch_core_set(struct fetch_core *core, struct fetch_part *part, int64_t offset,
+                    int32_t last_epoch, int64_t log_start, bool got_records);
+/* The log refused (disk, corrupt batch): wait, or give up when for_good. */
+void fetch_core_failed(struct fetch_core *core, struct fetch_part *part, bool for_good,
+                       int64_t now_ms);
+/* The answer to FETCH_ASK_OFFSETS could not be had. */
+void fetch_core_delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms);
+
+/* Where to cut (reference: KIP-279). diverging: the leader's answer; own_epoch, own_end: our own
+ * (largest epoch <= diverging epoch, its end offset), -1/-1 when we have none. */
+int64_t fetch_truncation_point(int32_t diverging_epoch, int64_t diverging_end, int32_t own_epoch,
+                               int64_t own_end, int64_t leo);
+
+enum fetch_reset { FETCH_RESET_KEEP, FETCH_RESET_CUT, FETCH_RESET_RESTART };
+/* After OFFSET_OUT_OF_RANGE: CUT the log at *offset, RESTART it empty at *offset, or KEEP it and go
+ * on from *offset. */
+enum fetch_reset fetch_reset_point(int64_t leo, int64_t leader_start, int64_t leader_end,
+                                   int64_t *offset);
+
+#endif
