@@ -23,8 +23,9 @@
 
 #include "common/base/err.h"
 
-#define PRODUCER_BATCHES 5 /* remembered per producer, so that up to 5 requests may be in flight   \
-                            */
+#define PRODUCER_BATCHES                                                                           \
+    5 /* remembered per producer, so that up to 5 requests may be in flight                        \
+       */
 
 struct producers;
 
