@@ -1,0 +1,690 @@
+/*
+ * Produce (P4): check under state, write under append, tell the core the new end under state, drop
+ * both, wake followers' fetches. The role cannot change between check and write, because a role
+ * change takes append first.
+ *
+ * Fetch of a follower (P7, P8): state for the checks and the ends, read without any lock, state
+ * again to note how far it is; waiters after that. The ends that the answer shows are those from
+ * before the read (KAFKA: a high watermark must never cover records that the answer does not).
+ *
+ * A failed write leaves the log as it was; the log's directory tells the set of logs.
+ */
+#include "broker/replica/part.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "broker/replica/fetch_core.h"
+#include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+
+/*
+ * Who may touch what:  [I] set before anyone else can see it, then never changed
+ *                      [a] atomic   [s] under state   [p] under append
+ */
+struct part {
+    atomic_size_t refs;         /* [a] */
+    const struct part_env *env; /* [I] */
+    char *topic;                /* [I] */
+    char *name;                 /* [I] */
+    struct uuid topic_id;       /* [I] */
+    int32_t partition;          /* [I] */
+    struct log *log;            /* [I] a reference */
+
+    struct lock append;            /* rank LOCK_PART_APPEND */
+    struct lock state;             /* rank LOCK_PART_STATE */
+    struct part_core core;         /* [s]; role and epochs change under both */
+    struct validate_conf validate; /* [s] */
+    bool closed;                   /* [s] written under both */
+
+    struct watch_list committed; /* bound: high watermark */
+    struct watch_list grown;     /* bound: log end */
+    struct watch_list stable;    /* bound: last stable offset */
+};
+
+struct part *part_new(const struct part_env *env, const char *topic, struct uuid topic_id,
+                      int32_t partition, struct log **log, int64_t hw, int32_t min_isr,
+                      int64_t lag_max_ms)
+{
+    struct part *part = xcalloc(1, sizeof *part);
+
+    atomic_init(&part->refs, 1);
+    part->env = env;
+    part->topic = xstrdup(topic);
+    part->name = xasprintf("%s-%d", topic, partition);
+    part->topic_id = topic_id;
+    part->partition = partition;
+    part->log = *log;
+    *log = NULL;
+    lock_init(&part->append, LOCK_PART_APPEND);
+    lock_init(&part->state, LOCK_PART_STATE);
+    part_core_init(&part->core, env->broker_id, log_start_offset(part->log), log_leo(part->log), hw,
+                   min_isr, lag_max_ms);
+    part->validate = VALIDATE_CONF_DEFAULT;
+    watch_list_init(&part->committed);
+    watch_list_init(&part->grown);
+    watch_list_init(&part->stable);
+    return part;
+}
+
+struct part *part_ref(struct part *part)
+{
+    atomic_fetch_add_explicit(&part->refs, 1,
+                              memory_order_relaxed); /* the caller keeps it above 0 */
+    return part;
+}
+
+void part_unref(struct part **part_ptr)
+{
+    struct part *part = *part_ptr;
+
+    *part_ptr = NULL;
+    if (atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    watch_list_fini(&part->committed);
+    watch_list_fini(&part->grown);
+    watch_list_fini(&part->stable);
+    part_core_fini(&part->core);
+    lock_fini(&part->append);
+    lock_fini(&part->state);
+    log_unref(&part->log);
+    free(part->topic);
+    free(part->name);
+    free(part);
+}
+
+const char *part_topic(const struct part *part)
+{
+    return part->topic;
+}
+
+struct uuid part_topic_id(const struct part *part)
+{
+    return part->topic_id;
+}
+
+int32_t part_partition(const struct part *part)
+{
+    return part->partition;
+}
+
+struct log *part_log(const struct part *part)
+{
+    return part->log;
+}
+
+const char *part_name(const struct part *part)
+{
+    return part->name;
+}
+
+struct watch_list *part_committed(struct part *part)
+{
+    return &part->committed;
+}
+
+struct watch_list *part_grown(struct part *part)
+{
+    return &part->grown;
+}
+
+struct watch_list *part_stable(struct part *part)
+{
+    return &part->stable;
+}
+
+void part_get_info(struct part *part, struct part_info *out)
+{
+    lock_take(&part->state);
+    const struct part_core *core = &part->core;
+    int32_t min_isr = core->min_isr < core->replicas_len ? core->min_isr : core->replicas_len;
+    *out = (struct part_info){
+        .role = core->role,
+        .leader = core->leader,
+        .leader_epoch = core->leader_epoch,
+        .partition_epoch = core->partition_epoch,
+        .hw = core->hw,
+        .leo = core->leo,
+        .log_start = core->log_start,
+        .isr_len = core->isr_len,
+        .replicas_len = core->replicas_len,
+        .is_under_min_isr = core->role == PART_LEADER && core->isr_len < min_isr,
+    };
+    lock_drop(&part->state);
+}
+
+/* A proposal leaves the core by copy: the core may have moved on when it is sent. */
+struct aftermath {
+    struct part_effects effects;
+    struct part_proposal proposal;
+    int64_t hw;
+    int64_t leo;
+};
+
+static void step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
+                        struct aftermath *after)
+{
+    lock_assert_held(&part->state);
+    part_step(&part->core, ev, now_ms, &after->effects);
+    after->hw = part->core.hw;
+    after->leo = part->core.leo;
+    if (after->effects.propose != NULL) {
+        after->proposal = *after->effects.propose;
+        after->proposal.members =
+            xmemdup(after->proposal.members,
+                    (size_t)after->proposal.members_len * sizeof *after->proposal.members);
+    }
+}
+
+/* What the effects ask for that may call out: with no lock held. */
+static void see_to(struct part *part, struct aftermath *after)
+{
+    const struct part_effects *effects = &after->effects;
+
+    if (effects->hw_moved) {
+        log_on_hw(part->log, after->hw);
+        watch_list_reach(&part->committed, after->hw);
+        if (!watch_list_is_empty(&part->stable))
+            watch_list_reach(&part->stable, log_last_stable_offset(part->log, after->hw));
+    }
+    if (effects->role_changed) {
+        watch_list_flush(&part->committed);
+        watch_list_flush(&part->grown);
+        watch_list_flush(&part->stable);
+    } else if (effects->isr_changed) {
+        watch_list_flush(&part->committed);
+    }
+    if (effects->propose != NULL) {
+        part->env->propose(part->env->ctx, part, &after->proposal);
+        free(after->proposal.members);
+    }
+}
+
+static void step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms)
+{
+    struct aftermath after;
+
+    lock_take(&part->state);
+    if (part->closed) {
+        lock_drop(&part->state);
+        return;
+    }
+    step_locked(part, ev, now_ms, &after);
+    lock_drop(&part->state);
+    see_to(part, &after);
+}
+
+void part_set_conf(struct part *part, const struct validate_conf *validate, int32_t min_isr,
+                   int64_t lag_max_ms, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_CONF,
+                             .conf = { .min_isr = min_isr, .lag_max_ms = lag_max_ms } };
+
+    lock_take(&part->state);
+    part->validate = *validate;
+    lock_drop(&part->state);
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_get_validate_conf(struct part *part, struct validate_conf *out)
+{
+    lock_take(&part->state);
+    *out = part->validate;
+    lock_drop(&part->state);
+}
+
+/* ---- the leader's side ---- */
+
+enum err part_append(struct part *part, struct validated *batch, int16_t acks,
+                     enum log_origin origin, int64_t wall_ms, int64_t now_ms,
+                     struct log_appended *out, int32_t *leader_epoch)
+{
+    struct aftermath after = { 0 };
+    enum err err;
+
+    lock_take(&part->append);
+    lock_take(&part->state);
+    err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER : part_check_produce(&part->core, acks);
+    *leader_epoch = part->core.leader_epoch;
+    lock_drop(&part->state);
+    if (err == ERR_OK) {
+        validate_stamp(batch, log_leo(part->log), *leader_epoch, wall_ms);
+        err = log_append_leader(part->log, batch->bytes, batch->len, *leader_epoch, origin, wall_ms,
+                                out);
+    }
+    if (err == ERR_OK && !out->is_duplicate) {
+        struct part_event ev = { .kind = PART_EV_APPENDED, .appended = { .leo = out->leo } };
+
+        lock_take(&part->state);
+        step_locked(part, &ev, now_ms, &after);
+        lock_drop(&part->state);
+    }
+    lock_drop(&part->append);
+    if (err == ERR_OK && !out->is_duplicate) {
+        watch_list_reach(&part->grown, out->leo);
+        see_to(part, &after);
+    }
+    return err;
+}
+
+enum part_ack part_check_acked(struct part *part, int64_t end, enum err *err)
+{
+    lock_take(&part->state);
+    enum part_ack ack = part_acked(&part->core, end, err);
+    lock_drop(&part->state);
+    return ack;
+}
+
+static enum err check_read_locked(struct part *part, const struct part_read *read)
+{
+    enum err err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
+                                : part_check_epoch(&part->core, read->current_leader_epoch,
+                                                   read->leader_only || read->replica >= 0);
+
+    if (err == ERR_OK && read->replica >= 0)
+        err = part_check_follower(&part->core, read->replica, read->replica_epoch,
+                                  read->current_leader_epoch >= 0);
+    return err;
+}
+
+/* Where the follower's history parts from ours, if it does (KIP-595 on Fetch v12+). */
+static enum err check_divergence(struct part *part, struct part_read *read)
+{
+    if (read->last_fetched_epoch < 0)
+        return ERR_OK;
+    if (read->offset < read->log_start)
+        return ERR_OFFSET_OUT_OF_RANGE; /* the start is tested first (KAFKA-12996) */
+
+    struct epoch_end end = log_epoch_end(part->log, read->last_fetched_epoch);
+    if (end.epoch < 0)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    if (end.epoch < read->last_fetched_epoch || end.end_offset < read->offset) {
+        read->diverging = true;
+        read->diverging_epoch = end.epoch;
+        read->diverging_end = end.end_offset;
+    }
+    return ERR_OK;
+}
+
+static enum err note_follower(struct part *part, const struct part_read *read, int64_t leader_leo,
+                              int64_t now_ms)
+{
+    struct aftermath after;
+    struct part_event ev = { .kind = PART_EV_FETCHED,
+                             .fetched = {
+                                 .replica = read->replica,
+                                 .broker_epoch = read->replica_epoch,
+                                 .offset = read->offset,
+                                 .log_start = read->replica_log_start,
+                                 .leader_leo = leader_leo,
+                             } };
+
+    lock_take(&part->state);
+    enum err err = check_read_locked(part, read); /* the role may have changed during the read */
+    if (err != ERR_OK) {
+        lock_drop(&part->state);
+        return err;
+    }
+    step_locked(part, &ev, now_ms, &after);
+    lock_drop(&part->state);
+    see_to(part, &after);
+    return after.effects.refused;
+}
+
+static void forget_ends(struct part_read *read)
+{
+    read->hw = -1;
+    read->last_stable = -1;
+    read->log_start = -1;
+}
+
+enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
+{
+    int64_t leo;
+    enum err err;
+
+    read->range = (struct log_range){ .len = 0 };
+    read->diverging = false;
+    lock_take(&part->state);
+    err = check_read_locked(part, read);
+    read->leader = part->core.leader;
+    read->leader_epoch = part->core.leader_epoch;
+    read->hw = part->core.hw;
+    read->log_start = part->core.log_start;
+    leo = part->core.leo;
+    lock_drop(&part->state);
+    if (err != ERR_OK) {
+        forget_ends(read);
+        return err;
+    }
+    read->last_stable = log_last_stable_offset(part->log, read->hw);
+    read->upper = read->isolation == PART_READ_LOG_END     ? leo
+                  : read->isolation == PART_READ_COMMITTED ? read->last_stable
+                                                           : read->hw;
+    err = check_divergence(part, read);
+    if (err == ERR_OK && read->diverging)
+        return ERR_OK; /* nothing is noted of a follower that is about to cut its log */
+    if (err == ERR_OK)
+        err = log_read(part->log, read->offset, read->upper, read->max_bytes, read->min_one,
+                       &read->range);
+    if (err == ERR_OK && read->replica >= 0 && read->note_follower) {
+        err = note_follower(part, read, leo, now_ms);
+        if (err != ERR_OK && read->range.len > 0)
+            log_range_done(&read->range);
+    }
+    if (err != ERR_OK)
+        forget_ends(read);
+    return err;
+}
+
+enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool leader_only,
+                         enum part_isolation isolation, int64_t *bound, int32_t *leader_epoch)
+{
+    enum err err;
+
+    lock_take(&part->state);
+    err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
+                       : part_check_epoch(&part->core, current_leader_epoch, leader_only);
+    int64_t hw = part->core.hw, leo = part->core.leo;
+    bool known = part_hw_is_known(&part->core);
+    *leader_epoch = part->core.leader_epoch;
+    lock_drop(&part->state);
+    if (err != ERR_OK)
+        return err;
+    if (isolation == PART_READ_LOG_END) {
+        *bound = leo;
+        return ERR_OK;
+    }
+    *bound = isolation == PART_READ_COMMITTED ? log_last_stable_offset(part->log, hw) : hw;
+    return known ? ERR_OK : ERR_OFFSET_NOT_AVAILABLE;
+}
+
+enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, bool leader_only,
+                        int32_t epoch, struct epoch_end *out)
+{
+    lock_take(&part->state);
+    enum err err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
+                                : part_check_epoch(&part->core, current_leader_epoch, leader_only);
+    lock_drop(&part->state);
+    if (err == ERR_OK)
+        *out = log_epoch_end(part->log, epoch);
+    return err;
+}
+
+/* ---- the follower's side ---- */
+
+void part_get_fetch_start(struct part *part, struct part_fetch_start *out)
+{
+    *out = (struct part_fetch_start){
+        .offset = log_leo(part->log),
+        .last_epoch = log_latest_epoch(part->log),
+        .log_start = log_start_offset(part->log),
+    };
+}
+
+/* Under append: the role cannot change until that is dropped. */
+static enum err check_following(struct part *part, int32_t leader_epoch)
+{
+    lock_assert_held(&part->append);
+    lock_take(&part->state);
+    bool follows = !part->closed && part->core.role == PART_FOLLOWER &&
+                   part->core.leader_epoch == leader_epoch;
+    lock_drop(&part->state);
+    return follows ? ERR_OK : ERR_FENCED_LEADER_EPOCH;
+}
+
+/* A leader's log start: what it no longer has is of no use here either. */
+static void follow_log_start(struct part *part, int64_t leader_log_start, int64_t now_ms)
+{
+    int64_t leo = log_leo(part->log);
+    int64_t start = leader_log_start < leo ? leader_log_start : leo;
+
+    if (start <= log_start_offset(part->log) || !log_advance_start(part->log, start))
+        return;
+    struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = start } };
+    step_and_see_to(part, &ev, now_ms);
+}
+
+enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *bytes, size_t len,
+                     int64_t leader_hw, int64_t leader_log_start, int64_t wall_ms, int64_t now_ms,
+                     struct part_fetch_start *out)
+{
+    struct log_appended appended;
+    struct aftermath after = { 0 };
+
+    lock_take(&part->append);
+    enum err err = check_following(part, leader_epoch);
+    if (err == ERR_OK && len > 0)
+        err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+    if (err == ERR_OK) {
+        struct part_event ev = {
+            .kind = PART_EV_FOLLOWED,
+            .followed = { .leo = log_leo(part->log), .leader_hw = leader_hw },
+        };
+
+        lock_take(&part->state);
+        step_locked(part, &ev, now_ms, &after);
+        lock_drop(&part->state);
+    }
+    part_get_fetch_start(part, out);
+    lock_drop(&part->append);
+    if (err != ERR_OK)
+        return err;
+    if (len > 0)
+        watch_list_reach(&part->grown, after.leo);
+    see_to(part, &after);
+    follow_log_start(part, leader_log_start, now_ms);
+    out->log_start = log_start_offset(part->log);
+    return ERR_OK;
+}
+
+/* The log was cut or begun anew: the core learns of it before anybody else can append. */
+static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after)
+{
+    struct part_event ev = { .kind = PART_EV_TRUNCATED,
+                             .truncated = { .leo = log_leo(part->log),
+                                            .log_start = log_start_offset(part->log) } };
+
+    lock_assert_held(&part->append);
+    lock_take(&part->state);
+    step_locked(part, &ev, now_ms, after);
+    lock_drop(&part->state);
+}
+
+/* A fetch beyond the new end must learn of it. */
+static void see_to_cut(struct part *part, struct aftermath *after)
+{
+    see_to(part, after);
+    watch_list_flush(&part->grown);
+}
+
+static enum err cut_to(struct part *part, int64_t offset, bool restart, const char *why)
+{
+    struct part_info info;
+
+    part_get_info(part, &info);
+    if (offset < info.leo || restart)
+        say_info("truncating %s from=%lld to=%lld hw=%lld why=%s", part->name, (long long)info.leo,
+                 (long long)offset, (long long)info.hw, why);
+    if (offset < info.hw)
+        say_warn("truncating %s below its high watermark to=%lld hw=%lld", part->name,
+                 (long long)offset, (long long)info.hw);
+    return restart ? log_truncate_fully_and_start_at(part->log, offset)
+                   : log_truncate_to(part->log, offset);
+}
+
+enum err part_follow_diverged(struct part *part, int32_t leader_epoch, int32_t diverging_epoch,
+                              int64_t diverging_end, int64_t now_ms, struct part_fetch_start *out)
+{
+    struct aftermath after = { 0 };
+
+    lock_take(&part->append);
+    enum err err = check_following(part, leader_epoch);
+    if (err == ERR_OK) {
+        struct epoch_end own = log_epoch_end(part->log, diverging_epoch);
+        int64_t point = fetch_truncation_point(diverging_epoch, diverging_end, own.epoch,
+                                               own.end_offset, log_leo(part->log));
+
+        err = cut_to(part, point, false, "diverging epoch");
+    }
+    if (err == ERR_OK)
+        note_cut(part, now_ms, &after);
+    part_get_fetch_start(part, out);
+    lock_drop(&part->append);
+    if (err == ERR_OK)
+        see_to_cut(part, &after);
+    return err;
+}
+
+enum err part_follow_reset(struct part *part, int32_t leader_epoch, int64_t leader_start,
+                           int64_t leader_end, int64_t now_ms, struct part_fetch_start *out)
+{
+    struct aftermath after = { 0 };
+    int64_t offset;
+
+    lock_take(&part->append);
+    enum err err = check_following(part, leader_epoch);
+    if (err == ERR_OK) {
+        switch (fetch_reset_point(log_leo(part->log), leader_start, leader_end, &offset)) {
+        case FETCH_RESET_CUT:
+            err = cut_to(part, offset, false, "beyond the leader's end");
+            break;
+        case FETCH_RESET_RESTART:
+            err = cut_to(part, offset, true, "before the leader's start");
+            break;
+        case FETCH_RESET_KEEP:
+            break;
+        }
+    }
+    if (err == ERR_OK)
+        note_cut(part, now_ms, &after);
+    part_get_fetch_start(part, out);
+    lock_drop(&part->append);
+    if (err == ERR_OK)
+        see_to_cut(part, &after);
+    return err;
+}
+
+/* ---- role and time ---- */
+
+void part_set_role(struct part *part, const struct part_event *role, int64_t now_ms,
+                   struct part_effects *out)
+{
+    struct aftermath after = { 0 };
+
+    assert(role->kind == PART_EV_ROLE);
+    lock_take(&part->append);
+    lock_take(&part->state);
+    step_locked(part, role, now_ms, &after);
+    int32_t leader = part->core.leader, epoch = part->core.leader_epoch;
+    enum part_role now = part->core.role;
+    int64_t leo = part->core.leo;
+    lock_drop(&part->state);
+    /* An epoch that cannot be noted still shows in the headers of what is appended in it. */
+    if (after.effects.assign_epoch && log_assign_epoch(part->log, epoch, leo) != ERR_OK)
+        say_warn("cannot note the leader epoch of %s epoch=%d", part->name, epoch);
+    lock_drop(&part->append);
+    if (after.effects.role_changed)
+        say_info("%s %s leader=%d epoch=%d leo=%lld hw=%lld",
+                 now == PART_LEADER     ? "leading"
+                 : now == PART_FOLLOWER ? "following"
+                                        : "idle",
+                 part->name, leader, epoch, (long long)leo, (long long)after.hw);
+    see_to(part, &after);
+    *out = after.effects;
+    out->propose = NULL;
+}
+
+void part_set_live(struct part *part, int32_t broker, int64_t broker_epoch, bool live,
+                   int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_LIVE,
+                             .live = { .id = broker, .broker_epoch = broker_epoch, .live = live } };
+
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_tick(struct part *part, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_TICK };
+
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_resend(struct part *part, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_RESEND };
+
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_DECIDED,
+                             .decided = { .proposal_id = proposal_id, .err = err } };
+
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_stop(struct part *part, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_STOP };
+
+    step_and_see_to(part, &ev, now_ms);
+}
+
+void part_close(struct part *part)
+{
+    lock_take(&part->append);
+    lock_take(&part->state);
+    part->closed = true;
+    part->core.role = PART_IDLE;
+    lock_drop(&part->state);
+    lock_drop(&part->append);
+    watch_list_flush(&part->committed);
+    watch_list_flush(&part->grown);
+    watch_list_flush(&part->stable);
+}
+
+enum err part_delete_records(struct part *part, int64_t offset, int64_t now_ms,
+                             int64_t *low_watermark)
+{
+    lock_take(&part->state);
+    enum err err = part_check_epoch(&part->core, -1, true);
+    int64_t hw = part->core.hw;
+    lock_drop(&part->state);
+    if (err != ERR_OK)
+        return err;
+    if (offset == -1)
+        offset = hw;
+    if (offset < 0 || offset > hw)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    if (log_advance_start(part->log, offset)) {
+        struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = offset } };
+
+        step_and_see_to(part, &ev, now_ms);
+    }
+    lock_take(&part->state);
+    *low_watermark = part_low_watermark(&part->core);
+    lock_drop(&part->state);
+    return ERR_OK;
+}
+
+size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)
+{
+    lock_take(&part->append);
+    lock_take(&part->state);
+    int64_t hw = part->core.hw;
+    lock_drop(&part->state);
+    size_t deleted = log_retain(part->log, hw, wall_ms);
+    lock_drop(&part->append);
+    if (deleted > 0) {
+        struct part_event ev = { .kind = PART_EV_LOG_START,
+                                 .log_start = { .log_start = log_start_offset(part->log) } };
+
+        step_and_see_to(part, &ev, now_ms);
+    }
+    return deleted;
+}
