@@ -70,11 +70,14 @@ void net_listener_close(struct net_listener **listener_ptr);
 
 /* ---- streams ---- */
 
-enum { NET_READ = REACTOR_READ, NET_WRITE = REACTOR_WRITE, NET_CLOSED = REACTOR_CLOSED };
+enum { NET_READ = REACTOR_READ, NET_WRITE = REACTOR_WRITE };
 
 struct net_sock;
-/* what: NET_READ | NET_WRITE | NET_CLOSED, of those wanted. The sock may be closed in it. */
+/* what: NET_READ or NET_WRITE, of those wanted. The sock may be closed in it. */
 typedef void net_on_ready(void *arg, unsigned what);
+
+/* What the peer has done to the stream, seen without reading what it has sent. */
+enum net_peer_state { NET_PEER_THERE, NET_PEER_SENDS_NO_MORE, NET_PEER_GONE };
 
 struct net_ops {
     enum err (*read)(struct net_sock *sock, void *into, size_t room, size_t *got);
@@ -83,6 +86,7 @@ struct net_ops {
     enum err (*send_file)(struct net_sock *sock, int fd, int64_t pos, size_t len, size_t *sent);
     void (*want)(struct net_sock *sock, unsigned what);
     enum err (*connected)(struct net_sock *sock);
+    enum net_peer_state (*peer_state)(struct net_sock *sock);
     void (*close)(struct net_sock *sock);
 };
 
@@ -132,6 +136,11 @@ static inline enum err net_send_file(struct net_sock *sock, int fd, int64_t pos,
                                      size_t *sent)
 {
     return sock->ops->send_file(sock, fd, pos, len, sent);
+}
+/* For who has stopped reading and would not notice. */
+static inline enum net_peer_state net_peer_state(struct net_sock *sock)
+{
+    return sock->ops->peer_state(sock);
 }
 static inline void net_want(struct net_sock *sock, unsigned what)
 {

@@ -111,9 +111,8 @@ void reactor_undefer(struct reactor *reactor, struct reactor_task *task);
 /* ---- file descriptors ---- */
 
 enum {
-    REACTOR_READ = 1,   /* there are bytes, or the end of the stream */
-    REACTOR_WRITE = 2,  /* there is room */
-    REACTOR_CLOSED = 4, /* the peer has shut down its side; for who does not watch READ */
+    REACTOR_READ = 1,  /* there are bytes, or the end of the stream */
+    REACTOR_WRITE = 2, /* there is room */
 };
 
 struct watch;
@@ -122,7 +121,7 @@ struct watch;
  * so (level-triggered). */
 struct watch *watch_new(struct reactor *reactor, int fd, void (*on_ready)(void *arg, unsigned what),
                         void *arg);
-/* Changes what is watched; nothing when that is as it was. CLOSED beside READ is READ. */
+/* Changes what is watched; nothing when that is as it was. */
 void watch_set(struct watch *watch, unsigned what);
 unsigned watch_get(const struct watch *watch);
 /* Before fd is closed. */

@@ -1,0 +1,111 @@
+/*
+ * One queue under one lock. A thread is signalled per job; the result goes back through the
+ * reactor's mailbox.
+ */
+#include "common/io/pool.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/thread.h"
+
+struct pool {
+    struct lock lock;              /* rank LOCK_POOL */
+    struct cond cond;              /* a job, or the end */
+    STAILQ_HEAD(, pool_job) queue; /* [m] */
+    size_t waiting;                /* [m] */
+    bool stopping;                 /* [m] */
+    int threads_count;             /* [I] */
+    struct thread *threads;        /* [I] */
+};
+
+static void on_done(struct msg *msg)
+{
+    struct pool_job *job = container_of(msg, struct pool_job, msg);
+
+    job->done(job);
+}
+
+static void run_jobs(void *arg)
+{
+    struct pool *pool = arg;
+
+    lock_take(&pool->lock);
+    for (;;) {
+        struct pool_job *job = STAILQ_FIRST(&pool->queue);
+
+        if (job == NULL && pool->stopping)
+            break;
+        if (job == NULL) {
+            cond_wait(&pool->cond, &pool->lock);
+            continue;
+        }
+        STAILQ_REMOVE_HEAD(&pool->queue, link);
+        pool->waiting--;
+        lock_drop(&pool->lock);
+        bool answers = job->done != NULL;
+        job->run(job);
+        if (answers)
+            reactor_post(job->reactor, &job->msg);
+        lock_take(&pool->lock);
+    }
+    lock_drop(&pool->lock);
+}
+
+struct pool *pool_start(int threads)
+{
+    struct pool *pool = xcalloc(1, sizeof *pool);
+
+    assert(threads >= 1);
+    lock_init(&pool->lock, LOCK_POOL);
+    cond_init(&pool->cond);
+    STAILQ_INIT(&pool->queue);
+    pool->threads_count = threads;
+    pool->threads = xcalloc((size_t)threads, sizeof *pool->threads);
+    for (int i = 0; i < threads; i++)
+        thread_start(&pool->threads[i], T_IO, i, run_jobs, pool);
+    return pool;
+}
+
+void pool_stop(struct pool **pool_ptr)
+{
+    struct pool *pool = *pool_ptr;
+
+    *pool_ptr = NULL;
+    if (pool == NULL)
+        return;
+    lock_take(&pool->lock);
+    pool->stopping = true;
+    cond_broadcast(&pool->cond);
+    lock_drop(&pool->lock);
+    for (int i = 0; i < pool->threads_count; i++)
+        thread_join(&pool->threads[i]);
+    assert(STAILQ_EMPTY(&pool->queue));
+    cond_fini(&pool->cond);
+    lock_fini(&pool->lock);
+    free(pool->threads);
+    free(pool);
+}
+
+void pool_post(struct pool *pool, struct pool_job *job)
+{
+    assert(job->run != NULL);
+    assert(job->done == NULL || job->reactor != NULL);
+    job->msg.run = on_done;
+    lock_take(&pool->lock);
+    STAILQ_INSERT_TAIL(&pool->queue, job, link);
+    pool->waiting++;
+    cond_signal(&pool->cond);
+    lock_drop(&pool->lock);
+}
+
+size_t pool_waiting(struct pool *pool)
+{
+    lock_take(&pool->lock);
+    size_t waiting = pool->waiting;
+    lock_drop(&pool->lock);
+    return waiting;
+}
