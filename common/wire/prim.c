@@ -322,8 +322,14 @@ void wire_put_records(struct wire_out *out, const struct wire_records *value, bo
     wire_put_count(out, value->len, compact, null_ok);
     if (value->len <= 0)
         return;
-    if (value->data != NULL || out->base == NULL) {
+    if (value->data != NULL) {
         put_raw(out, value->data, (size_t)value->len);
+        return;
+    }
+    out->away += (size_t)value->len;
+    if (out->base == NULL) {
+        out->pos += (size_t)value->len;
+        out->cuts_len++;
         return;
     }
     assert(out->cuts_len < out->cuts_cap);

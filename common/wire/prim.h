@@ -10,7 +10,8 @@
  * are "out of line". Measuring counts them, writing leaves them out and notes a cut: the place in
  * the buffer where they belong. The sender sends base up to cuts[0].pos, then the bytes of
  * cuts[0].records, then base up to cuts[1].pos, and so on; the frame's length is the measured one.
- * The buffer needs the measured size less the sum of the lengths out of line.
+ * The buffer needs the measured size less the sum of the lengths out of line; encoding into a
+ * wire_out_measure() counts both, and the cuts.
  *
  * Units:      bytes; len -1 is Kafka's null.
  * Ownership:  what is read borrows from the input; arrays come out of in->arena.
@@ -65,7 +66,8 @@ struct wire_out {
     size_t pos;    /* bytes written, or counted */
     size_t cap;
     struct wire_cut *cuts;
-    int cuts_len, cuts_cap;
+    int cuts_len, cuts_cap; /* cuts_len also when only counting: how many there will be */
+    size_t away;            /* bytes out of line, part of pos only when counting */
 };
 
 static inline struct wire_in wire_in_of(const void *bytes, size_t len, struct arena *arena)
