@@ -395,7 +395,7 @@ enum err validate_batches(uint8_t *bytes, size_t len, int16_t version,
                           const struct validate_conf *conf, int64_t now_ms, struct arena *arena,
                           struct validated *out)
 {
-    uint8_t nothing[1];
+    uint8_t nothing[BATCH_HEADER_BYTES] = { 0 };
     struct work work = {
         .conf = conf,
         .arena = arena,

@@ -172,7 +172,7 @@ struct part_event {
 
 struct part_effects {
     enum err refused;     /* ROLE: STALE_CONTROLLER_EPOCH when older than what we hold: report it.
-                             FETCHED: STALE_BROKER_EPOCH, NOT_LEADER_OR_FOLLOWER: nothing was noted */
+                             FETCHED: STALE_BROKER_EPOCH, NOT_LEADER_OR_FOLLOWER: nothing noted */
     bool role_changed;    /* role, leader or leader epoch is another */
     bool lost_leadership; /* waiting produces fail with NOT_LEADER_OR_FOLLOWER */
     bool assign_epoch;    /* the log notes (leader_epoch, leo) before anything is appended */

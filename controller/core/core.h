@@ -307,7 +307,7 @@ enum core_op_kind {
     OP_TOPIC_CREATE,  /* /brokers/topics/T with id and assignment */
     OP_TOPIC_SET,     /* /brokers/topics/T, with version */
     OP_TOPIC_DELETE,  /* all of /brokers/topics/T, then /config/topics/T, last
-                         /admin/delete_topics/T; may  take several multis; what is missing already is
+                         /admin/delete_topics/T; may take several multis; what is missing already is
                          fine */
     OP_CONFIG_SET,    /* /config/<type>/<name>: created or replaced */
     OP_CONFIG_NOTIFY, /* /config/changes/config_change_ for that entity (sequential) */
