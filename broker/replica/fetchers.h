@@ -1,0 +1,49 @@
+/*
+ * fetchers - which partition is fetched by which loop from whom.
+ *
+ * Ownership:  a follow holds a reference on the partition until the loop has let go of it.
+ * Threads:    any; what is asked for reaches the loops as messages, in order.
+ */
+#ifndef BROKER_REPLICA_FETCHERS_H
+#define BROKER_REPLICA_FETCHERS_H
+
+#include <stdint.h>
+
+#include "broker/replica/part.h"
+#include "common/model/image.h"
+
+struct fetchers;
+
+struct fetchers_conf {
+    int32_t broker_id;
+    int32_t per_leader;           /* num.replica.fetchers */
+    const char *listener;         /* of the brokers' endpoints: inter.broker.listener.name */
+    int32_t partition_max_bytes;  /* replica.fetch.max.bytes */
+    int32_t response_max_bytes;   /* replica.fetch.response.max.bytes */
+    int32_t min_bytes;            /* replica.fetch.min.bytes */
+    int32_t wait_max_ms;          /* replica.fetch.wait.max.ms */
+    int32_t backoff_ms;           /* replica.fetch.backoff.ms */
+    int32_t request_timeout_ms;   /* replica.socket.timeout.ms */
+    int32_t receive_buffer_bytes; /* replica.socket.receive.buffer.bytes */
+};
+
+struct fetchers *fetchers_start(const struct fetchers_conf *conf);
+/* Stops every loop and lets go of every partition. */
+void fetchers_stop(struct fetchers **fetchers);
+
+/* Endpoints, and our own broker epoch, as of this image. */
+void fetchers_set_image(struct fetchers *fetchers, const struct image *image);
+/* Fetches part from leader in leader_epoch; replaces what was asked for it before. A leader whose
+ * endpoint is not known yet is waited for. */
+void fetchers_follow(struct fetchers *fetchers, struct part *part, int32_t leader,
+                     int32_t leader_epoch);
+/* Returns at once; an append under way still ends (part_follow() refuses it by the epoch). */
+void fetchers_unfollow(struct fetchers *fetchers, struct part *part);
+
+struct fetchers_info {
+    int32_t loops, partitions, failed;
+    int64_t lag_max; /* records behind the leader, of the partition most behind */
+};
+void fetchers_get_info(struct fetchers *fetchers, struct fetchers_info *out);
+
+#endif

@@ -1,0 +1,725 @@
+/*
+ * The table is an immutable snapshot that is made anew when a partition comes or goes, so that a
+ * request looks its partitions up without waiting for anybody. Roles change inside the partitions
+ * and need no new table.
+ *
+ * Applying goes by topic: files that must go (tombstones), partitions that the change names,
+ * settings, brokers that came or went. One partition's failure (a directory that is offline, an
+ * older epoch) goes into the result and stops nobody else.
+ */
+#include "broker/replica/parts.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/base/snap.h"
+
+/* Fewer strays than this are parked in any case; more only when they are a small share. */
+#define STRAYS_FEW       10
+#define STRAYS_SHARE_MAX 10 /* one in so many */
+
+struct parts_table {
+    struct snap_head head;
+    size_t count;
+    size_t mask;           /* slots - 1, a power of two */
+    struct part **by_name; /* open addressing, NULL: empty */
+    struct part **by_id;
+    struct part **all; /* count, each with a reference */
+};
+
+struct parts {
+    struct parts_conf conf; /* [I] */
+    struct part_env env;    /* [I] */
+    struct snap table;      /* of struct parts_table */
+    atomic_bool has_image;  /* [a] an image was applied: the set is whole */
+    atomic_size_t strays;   /* [a] parked by this process */
+};
+
+/* ---- the table ---- */
+
+static uint64_t name_hash(struct str topic, int32_t partition)
+{
+    return (str_hash(topic) ^ (uint32_t)partition) * 0x9e3779b97f4a7c15u;
+}
+
+static void table_free(struct snap_head *head)
+{
+    struct parts_table *table = container_of(head, struct parts_table, head);
+
+    for (size_t i = 0; i < table->count; i++)
+        part_unref(&table->all[i]);
+    free(table->all);
+    free(table->by_name);
+    free(table->by_id);
+    free(table);
+}
+
+static void put(struct part **slots, size_t mask, uint64_t hash, struct part *part)
+{
+    size_t at = (size_t)(hash >> 20) & mask;
+
+    while (slots[at] != NULL)
+        at = (at + 1) & mask;
+    slots[at] = part;
+}
+
+/* all: taken, with its references. */
+static struct parts_table *table_new(struct part **all, size_t count)
+{
+    struct parts_table *table = xcalloc(1, sizeof *table);
+    size_t slots = 16;
+
+    while (slots < count * 2)
+        slots *= 2;
+    snap_head_init(&table->head, table_free);
+    table->count = count;
+    table->mask = slots - 1;
+    table->all = all;
+    table->by_name = xcalloc(slots, sizeof(struct part *));
+    table->by_id = xcalloc(slots, sizeof(struct part *));
+    for (size_t i = 0; i < count; i++) {
+        struct part *part = all[i];
+
+        put(table->by_name, table->mask, name_hash(str_of(part_topic(part)), part_partition(part)),
+            part);
+        put(table->by_id, table->mask, tp_hash(part_topic_id(part), part_partition(part)), part);
+    }
+    return table;
+}
+
+const struct parts_table *parts_get_table(struct parts *parts)
+{
+    return container_of(snap_get_ref(&parts->table), struct parts_table, head);
+}
+
+void parts_put_table(const struct parts_table **table)
+{
+    struct snap_head *head = (struct snap_head *)(uintptr_t) & (*table)->head;
+
+    *table = NULL;
+    snap_unref(&head);
+}
+
+struct part *parts_find(const struct parts_table *table, struct str topic, int32_t partition)
+{
+    size_t at = (size_t)(name_hash(topic, partition) >> 20) & table->mask;
+
+    for (; table->by_name[at] != NULL; at = (at + 1) & table->mask) {
+        struct part *part = table->by_name[at];
+
+        if (part_partition(part) == partition && str_is(topic, part_topic(part)))
+            return part;
+    }
+    return NULL;
+}
+
+struct part *parts_find_id(const struct parts_table *table, struct uuid topic_id, int32_t partition)
+{
+    size_t at = (size_t)(tp_hash(topic_id, partition) >> 20) & table->mask;
+
+    for (; table->by_id[at] != NULL; at = (at + 1) & table->mask) {
+        struct part *part = table->by_id[at];
+
+        if (part_partition(part) == partition && uuid_eq(topic_id, part_topic_id(part)))
+            return part;
+    }
+    return NULL;
+}
+
+size_t parts_count(const struct parts_table *table)
+{
+    return table->count;
+}
+
+struct part *parts_at(const struct parts_table *table, size_t i)
+{
+    assert(i < table->count);
+    return table->all[i];
+}
+
+static void publish(struct parts *parts, struct part **all, size_t count)
+{
+    struct snap_head *head = &table_new(all, count)->head;
+
+    snap_publish(&parts->table, &head);
+}
+
+/* ---- a change in the making ---- */
+
+struct change {
+    struct parts *parts;
+    const struct parts_table *before;
+    const struct image *image;
+    int64_t now_ms;
+    struct parts_result *out;
+    struct part **added; /* with the reference that the table will hold */
+    size_t added_len, added_cap;
+    struct part **removed; /* lent by `before` */
+    size_t removed_len, removed_cap;
+    struct part_live *live; /* scratch */
+    size_t live_cap;
+};
+
+static bool is_removed(const struct change *change, const struct part *part)
+{
+    for (size_t i = 0; i < change->removed_len; i++)
+        if (change->removed[i] == part)
+            return true;
+    return false;
+}
+
+static struct part *find_now(const struct change *change, struct uuid topic_id, int32_t partition)
+{
+    for (size_t i = 0; i < change->added_len; i++)
+        if (part_partition(change->added[i]) == partition &&
+            uuid_eq(part_topic_id(change->added[i]), topic_id))
+            return change->added[i];
+    struct part *part = parts_find_id(change->before, topic_id, partition);
+    return part != NULL && !is_removed(change, part) ? part : NULL;
+}
+
+static void fail(struct change *change, struct uuid topic_id, int32_t partition, struct part *part,
+                 enum err err)
+{
+    struct parts_result *out = change->out;
+    struct part_info info = { .leader_epoch = -1, .partition_epoch = -1 };
+
+    if (part != NULL)
+        part_get_info(part, &info);
+    array_reserve(&out->failures, &out->failures_cap, out->failures_len, sizeof *out->failures);
+    out->failures[out->failures_len++] = (struct parts_failure){
+        .topic_id = topic_id,
+        .partition = partition,
+        .leader_epoch = info.leader_epoch,
+        .partition_epoch = info.partition_epoch,
+        .err = err,
+    };
+}
+
+static void remove_part(struct change *change, struct part *part)
+{
+    if (change->parts->conf.fetchers != NULL)
+        fetchers_unfollow(change->parts->conf.fetchers, part);
+    part_close(part);
+    array_reserve(&change->removed, &change->removed_cap, change->removed_len,
+                  sizeof(struct part *));
+    change->removed[change->removed_len++] = part;
+}
+
+static void park(struct change *change, const char *topic, int32_t partition, const char *why)
+{
+    enum err err = logs_park(change->parts->conf.logs, topic, partition);
+
+    if (err == ERR_OK)
+        atomic_fetch_add_explicit(&change->parts->strays, 1, memory_order_relaxed);
+    say_warn("parked a stray log %s-%d why=%s result=%s", topic, partition, why, err_name(err));
+}
+
+/* ---- tombstones ---- */
+
+static void bury(struct change *change, const struct image_tombstone *stone)
+{
+    struct parts *parts = change->parts;
+    struct parts_result *out = change->out;
+    const struct image_part *assigned =
+        image_part(change->image, stone->topic_id, stone->partition);
+    struct part *part = find_now(change, stone->topic_id, stone->partition);
+    struct part_info info = { .leader_epoch = -1 };
+    char topic[256];
+
+    if (stone->broker != parts->conf.broker_id)
+        return;
+    if (assigned != NULL && ids_has(assigned->replicas, parts->conf.broker_id))
+        return; /* assigned to us again since: that is newer */
+    if (part != NULL)
+        part_get_info(part, &info);
+    if (info.leader_epoch > stone->leader_epoch) {
+        fail(change, stone->topic_id, stone->partition, part, ERR_FENCED_LEADER_EPOCH);
+        return;
+    }
+    if (stone->topic.len >= sizeof topic)
+        return;
+    memcpy(topic, stone->topic.ptr, stone->topic.len);
+    topic[stone->topic.len] = '\0';
+    if (part != NULL)
+        remove_part(change, part);
+
+    struct log *log = logs_get_ref(parts->conf.logs, topic, stone->partition);
+    if (log != NULL) {
+        bool same = uuid_eq(log_topic_id(log), stone->topic_id);
+
+        log_unref(&log);
+        if (same) {
+            enum err err = logs_delete(parts->conf.logs, topic, stone->partition);
+
+            say_info("deleting " TP_FMT " result=%s", STR_ARG(stone->topic), stone->partition,
+                     err_name(err));
+            if (err != ERR_OK) {
+                fail(change, stone->topic_id, stone->partition, NULL, err);
+                return;
+            }
+        }
+    }
+    array_reserve(&out->deleted, &out->deleted_cap, out->deleted_len, sizeof *out->deleted);
+    out->deleted[out->deleted_len++] = *stone;
+}
+
+/* ---- roles ---- */
+
+static enum err open_log(struct change *change, const struct image_topic *topic,
+                         const struct image_part *state, struct log **log)
+{
+    struct logs *logs = change->parts->conf.logs;
+    bool is_new = state->leader_epoch == 0 && state->partition_epoch == 0;
+    enum err err = logs_create(logs, topic->name.ptr, state->index, topic->id, is_new, NULL, log);
+
+    if (err != ERR_INCONSISTENT_TOPIC_ID)
+        return err;
+    /* The same name, but a topic that was deleted while we were away. Its files are not this one's.
+     */
+    log_unref(log);
+    struct part *old = parts_find(change->before, topic->name, state->index);
+    if (old != NULL && !is_removed(change, old))
+        remove_part(change, old);
+    park(change, topic->name.ptr, state->index, "another topic id");
+    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new, NULL, log);
+}
+
+static struct part *open_part(struct change *change, const struct image_topic *topic,
+                              const struct image_part *state)
+{
+    const struct parts_conf *conf = &change->parts->conf;
+    struct part_conf settings;
+    struct log *log = NULL;
+    enum err err = open_log(change, topic, state, &log);
+
+    if (err != ERR_OK) {
+        say_error("cannot open the log of " TP_FMT " err=%s", STR_ARG(topic->name), state->index,
+                  err_name(err));
+        if (log != NULL)
+            log_unref(&log);
+        fail(change, topic->id, state->index, NULL, err);
+        return NULL;
+    }
+    conf->conf_of(conf->ctx, change->image, topic->name, &settings);
+    log_set_conf(log, &settings.log);
+    int64_t hw = logs_saved_hw(conf->logs, log);
+    struct part *part = part_new(&change->parts->env, topic->name.ptr, topic->id, state->index,
+                                 &log, hw < 0 ? 0 : hw, settings.min_isr, conf->lag_max_ms);
+    part_set_conf(part, &settings.validate, settings.min_isr, conf->lag_max_ms, change->now_ms);
+    array_reserve(&change->added, &change->added_cap, change->added_len, sizeof(struct part *));
+    change->added[change->added_len++] = part;
+    return part;
+}
+
+static bool is_live(const struct node *node)
+{
+    return node != NULL && node->state == NODE_LIVE;
+}
+
+static void set_role(struct change *change, struct part *part, const struct image_topic *topic,
+                     const struct image_part *state)
+{
+    const struct parts_conf *conf = &change->parts->conf;
+    const struct node *self = image_node(change->image, conf->broker_id);
+    struct part_effects effects;
+
+    array_reserve(&change->live, &change->live_cap, state->replicas.n, sizeof *change->live);
+    for (uint32_t i = 0; i < state->replicas.n; i++) {
+        const struct node *node = image_node(change->image, state->replicas.at[i]);
+
+        change->live[i] = (struct part_live){ .id = state->replicas.at[i],
+                                              .broker_epoch = node != NULL ? node->epoch : -1,
+                                              .live = is_live(node) };
+    }
+    struct part_event ev = { .kind = PART_EV_ROLE,
+                             .role = {
+                                 .leader = state->leader,
+                                 .leader_epoch = state->leader_epoch,
+                                 .partition_epoch = state->partition_epoch,
+                                 .replicas = state->replicas.at,
+                                 .replicas_len = (int32_t)state->replicas.n,
+                                 .isr = state->isr.at,
+                                 .isr_len = (int32_t)state->isr.n,
+                                 .recovering = state->recovering,
+                                 .live = change->live,
+                                 .my_epoch = self != NULL ? self->epoch : -1,
+                             } };
+
+    part_set_role(part, &ev, change->now_ms, &effects);
+    if (effects.refused != ERR_OK) {
+        say_warn("refused an older state of %s epoch=%d partition_epoch=%d", part_name(part),
+                 state->leader_epoch, state->partition_epoch);
+        fail(change, topic->id, state->index, part, effects.refused);
+        return;
+    }
+    if (conf->fetchers == NULL)
+        return;
+    if (effects.start_fetching)
+        fetchers_follow(conf->fetchers, part, state->leader, state->leader_epoch);
+    else if (effects.stop_fetching)
+        fetchers_unfollow(conf->fetchers, part);
+}
+
+static void apply_part(struct change *change, const struct image_topic *topic,
+                       const struct image_part *state)
+{
+    struct part *part = find_now(change, topic->id, state->index);
+    bool mine = ids_has(state->replicas, change->parts->conf.broker_id);
+
+    if (!mine) { /* its files wait for their tombstone */
+        if (part != NULL)
+            remove_part(change, part);
+        return;
+    }
+    if (part == NULL)
+        part = open_part(change, topic, state);
+    if (part != NULL)
+        set_role(change, part, topic, state);
+}
+
+static void apply_topic(struct change *change, const struct image_topic *topic,
+                        const struct image_topic_change *only)
+{
+    if (only == NULL) {
+        for (int32_t i = 0; i < topic->n_parts; i++)
+            apply_part(change, topic, image_topic_part(topic, i));
+        return;
+    }
+    for (size_t i = 0; i < only->n_parts; i++) {
+        const struct image_part *state = image_topic_part(topic, only->parts[i].index);
+
+        if (state != NULL)
+            apply_part(change, topic, state);
+    }
+}
+
+/* ---- settings and brokers ---- */
+
+static void apply_conf(struct change *change, struct part *part)
+{
+    const struct parts_conf *conf = &change->parts->conf;
+    struct part_conf settings;
+
+    conf->conf_of(conf->ctx, change->image, str_of(part_topic(part)), &settings);
+    log_set_conf(part_log(part), &settings.log);
+    part_set_conf(part, &settings.validate, settings.min_isr, conf->lag_max_ms, change->now_ms);
+}
+
+static bool config_concerns(const struct parts_conf *conf, const struct image_config *config,
+                            const struct part *part)
+{
+    char id[16];
+
+    if (str_is(config->type, "topics"))
+        return str_is(config->name, part_topic(part));
+    if (!str_is(config->type, "brokers"))
+        return false;
+    snprintf(id, sizeof id, "%d", conf->broker_id);
+    return str_is(config->name, "<default>") || str_is(config->name, id);
+}
+
+static void apply_configs(struct change *change, const struct image_delta *delta)
+{
+    for (size_t i = 0; i < change->before->count; i++) {
+        struct part *part = change->before->all[i];
+        bool concerned = delta == NULL;
+
+        for (size_t c = 0; delta != NULL && c < delta->n_configs && !concerned; c++)
+            concerned = config_concerns(&change->parts->conf, &delta->configs[c], part);
+        if (concerned && !is_removed(change, part))
+            apply_conf(change, part);
+    }
+}
+
+static void apply_brokers(struct change *change, const struct image_delta *delta)
+{
+    const struct parts_table *table = change->before;
+
+    for (size_t b = 0; b < delta->n_brokers; b++) {
+        const struct node *node = &delta->brokers[b];
+
+        for (size_t i = 0; i < table->count; i++)
+            part_set_live(table->all[i], node->id, node->epoch, is_live(node), change->now_ms);
+    }
+    for (uint32_t b = 0; b < delta->brokers_gone.n; b++)
+        for (size_t i = 0; i < table->count; i++)
+            part_set_live(table->all[i], delta->brokers_gone.at[b], -1, false, change->now_ms);
+}
+
+/* ---- a whole image: what is here that it does not name? ---- */
+
+struct stray_scan {
+    const struct image *image;
+    int32_t broker_id;
+    size_t logs, strays;
+    struct log **found; /* references */
+    size_t found_cap;
+};
+
+static bool has_tombstone(const struct image *image, int32_t broker, struct uuid id, int32_t part)
+{
+    struct image_cursor at = { 0 };
+    const struct image_tombstone *stone;
+
+    while ((stone = image_next_tombstone(image, &at)) != NULL)
+        if (stone->broker == broker && stone->partition == part && uuid_eq(stone->topic_id, id))
+            return true;
+    return false;
+}
+
+static void scan_log(void *ctx, struct log *log)
+{
+    struct stray_scan *scan = ctx;
+    struct uuid id = log_topic_id(log);
+    const struct image_topic *topic = uuid_is_zero(id)
+                                          ? image_topic_named(scan->image, str_of(log_topic(log)))
+                                          : image_topic(scan->image, id);
+    const struct image_part *part =
+        topic != NULL ? image_topic_part(topic, log_partition(log)) : NULL;
+
+    scan->logs++;
+    if (part != NULL && ids_has(part->replicas, scan->broker_id))
+        return;
+    if (has_tombstone(scan->image, scan->broker_id, id, log_partition(log)))
+        return;
+    array_reserve(&scan->found, &scan->found_cap, scan->strays, sizeof(struct log *));
+    scan->found[scan->strays++] = log_ref(log);
+}
+
+static enum err park_strays(struct change *change)
+{
+    struct stray_scan scan = { .image = change->image, .broker_id = change->parts->conf.broker_id };
+    enum err err = ERR_OK;
+
+    logs_each(change->parts->conf.logs, scan_log, &scan);
+    if (scan.strays > STRAYS_FEW && scan.strays > scan.logs / STRAYS_SHARE_MAX) {
+        say_error("the image names too few of the logs here, nothing is applied: is this the right "
+                  "ZooKeeper? strays=%zu logs=%zu",
+                  scan.strays, scan.logs);
+        err = ERR_INCONSISTENT_CLUSTER_ID;
+    }
+    for (size_t i = 0; i < scan.strays; i++) {
+        struct log *log = scan.found[i];
+        char *topic = xstrdup(log_topic(log));
+        int32_t partition = log_partition(log);
+
+        log_unref(&scan.found[i]);
+        if (err == ERR_OK) {
+            struct part *part = parts_find(change->before, str_of(topic), partition);
+
+            if (part != NULL && !is_removed(change, part))
+                remove_part(change, part);
+            park(change, topic, partition, "neither assigned nor deleted");
+        }
+        free(topic);
+    }
+    free(scan.found);
+    return err;
+}
+
+static void apply_image(struct change *change)
+{
+    struct image_cursor topics = { 0 }, stones = { 0 };
+    const struct image_topic *topic;
+    const struct image_tombstone *stone;
+
+    change->out->err = park_strays(change);
+    if (change->out->err != ERR_OK)
+        return;
+    while ((stone = image_next_tombstone(change->image, &stones)) != NULL)
+        bury(change, stone);
+    for (size_t i = 0; i < change->before->count; i++) {
+        struct part *part = change->before->all[i];
+
+        if (image_part(change->image, part_topic_id(part), part_partition(part)) == NULL &&
+            !is_removed(change, part))
+            remove_part(change, part);
+    }
+    while ((topic = image_next_topic(change->image, &topics)) != NULL)
+        apply_topic(change, topic, NULL);
+    apply_configs(change, NULL);
+}
+
+static void apply_delta(struct change *change, const struct image_delta *delta)
+{
+    apply_brokers(change, delta);
+    for (size_t t = 0; t < delta->n_topics_gone; t++)
+        for (size_t i = 0; i < change->before->count; i++) {
+            struct part *part = change->before->all[i];
+
+            if (uuid_eq(part_topic_id(part), delta->topics_gone[t]) && !is_removed(change, part))
+                remove_part(change, part);
+        }
+    for (size_t t = 0; t < delta->n_topics; t++) {
+        const struct image_topic *topic = image_topic(change->image, delta->topics[t].id);
+
+        if (topic != NULL)
+            apply_topic(change, topic, &delta->topics[t]);
+    }
+    if (delta->n_configs > 0)
+        apply_configs(change, delta);
+    for (size_t t = 0; t < delta->n_tombstones; t++)
+        bury(change, &delta->tombstones[t]);
+}
+
+static void republish(struct change *change)
+{
+    size_t count = 0, room = change->before->count + change->added_len + 1;
+
+    if (change->added_len == 0 && change->removed_len == 0)
+        return;
+    struct part **all = xcalloc(room, sizeof(struct part *));
+    for (size_t i = 0; i < change->before->count; i++)
+        if (!is_removed(change, change->before->all[i]))
+            all[count++] = part_ref(change->before->all[i]);
+    for (size_t i = 0; i < change->added_len; i++) {
+        if (is_removed(change, change->added[i]))
+            part_unref(&change->added[i]);
+        else
+            all[count++] = change->added[i];
+    }
+    publish(change->parts, all, count);
+}
+
+void parts_apply(struct parts *parts, const struct image *after, const struct image_delta *delta,
+                 int64_t now_ms, struct parts_result *out)
+{
+    struct change change = {
+        .parts = parts,
+        .before = parts_get_table(parts),
+        .image = after,
+        .now_ms = now_ms,
+        .out = out,
+    };
+
+    *out = (struct parts_result){ .err = ERR_OK };
+    if (parts->conf.fetchers != NULL)
+        fetchers_set_image(parts->conf.fetchers, after);
+    if (delta == NULL)
+        apply_image(&change);
+    else
+        apply_delta(&change, delta);
+    republish(&change);
+    if (out->err == ERR_OK)
+        atomic_store_explicit(&parts->has_image, true, memory_order_release);
+    parts_put_table(&change.before);
+    free(change.added);
+    free(change.removed);
+    free(change.live);
+}
+
+void parts_result_fini(struct parts_result *result)
+{
+    free(result->failures);
+    free(result->deleted);
+    *result = (struct parts_result){ .err = ERR_OK };
+}
+
+/* ---- the rest of their life ---- */
+
+struct parts *parts_new(const struct parts_conf *conf)
+{
+    struct parts *parts = xcalloc(1, sizeof *parts);
+
+    parts->conf = *conf;
+    parts->env = (struct part_env){ .broker_id = conf->broker_id,
+                                    .ctx = conf->ctx,
+                                    .propose = conf->propose };
+    snap_init(&parts->table);
+    atomic_init(&parts->has_image, false);
+    atomic_init(&parts->strays, 0);
+    publish(parts, xcalloc(1, sizeof(struct part *)), 0);
+    return parts;
+}
+
+void parts_free(struct parts **parts_ptr)
+{
+    struct parts *parts = *parts_ptr;
+    const struct parts_table *table = parts_get_table(parts);
+
+    *parts_ptr = NULL;
+    parts_checkpoint_hw(parts);
+    for (size_t i = 0; i < table->count; i++)
+        part_close(table->all[i]);
+    parts_put_table(&table);
+    snap_fini(&parts->table);
+    free(parts);
+}
+
+static void each_part(struct parts *parts, void (*each)(struct part *, int64_t), int64_t now_ms)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    for (size_t i = 0; i < table->count; i++)
+        each(table->all[i], now_ms);
+    parts_put_table(&table);
+}
+
+void parts_tick(struct parts *parts, int64_t now_ms)
+{
+    each_part(parts, part_tick, now_ms);
+}
+
+void parts_resend(struct parts *parts, int64_t now_ms)
+{
+    each_part(parts, part_resend, now_ms);
+}
+
+void parts_stop(struct parts *parts, int64_t now_ms)
+{
+    each_part(parts, part_stop, now_ms);
+}
+
+void parts_retain(struct parts *parts, int64_t wall_ms, int64_t now_ms)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    for (size_t i = 0; i < table->count; i++)
+        part_retain(table->all[i], wall_ms, now_ms);
+    parts_put_table(&table);
+}
+
+static int64_t hw_of(void *ctx, struct log *log)
+{
+    struct part *part = parts_find(ctx, str_of(log_topic(log)), log_partition(log));
+    struct part_info info;
+
+    if (part == NULL || part_log(part) != log)
+        return -1;
+    part_get_info(part, &info);
+    return info.hw;
+}
+
+void parts_checkpoint_hw(struct parts *parts)
+{
+    if (!atomic_load_explicit(&parts->has_image, memory_order_acquire))
+        return;
+    const struct parts_table *table = parts_get_table(parts);
+    logs_checkpoint_hw(parts->conf.logs, hw_of, (void *)(uintptr_t)table);
+    parts_put_table(&table);
+}
+
+void parts_get_info(struct parts *parts, struct parts_info *out)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    *out =
+        (struct parts_info){ .parts = table->count,
+                             .strays = atomic_load_explicit(&parts->strays, memory_order_relaxed) };
+    for (size_t i = 0; i < table->count; i++) {
+        struct part_info info;
+
+        part_get_info(table->all[i], &info);
+        out->leading += info.role == PART_LEADER;
+        out->under_min_isr += info.is_under_min_isr;
+        out->under_replicated += info.role == PART_LEADER && info.isr_len < info.replicas_len;
+    }
+    parts_put_table(&table);
+}
