@@ -199,6 +199,8 @@ class Reader:
         else:
             while self.stack[-1][0] >= indent:
                 self.stack.pop()
+            if self.stack[-1][0] != indent - 1:
+                raise SchemaError(f'{words[0]} stands under a field that is no new struct')
             self.take_field(indent, words)
 
     def take_head(self, words):
