@@ -116,6 +116,23 @@ def units(san):
     return counted(['scripts/run_units', *sorted(wanted)], 900, env) if wanted else skip('no unit tests')
 
 
+def python_units(_long):
+    """Standard library tests of what is written in Python: the generator, the scripts."""
+    count = Count()
+    for where, _, names in sorted(os.walk(os.path.join(ROOT, 'tests', 'unit'))):
+        for name in sorted(n for n in names if n.endswith('_test.py')):
+            path = os.path.relpath(os.path.join(where, name), ROOT)
+            code, said = run(['/usr/bin/python3', path], 300, capture=True)
+            ran = re.search(r'^Ran (\d+) tests?', said, re.M)
+            bad = sum(int(n) for n in re.findall(r'(?:failures|errors)=(\d+)', said))
+            skipped = sum(int(n) for n in re.findall(r'skipped=(\d+)', said))
+            if code != 0 or not ran:
+                print(f'{path}\n{said.rstrip()}', flush=True)
+                bad = max(1, bad)
+            count += Count(max(0, (int(ran[1]) if ran else 0) - bad - skipped), bad, skipped)
+    return count
+
+
 def permits(san):
     """Whether programs of this flavour run at all here: some kernels' address layout is more than they can take."""
     probe = os.path.join(OUT, f'probe-{san}')
@@ -198,6 +215,7 @@ def chaos(_long):
 
 SECTIONS = [('lint', 'lint', lint),
             ('unit', 'unit tests', lambda long: units('')),
+            ('unit', 'unit tests of the Python parts', python_units),
             ('unit', 'unit tests, address and undefined-behaviour sanitizers', lambda long: sanitized('address')),
             ('unit', 'unit tests, thread sanitizer', lambda long: sanitized('thread')),
             ('sim', 'simulated clusters', sim),
