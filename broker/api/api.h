@@ -1,0 +1,58 @@
+/*
+ * api - what the handlers of requests stand on, and helpers that several of them need.
+ *
+ * Ownership:  struct api belongs to the broker and outlives every request.
+ * Threads:    handlers run on the request's reactor; everything here may be read by all of them.
+ */
+#ifndef BROKER_API_API_H
+#define BROKER_API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/log/logs.h"
+#include "broker/meta/meta.h"
+#include "broker/net/request.h"
+#include "broker/replica/parts.h"
+#include "common/io/pool.h"
+#include "common/model/image.h"
+
+struct fetch_sessions;
+struct forward;
+struct settings;
+struct pids;
+
+/* [I] all of it */
+struct api {
+    int32_t broker_id;
+    struct parts *parts;
+    struct logs *logs;
+    struct meta *meta;
+    struct pool *pool;
+    struct fetch_sessions *sessions;
+    struct forward *forward;   /* admin requests to the controller */
+    struct settings *settings; /* of this broker, with what was changed at run time */
+    struct pids *pids;         /* producer ids */
+    int32_t fetch_max_bytes;   /* fetch.max.bytes */
+};
+
+/* __consumer_offsets and __transaction_state: clients do not produce to them. */
+bool api_is_internal_topic(struct str topic);
+/* 1..249 of [a-zA-Z0-9._-], not "." nor "..". */
+bool api_is_topic_name(struct str topic);
+
+/* Why a partition is not hosted here: UNKNOWN_TOPIC_OR_PARTITION when the image does not have it,
+ * else NOT_LEADER_OR_FOLLOWER. */
+enum err api_why_not_here(const struct image *image, struct str topic, int32_t partition);
+
+/* For KIP-951: who leads by this image, and where on the request's listener. */
+struct api_hint {
+    int32_t leader, leader_epoch;
+    const struct node *node;         /* lent by the image; NULL when it is not visible */
+    const struct endpoint *endpoint; /* the same */
+};
+/* False when the image knows no leader. */
+bool api_leader_hint(const struct image *image, const struct request *req, struct str topic,
+                     int32_t partition, struct api_hint *out);
+
+#endif
