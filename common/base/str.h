@@ -37,7 +37,7 @@ static inline bool str_eq(struct str a, struct str b)
 {
     if ((a.ptr == NULL) != (b.ptr == NULL) || a.len != b.len)
         return false;
-    return a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0;
+    return a.ptr == b.ptr || a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 static inline bool str_is(struct str a, const char *text)

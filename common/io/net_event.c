@@ -65,6 +65,7 @@ enum err net_addr_find(const char *host, int port, struct net_addr *out)
         if (getaddrinfo(host, service, &hints, &found) != 0)
             return ERR_NOT_FOUND;
     }
+    assert(found != NULL);
     /* "localhost" is both families on many machines; IPv4 is what is meant. */
     for (chosen = found; chosen != NULL && chosen->ai_family != AF_INET; chosen = chosen->ai_next)
         ;
