@@ -1,4 +1,5 @@
 """suite - the sections of scripts/test, each with its own count, and their sum as the last line."""
+import glob
 import os
 import re
 import signal
@@ -206,6 +207,14 @@ def cluster(long):
 
 
 def interop(long):
+    count = Count()
+    for folder in sorted(glob.glob(os.path.join(ROOT, 'tests', 'interop', '*', 'run'))):
+        count += counted([folder], 3600 if long else 300)
+    count += interop_clients(long)
+    return count
+
+
+def interop_clients(long):
     return pytest('tests/interop', 7200, '--long') if long else pytest('tests/interop', 600)
 
 
