@@ -12,13 +12,6 @@ from tests.kit.rawload import RawLoad
 PARTITIONS = 6
 
 
-def acked_past(load, moment, timeout, partitions=None):
-    """Waits until every partition has acknowledged a write made after moment."""
-    wait_until(lambda: all(load.first_ack_of_write_after(p, moment) is not None
-                           for p in (partitions or load.partitions)),
-               timeout, "an acknowledged write on every partition after the failure")
-
-
 def assert_nothing_lost(cluster, load):
     for p in load.partitions:
         records = ops.read_partition(cluster, load.topic, p)
@@ -39,7 +32,7 @@ def test_kill_9_under_load_loses_nothing_and_the_broker_rejoins(whole, topic, id
     load = run_load(whole, name, idempotent=idempotent)
     victim = str(ops.partitions_of(whole, name)[0].leader)
     at = whole.kill_at_once(victim)
-    acked_past(load, at, 60)
+    load.wait_acked_past(at, 60)
     whole.wait_gone(victim)
     gap = max(load.first_ack_of_write_after(p, at) for p in load.partitions)
     if whole.target == "moldau":
@@ -59,7 +52,7 @@ def test_every_broker_is_killed_in_turn(whole, topic):
     load = run_load(whole, name, idempotent=True)
     for victim in whole.brokers:
         whole.kill(victim)
-        acked_past(load, time.monotonic(), 60)
+        load.wait_acked_past(time.monotonic(), 60)
         whole.start(victim)
         ops.wait_full_isr(whole)
     load.stop()
@@ -76,7 +69,7 @@ def test_the_active_controller_is_killed_together_with_a_broker(whole, topic):
     if whole.target == "kafka":
         nodes = [controller]        # there the controller is a broker; two of three would leave too few
     at = whole.kill_at_once(*nodes)
-    acked_past(load, at, 60)
+    load.wait_acked_past(at, 60)
     if whole.target == "moldau":
         gap = max(load.first_ack_of_write_after(p, at) for p in load.partitions)
         assert gap < 2.0, f"writing went on only after {gap:.2f} s"
@@ -97,7 +90,7 @@ def test_the_controller_alone_dies_and_nobody_notices(whole, topic):
     controller = wait_until(whole.active_controller, 30, "an active controller")
     at = whole.kill_at_once(controller)
     wait_until(lambda: whole.active_controller() not in (None, controller), 30, "another active controller")
-    acked_past(load, time.monotonic(), 10)
+    load.wait_acked_past(time.monotonic(), 10)
     assert max(load.longest_gap(p, at, time.monotonic()) for p in load.partitions) < 0.5
     ops.create_topic(whole, name + ".after", 3, 3)
     whole.start(controller)
@@ -128,7 +121,7 @@ def test_a_controlled_shutdown_is_not_felt(whole, topic):
         at = whole.terminate_at_once(victim)
         whole.wait_gone(victim, 60)
         gone = time.monotonic()
-        acked_past(load, gone, 30)
+        load.wait_acked_past(gone, 30)
         gaps = {q: load.longest_gap(q, at, gone + 0.5) for q in load.partitions}
         left = ops.partitions_of(whole, name)
         whole.start(victim)
@@ -155,7 +148,7 @@ def test_a_paused_broker_is_left_behind_and_comes_back(whole, topic):
     at = time.monotonic()
     whole.pause(victim)
     try:
-        acked_past(load, at, 90)
+        load.wait_acked_past(at, 90)
     finally:
         whole.resume(victim)
     ops.wait_full_isr(whole)

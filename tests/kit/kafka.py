@@ -7,11 +7,11 @@ script. ZooKeeper is Debian's.
 import os
 import shutil
 import signal
+import socket
 import subprocess
-import time
 from pathlib import Path
 
-from tests.kit.cluster import ROOT, Cluster, proc_stat, pid_cpu_seconds, wait_until
+from tests.kit.cluster import ROOT, Cluster, pid_cpu_seconds, wait_until
 
 KAFKA_VERSION = "3.9.2"
 JVM_FLAGS = ("-server -Xmx1G -Xms1G -XX:+UseG1GC -XX:MaxGCPauseMillis=20 "
@@ -133,6 +133,9 @@ class KafkaCluster(Cluster):
 
     def start(self, node):
         assert not self.pid(node), f"{node} runs already"
+        # A Kafka broker that finds the node of its killed predecessor's session gives up.
+        wait_until(lambda: f"/brokers/ids/{node}\n" not in self._ask_zookeeper("dump"), 60,
+                   f"end of the session of {node}")
         self._spawn(node, [*JVM_FLAGS, f"-Dlog4j.configuration=file:{self.dir}/log4j.properties",
                            "-cp", f"{self.jars}/*", "kafka.Kafka", f"{self.dir}/{node}.properties"])
 
@@ -174,18 +177,18 @@ class KafkaCluster(Cluster):
         (self.dir / "zoo.cfg").write_text(
             f"tickTime=500\ndataDir={self.dir}/zk\nclientPort={self.port('z1')}\n"
             "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-            "minSessionTimeout=300\nmaxSessionTimeout=60000\n4lw.commands.whitelist=srvr\n")
+            "minSessionTimeout=300\nmaxSessionTimeout=60000\n4lw.commands.whitelist=srvr,dump\n")
         jar = zookeeper_jar()
         simple = Path(jar).with_name("slf4j-simple.jar")
         self._spawn("z1", [*ZK_FLAGS, "-cp", f"{self.dir}:{jar}:{simple}",
                            "org.apache.zookeeper.server.quorum.QuorumPeerMain", f"{self.dir}/zoo.cfg"])
-        wait_until(self._zookeeper_serves, 30, "ZooKeeper serving")
+        wait_until(lambda: "Mode:" in self._ask_zookeeper("srvr"), 30, "ZooKeeper serving")
 
-    def _zookeeper_serves(self):
-        import socket
-        with socket.create_connection((self.host, self.port("z1")), 2) as s:
-            s.sendall(b"srvr")
-            return b"Mode:" in s.recv(4096)
+    def _ask_zookeeper(self, word):
+        with socket.create_connection((self.host, self.port("z1")), 5) as s:
+            s.sendall(word.encode())
+            with s.makefile() as answer:
+                return answer.read()
 
     def _write_config(self, broker):
         n = len(self.brokers)

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
-API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DELETE_RECORDS = 18, 19, 20, 22, 21
+API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DELETE_RECORDS, ELECT_LEADERS = 18, 19, 20, 22, 21, 43
 LATEST, EARLIEST = -1, -2
 
 ERRORS = {0: "NONE", 1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -121,7 +121,7 @@ class Reader:
 
 
 FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5,
-                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2}
+                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2}
 
 
 def frame(api, version, correlation, body, client_id="moldau-tests"):
@@ -238,7 +238,8 @@ def produce_answer(r):
         e = Reader(endpoints)
 
         def node():
-            nodes[e.get("i")] = (e.cstring(), e.get("i"))
+            node_id = e.get("i")
+            nodes[node_id] = (e.cstring(), e.get("i"))
             e.cstring(), e.tags()
         e.carray(node)
     return out, nodes

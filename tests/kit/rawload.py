@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from tests.kit import batch, raw
+from tests.kit.cluster import wait_until
 
 RETRY_PAUSE = 0.004
 REQUEST_TIMEOUT = 20.0
@@ -66,13 +67,28 @@ class RawLoad:
     def pending(self):
         return {p: len(q) for p, q in self.queues.items() if q}
 
+    def wait_acked_past(self, moment, timeout, partitions=None):
+        """Until every partition has acknowledged a record that was made after moment."""
+        def goes_on():
+            if self.fatal:
+                raise RuntimeError(f"the load has ended: {self.fatal!r}") from self.fatal
+            silent = [p for p in (partitions or self.partitions) if self.first_ack_of_write_after(p, moment) is None]
+            if silent:
+                raise ValueError(f"nothing on partitions {silent}; leaders {self.leaders}, {dict(self.errors)}")
+            return True
+        wait_until(goes_on, timeout, "an acknowledged write on every partition", every=0.01)
+
     def total_acked(self):
         return sum(len(a) for a in self.acked.values())
 
     def first_ack_of_write_after(self, partition, moment):
         """Seconds from moment to the first acknowledgement of a record made after it; None if there is none."""
-        times = [a.acked for a in self.acked[partition] if a.created >= moment]
-        return min(times) - moment if times else None
+        found = None
+        for a in reversed(self.acked[partition]):     # records are made, and acknowledged, in order
+            if a.created < moment:
+                break
+            found = a
+        return found.acked - moment if found else None
 
     def longest_gap(self, partition, since, until):
         """The longest time without an acknowledgement in a window."""

@@ -1,0 +1,68 @@
+"""Runs tests/bench/load.c (librdkafka): compiles it when needed, returns what it prints."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.kit.cluster import ROOT
+
+SOURCE = ROOT / "tests" / "bench" / "load.c"
+PROGRAM = ROOT / "build" / "bin" / "load"
+
+
+def program():
+    if PROGRAM.exists() and PROGRAM.stat().st_mtime >= SOURCE.stat().st_mtime:
+        return str(PROGRAM)
+    if not shutil.which("gcc"):
+        raise RuntimeError("gcc is not installed")
+    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=PROGRAM.parent, prefix="load.", delete=False) as f:
+        temporary = f.name
+    subprocess.run(["gcc", "-std=gnu17", "-O2", "-g", "-D_GNU_SOURCE", str(SOURCE), "-lrdkafka", "-lpthread",
+                    "-o", temporary], check=True)
+    os.chmod(temporary, 0o755)
+    os.replace(temporary, PROGRAM)
+    return str(PROGRAM)
+
+
+def arguments(mode, bootstrap, topic, partitions, conf=None, **options):
+    """options: size, count, seconds, warm, rate, workers, trace"""
+    letters = {"size": "-s", "count": "-n", "seconds": "-d", "warm": "-w", "rate": "-r", "workers": "-j",
+               "trace": "-T"}
+    argv = [program(), mode, "-b", bootstrap, "-t", topic, "-p", str(partitions)]
+    for key, value in options.items():
+        argv += [letters[key], str(value)]
+    for key, value in (conf or {}).items():
+        argv += ["-X", f"{key}={value}"]
+    return argv
+
+
+def run(mode, bootstrap, topic, partitions, conf=None, timeout=600, **options):
+    argv = arguments(mode, bootstrap, topic, partitions, conf, **options)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)} exited {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+class Background:
+    """A load that runs while the test does something to the cluster; its trace tells what it saw when."""
+
+    def __init__(self, *args, **options):
+        with tempfile.NamedTemporaryFile(prefix="moldau-load-", delete=False) as f:
+            self.trace_path = Path(f.name)
+        self.process = subprocess.Popen(arguments(*args, trace=self.trace_path, **options),
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def stop(self, timeout=60):
+        """Ends it; returns ({...}, [(partition, made s, answered s, error)])."""
+        self.process.terminate()
+        out, _ = self.process.communicate(timeout=timeout)
+        trace = []
+        for line in self.trace_path.read_text().splitlines():
+            partition, made, answered, error = line.split()
+            trace.append((int(partition), int(made) / 1e6, int(answered) / 1e6, int(error)))
+        self.trace_path.unlink()
+        return json.loads(out), trace
