@@ -49,16 +49,10 @@ void conns_close_all(struct conns *conns);
 void conns_free(struct conns **conns_ptr);
 size_t conns_open_requests(const struct conns *conns);
 
-/* A connection on fd, which it takes. door may be NULL; it is told when the connection ends. */
+/* A connection on fd, a stream socket, which it takes. door may be NULL; it is told when the
+ * connection ends. */
 void conns_add(struct conns *conns, int fd, const struct net_addr *peer,
                const struct listener_info *listener, struct door *door);
-/* The same over a stream that is there already (its callbacks become the connection's):
- * socketpairs, fakes. on_ready and arg for making it come from conns_prepare(). */
-struct conn *conns_prepare(struct conns *conns, const struct net_addr *peer,
-                           const struct listener_info *listener, struct door *door);
-void conns_begin(struct conn *conn, struct net_sock **sock);
-net_on_ready conn_on_ready;
-
 /* From any thread: conns_add() on the reactor. */
 void conns_hand_over(struct conns *conns, int fd, const struct net_addr *peer,
                      const struct listener_info *listener, struct door *door);

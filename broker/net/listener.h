@@ -49,13 +49,13 @@ struct listener_conf {
 };
 
 /* Opens it, accepting nothing yet; on the reactor's thread or while that is not running. conns:
- * the sets to hand to, copied. */
+ * the sets to hand to, the array is copied. */
 enum err listener_open(struct reactor *reactor, const struct listener_conf *conf, struct door *door,
                        struct conns *const *conns, size_t conns_count,
                        struct listener **out) MUST_USE;
-/* Who connected meanwhile has been waiting in the backlog. */
+/* Who connected meanwhile has been waiting in the backlog. From any thread, as listener_stop(). */
 void listener_start(struct listener *listener);
-/* Closes the socket: new connections are refused from now on. On the reactor's thread. */
+/* Closes the socket: new connections are refused from now on. */
 void listener_stop(struct listener *listener);
 /* After its connections and their requests have ended. */
 void listener_free(struct listener **listener_ptr);

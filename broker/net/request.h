@@ -29,10 +29,13 @@
 #include "common/base/str.h"
 #include "common/io/net.h"
 
+STAILQ_HEAD(out_list, out_piece);
+
 struct conn;
 struct dispatch;
-struct out_piece;
 struct wire_api;
+
+#define RANGE_OWN_BYTES 64
 
 /*
  * Record bytes of an answer that are not in its struct: a part of a file, sent with sendfile, or
@@ -41,12 +44,12 @@ struct wire_api;
  */
 struct range_ref {
     const struct range_ops *ops; /* NULL: nothing to check, nothing to let go */
-    void *owner;                 /* for ops */
-    uint64_t stamp;              /* for ops: e.g. the log's truncation count when it was read */
     int fd;                      /* -1: the bytes are in memory, in bytes */
     int64_t pos;                 /* first byte in the file */
     size_t len;                  /* > 0; what the answer's field says */
     struct slice bytes;          /* with fd -1: len bytes, a ref of the range's own */
+    _Alignas(
+        8) uint8_t own[RANGE_OWN_BYTES]; /* for ops: whatever names file and truncation count */
 };
 
 struct range_ops {
@@ -89,14 +92,15 @@ struct request {
     void (*posted)(struct request *);  /* [n] */
     void (*on_drop)(struct request *); /* [n] */
     struct conn *conn;                 /* [n] a ref */
-    struct slice frame;           /* [n] the block that holds the frame; empty: it is in arena */
-    const uint8_t *bytes;         /* [n] the frame */
-    TAILQ_ENTRY(request) link;    /* [n] in the connection's ring, or in the pool */
-    STAILQ_HEAD(, out_piece) out; /* [n] the answer, while earlier ones are open */
-    size_t out_bytes;             /* [n] */
-    uint8_t phase;                /* [n] enum request_phase */
-    bool in_ring;                 /* [n] */
-    bool is_pipelined;            /* [n] */
+    struct slice frame;        /* [n] the block that holds the frame; empty: it is in arena */
+    const uint8_t *bytes;      /* [n] the frame */
+    TAILQ_ENTRY(request) link; /* [n] in one of the connection's lists, or in the pool */
+    struct out_list out;       /* [n] the answer, while earlier ones are open */
+    size_t charged;            /* [n] bytes taken from the budget */
+    uint8_t phase;             /* [n] enum request_phase */
+    bool is_silent;            /* [n] request_expect_none() */
+    bool in_ring;              /* [n] */
+    bool is_pipelined;         /* [n] */
 };
 
 /* Ends it with resp, the API's response struct as the generated header declares it, encoded in

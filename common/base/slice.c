@@ -37,6 +37,12 @@ struct slice slice_cut(const struct slice *s, size_t pos, size_t len)
     return (struct slice){ .block = s->block, .base = s->base + pos, .len = len };
 }
 
+bool slice_is_sole(const struct slice *s)
+{
+    /* Acquire: what the last other holder read is done before we write the bytes anew. */
+    return s->block != NULL && atomic_load_explicit(&s->block->refs, memory_order_acquire) == 1;
+}
+
 void slice_unref(struct slice *s)
 {
     struct block *block = s->block;

@@ -12,6 +12,7 @@
 #ifndef COMMON_BASE_SLICE_H
 #define COMMON_BASE_SLICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ static inline struct slice slice_ref(const struct slice *s)
 {
     return slice_cut(s, 0, s->len);
 }
+
+/* True when this is the only ref on its block: nobody else reads the bytes any more. */
+bool slice_is_sole(const struct slice *s);
 
 /* Gives the ref back and leaves *s empty; an empty slice is fine. */
 void slice_unref(struct slice *s);

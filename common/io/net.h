@@ -8,8 +8,8 @@
  * Ownership: who opens closes. A descriptor that came from an accept belongs to the callee until
  *            net_adopt() takes it.
  * Threads:   a sock and a listener belong to their reactor. Addresses are values.
- * Errors:    ERR_CLOSED at the end of the stream or after a reset; ERR_REFUSED, ERR_TIMED_OUT and
- *            else ERR_IO for connecting.
+ * Errors:    ERR_CLOSED: the peer sends no more. ERR_NETWORK_EXCEPTION: the stream was reset.
+ *            ERR_REFUSED, ERR_TIMED_OUT and else ERR_IO for connecting.
  */
 #ifndef COMMON_IO_NET_H
 #define COMMON_IO_NET_H

@@ -281,7 +281,7 @@ static enum err err_of_stream(int errnum)
     case EPIPE:
     case ECONNRESET:
     case ETIMEDOUT:
-        return ERR_CLOSED;
+        return ERR_NETWORK_EXCEPTION;
     default:
         return ERR_IO;
     }

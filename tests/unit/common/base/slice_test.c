@@ -25,7 +25,9 @@ START_TEST(bytes_outlive_the_first_holder)
     struct slice tail = slice_cut(&whole, 3, 2);
 
     ck_assert_ptr_eq(tail.base, whole.base + 3); /* shared, not copied */
+    ck_assert(!slice_is_sole(&tail));
     slice_unref(&whole);
+    ck_assert(slice_is_sole(&tail));
     ck_assert_mem_eq(tail.base, "lo", 2);
     slice_unref(&tail);
 }
