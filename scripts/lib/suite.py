@@ -16,6 +16,7 @@ HELP = '''scripts/test [SECTION]... - installs what it needs, builds, tests; end
 
   --lint      layers, shape, format, shell scripts, clang-tidy
   --unit      unit tests: plain, under the address and undefined-behaviour sanitizers, under the thread sanitizer
+  --fuzz      any bytes at every decoder, a while for each
   --sim       seeded histories of whole simulated clusters           (MOLDAU_SIM_SEEDS=N, 2000 unless told)
   --cluster   real processes and a real ZooKeeper, kill -9
   --interop   one round of real clients of other makers
@@ -151,6 +152,28 @@ def sanitized(san):
     return units(san)
 
 
+def fuzz(long):
+    """Any bytes, no crash: every program of tests/fuzz for a while, one check each; also builds all with clang."""
+    if not os.path.isdir(os.path.join(ROOT, 'tests', 'fuzz')):
+        return skip('no tests/fuzz')
+    if not make('fuzz'):
+        return FAIL
+    count, seconds = Count(), 600 if long else 15
+    for source in sorted(glob.glob(os.path.join(ROOT, 'tests', 'fuzz', '*_fuzz.c'))):
+        name = os.path.basename(source)[:-2]
+        found = os.path.join(OUT, 'fuzz', name)
+        os.makedirs(found, exist_ok=True)
+        code, said = run([os.path.join(ROOT, 'build', 'fuzz', name), f'-max_total_time={seconds}', '-timeout=20',
+                          '-rss_limit_mb=2048', '-print_final_stats=1', f'-artifact_prefix={found}/'],
+                         seconds + 120, capture=True)
+        ran = re.search(r'number_of_executed_units: +(\d+)', said)
+        print(f'{name}: {ran[1] if ran else "no"} inputs', flush=True)
+        if code != 0:
+            print('\n'.join(said.rstrip().split('\n')[-60:]))
+        count += FAIL if code != 0 or not ran else PASS
+    return count
+
+
 def sim(long):
     program = os.path.join(ROOT, 'build', 'bin', 'moldau-sim')
     if not os.path.isdir(os.path.join(ROOT, 'tests', 'sim')):
@@ -227,6 +250,7 @@ SECTIONS = [('lint', 'lint', lint),
             ('unit', 'unit tests of the Python parts', python_units),
             ('unit', 'unit tests, address and undefined-behaviour sanitizers', lambda long: sanitized('address')),
             ('unit', 'unit tests, thread sanitizer', lambda long: sanitized('thread')),
+            ('fuzz', 'any bytes, no crash (clang, address and undefined-behaviour sanitizers)', fuzz),
             ('sim', 'simulated clusters', sim),
             ('cluster', 'clusters of real processes', cluster),
             ('interop', 'clients of other makers', interop),
