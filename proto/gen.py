@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""gen.py --out DIR - the schemas of proto/kafka and proto/records as C.
+"""gen.py --out DIR [--from DIR] - the schemas of proto/kafka and proto/records as C.
 
 Writes DIR/wire/NAME.{h,c} for proto/kafka/NAME.msg, DIR/records/NAME.{h,c} for proto/records/NAME.msg, and the table of
 all APIs, DIR/wire/apis.{h,c}. Output depends on nothing but the schemas. The language is described in proto/README.md.
@@ -281,14 +281,13 @@ class Reader:
             if field.type != 'bool':
                 int(field.default, 0)
 
-    @staticmethod
-    def check(message):
+    def check(self, message):
         """Structs come out of the reader parents first; C wants them the other way round."""
         order = []
 
         def visit(struct):
             if not struct.fields:
-                sys.exit(f'{message.name}: {struct.name} is empty')
+                sys.exit(f'{self.path}: {message.name} has neither a type nor a struct called {struct.name}')
             for field in struct.fields:
                 if field.struct:
                     visit(field.struct)
@@ -401,10 +400,14 @@ def min_of(field, struct):
     return text + str(chain[0][1])
 
 
-def get_value(w, field, struct, target, compact):
+def address(lvalue):
+    return lvalue[1:] if lvalue.startswith('*') else '&' + lvalue
+
+
+def get_value(w, field, target, compact):
     """Reads one value, or one struct, into the lvalue target."""
     if field.struct:
-        w(f'{field.struct.tag}_get(&{target}, in, version);')
+        w(f'{field.struct.tag}_get({address(target)}, in, version);')
     elif field.type in SIZED:
         null = 'false' if field.array else truth(field.nullable, field.versions)
         w(f'{target} = wire_get_{PRIMITIVES[field.type][1]}(in, {compact}, {null});')
@@ -419,17 +422,17 @@ def get_field(w, field, struct, compact):
         w(f'{at} = wire_get_array(in, {compact}, {null}, {min_of(field, struct)},')
         w(f'    sizeof *{at}, &{at}_len);')
         w.open(f'for (int32_t i = 0; i < {at}_len && in->err == ERR_OK; i++)')
-        get_value(w, field, struct, f'{at}[i]', compact)
+        get_value(w, field, f'{at}[i]', compact)
         w.depth -= 1
     elif field.pointer:
         w(f'{at} = wire_get_nullable(in, sizeof *{at});')
         w.open(f'if ({at} != NULL)')
-        get_value(w, field, struct, f'*{at}', compact)
+        get_value(w, field, f'*{at}', compact)
         w.depth -= 1
     else:
         if field.inline and field.tag is not None:
             w(f'out->has_{field.name} = true;')
-        get_value(w, field, struct, at, compact)
+        get_value(w, field, at, compact)
 
 
 def write_get(w, struct):
@@ -497,7 +500,7 @@ def finish(w, body, name, compact, params):
 
 def put_value(w, field, source, compact):
     if field.struct:
-        w(f'{field.struct.tag}_put(&{source}, out, version);')
+        w(f'{field.struct.tag}_put({address(source)}, out, version);')
     elif field.type in SIZED:
         null = 'false' if field.array else truth(field.nullable, field.versions)
         amp = '&' if field.type == 'records' else ''
@@ -752,13 +755,15 @@ def write(out, path, text):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('--out', required=True, metavar='DIR')
-    out = options.parse_args().out
-    readers = []
+    options.add_argument('--from', dest='source', default=HERE, metavar='DIR', help='where kafka/ and records/ are')
+    args = options.parse_args()
+    out, readers = args.out, []
     for folder, into in (('kafka', 'wire'), ('records', 'records')):
-        for name in sorted(os.listdir(os.path.join(HERE, folder))):
+        path = os.path.join(args.source, folder)
+        for name in sorted(os.listdir(path)) if os.path.isdir(path) else []:
             if not name.endswith('.msg'):
                 continue
-            reader = Reader(os.path.join(HERE, folder, name))
+            reader = Reader(os.path.join(args.source, folder, name))
             origin, path = f'proto/{folder}/{name}', f'{into}/{name[:-4]}'
             write(out, path + '.h', header(f'gen/{path}.h', origin, reader.messages))
             write(out, path + '.c', source(f'gen/{path}.c', origin, reader.messages))
