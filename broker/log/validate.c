@@ -48,6 +48,8 @@ struct work {
 /* Errors of codecs and iterators, as a client should see them. */
 static enum err fail_records(struct work *work, enum err err)
 {
+    work->out->record_errors = NULL; /* the whole batch is to blame, as with Kafka's exception */
+    work->out->record_error_count = 0;
     switch (err) {
     case ERR_INVALID_RECORD:
         return FAIL(work, err, "The records of the batch are malformed");
@@ -166,7 +168,7 @@ static void add_error(struct work *work, int32_t index, struct str message)
         (struct validate_record_error){ .batch_index = index, .message = message };
 }
 
-/* timestamp - limit > now, or now - timestamp > limit, without wrapping. */
+/* a - b > limit, without wrapping. */
 static bool later_by(int64_t a, int64_t b, int64_t limit)
 {
     int64_t diff;
