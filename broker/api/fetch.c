@@ -1,0 +1,559 @@
+/*
+ * Fetch (P7). The session says which partitions, in which order. Each is read once; when that gives
+ * at least min_bytes, or an error, or nothing may be waited for, it is answered at once. Else what
+ * was read is let go of and the request waits: a consumer for the high watermark (or the last
+ * stable offset), a follower for the log's end. When something moves, all is read again from
+ * scratch.
+ *
+ * Record bytes stay in their files: an answer holds ranges that the connection sends with sendfile.
+ * Only versions before 4 want another format, so their bytes are read and converted.
+ *
+ * A follower's place is noted when the request arrives, and not again when it is read after a wait:
+ * its log is still where it was. It learns the high watermark from the answer, so while that is on
+ * the move its wait is short: a follower's high watermark is then at most HW_NEWS_MS behind on an
+ * idle partition, and under load new records wake it anyway.
+ */
+#include "broker/api/fetch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/api/api.h"
+#include "broker/api/fetch_session.h"
+#include "broker/delay/purgatory.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/wire/codec.h"
+#include "common/wire/legacy.h"
+#include "gen/wire/fetch.h"
+
+#define HW_NEWS_MS          100
+#define CONVERTED_MAX_BYTES (64u << 20)
+
+struct fetched {
+    struct part *part; /* a reference while waiting or answering, else NULL */
+    struct part_read read;
+    enum err err;
+};
+
+struct fetch_op {
+    struct delayed delayed;
+    struct request *req;
+    const struct api *api;
+    const struct fetch_request *body;
+    struct fetch_plan plan;
+    struct fetched *results; /* one per target */
+    int32_t replica;         /* -1: a consumer */
+    int64_t replica_epoch;
+    bool first_look;
+    int64_t deadline_ms;
+    size_t bytes;
+    bool must_answer; /* an error or a divergence */
+    bool hw_is_news;  /* a follower does not know the latest high watermark of some partition */
+};
+
+/* ---- reading ---- */
+
+static enum part_isolation isolation_of(const struct fetch_op *op)
+{
+    if (op->replica >= 0)
+        return PART_READ_LOG_END;
+    return op->body->isolation_level == 1 ? PART_READ_COMMITTED : PART_READ_UNCOMMITTED;
+}
+
+static size_t budget_of(const struct fetch_op *op)
+{
+    int32_t max = op->body->max_bytes;
+
+    if (op->req->version < 3)
+        max = INT32_MAX; /* there is a bound per partition only */
+    else if (max > op->api->fetch_max_bytes && op->replica < 0)
+        max = op->api->fetch_max_bytes;
+    return max > 0 ? (size_t)max : 0;
+}
+
+static enum err find_part(struct fetch_op *op, const struct parts_table *table, int32_t i)
+{
+    const struct fetch_target *target = &op->plan.targets[i];
+    struct part *part;
+
+    if (!target->known_topic)
+        return ERR_UNKNOWN_TOPIC_ID;
+    part = parts_find(table, target->topic, target->partition);
+    if (part == NULL) {
+        struct image *image = meta_get_ref(op->api->meta);
+        enum err err = api_why_not_here(image, target->topic, target->partition);
+
+        image_unref(&image);
+        return err;
+    }
+    if (op->req->version >= 13 && !uuid_eq(part_topic_id(part), target->topic_id))
+        return ERR_INCONSISTENT_TOPIC_ID;
+    op->results[i].part = part_ref(part);
+    return ERR_OK;
+}
+
+static void read_one(struct fetch_op *op, const struct parts_table *table, int32_t i, size_t *left)
+{
+    const struct fetch_target *target = &op->plan.targets[i];
+    struct fetched *result = &op->results[i];
+    size_t max = target->max_bytes > 0 ? (size_t)target->max_bytes : 0;
+
+    if (result->part == NULL)
+        result->err = find_part(op, table, i);
+    result->read = (struct part_read){
+        .offset = target->fetch_offset,
+        .max_bytes = max < *left ? max : *left,
+        .min_one = op->req->version >= 3 && op->bytes == 0,
+        .current_leader_epoch = target->current_leader_epoch,
+        .leader_only = op->req->version < 11,
+        .isolation = isolation_of(op),
+        .replica = op->replica,
+        .replica_epoch = op->replica_epoch,
+        .replica_log_start = target->log_start_offset,
+        .last_fetched_epoch = target->last_fetched_epoch,
+        .note_follower = op->first_look,
+        .hw = -1,
+        .last_stable = -1,
+        .log_start = -1,
+        .leader = -1,
+        .leader_epoch = -1,
+    };
+    if (result->part != NULL)
+        result->err = part_read(result->part, &result->read, reactor_now_ms(op->req->reactor));
+    if (result->err != ERR_OK || result->read.diverging)
+        op->must_answer = true;
+    op->bytes += result->read.range.len;
+    *left -= result->read.range.len < *left ? result->read.range.len : *left;
+    if (op->replica >= 0 && result->err == ERR_OK &&
+        (target->told_hw != result->read.hw || result->read.hw < result->read.upper))
+        op->hw_is_news = true;
+}
+
+static void read_all(struct fetch_op *op)
+{
+    const struct parts_table *table = parts_get_table(op->api->parts);
+    size_t left = budget_of(op);
+
+    op->bytes = 0;
+    op->must_answer = false;
+    op->hw_is_news = false;
+    for (int32_t i = 0; i < op->plan.targets_len; i++)
+        read_one(op, table, i, &left);
+    parts_put_table(&table);
+    op->first_look = false;
+}
+
+static void drop_ranges(struct fetch_op *op)
+{
+    for (int32_t i = 0; i < op->plan.targets_len; i++)
+        if (op->results[i].read.range.len > 0)
+            log_range_done(&op->results[i].read.range);
+}
+
+/* ---- answering ---- */
+
+_Static_assert(sizeof(struct log_range) <= RANGE_OWN_BYTES, "a range_ref holds a log_range");
+
+static bool range_is_valid(const struct range_ref *ref)
+{
+    struct log_range range;
+
+    memcpy(&range, ref->own, sizeof range);
+    return log_range_is_valid(&range);
+}
+
+static void range_release(struct range_ref *ref)
+{
+    struct log_range range;
+
+    memcpy(&range, ref->own, sizeof range);
+    file_unpin(range.file);
+    log_range_done(&range);
+}
+
+static const struct range_ops range_ops = { .is_valid = range_is_valid, .release = range_release };
+
+/* The range outlives the request's arena: it is let go of when the last byte is sent. */
+static enum err put_range(struct fetch_op *op, struct fetched *result, struct wire_records *records)
+{
+    struct range_ref *ref = arena_zalloc(&op->req->arena, 1, sizeof *ref);
+    int fd;
+    enum err err = file_pin(result->read.range.file, &fd);
+
+    if (err != ERR_OK)
+        return err;
+    const struct log_range *range = &result->read.range;
+    *ref = (struct range_ref){ .ops = &range_ops, .fd = fd, .pos = range->pos, .len = range->len };
+    memcpy(ref->own, range, sizeof *range);
+    *records = (struct wire_records){ .len = (int32_t)range->len, .ext = ref };
+    result->read.range = (struct log_range){ .len = 0 };
+    return ERR_OK;
+}
+
+/* Versions 0-1 understand magic 0, 2-3 magic 1. */
+static enum err put_converted(struct fetch_op *op, struct fetched *result,
+                              struct wire_records *records)
+{
+    struct log_range *range = &result->read.range;
+    uint8_t *plain = arena_alloc(&op->req->arena, range->len);
+    struct buf out = BUF_EMPTY;
+    size_t got = 0;
+    enum err err = log_range_read(range, 0, plain, range->len, &got);
+
+    if (err == ERR_OK)
+        err = legacy_down(plain, got, op->req->version < 2 ? 0 : 1, result->read.offset,
+                          CONVERTED_MAX_BYTES, &out);
+    if (err == ERR_OK) {
+        records->data = arena_dup(&op->req->arena, out.bytes, out.len);
+        records->len = (int32_t)out.len;
+    }
+    buf_fini(&out);
+    return err;
+}
+
+static enum err put_records(struct fetch_op *op, struct fetched *result,
+                            struct wire_records *records)
+{
+    *records = (struct wire_records){ .data = (const uint8_t *)"", .len = 0 };
+    if (result->read.range.len == 0)
+        return ERR_OK;
+    if (op->req->version < 4)
+        return put_converted(op, result, records);
+    return put_range(op, result, records);
+}
+
+static enum err put_aborted(struct fetch_op *op, struct fetched *result,
+                            struct fetch_response_partition *out)
+{
+    struct log_aborted *list = NULL;
+    size_t count = 0;
+
+    if (op->replica >= 0 || op->body->isolation_level != 1 || op->req->version < 4)
+        return ERR_OK;
+    out->aborted_transactions_len = 0;
+    if (result->read.range.len == 0)
+        return ERR_OK;
+    enum err err = log_aborted_txns(part_log(result->part), result->read.offset,
+                                    log_range_upper_offset(&result->read.range), &list, &count);
+    if (err != ERR_OK)
+        return err;
+    out->aborted_transactions =
+        arena_zalloc(&op->req->arena, count + 1, sizeof *out->aborted_transactions);
+    for (size_t i = 0; i < count; i++) {
+        out->aborted_transactions[i].producer_id = list[i].producer_id;
+        out->aborted_transactions[i].first_offset = list[i].first_offset;
+    }
+    out->aborted_transactions_len = (int32_t)count;
+    free(list);
+    return ERR_OK;
+}
+
+static void put_error(struct fetch_op *op, struct fetched *result,
+                      struct fetch_response_partition *out, enum err err)
+{
+    out->error_code = err_to_wire(err);
+    if (err == ERR_KAFKA_STORAGE_ERROR && op->req->version <= 5)
+        out->error_code = ERR_NOT_LEADER_OR_FOLLOWER;
+    out->high_watermark = -1;
+    out->last_stable_offset = -1;
+    out->log_start_offset = -1;
+    if (op->req->version >= 16 && result->read.leader >= 0 &&
+        (err == ERR_NOT_LEADER_OR_FOLLOWER || err == ERR_FENCED_LEADER_EPOCH)) {
+        out->has_current_leader = true;
+        out->current_leader.leader_id = result->read.leader;
+        out->current_leader.leader_epoch = result->read.leader_epoch;
+    }
+}
+
+/* False when an incremental answer leaves it out. */
+static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_partition *out)
+{
+    struct fetched *result = &op->results[i];
+    const struct fetch_target *target = &op->plan.targets[i];
+    enum err err = result->err;
+
+    fetch_response_partition_init(out);
+    out->partition_index = target->partition;
+    out->records = (struct wire_records){ .data = (const uint8_t *)"", .len = 0 };
+    out->aborted_transactions_len = -1;
+    out->preferred_read_replica = -1;
+    out->high_watermark = result->read.hw;
+    out->last_stable_offset = result->read.last_stable;
+    out->log_start_offset = result->read.log_start;
+    if (err == ERR_OK)
+        err = put_aborted(op, result, out);
+    if (err == ERR_OK)
+        err = put_records(op, result, &out->records);
+    if (err != ERR_OK)
+        put_error(op, result, out, err);
+    if (result->read.diverging) {
+        out->has_diverging_epoch = true;
+        out->diverging_epoch.epoch = result->read.diverging_epoch;
+        out->diverging_epoch.end_offset = result->read.diverging_end;
+    }
+    struct fetch_told told = {
+        .hw = out->high_watermark,
+        .log_start = out->log_start_offset,
+        .has_records = out->records.len > 0,
+        .has_error = out->error_code != 0 || result->read.diverging,
+    };
+    return fetch_plan_tell(op->api->sessions, &op->plan, i, &told);
+}
+
+static void add_endpoints(struct fetch_op *op, struct fetch_response *resp)
+{
+    struct image *image = NULL;
+    struct fetch_response_node_endpoint *endpoints = NULL;
+    int32_t len = 0;
+
+    for (int32_t t = 0; t < resp->responses_len; t++) {
+        struct fetch_response_topic *topic = &resp->responses[t];
+
+        for (int32_t p = 0; p < topic->partitions_len; p++) {
+            struct fetch_response_partition *part = &topic->partitions[p];
+            bool there = false;
+
+            if (!part->has_current_leader)
+                continue;
+            if (image == NULL) {
+                image = meta_get_ref(op->api->meta);
+                endpoints = arena_zalloc(&op->req->arena, image != NULL ? image_n_nodes(image) : 0,
+                                         sizeof *endpoints);
+            }
+            const struct node *node =
+                image != NULL ? image_node(image, part->current_leader.leader_id) : NULL;
+            const struct endpoint *endpoint =
+                node != NULL && node_is_visible(node)
+                    ? node_endpoint(node, str_of(op->req->listener->name))
+                    : NULL;
+            for (int32_t e = 0; e < len; e++)
+                there |= endpoints[e].node_id == part->current_leader.leader_id;
+            if (endpoint == NULL || there)
+                continue;
+            fetch_response_node_endpoint_init(&endpoints[len]);
+            endpoints[len].node_id = node->id;
+            endpoints[len].host = arena_str(&op->req->arena, endpoint->host);
+            endpoints[len].port = endpoint->port;
+            endpoints[len++].rack = arena_str(&op->req->arena, node->rack);
+        }
+    }
+    image_unref(&image);
+    resp->node_endpoints = endpoints;
+    resp->node_endpoints_len = len;
+}
+
+static void release(struct fetch_op *op)
+{
+    drop_ranges(op);
+    for (int32_t i = 0; i < op->plan.targets_len; i++)
+        if (op->results[i].part != NULL)
+            part_unref(&op->results[i].part);
+    fetch_plan_fini(op->api->sessions, &op->plan);
+}
+
+/* Partitions of one topic that follow one another share its entry. */
+static void answer(struct fetch_op *op)
+{
+    struct arena *arena = &op->req->arena;
+    struct fetch_response resp;
+    size_t n = (size_t)op->plan.targets_len;
+    struct fetch_response_topic *topics = arena_alloc(arena, (n + 1) * sizeof *topics);
+    struct fetch_response_partition *parts = arena_alloc(arena, (n + 1) * sizeof *parts);
+    struct fetch_response_topic *topic = NULL;
+    int32_t topics_len = 0;
+
+    fetch_response_init(&resp);
+    for (int32_t i = 0; i < op->plan.targets_len; i++) {
+        const struct fetch_target *target = &op->plan.targets[i];
+
+        if (!put_partition(op, i, parts))
+            continue;
+        if (topic == NULL || !uuid_eq(topic->topic_id, target->topic_id) ||
+            !str_eq(topic->topic, target->topic)) {
+            topic = &topics[topics_len++];
+            fetch_response_topic_init(topic);
+            topic->topic = target->topic;
+            topic->topic_id = target->topic_id;
+            topic->partitions = parts;
+            topic->partitions_len = 0;
+        }
+        topic->partitions_len++;
+        parts++;
+    }
+    resp.session_id = op->plan.session_id;
+    resp.responses = topics;
+    resp.responses_len = topics_len;
+    if (op->req->version >= 16)
+        add_endpoints(op, &resp);
+    release(op);
+    request_answer(op->req, &resp);
+}
+
+/* ---- waiting ---- */
+
+static void wait_more(struct fetch_op *op, int64_t timeout_ms);
+
+static bool is_enough(const struct fetch_op *op)
+{
+    int64_t min_bytes = op->body->min_bytes;
+
+    if (op->req->version >= 3 && min_bytes > op->body->max_bytes)
+        min_bytes = op->body->max_bytes;
+    return op->must_answer || op->plan.targets_len == 0 || (int64_t)op->bytes >= min_bytes;
+}
+
+static void on_wake(struct delayed *delayed, enum delayed_why why)
+{
+    struct fetch_op *op = container_of(delayed, struct fetch_op, delayed);
+    int64_t left_ms = op->deadline_ms - reactor_now_ms(op->req->reactor);
+
+    drop_ranges(op);
+    read_all(op);
+    if (why == DELAYED_MET && !is_enough(op) && left_ms > 0 && !request_is_dropped(op->req))
+        wait_more(op, left_ms);
+    else
+        answer(op);
+}
+
+static struct watch_list *list_of(const struct fetch_op *op, struct part *part)
+{
+    switch (isolation_of(op)) {
+    case PART_READ_LOG_END:
+        return part_grown(part);
+    case PART_READ_COMMITTED:
+        return part_stable(part);
+    case PART_READ_UNCOMMITTED:
+        break;
+    }
+    return part_committed(part);
+}
+
+/* Has any bound moved since the read that the watches start from? */
+static bool has_moved(const struct fetch_op *op)
+{
+    for (int32_t i = 0; i < op->plan.targets_len; i++) {
+        const struct fetched *result = &op->results[i];
+        struct part_info info;
+
+        if (result->part == NULL)
+            continue;
+        part_get_info(result->part, &info);
+        int64_t bound = op->replica >= 0 ? info.leo : info.hw;
+        int64_t seen = op->replica >= 0 ? result->read.upper : result->read.hw;
+
+        if (bound != seen || info.leader_epoch != result->read.leader_epoch)
+            return true;
+    }
+    return false;
+}
+
+static void wait_more(struct fetch_op *op, int64_t timeout_ms)
+{
+    size_t n = (size_t)op->plan.targets_len;
+    struct watch_node *nodes = arena_alloc(&op->req->arena, n * sizeof *nodes);
+
+    if (op->hw_is_news && timeout_ms > HW_NEWS_MS)
+        timeout_ms = HW_NEWS_MS;
+    delayed_init(&op->delayed, op->req->reactor, on_wake, nodes);
+    for (int32_t i = 0; i < op->plan.targets_len; i++) {
+        struct fetched *result = &op->results[i];
+        int64_t from =
+            result->read.offset > result->read.upper ? result->read.offset : result->read.upper;
+
+        if (result->part != NULL)
+            delayed_watch(&op->delayed, list_of(op, result->part), from + 1);
+    }
+    delayed_start(&op->delayed, false, timeout_ms);
+    if (has_moved(op))
+        delayed_finish(&op->delayed, DELAYED_MET);
+}
+
+static void on_drop(struct request *req)
+{
+    struct fetch_op *op = req->state;
+
+    delayed_finish(&op->delayed, DELAYED_CANCELLED);
+}
+
+/* ---- taking it up ---- */
+
+struct name_lookup {
+    const struct api *api;
+    struct image *image;
+};
+
+static const struct image *lookup_image(struct name_lookup *lookup)
+{
+    if (lookup->image == NULL)
+        lookup->image = meta_get_ref(lookup->api->meta);
+    return lookup->image;
+}
+
+static bool name_of(void *ctx, struct uuid id, struct str *name)
+{
+    const struct image *image = lookup_image(ctx);
+    const struct image_topic *topic = image != NULL ? image_topic(image, id) : NULL;
+
+    if (topic == NULL)
+        return false;
+    *name = topic->name;
+    return true;
+}
+
+static bool id_of(void *ctx, struct str name, struct uuid *id)
+{
+    const struct image *image = lookup_image(ctx);
+    const struct image_topic *topic = image != NULL ? image_topic_named(image, name) : NULL;
+
+    if (topic == NULL)
+        return false;
+    *id = topic->id;
+    return true;
+}
+
+static void answer_error(struct request *req, enum err err)
+{
+    struct fetch_response resp;
+
+    fetch_response_init(&resp);
+    resp.error_code = err_to_wire(err);
+    request_answer(req, &resp);
+}
+
+void api_fetch(struct request *req, void *body, void *context)
+{
+    const struct api *api = context;
+    const struct fetch_request *fetch = body;
+    struct fetch_op *op = arena_zalloc(&req->arena, 1, sizeof *op);
+    struct name_lookup lookup = { .api = api };
+    const struct fetch_names names = { .name_of = name_of, .id_of = id_of, .ctx = &lookup };
+
+    op->req = req;
+    op->api = api;
+    op->body = fetch;
+    op->replica = req->version >= 15
+                      ? (fetch->has_replica_state ? fetch->replica_state.replica_id : -1)
+                      : fetch->replica_id;
+    op->replica_epoch =
+        req->version >= 15 && fetch->has_replica_state ? fetch->replica_state.replica_epoch : -1;
+    op->first_look = true;
+    req->state = op;
+    fetch_plan_make(api->sessions, fetch, req->version, op->replica >= 0, &names,
+                    reactor_now_ms(req->reactor), &req->arena, &op->plan);
+    image_unref(&lookup.image);
+    if (op->plan.err != ERR_OK) {
+        answer_error(req, op->plan.err);
+        return;
+    }
+    op->results = arena_zalloc(&req->arena, (size_t)op->plan.targets_len + 1, sizeof *op->results);
+    read_all(op);
+    if (fetch->max_wait_ms <= 0 || is_enough(op)) {
+        answer(op);
+        return;
+    }
+    op->deadline_ms = reactor_now_ms(req->reactor) + fetch->max_wait_ms;
+    request_on_drop(req, on_drop);
+    wait_more(op, fetch->max_wait_ms);
+}
