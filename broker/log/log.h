@@ -119,6 +119,7 @@ struct log_range {
     size_t len;
     int64_t base_offset;  /* of the first batch; may be below the offset asked for */
     int64_t segment_base; /* names the segment */
+    int64_t upper_offset; /* no record of the range is at or above; see log_range_upper_offset() */
     uint32_t truncations; /* as of the lookup */
     bool was_cut;         /* there is more, left away because of max_bytes */
 };
@@ -171,8 +172,7 @@ struct log_aborted {
  * there is none. */
 MUST_USE enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto,
                                    struct log_aborted **list, size_t *count);
-/* The smallest offset after the bytes of range, for log_aborted_txns(); the range's segment end if
- * it was not cut, else found by index. */
+/* An offset that no record of the range reaches, for log_aborted_txns(). */
 int64_t log_range_upper_offset(const struct log_range *range);
 
 /* --- epochs ---------------------------------------------------------------------------------- */

@@ -46,8 +46,7 @@ struct logs_options {
 /* Locks, checks and loads every directory; waits until all logs are recovered. */
 MUST_USE enum err logs_open(const struct logs_options *options, struct logs **out);
 /* Clean stop: flushes and closes every log, writes the checkpoints and the clean-shutdown marker.
- * All references must have been given back. hw_of as for logs_checkpoint_hw(), NULL: leave that
- * file. */
+ * All references must have been given back. logs_checkpoint_hw() comes before. */
 void logs_close(struct logs **logs);
 /* As a crash: lets go of everything without writing a byte. For tests. */
 void logs_abandon(struct logs **logs);

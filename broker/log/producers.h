@@ -3,13 +3,9 @@
  * the epochs, the open transactions and with them the first unstable offset.
  *
  * The rules are those of Kafka's ProducerStateManager and ProducerAppendInfo. An append is checked
- * first (nothing changes), then written, then applied:
- *
- *     producers_check(p, &batch, true, &dup)  ->  pwritev  ->  producers_apply(p, &batch, &done)
- *
- * Several batches of one append: check and apply each in order before writing is wrong; use
- * producers_check() for all, which is exact as long as a producer occurs once (a produce request
- * has one batch a partition), and for followers checks nothing but corruption.
+ * first, which changes nothing, then written, then applied. A leader checks every batch of an
+ * append before it writes: exact as long as a producer occurs once in it, and a produced set with a
+ * producer id is one batch.
  *
  * Units:    offsets are records; times are ms as stamped in batches.
  * Threads:  one at a time; the log guards it.
@@ -28,6 +24,12 @@
        */
 
 struct producers;
+
+enum producer_origin {
+    PRODUCER_CLIENT,      /* sequences and epochs are enforced */
+    PRODUCER_COORDINATOR, /* epochs are: a coordinator's records have no sequences */
+    PRODUCER_REPLICATION, /* taken as it is: the leader, or an earlier run, has checked it */
+};
 
 /* A batch as the producers see it. */
 struct producer_batch {
@@ -76,16 +78,16 @@ struct producer_entry {
 
 struct producers *producers_new(void);
 void producers_free(struct producers **producers);
+struct producers *producers_copy(const struct producers *producers);
 
 /*
- * May this batch be appended? from_client: sequences and epochs are enforced; replication, recovery
- * and a coordinator's markers are taken as they are (a marker's epochs are enforced with
- * from_client). ERR_DUPLICATE_SEQUENCE_NUMBER with *dup filled: answer with the old offsets, write
- * nothing. Else ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERR_INVALID_PRODUCER_EPOCH,
- * ERR_INVALID_TXN_STATE, ERR_TRANSACTION_COORDINATOR_FENCED.
+ * May this batch be appended?
+ * ERR_DUPLICATE_SEQUENCE_NUMBER with *dup filled: answer with the old offsets, write nothing.
+ * Else ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE,
+ * ERR_TRANSACTION_COORDINATOR_FENCED.
  */
 MUST_USE enum err producers_check(const struct producers *producers,
-                                  const struct producer_batch *batch, bool from_client,
+                                  const struct producer_batch *batch, enum producer_origin origin,
                                   struct producer_dup *dup);
 
 /* Takes note of an appended batch. *end says which transaction it ended. */
@@ -114,7 +116,4 @@ bool producers_get(const struct producers *producers, int64_t producer_id,
                    struct producer_entry *out);
 /* Puts one back as a snapshot has it. */
 void producers_load(struct producers *producers, const struct producer_entry *entry);
-/* Sequences wrap from 2^31 - 1 to 0. */
-int32_t seq_add(int32_t seq, int32_t count);
-
 #endif

@@ -1,0 +1,75 @@
+/*
+ * checkpoint - the small text files of a log directory, each replaced atomically.
+ *
+ * Files:      topic-offset checkpoints (recovery-point, log-start, replication, cleaner),
+ *             leader-epoch-checkpoint, partition.metadata, meta.properties, the clean-stop marker.
+ * Ownership:  a read gives malloc'ed lists; checkpoint_fini() frees them.
+ * Errors:     ERR_NOT_FOUND, ERR_BAD_FORMAT for what is not the file we expect, else the disk's.
+ */
+#ifndef BROKER_LOG_CHECKPOINT_H
+#define BROKER_LOG_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/log/epochs.h"
+#include "common/base/uuid.h"
+#include "common/io/disk.h"
+
+#define RECOVERY_POINT_FILE "recovery-point-offset-checkpoint"
+#define LOG_START_FILE      "log-start-offset-checkpoint"
+#define HW_FILE             "replication-offset-checkpoint"
+#define CLEANER_FILE        "cleaner-offset-checkpoint"
+#define EPOCHS_FILE         "leader-epoch-checkpoint"
+#define METADATA_FILE       "partition.metadata"
+#define META_FILE           "meta.properties"
+#define CLEAN_MARK_FILE     ".kafka_cleanshutdown"
+#define LOCK_FILE           ".lock"
+
+struct checkpoint_entry {
+    char *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+struct checkpoint {
+    struct checkpoint_entry *entries;
+    size_t count;
+    size_t cap;
+};
+
+void checkpoint_init(struct checkpoint *checkpoint);
+void checkpoint_fini(struct checkpoint *checkpoint);
+void checkpoint_add(struct checkpoint *checkpoint, const char *topic, int32_t partition,
+                    int64_t offset);
+/* -1 when it is not listed. Linear until checkpoint_sort(). */
+int64_t checkpoint_find(const struct checkpoint *checkpoint, const char *topic, int32_t partition);
+void checkpoint_sort(struct checkpoint *checkpoint);
+/* A missing or empty file reads as none. */
+MUST_USE enum err checkpoint_read(struct disk *disk, const char *path, struct checkpoint *out);
+MUST_USE enum err checkpoint_write(struct disk *disk, const char *path,
+                                   const struct checkpoint *checkpoint);
+
+/* leader-epoch-checkpoint; *out is initialised. A missing file reads as none. */
+MUST_USE enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out);
+MUST_USE enum err epochs_file_write(struct disk *disk, const char *path,
+                                    const struct epochs *epochs);
+
+/* partition.metadata. */
+MUST_USE enum err metadata_file_read(struct disk *disk, const char *path, struct uuid *topic_id);
+MUST_USE enum err metadata_file_write(struct disk *disk, const char *path, struct uuid topic_id);
+
+/* meta.properties. */
+struct meta {
+    int version;
+    int32_t broker_id; /* -1: not said */
+    char cluster_id[64];
+    char directory_id[32]; /* "" when not said */
+};
+MUST_USE enum err meta_file_read(struct disk *disk, const char *path, struct meta *out);
+/* now_ms: for the comment line. */
+MUST_USE enum err meta_file_write(struct disk *disk, const char *path, const struct meta *meta,
+                                  int64_t now_ms);
+
+#endif

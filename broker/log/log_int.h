@@ -1,0 +1,93 @@
+/*
+ * log_int - the insides of a log, shared by log*.c and logs*.c and nobody else.
+ */
+#ifndef BROKER_LOG_LOG_INT_H
+#define BROKER_LOG_LOG_INT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/log/log.h"
+#include "broker/log/log_load.h"
+#include "broker/log/segment.h"
+#include "common/base/lock.h"
+
+#define LOG_TAIL_BATCHES 32
+
+/* A batch near the end of the active segment: where a consumer that keeps up reads next. */
+struct tail_batch {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t pos;
+};
+
+/*
+ * Who may touch what:  [I] set before anyone else can see it, then never changed
+ *                      [a] atomic
+ *                      [p] changed by whoever holds the partition's append lock
+ *                      [m] under lock; changed only by one who holds the append lock, too
+ *                      [l] under lock     [P] under producers_lock
+ */
+struct log {
+    atomic_uint refs;               /* [a] */
+    struct log_env *env;            /* [I] */
+    char *topic;                    /* [I] */
+    int32_t partition;              /* [I] */
+    _Atomic(char *) name;           /* [a] of the directory */
+    _Atomic(char *) path;           /* [a] */
+    char *retired[4];               /* [p] earlier names and paths: somebody may still read them */
+    _Atomic int64_t leo;            /* [a] released after all that readers of it need */
+    _Atomic int64_t start;          /* [a] */
+    _Atomic int64_t recovery_point; /* [a] */
+    _Atomic int64_t first_unstable; /* [a] -1 none */
+    _Atomic uint32_t truncations;   /* [a] odd while one is under way */
+    _Atomic int64_t last_flush_ms;  /* [a] */
+    atomic_bool names_dirty;  /* [a] files were made, renamed or removed since the last sync */
+    atomic_bool epochs_dirty; /* [a] the file is behind */
+    atomic_bool is_deleted;   /* [a] nothing is to be written any more */
+
+    struct lock lock;          /* rank LOCK_LOG */
+    struct log_conf conf;      /* [l] */
+    struct epochs epochs;      /* [l] */
+    struct uuid topic_id;      /* [l] */
+    struct segment **segments; /* [m] by base offset, never empty */
+    size_t segment_count;      /* [m] */
+    size_t segment_cap;        /* [m] */
+    struct tail_batch *tail;   /* [m] ring, NULL before the first append */
+    size_t tail_next;          /* [m] */
+    size_t tail_count;         /* [m] */
+    uint64_t rand_state;       /* [p] for the jitter */
+
+    struct lock producers_lock;  /* rank LOCK_PRODUCERS */
+    struct producers *producers; /* [P] */
+};
+
+/* log.c */
+struct segment *log_active(const struct log *log);
+/* err, after marking the directory failed when it is one of the disk. */
+enum err log_failed(struct log *log, enum err err, const char *doing);
+/* Adds a segment after all others; it exists on disk. */
+void log_add_segment_locked(struct log *log, struct segment *segment);
+struct segment *log_new_segment(struct log *log, int64_t base_offset, int64_t now_ms);
+/* Closes the active segment and starts one at base. */
+enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms);
+/* Index of the segment that an offset falls into. */
+size_t log_floor_locked(const struct log *log, int64_t offset);
+void log_publish_unstable_locked(struct log *log);
+void log_forget_tail_locked(struct log *log);
+/* Writes a producers' snapshot for offset. */
+enum err log_snapshot(struct log *log, int64_t offset, bool sync);
+enum err log_save_epochs(struct log *log);
+char *log_file_path(const struct log *log, int64_t offset, const char *ending);
+
+/* log_load.c: producers anew from the newest snapshot at or below offset and the batches up to it.
+ */
+enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms);
+/* Removes snapshots that fail keep(). */
+void log_drop_snapshots(struct log *log, int64_t below, int64_t above);
+
+/* log_trim.c: renames the files to .deleted and has them removed after a while. */
+void log_drop_segment(struct log *log, struct segment **segment, bool at_once);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * log_load - open one log's directory, recovering it when it was not closed; close it.
+ *
+ * Threads: one per log at a time; nobody else has the log yet, or any more.
+ */
+#ifndef BROKER_LOG_LOG_LOAD_H
+#define BROKER_LOG_LOG_LOAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/log/log.h"
+
+/* What a log needs of the directory of logs that it is in. */
+struct log_env {
+    struct disk *disk;   /* [I] */
+    struct files *files; /* [I] */
+    const char *dir;     /* [I] */
+    atomic_bool failed;  /* [a] an I/O error has met one of its files */
+    /* All may be NULL. */
+    void (*on_failed)(struct log_env *env);
+    void (*flush_later)(struct log_env *env, struct log *log);
+    void (*remove_later)(struct log_env *env, const char *path, int64_t delay_ms);
+};
+
+struct log_load {
+    bool is_clean;          /* the directory was stopped cleanly */
+    int64_t recovery_point; /* from the checkpoint, -1 none */
+    int64_t start_offset;   /* from the checkpoint, -1 none */
+    int64_t now_ms;
+};
+
+/* name: of the directory in env->dir, which is made if it is missing. *out is one reference. */
+MUST_USE enum err log_open(struct log_env *env, const char *name, const char *topic,
+                           int32_t partition, const struct log_conf *conf,
+                           const struct log_load *load, struct log **out);
+/* Flushes, writes a snapshot, completes and trims the indexes. The log must not be appended to
+ * after. */
+MUST_USE enum err log_close(struct log *log);
+/* [append] Gives the directory another name. */
+MUST_USE enum err log_rename(struct log *log, const char *name);
+/* Nothing of it is written any more. */
+void log_abandon(struct log *log);
+
+#endif

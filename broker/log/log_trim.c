@@ -1,0 +1,375 @@
+/*
+ * Where a log loses records: truncation at its end, retention at its start; and where it becomes
+ * durable.
+ *
+ * A truncation counts itself twice, before and after: a reader or a queued range that holds an even
+ * count which is still the count has met none.
+ *
+ * Segments that go are renamed to .deleted at once, so that the next start does not load them, and
+ * their files are removed later: a reader may still be sending them.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/log.h"
+#include "broker/log/log_int.h"
+#include "broker/log/retain.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+
+/* --- removing segments -------------------------------------------------------------------------
+ */
+
+static void remove_file(struct log *log, const char *path, bool at_once)
+{
+    struct log_conf conf;
+
+    log_get_conf(log, &conf);
+    if (!at_once && log->env->remove_later != NULL)
+        log->env->remove_later(log->env, path, conf.file_delete_delay_ms);
+    else
+        disk_unlink(log->env->disk, path);
+}
+
+/* After its files were renamed. */
+static void forget_segment(struct log *log, struct segment **segment, bool at_once)
+{
+    for (int i = 0; i < SEGMENT_FILES; i++) {
+        char *path = xasprintf("%s%s.deleted", (*segment)->stem, segment_endings[i]);
+
+        remove_file(log, path, at_once);
+        free(path);
+    }
+    atomic_store(&log->names_dirty, true);
+    segment_unref(segment);
+}
+
+void log_drop_segment(struct log *log, struct segment **segment, bool at_once)
+{
+    enum err err = segment_rename(*segment, "", ".deleted");
+
+    if (err != ERR_OK)
+        log_failed(log, err, "rename segment");
+    forget_segment(log, segment, at_once);
+}
+
+/* Takes segments [from, to) out of the list; *taken is malloc'ed. */
+static void take_out(struct log *log, size_t from, size_t to, struct segment ***taken)
+{
+    size_t n = to - from;
+
+    *taken = xmalloc((n > 0 ? n : 1) * sizeof **taken);
+    lock_take(&log->lock);
+    memcpy(*taken, log->segments + from, n * sizeof **taken);
+    memmove(log->segments + from, log->segments + to,
+            (log->segment_count - to) * sizeof *log->segments);
+    log->segment_count -= n;
+    if (to == log->segment_count + n)
+        log_forget_tail_locked(log);
+    lock_drop(&log->lock);
+}
+
+/* --- truncation --------------------------------------------------------------------------------
+ */
+
+static void begin_truncation(struct log *log)
+{
+    uint32_t count = atomic_fetch_add(&log->truncations, 1);
+
+    assert((count & 1) == 0); /* the append lock is held: one at a time */
+}
+
+static void end_truncation(struct log *log)
+{
+    atomic_fetch_add(&log->truncations, 1);
+}
+
+static void lower(_Atomic int64_t *value, int64_t to)
+{
+    if (atomic_load(value) > to)
+        atomic_store(value, to);
+}
+
+/* One new, empty segment in the place of all; the old ones were renamed before, since the new one
+ * may have the name of one of them. *old is malloc'ed. */
+static size_t swap_all(struct log *log, struct segment *segment, struct segment ***old)
+{
+    lock_take(&log->lock);
+    size_t count = log->segment_count;
+
+    *old = xmemdup(log->segments, count * sizeof **old);
+    log->segments[0] = segment;
+    log->segment_count = 1;
+    log_forget_tail_locked(log);
+    epochs_clear(&log->epochs);
+    lock_drop(&log->lock);
+    return count;
+}
+
+enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
+{
+    struct segment **old;
+    struct log_conf conf;
+    enum err err = ERR_OK;
+
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    say_info("starting over log=%s at=%" PRId64, log->name, offset);
+    log_get_conf(log, &conf);
+    begin_truncation(log);
+    for (size_t i = log->segment_count; i > 0 && err == ERR_OK; i--)
+        err = segment_rename(log->segments[i - 1], "", ".deleted");
+    struct segment *segment = log_new_segment(log, offset, 0);
+
+    if (err == ERR_OK)
+        err = segment_create(segment, &conf);
+    size_t count = swap_all(log, segment, &old);
+
+    for (size_t i = 0; i < count; i++)
+        forget_segment(log, &old[i], true);
+    free(old);
+    log_drop_snapshots(log, INT64_MAX, INT64_MAX);
+    lock_take(&log->producers_lock);
+    producers_clear(log->producers);
+    log_publish_unstable_locked(log);
+    lock_drop(&log->producers_lock);
+    atomic_store(&log->epochs_dirty, true);
+    lower(&log->recovery_point, offset);
+    atomic_store_explicit(&log->start, offset, memory_order_release);
+    atomic_store_explicit(&log->leo, offset, memory_order_release);
+    end_truncation(log);
+    if (err == ERR_OK)
+        err = log_save_epochs(log);
+    return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "start over");
+}
+
+enum err log_truncate_to(struct log *log, int64_t offset)
+{
+    struct segment **gone;
+    int64_t leo = log_leo(log);
+
+    assert(offset >= 0);
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (offset >= leo) {
+        lock_take(&log->lock);
+        if (epochs_truncate_from_end(&log->epochs, leo))
+            atomic_store(&log->epochs_dirty, true);
+        lock_drop(&log->lock);
+        return ERR_OK;
+    }
+    if (offset < log->segments[0]->base_offset)
+        return log_truncate_fully_and_start_at(log, offset);
+    say_info("truncating log=%s from=%" PRId64 " to=%" PRId64, log->name, leo, offset);
+    begin_truncation(log);
+    lower(&log->recovery_point, offset);
+    lock_take(&log->lock);
+    size_t keep = log_floor_locked(log, offset) + 1;
+
+    lock_drop(&log->lock);
+    size_t later = log->segment_count - keep;
+
+    take_out(log, keep, log->segment_count, &gone);
+    for (size_t i = later; i > 0; i--) /* the newest first: a crash leaves no hole */
+        log_drop_segment(log, &gone[i - 1], true);
+    free(gone);
+    lock_take(&log->lock);
+    log_forget_tail_locked(log);
+    lock_drop(&log->lock);
+    enum err err = segment_truncate(log_active(log), offset, &leo);
+
+    if (err == ERR_OK) {
+        atomic_store_explicit(&log->leo, leo, memory_order_release);
+        lock_take(&log->lock);
+        epochs_truncate_from_end(&log->epochs, leo);
+        lock_drop(&log->lock);
+        atomic_store(&log->epochs_dirty, true);
+        lower(&log->recovery_point, leo);
+        lower(&log->start, leo);
+        log_drop_snapshots(log, INT64_MIN, leo);
+        err = log_rebuild_producers(log, leo, 0);
+    }
+    end_truncation(log);
+    if (err == ERR_OK)
+        err = log_save_epochs(log);
+    return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "truncate");
+}
+
+/* --- the start -----------------------------------------------------------------------------------
+ */
+
+bool log_advance_start(struct log *log, int64_t offset)
+{
+    lock_take(&log->lock);
+    bool moves = offset > atomic_load(&log->start) && offset <= log_leo(log);
+
+    if (moves) {
+        atomic_store_explicit(&log->start, offset, memory_order_release);
+        if (epochs_truncate_from_start(&log->epochs, offset))
+            atomic_store(&log->epochs_dirty, true);
+    }
+    lock_drop(&log->lock);
+    if (!moves)
+        return false;
+    lock_take(&log->producers_lock);
+    producers_on_start(log->producers, offset);
+    log_publish_unstable_locked(log);
+    lock_drop(&log->producers_lock);
+    return true;
+}
+
+size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
+{
+    struct segment **gone;
+    struct log_conf conf;
+
+    if (log_is_offline(log))
+        return 0;
+    log_get_conf(log, &conf);
+    struct retain_rules rules = {
+        .high_watermark = high_watermark,
+        .log_start = log_start_offset(log),
+        .leo = log_leo(log),
+        .now_ms = now_ms,
+        .retention_ms = conf.cleanup_delete ? conf.retention_ms : -1,
+        .retention_bytes = conf.cleanup_delete ? conf.retention_bytes : -1,
+    };
+    size_t count = log->segment_count;
+    struct retain_segment *facts = xmalloc(count * sizeof *facts);
+
+    for (size_t i = 0; i < count; i++)
+        facts[i] = (struct retain_segment){
+            .base_offset = log->segments[i]->base_offset,
+            .size = log->segments[i]->size,
+            .largest_timestamp = segment_largest_timestamp(log->segments[i]),
+        };
+    size_t drop = retain_count(&rules, facts, count);
+
+    free(facts);
+    if (drop == 0)
+        return 0;
+    if (drop == count) {
+        if (log_roll_to(log, log_leo(log), now_ms) != ERR_OK)
+            return 0;
+    }
+    int64_t start = log->segments[drop]->base_offset;
+
+    log_advance_start(log, start);
+    take_out(log, 0, drop, &gone);
+    for (size_t i = 0; i < drop; i++)
+        log_drop_segment(log, &gone[i], false);
+    free(gone);
+    log_drop_snapshots(log, start, INT64_MAX);
+    say_info("deleted old segments log=%s segments=%zu start=%" PRId64, log->name, drop, start);
+    return drop;
+}
+
+/* --- durability ----------------------------------------------------------------------------------
+ */
+
+struct flush {
+    struct segment **segments;
+    size_t count;
+    int64_t leo;
+    uint32_t truncations;
+};
+
+static void flush_view(struct log *log, struct flush *flush)
+{
+    lock_take(&log->lock);
+    flush->leo = log_leo(log);
+    flush->truncations = atomic_load(&log->truncations);
+    size_t from = log_floor_locked(log, log_recovery_point(log));
+
+    flush->count = log->segment_count - from;
+    flush->segments = xmalloc(flush->count * sizeof *flush->segments);
+    for (size_t i = 0; i < flush->count; i++)
+        flush->segments[i] = segment_ref(log->segments[from + i]);
+    lock_drop(&log->lock);
+}
+
+static enum err sync_snapshot(struct log *log, const struct segment *segment)
+{
+    int fd;
+    char *path = xasprintf("%s.snapshot", segment->stem);
+    enum err err = disk_open(log->env->disk, path, DISK_WRITE, &fd);
+
+    free(path);
+    if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    err = disk_sync_data(log->env->disk, fd);
+    disk_close(log->env->disk, fd);
+    return err;
+}
+
+enum err log_flush(struct log *log)
+{
+    struct flush flush;
+    enum err err = ERR_OK;
+
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (log_recovery_point(log) >= log_leo(log))
+        return log_failed(log, log_save_epochs(log), "write epochs");
+    flush_view(log, &flush);
+    err = log_save_epochs(log);
+    for (size_t i = 0; i < flush.count; i++) {
+        bool is_active = i + 1 == flush.count;
+
+        if (err == ERR_OK)
+            err = is_active ? file_sync(flush.segments[i]->file) : segment_sync(flush.segments[i]);
+        if (err == ERR_OK && is_active && flush.segments[i]->txn_count > 0)
+            err = file_sync(flush.segments[i]->txn_file);
+        if (err == ERR_OK)
+            err = sync_snapshot(log, flush.segments[i]);
+        segment_unref(&flush.segments[i]);
+    }
+    free(flush.segments);
+    if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
+        err = disk_sync_dir(log->env->disk, log->path);
+    if (err != ERR_OK)
+        return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "flush");
+    lock_take(&log->lock);
+    if (atomic_load(&log->truncations) == flush.truncations && (flush.truncations & 1) == 0 &&
+        flush.leo > atomic_load(&log->recovery_point))
+        atomic_store_explicit(&log->recovery_point, flush.leo, memory_order_release);
+    lock_drop(&log->lock);
+    return ERR_OK;
+}
+
+enum err log_flush_if_due(struct log *log, int64_t now_ms)
+{
+    struct log_conf conf;
+
+    log_get_conf(log, &conf);
+    if (conf.flush_ms == INT64_MAX)
+        return ERR_OK;
+    int64_t last = atomic_load(&log->last_flush_ms);
+
+    if (last != 0 && now_ms - last < conf.flush_ms)
+        return ERR_OK;
+    atomic_store(&log->last_flush_ms, now_ms);
+    return log_flush(log);
+}
+
+void log_write_out(struct log *log)
+{
+    int fd;
+
+    if (log_is_offline(log))
+        return;
+    lock_take(&log->lock);
+    struct segment *segment = segment_ref(log_active(log));
+    int64_t from = segment->written_out;
+    int64_t upto = segment->size;
+
+    segment->written_out = upto;
+    lock_drop(&log->lock);
+    if (upto > from && file_pin(segment->file, &fd) == ERR_OK) {
+        disk_write_out(log->env->disk, fd, from, upto - from);
+        file_unpin(segment->file);
+    }
+    segment_unref(&segment);
+}

@@ -1,0 +1,483 @@
+/*
+ * The .log is the truth; what the indexes say can be found again by reading it (segment_recover).
+ *
+ * Writing: the log's appender writes the bytes itself and then has each batch noted. An index entry
+ * falls due when more than index.interval.bytes have come since the last; it stands for the batch
+ * about to be noted, so the first entry is never at position 0, as in Kafka. Entries gather in
+ * memory. They are written when many wait, when the segment is rolled and when the log closes:
+ * nothing reads them after a crash, since every segment from the recovery point on is read anew.
+ */
+#include "broker/log/segment.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/scan.h"
+#include "common/base/mem.h"
+
+#define READ_BYTES (1u << 20)
+
+const char *const segment_endings[SEGMENT_FILES] = { ".log", ".index", ".timeindex", ".txnindex" };
+
+static struct file *file_of(struct files *files, const char *stem, enum segment_file which)
+{
+    char *path = xasprintf("%s%s", stem, segment_endings[which]);
+    struct file *file = file_new(files, path);
+
+    free(path);
+    return file;
+}
+
+struct segment *segment_new(struct files *files, const char *dir, int64_t base_offset,
+                            const struct log_conf *conf, int64_t now_ms, int64_t jitter_ms)
+{
+    struct segment *segment = xcalloc(1, sizeof *segment);
+
+    atomic_init(&segment->refs, 1);
+    segment->base_offset = base_offset;
+    segment->files = files;
+    segment->stem = xasprintf("%s/%020" PRId64, dir, base_offset);
+    segment->file = file_of(files, segment->stem, SEGMENT_LOG);
+    segment->txn_file = file_of(files, segment->stem, SEGMENT_TXN);
+    struct file *index = file_of(files, segment->stem, SEGMENT_INDEX);
+    struct file *times = file_of(files, segment->stem, SEGMENT_TIME);
+
+    index_init(&segment->offsets, INDEX_OFFSET, index, base_offset, conf->index_max_bytes);
+    index_init(&segment->times, INDEX_TIME, times, base_offset, conf->index_max_bytes);
+    file_unref(&index);
+    file_unref(&times);
+    segment->max_timestamp = -1;
+    segment->max_timestamp_offset = base_offset;
+    segment->first_timestamp = INT64_MIN;
+    segment->created_ms = now_ms;
+    segment->mtime_ms = now_ms;
+    segment->jitter_ms = jitter_ms;
+    return segment;
+}
+
+struct segment *segment_ref(struct segment *segment)
+{
+    atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed); /* the caller holds one */
+    return segment;
+}
+
+void segment_unref(struct segment **segment)
+{
+    struct segment *gone = *segment;
+
+    *segment = NULL;
+    if (gone == NULL || atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    index_fini(&gone->offsets);
+    index_fini(&gone->times);
+    file_unref(&gone->file);
+    file_unref(&gone->txn_file);
+    free(gone->stem);
+    free(gone);
+}
+
+enum err segment_create(struct segment *segment, const struct log_conf *conf)
+{
+    int fd;
+    enum err err = file_pin(segment->file, &fd);
+
+    if (err != ERR_OK)
+        return err;
+    if (conf->preallocate)
+        err = disk_truncate(files_disk(segment->files), fd, conf->segment_bytes);
+    file_unpin(segment->file);
+    return err;
+}
+
+static enum err stat_file(const struct segment *segment, enum segment_file which,
+                          struct disk_stat *st)
+{
+    char *path = xasprintf("%s%s", segment->stem, segment_endings[which]);
+    enum err err = disk_stat(files_disk(segment->files), path, st);
+
+    free(path);
+    return err;
+}
+
+enum err segment_load(struct segment *segment)
+{
+    struct disk_stat st;
+    enum err err = stat_file(segment, SEGMENT_LOG, &st);
+
+    if (err != ERR_OK)
+        return err;
+    segment->size = st.size;
+    segment->written_out = st.size;
+    segment->mtime_ms = st.mtime_ms;
+    err = stat_file(segment, SEGMENT_INDEX, &st);
+    if (err == ERR_NOT_FOUND)
+        return ERR_CORRUPT_FILE;
+    if (err == ERR_OK)
+        err = index_load(&segment->offsets, st.size);
+    if (err != ERR_OK)
+        return err;
+    err = stat_file(segment, SEGMENT_TIME, &st);
+    if (err == ERR_OK)
+        err = index_load(&segment->times, st.size);
+    else if (err == ERR_NOT_FOUND)
+        err = ERR_OK; /* an empty one, as in Kafka */
+    if (err != ERR_OK)
+        return err;
+    if (segment->times.has_last) {
+        segment->max_timestamp = segment->times.last.key;
+        segment->max_timestamp_offset = segment->times.last.value;
+    }
+    err = stat_file(segment, SEGMENT_TXN, &st);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (err == ERR_OK)
+        err = txnindex_check(segment->txn_file, st.size, segment->base_offset);
+    if (err == ERR_OK)
+        segment->txn_count = st.size / TXNINDEX_ENTRY_BYTES;
+    return err;
+}
+
+void segment_note(struct segment *segment, const struct batch_info *info, int64_t interval_bytes)
+{
+    if (info->max_timestamp > segment->max_timestamp) {
+        segment->max_timestamp = info->max_timestamp;
+        segment->max_timestamp_offset = info->last_offset;
+    }
+    if (segment->size == 0)
+        segment->first_timestamp = info->max_timestamp;
+    if (segment->bytes_since_index > interval_bytes) {
+        index_add(&segment->offsets, info->last_offset, segment->size, false);
+        index_add(&segment->times, segment->max_timestamp, segment->max_timestamp_offset, false);
+        segment->bytes_since_index = 0;
+    }
+    segment->size += (int64_t)info->size;
+    segment->bytes_since_index += (int64_t)info->size;
+}
+
+enum err segment_note_abort(struct segment *segment, const struct aborted_txn *txn)
+{
+    return txnindex_write(segment->txn_file, segment->txn_count, txn);
+}
+
+void segment_close_times(struct segment *segment)
+{
+    if (segment->max_timestamp >= 0)
+        index_add(&segment->times, segment->max_timestamp, segment->max_timestamp_offset, true);
+}
+
+static enum err touch(struct file *file)
+{
+    int fd;
+    enum err err = file_pin(file, &fd);
+
+    if (err == ERR_OK)
+        file_unpin(file);
+    return err;
+}
+
+enum err segment_save(struct segment *segment)
+{
+    int fd;
+    int64_t size;
+    enum err err = touch(segment->offsets.file);
+
+    if (err == ERR_OK)
+        err = touch(segment->times.file);
+    if (err == ERR_OK)
+        err = index_save(&segment->offsets);
+    if (err == ERR_OK)
+        err = index_save(&segment->times);
+    if (err == ERR_OK)
+        err = file_pin(segment->file, &fd);
+    if (err != ERR_OK)
+        return err;
+    err = disk_size(files_disk(segment->files), fd, &size);
+    if (err == ERR_OK && size > segment->size)
+        err = disk_truncate(files_disk(segment->files), fd, segment->size);
+    file_unpin(segment->file);
+    return err;
+}
+
+void segment_saved(struct segment *segment)
+{
+    index_saved(&segment->offsets);
+    index_saved(&segment->times);
+}
+
+enum err segment_sync(struct segment *segment)
+{
+    enum err err = file_sync(segment->file);
+
+    if (err == ERR_OK)
+        err = file_sync(segment->offsets.file);
+    if (err == ERR_OK)
+        err = file_sync(segment->times.file);
+    if (err == ERR_OK && segment->txn_count > 0)
+        err = file_sync(segment->txn_file);
+    return err;
+}
+
+int64_t segment_largest_timestamp(const struct segment *segment)
+{
+    return segment->max_timestamp >= 0 ? segment->max_timestamp : segment->mtime_ms;
+}
+
+enum err segment_scan_to(const struct segment *segment, int64_t from_pos, int64_t limit,
+                         int64_t offset, struct batch_info *info, int64_t *pos)
+{
+    struct scan scan;
+    enum err err;
+
+    scan_init(&scan, segment->file, from_pos, limit);
+    while ((err = scan_next(&scan, info, pos)) == ERR_OK)
+        if (info->last_offset >= offset)
+            return ERR_OK;
+    return err;
+}
+
+struct txn_count {
+    int64_t below_offset;
+    int64_t count;
+};
+
+static bool count_txn(void *ctx, const struct aborted_txn *txn)
+{
+    struct txn_count *count = ctx;
+
+    count->count += txn->last_offset < count->below_offset;
+    return txn->last_offset < count->below_offset;
+}
+
+static enum err truncate_txns(struct segment *segment, int64_t offset)
+{
+    struct txn_count count = { .below_offset = offset };
+
+    if (segment->txn_count == 0)
+        return ERR_OK;
+    enum err err = txnindex_each(segment->txn_file, segment->txn_count, count_txn, &count);
+
+    if (err == ERR_OK && count.count < segment->txn_count)
+        err = file_truncate(segment->txn_file, count.count * TXNINDEX_ENTRY_BYTES);
+    if (err == ERR_OK)
+        segment->txn_count = count.count;
+    return err;
+}
+
+enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_offset)
+{
+    struct index_entry entry = { .value = 0 };
+    struct batch_info info;
+    bool found;
+    int64_t pos;
+    enum err err = index_find(&segment->offsets, offset, &entry, &found);
+
+    if (err != ERR_OK)
+        return err;
+    err = segment_scan_to(segment, found ? entry.value : 0, segment->size, offset, &info, &pos);
+    if (err == ERR_NOT_FOUND)
+        pos = segment->size;
+    else if (err != ERR_OK)
+        return err;
+    else if (info.base_offset < offset)
+        offset =
+            info.base_offset; /* the batch goes whole, and with it what the indexes say of it */
+    *end_offset = offset;
+    err = index_truncate(&segment->offsets, offset);
+    if (err == ERR_OK)
+        err = index_truncate(&segment->times, offset);
+    if (err == ERR_OK)
+        err = truncate_txns(segment, offset);
+    if (err == ERR_OK && pos < segment->size)
+        err = file_truncate(segment->file, pos);
+    /* What was cut must not come back behind what is appended next. */
+    if (err == ERR_OK && pos < segment->size)
+        err = file_sync(segment->file);
+    if (err != ERR_OK)
+        return err;
+    segment->size = pos;
+    segment->written_out = segment->written_out < pos ? segment->written_out : pos;
+    segment->bytes_since_index = 0;
+    if (pos == 0)
+        segment->first_timestamp = INT64_MIN;
+    segment->max_timestamp = segment->times.has_last ? segment->times.last.key : -1;
+    segment->max_timestamp_offset =
+        segment->times.has_last ? segment->times.last.value : segment->base_offset;
+    /* Records after the last time entry may be newer than it; their timestamps are needed when the
+     * segment closes and for lookups by time. */
+    struct scan scan;
+    int64_t from = segment->offsets.has_last ? segment->offsets.last.value : 0;
+
+    scan_init(&scan, segment->file, from, pos);
+    while ((err = scan_next(&scan, &info, &from)) == ERR_OK)
+        if (info.max_timestamp > segment->max_timestamp) {
+            segment->max_timestamp = info.max_timestamp;
+            segment->max_timestamp_offset = info.last_offset;
+        }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err segment_rename(struct segment *segment, const char *from_ending, const char *to_ending)
+{
+    struct disk *disk = files_disk(segment->files);
+    struct file *files[SEGMENT_FILES] = { segment->file, segment->offsets.file, segment->times.file,
+                                          segment->txn_file };
+    enum err result = ERR_OK;
+
+    for (int i = 0; i < SEGMENT_FILES; i++) {
+        char *from = xasprintf("%s%s%s", segment->stem, segment_endings[i], from_ending);
+        char *to = xasprintf("%s%s%s", segment->stem, segment_endings[i], to_ending);
+        enum err err = disk_rename(disk, from, to);
+
+        if (err == ERR_OK || err == ERR_NOT_FOUND)
+            file_renamed(files[i], to);
+        else if (result == ERR_OK)
+            result = err;
+        free(from);
+        free(to);
+    }
+    return result;
+}
+
+/* --- reading all of it -------------------------------------------------------------------------
+ */
+
+typedef enum err (*batch_fn)(void *ctx, const uint8_t *batch, const struct batch_info *info);
+
+/* Walks whole batches of [pos, end). *good is where the last whole one ended. check: verify them.
+ */
+static enum err walk(const struct segment *segment, int64_t pos, int64_t end, bool check,
+                     batch_fn each, void *ctx, int64_t *good)
+{
+    struct buf buf = BUF_EMPTY;
+    enum err err = ERR_OK;
+    int64_t last = segment->base_offset - 1;
+    size_t want = READ_BYTES;
+
+    *good = pos;
+    while (*good < end && err == ERR_OK) {
+        size_t got;
+        size_t room = end - *good < (int64_t)want ? (size_t)(end - *good) : want;
+
+        buf.len = 0;
+        err = file_pread(segment->file, buf_reserve(&buf, room), room, *good, &got);
+        if (err != ERR_OK)
+            break;
+        size_t at = 0;
+        size_t size = 0;
+
+        while (at < got && (err = batch_peek(buf.bytes + at, got - at, &size)) == ERR_OK) {
+            const uint8_t *batch = buf.bytes + at;
+            struct batch_info info;
+
+            batch_info_read(batch, &info);
+            if (check &&
+                (batch_check(batch, size) != ERR_OK || info.last_offset <= last ||
+                 info.base_offset < segment->base_offset || info.last_offset < info.base_offset ||
+                 info.last_offset - segment->base_offset > INT32_MAX)) {
+                err = ERR_CORRUPT_MESSAGE;
+                break;
+            }
+            err = each(ctx, batch, &info);
+            if (err != ERR_OK)
+                break;
+            last = info.last_offset;
+            at += size;
+            *good += (int64_t)size;
+        }
+        if (err != ERR_NOT_FOUND)
+            continue;
+        if (got < room || (int64_t)size > end - *good ||
+            (size == 0 && *good + (int64_t)(got - at) >= end))
+            break; /* cut short by the end of the file */
+        want = size > READ_BYTES ? size : READ_BYTES;
+        err = ERR_OK;
+    }
+    buf_fini(&buf);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT_MESSAGE : err;
+}
+
+struct rebuild {
+    struct segment *segment;
+    int64_t interval_bytes;
+    batch_fn each;
+    void *ctx;
+};
+
+static enum err rebuild_one(void *ctx, const uint8_t *batch, const struct batch_info *info)
+{
+    struct rebuild *rebuild = ctx;
+    struct segment *segment = rebuild->segment;
+
+    segment_note(segment, info, rebuild->interval_bytes);
+    if (index_wants_save(&segment->offsets) || index_wants_save(&segment->times)) {
+        enum err err = index_save(&segment->offsets);
+
+        if (err == ERR_OK)
+            err = index_save(&segment->times);
+        if (err != ERR_OK)
+            return err;
+        segment_saved(segment);
+    }
+    return rebuild->each == NULL ? ERR_OK : rebuild->each(rebuild->ctx, batch, info);
+}
+
+enum err segment_recover(struct segment *segment, int64_t interval_bytes, batch_fn each, void *ctx,
+                         int64_t *cut_bytes)
+{
+    struct rebuild rebuild = { segment, interval_bytes, each, ctx };
+    struct disk_stat st;
+    int64_t good;
+    enum err err = stat_file(segment, SEGMENT_LOG, &st);
+
+    if (err == ERR_OK)
+        err = index_reset(&segment->offsets);
+    if (err == ERR_OK)
+        err = index_reset(&segment->times);
+    if (err == ERR_OK && stat_file(segment, SEGMENT_TXN, &(struct disk_stat){ 0 }) == ERR_OK)
+        err = file_truncate(segment->txn_file, 0);
+    if (err != ERR_OK)
+        return err;
+    segment->mtime_ms = st.mtime_ms;
+    segment->size = 0;
+    segment->txn_count = 0;
+    segment->max_timestamp = -1;
+    segment->max_timestamp_offset = segment->base_offset;
+    segment->first_timestamp = INT64_MIN;
+    segment->bytes_since_index = 0;
+    err = walk(segment, 0, st.size, true, rebuild_one, &rebuild, &good);
+    if (err == ERR_CORRUPT_MESSAGE)
+        err = ERR_OK;
+    *cut_bytes = st.size - good;
+    if (err == ERR_OK && good < st.size)
+        err = file_truncate(segment->file, good);
+    if (err == ERR_OK && good < st.size)
+        err = file_sync(segment->file); /* what was cut must not come back */
+    segment->written_out = segment->size;
+    return err;
+}
+
+enum err segment_each(const struct segment *segment, int64_t pos, int64_t end, batch_fn each,
+                      void *ctx)
+{
+    int64_t good;
+
+    return walk(segment, pos, end, false, each, ctx, &good);
+}
+
+enum err segment_next_offset(const struct segment *segment, int64_t *next)
+{
+    struct scan scan;
+    struct batch_info info;
+    int64_t pos;
+    enum err err;
+
+    *next = segment->base_offset;
+    scan_init(&scan, segment->file, segment->offsets.has_last ? segment->offsets.last.value : 0,
+              segment->size);
+    while ((err = scan_next(&scan, &info, &pos)) == ERR_OK)
+        *next = info.last_offset + 1;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}

@@ -1,0 +1,344 @@
+/*
+ * log: what is appended can be read at its offset, however segments and indexes fall; what was
+ * closed opens as it was; what was not closed is found again.
+ */
+#include "broker/log/log.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+static struct log_kit kit;
+
+static void start(void)
+{
+    log_kit_init(&kit, NULL, NULL);
+    kit.conf.index_interval_bytes = 300;
+    ck_assert_int_eq(log_kit_open(&kit, true, -1), ERR_OK);
+}
+
+static void stop(void)
+{
+    log_kit_fini(&kit);
+}
+
+static void append_many(int count)
+{
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(log_kit_append(&kit,
+                                        &(struct kit_batch){ .count = 1 + i % 3,
+                                                             .value_bytes = (size_t)(i % 50),
+                                                             .timestamp_ms = 1700000000000 + i },
+                                        0, NULL),
+                         ERR_OK);
+}
+
+/* Every offset is found in the batch that holds it. */
+static void expect_every_offset(void)
+{
+    struct buf buf = BUF_EMPTY;
+
+    for (int64_t offset = log_start_offset(kit.log); offset < log_leo(kit.log); offset++) {
+        struct batch_info info;
+
+        ck_assert_int_eq(log_kit_read(kit.log, offset, INT64_MAX, &buf), ERR_OK);
+        ck_assert_uint_ge(buf.len, BATCH_HEADER_BYTES);
+        batch_info_read(buf.bytes, &info);
+        ck_assert_int_le(info.base_offset, offset);
+        ck_assert_int_ge(info.last_offset, offset);
+    }
+    buf_fini(&buf);
+}
+
+START_TEST(an_empty_log_has_nothing)
+{
+    struct log_range range;
+
+    ck_assert_int_eq(log_leo(kit.log), 0);
+    ck_assert_int_eq(log_read(kit.log, 0, INT64_MAX, 100, true, &range), ERR_OK);
+    ck_assert_uint_eq(range.len, 0);
+    ck_assert_int_eq(log_read(kit.log, 1, INT64_MAX, 100, true, &range), ERR_OFFSET_OUT_OF_RANGE);
+}
+END_TEST
+
+START_TEST(offsets_are_assigned_in_order)
+{
+    struct log_appended out;
+
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 3 }, 5, &out), ERR_OK);
+    ck_assert_int_eq(out.first_offset, 0);
+    ck_assert_int_eq(out.last_offset, 2);
+    ck_assert(out.epoch_changed);
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 2 }, 5, &out), ERR_OK);
+    ck_assert_int_eq(out.first_offset, 3);
+    ck_assert_int_eq(out.leo, 5);
+    ck_assert(!out.epoch_changed);
+    ck_assert_int_eq(log_latest_epoch(kit.log), 5);
+    ck_assert_int_eq(log_epoch_end(kit.log, 5).end_offset, 5);
+}
+END_TEST
+
+START_TEST(every_offset_is_found)
+{
+    kit.conf.segment_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    append_many(300);
+    ck_assert_uint_gt(log_segment_count(kit.log), 5);
+    expect_every_offset();
+    ck_assert_int_eq(log_kit_check(kit.log, true), log_leo(kit.log));
+}
+END_TEST
+
+START_TEST(a_read_stops_at_its_bounds)
+{
+    struct log_range range;
+
+    append_many(60);
+    for (int64_t upper = 1; upper <= log_leo(kit.log); upper++) {
+        struct buf buf = BUF_EMPTY;
+        size_t size;
+        struct batch_info info = { 0 };
+
+        ck_assert_int_eq(log_kit_read(kit.log, 0, upper, &buf), ERR_OK);
+        for (size_t at = 0; at < buf.len; at += size) {
+            ck_assert_int_eq(batch_peek(buf.bytes + at, buf.len - at, &size), ERR_OK);
+            batch_info_read(buf.bytes + at, &info);
+            ck_assert_int_lt(info.base_offset, upper);
+        }
+        buf_fini(&buf);
+    }
+    ck_assert_int_eq(log_read(kit.log, 0, INT64_MAX, 1, false, &range), ERR_OK);
+    ck_assert_uint_eq(range.len, 0);
+    ck_assert(range.was_cut);
+    ck_assert_int_eq(log_read(kit.log, 0, INT64_MAX, 1, true, &range), ERR_OK);
+    ck_assert_uint_eq(range.len, 61 + 8);
+    log_range_done(&range);
+}
+END_TEST
+
+START_TEST(a_closed_log_opens_as_it_was)
+{
+    kit.conf.segment_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    append_many(200);
+    int64_t leo = log_leo(kit.log);
+    size_t segments = log_segment_count(kit.log);
+
+    log_kit_shut(&kit, true);
+    ck_assert_int_eq(log_kit_open(&kit, true, leo), ERR_OK);
+    ck_assert_int_eq(log_leo(kit.log), leo);
+    ck_assert_int_eq(log_recovery_point(kit.log), leo);
+    ck_assert_uint_eq(log_segment_count(kit.log), segments);
+    expect_every_offset();
+    append_many(200);
+    expect_every_offset();
+}
+END_TEST
+
+START_TEST(an_unclosed_log_is_found_again)
+{
+    kit.conf.segment_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    append_many(200);
+    int64_t leo = log_leo(kit.log);
+
+    log_kit_shut(&kit, false);
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+    ck_assert_int_eq(log_leo(kit.log), leo);
+    ck_assert_int_eq(log_recovery_point(kit.log), 0);
+    expect_every_offset();
+    ck_assert_int_eq(log_latest_epoch(kit.log), 0);
+}
+END_TEST
+
+START_TEST(truncation_cuts_whole_batches)
+{
+    kit.conf.segment_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    append_many(200);
+    for (int64_t to = log_leo(kit.log); to >= 0; to -= 7) {
+        ck_assert_int_eq(log_truncate_to(kit.log, to), ERR_OK);
+        ck_assert_int_le(log_leo(kit.log), to);
+        ck_assert_int_gt(log_leo(kit.log), to - 3);
+        ck_assert_int_eq(log_kit_check(kit.log, true), log_leo(kit.log));
+    }
+    append_many(50);
+    expect_every_offset();
+    ck_assert_int_eq(log_truncate_fully_and_start_at(kit.log, 1000), ERR_OK);
+    ck_assert_int_eq(log_leo(kit.log), 1000);
+    ck_assert_int_eq(log_start_offset(kit.log), 1000);
+    append_many(50);
+    expect_every_offset();
+}
+END_TEST
+
+START_TEST(a_range_from_before_a_truncation_is_invalid)
+{
+    struct log_range range;
+
+    append_many(10);
+    ck_assert_int_eq(log_read(kit.log, 0, INT64_MAX, 1000, true, &range), ERR_OK);
+    ck_assert(log_range_is_valid(&range));
+    ck_assert_int_eq(log_truncate_to(kit.log, 3), ERR_OK);
+    ck_assert(!log_range_is_valid(&range));
+    log_range_done(&range);
+}
+END_TEST
+
+START_TEST(a_follower_takes_bytes_as_they_are)
+{
+    struct log_kit other;
+    struct buf buf = BUF_EMPTY;
+    struct log_appended out;
+
+    append_many(40);
+    ck_assert_int_eq(log_kit_read(kit.log, 0, INT64_MAX, &buf), ERR_OK);
+    log_kit_init(&other, NULL, NULL);
+    other.conf.segment_bytes = 1000;
+    ck_assert_int_eq(log_kit_open(&other, true, -1), ERR_OK);
+    /* The last batch is cut short: it is left away. */
+    ck_assert_int_eq(log_append_follower(other.log, buf.bytes, buf.len - 1, 0, &out), ERR_OK);
+    ck_assert_int_lt(log_leo(other.log), log_leo(kit.log));
+    ck_assert_int_eq(log_kit_check(other.log, true), log_leo(other.log));
+    ck_assert_int_eq(log_append_follower(other.log, buf.bytes, buf.len, 0, &out),
+                     ERR_OFFSET_OUT_OF_RANGE);
+    buf.bytes[buf.len - 1] ^= 1;
+    int64_t leo = log_leo(other.log);
+    struct buf rest = BUF_EMPTY;
+
+    ck_assert_int_eq(log_kit_read(kit.log, leo, INT64_MAX, &rest), ERR_OK);
+    rest.bytes[rest.len - 1] ^= 1;
+    ck_assert_int_eq(log_append_follower(other.log, rest.bytes, rest.len, 0, &out),
+                     ERR_CORRUPT_MESSAGE);
+    ck_assert_int_eq(log_leo(other.log), leo);
+    buf_fini(&buf);
+    buf_fini(&rest);
+    log_kit_fini(&other);
+}
+END_TEST
+
+static struct kit_batch produced(int32_t seq, int16_t epoch)
+{
+    return (struct kit_batch){ .producer_id = 7, .producer_epoch = epoch, .base_sequence = seq };
+}
+
+START_TEST(a_repeated_batch_gets_its_old_offsets)
+{
+    struct log_appended out;
+
+    append_many(1);
+    for (int32_t seq = 0; seq < 5; seq++) {
+        struct kit_batch batch = produced(seq, 0);
+
+        ck_assert_int_eq(log_kit_append(&kit, &batch, 0, &out), ERR_OK);
+        ck_assert(!out.is_duplicate);
+    }
+    int64_t leo = log_leo(kit.log);
+    struct kit_batch again = produced(0, 0);
+
+    ck_assert_int_eq(log_kit_append(&kit, &again, 0, &out), ERR_OK);
+    ck_assert(out.is_duplicate);
+    ck_assert_int_eq(out.first_offset, 1);
+    ck_assert_int_eq(log_leo(kit.log), leo);
+    struct kit_batch gap = produced(7, 0);
+
+    ck_assert_int_eq(log_kit_append(&kit, &gap, 0, &out), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    /* After a crash the last batch of a producer is still known. */
+    log_kit_shut(&kit, false);
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+    struct kit_batch last = produced(4, 0);
+
+    ck_assert_int_eq(log_kit_append(&kit, &last, 0, &out), ERR_OK);
+    ck_assert(out.is_duplicate);
+}
+END_TEST
+
+START_TEST(transactions_hold_back_the_stable_offset)
+{
+    struct kit_batch batch = produced(0, 0);
+    struct log_aborted *aborted;
+    size_t count;
+
+    append_many(1);
+    batch.transactional = true;
+    ck_assert_int_eq(log_kit_append(&kit, &batch, 0, NULL), ERR_OK);
+    append_many(1);
+    ck_assert_int_eq(log_last_stable_offset(kit.log, log_leo(kit.log)), 1);
+    ck_assert_int_eq(log_kit_marker(&kit, false, 7, 0), ERR_OK);
+    /* The marker itself must be below the high watermark first. */
+    ck_assert_int_eq(log_last_stable_offset(kit.log, log_leo(kit.log) - 1), 1);
+    log_on_hw(kit.log, log_leo(kit.log));
+    ck_assert_int_eq(log_last_stable_offset(kit.log, log_leo(kit.log)), log_leo(kit.log));
+    for (int round = 0; round < 3; round++) {
+        ck_assert_int_eq(log_aborted_txns(kit.log, 0, log_leo(kit.log), &aborted, &count), ERR_OK);
+        ck_assert_uint_eq(count, 1);
+        ck_assert_int_eq(aborted[0].producer_id, 7);
+        ck_assert_int_eq(aborted[0].first_offset, 1);
+        free(aborted);
+        log_kit_shut(&kit, round == 0);
+        ck_assert_int_eq(log_kit_open(&kit, round == 0, 0), ERR_OK);
+    }
+}
+END_TEST
+
+START_TEST(old_segments_go_by_size_and_time)
+{
+    kit.conf.segment_bytes = 1000;
+    kit.conf.retention_bytes = 3000;
+    kit.conf.retention_ms = -1;
+    log_set_conf(kit.log, &kit.conf);
+    append_many(100);
+    int64_t leo = log_leo(kit.log);
+
+    ck_assert_uint_eq(log_retain(kit.log, 0, kit.now_ms), 0);
+    ck_assert_uint_gt(log_retain(kit.log, leo, kit.now_ms), 0);
+    ck_assert_int_ge(log_size_bytes(kit.log), 3000);
+    ck_assert_int_lt(log_size_bytes(kit.log), 4000 + 1000);
+    ck_assert_int_gt(log_start_offset(kit.log), 0);
+    expect_every_offset();
+    kit.conf.retention_ms = 1000;
+    log_set_conf(kit.log, &kit.conf);
+    ck_assert_uint_gt(log_retain(kit.log, leo, kit.now_ms + 100000), 0);
+    ck_assert_int_eq(log_start_offset(kit.log), leo);
+    ck_assert_int_eq(log_size_bytes(kit.log), 0);
+    append_many(3);
+    expect_every_offset();
+}
+END_TEST
+
+START_TEST(segments_roll_by_the_records_time)
+{
+    kit.conf.segment_ms = 1000;
+    log_set_conf(kit.log, &kit.conf);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(
+            log_kit_append(&kit, &(struct kit_batch){ .timestamp_ms = 1700000000000 + i * 600 }, 0,
+                           NULL),
+            ERR_OK);
+    ck_assert_uint_eq(log_segment_count(kit.log), 2);
+    ck_assert_int_eq(log_active_base(kit.log), 2);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("log");
+
+    tcase_add_checked_fixture(tc, start, stop);
+    tcase_add_test(tc, an_empty_log_has_nothing);
+    tcase_add_test(tc, offsets_are_assigned_in_order);
+    tcase_add_test(tc, every_offset_is_found);
+    tcase_add_test(tc, a_read_stops_at_its_bounds);
+    tcase_add_test(tc, a_closed_log_opens_as_it_was);
+    tcase_add_test(tc, an_unclosed_log_is_found_again);
+    tcase_add_test(tc, truncation_cuts_whole_batches);
+    tcase_add_test(tc, a_range_from_before_a_truncation_is_invalid);
+    tcase_add_test(tc, a_follower_takes_bytes_as_they_are);
+    tcase_add_test(tc, a_repeated_batch_gets_its_old_offsets);
+    tcase_add_test(tc, transactions_hold_back_the_stable_offset);
+    tcase_add_test(tc, old_segments_go_by_size_and_time);
+    tcase_add_test(tc, segments_roll_by_the_records_time);
+    return unit_run(tc);
+}
