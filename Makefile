@@ -132,7 +132,7 @@ build/fuzz/obj/build/gen/%.o: WARN := -w
 build/fuzz/obj/%.o: %.c | $(GEN_STAMPS)
 	@mkdir -p $(@D)
 	$(call say,clang)
-	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) $(WARN) -Wno-string-conversion -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) $(WARN) -Wno-string-conversion -Wno-implicit-fallthrough -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 build/fuzz/libours.a: $(call fuzz_obj,$(COMMON_C) $(GEN_C) $(BROKER_C) $(CONTROL_C)); $(archive)
 $(FUZZERS): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libours.a
 	$(Q)clang-14 $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
