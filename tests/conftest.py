@@ -20,6 +20,7 @@ def pytest_addoption(parser):
                      help="run against moldau (default) or Apache Kafka 3.9; also $TARGET")
     parser.addoption("--long", action="store_true", default=bool(os.environ.get("LONG")),
                      help="also the tests marked long; also $LONG")
+    parser.addoption("--frames", type=int, default=50_000, help="fuzzed frames of tests/cluster/test_garbage.py")
 
 
 def pytest_configure(config):
