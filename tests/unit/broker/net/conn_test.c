@@ -1,0 +1,423 @@
+/*
+ * conn: frames out of any pieces, the order of taking up and of answering, what ends a connection,
+ * and that nothing a client does makes memory grow.
+ */
+#include "broker/net/conn.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/bytes.h"
+#include "tests/kit/net_rig.h"
+#include "tests/kit/unit.h"
+
+START_TEST(frames_come_out_of_single_bytes)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, API_METADATA, 4, 7);
+
+    rig->answer_at_once = true;
+    for (int round = 0; round < 3; round++)
+        for (size_t i = 0; i < len; i++) {
+            ck_assert_int_eq(rig->handled, round);
+            net_rig_send_bytes(rig, frame + i, 1);
+            net_rig_run(rig);
+        }
+    ck_assert_int_eq(rig->handled, 3);
+    for (int round = 0; round < 3; round++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 7);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(a_thousand_frames_at_once_come_back_in_order)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    rig->answer_at_once = true;
+    for (int32_t i = 0; i < 1000; i++)
+        net_rig_send(rig, i % 3 == 0 ? API_METADATA : API_PRODUCE, i);
+    for (int32_t i = 0; i < 1000; i++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), i);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(produce_and_fetch_overlap_and_are_answered_in_order)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_PRODUCE, 1);
+    net_rig_send(rig, API_FETCH, 2);
+    net_rig_send(rig, API_PRODUCE, 3);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 3);
+    net_rig_answer(rig, 2);
+    net_rig_answer(rig, 1);
+    ck_assert_int_eq(net_rig_next(rig, NULL, NULL), -1);
+    net_rig_answer(rig, 0);
+    for (int32_t i = 1; i <= 3; i++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), i);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(other_kinds_go_alone)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_PRODUCE, 1);
+    net_rig_send(rig, API_METADATA, 2);
+    net_rig_send(rig, API_PRODUCE, 3);
+    net_rig_send(rig, API_HEARTBEAT, 4);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 1); /* Metadata waits for the produce */
+    net_rig_answer(rig, 0);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 2); /* and holds back the next */
+    net_rig_answer(rig, 1);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 3);
+    net_rig_answer(rig, 2);
+    net_rig_run(rig);
+    net_rig_answer(rig, 3);
+    for (int32_t i = 1; i <= 4; i++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), i);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(open_requests_are_bounded)
+{
+    struct conns_conf conf = { .request_max_bytes = 1 << 20, .open_max = 5 };
+    struct net_rig *rig = net_rig_new(&conf);
+
+    for (int32_t i = 0; i < 100; i++)
+        net_rig_send(rig, API_FETCH, i);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 5);
+    for (int32_t i = 0; i < 100; i++) {
+        net_rig_answer(rig, i);
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), i);
+        ck_assert_int_le(rig->held_count, i + 6);
+    }
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(who_does_not_read_is_not_read_from)
+{
+    struct conns_conf conf = { .request_max_bytes = 1 << 20, .output_max_bytes = 65536 };
+    struct net_rig *rig = net_rig_new(&conf);
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, API_PRODUCE, 4, 1);
+    int sent = 0;
+
+    rig->answer_at_once = true;
+    for (;; sent++) { /* until the socket towards the server is full */
+        ssize_t n = send(rig->client, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        net_rig_run(rig);
+        if (n < 0)
+            break;
+        ck_assert_int_eq(n, (ssize_t)len);
+        ck_assert_int_lt(sent, 1000000);
+    }
+    ck_assert_int_lt(rig->handled, sent);
+    int handled = rig->handled;
+    net_rig_pass_ms(rig, 2500); /* and goes on waiting */
+    ck_assert_int_eq(rig->handled, handled);
+    for (int i = 0; i < sent; i++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 1);
+    ck_assert_int_eq(rig->handled, sent);
+    net_rig_end(rig);
+}
+END_TEST
+
+/* Sends bytes, expects to be closed without anything being handled. */
+static void refused(const void *bytes, size_t len)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+    struct conns_totals totals;
+
+    net_rig_send_bytes(rig, bytes, len);
+    ck_assert(net_rig_is_closed(rig));
+    conns_totals(rig->conns, &totals);
+    ck_assert_uint_eq(totals.refused, 1);
+    ck_assert_uint_eq(totals.closed, 1);
+    ck_assert_int_eq(rig->handled, 0);
+    net_rig_end(rig);
+}
+
+START_TEST(garbage_closes_the_connection)
+{
+    uint8_t frame[512];
+
+    refused("\xff\xff\xff\xff", 4); /* negative size */
+    refused("\x7f\xff\xff\xff", 4); /* 2 GB */
+    refused("\0\0\0\0", 4);         /* nothing */
+    refused("\0\0\0\7", 4);         /* too short for a header */
+    refused("\0\0\1\0\x12\x34", 6); /* unknown key, told by its first bytes */
+    refused("GET / HTTP/1.0\r\n\r\n", 18);
+    size_t len = net_rig_frame(frame, API_METADATA, 4, 1);
+    store_be16(frame + 6, 99); /* unknown version */
+    refused(frame, len);
+    store_be16(frame + 6, 0xffff);
+    refused(frame, len);
+    len = net_rig_frame(frame, API_METADATA, 4, 1);
+    store_be32(frame, (uint32_t)len - 4 - 2); /* a body cut short */
+    refused(frame, len - 2);
+    len = net_rig_frame(frame, API_METADATA, 4, 1);
+    store_be16(frame + 12, 30000); /* client id beyond the frame */
+    refused(frame, len);
+}
+END_TEST
+
+START_TEST(garbage_after_a_request_lets_it_be_answered)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_PRODUCE, 1);
+    net_rig_send_bytes(rig, "\xff\xff\xff\xff", 4);
+    ck_assert(!net_rig_is_closed(rig));
+    net_rig_answer(rig, 0);
+    ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 1);
+    ck_assert(net_rig_is_closed(rig));
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(an_unknown_api_versions_is_told_what_is_known)
+{
+    static const uint8_t want[] = { 0, 0, 0, 9, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4 };
+    struct net_rig *rig = net_rig_new(NULL);
+    const uint8_t *answer;
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, API_API_VERSIONS, 3, 9);
+
+    store_be16(frame + 6, 9);
+    net_rig_send_bytes(rig, frame, len);
+    ck_assert_int_eq(net_rig_next(rig, &answer, &len), 9);
+    ck_assert_uint_eq(len, sizeof want);
+    ck_assert_mem_eq(answer, want, sizeof want);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(half_closed_clients_get_their_answers)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_FETCH, 1);
+    net_rig_send(rig, API_METADATA, 2);
+    shutdown(rig->client, SHUT_WR);
+    ck_assert(!net_rig_is_closed(rig));
+    net_rig_answer(rig, 0);
+    ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 1);
+    net_rig_answer(rig, 1);
+    ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 2);
+    ck_assert(net_rig_is_closed(rig));
+    net_rig_end(rig);
+}
+END_TEST
+
+static int dropped;
+
+static void count_drop(struct request *req)
+{
+    ck_assert(request_is_dropped(req));
+    dropped++;
+}
+
+START_TEST(a_dead_client_drops_its_requests)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    dropped = 0;
+    for (int32_t i = 0; i < 3; i++)
+        net_rig_send(rig, API_FETCH, i);
+    net_rig_run(rig);
+    for (int i = 0; i < 3; i++)
+        request_on_drop(rig->held[i], count_drop);
+    net_rig_answer(rig, 1);
+    close(rig->client);
+    rig->client = -1;
+    net_rig_run(rig);
+    net_rig_pass_ms(rig, 5001); /* it might have been half closed */
+    ck_assert_int_eq(dropped, 2);
+    ck_assert_int_eq(conns_count(rig->conns), 0);
+    ck_assert_uint_eq(conns_open_requests(rig->conns), 2);
+    net_rig_answer(rig, 2); /* into the void */
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(a_client_that_dies_while_not_read_from_is_noticed)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_METADATA, 1);
+    for (int32_t i = 0; i < 100; i++)
+        net_rig_send(rig, API_HEARTBEAT, i); /* stalls behind it */
+    net_rig_run(rig);
+    close(rig->client);
+    rig->client = -1;
+    net_rig_pass_ms(rig, 1100);
+    net_rig_pass_ms(rig, 5100);
+    ck_assert_int_eq(conns_count(rig->conns), 0);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(idle_connections_are_closed)
+{
+    struct conns_conf conf = { .request_max_bytes = 1 << 20, .idle_max_ms = 1000 };
+    struct net_rig *rig = net_rig_new(&conf);
+    int other = net_rig_connect(rig);
+
+    net_rig_pass_ms(rig, 600);
+    net_rig_send(rig, API_FETCH, 1);
+    net_rig_pass_ms(rig, 600);
+    ck_assert_int_eq(conns_count(rig->conns), 1); /* the other */
+    net_rig_pass_ms(rig, 5000);
+    ck_assert_int_eq(conns_count(rig->conns), 1); /* it is we who are silent */
+    net_rig_answer(rig, 0);
+    net_rig_run(rig);
+    net_rig_pass_ms(rig, 1001);
+    ck_assert_int_eq(conns_count(rig->conns), 0);
+    close(other);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(a_muted_connection_is_answered_but_not_read)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_PRODUCE, 1);
+    net_rig_run(rig);
+    request_mute_conn(rig->held[0], 500);
+    net_rig_send(rig, API_PRODUCE, 2);
+    net_rig_answer(rig, 0);
+    ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 1);
+    net_rig_pass_ms(rig, 499);
+    ck_assert_int_eq(rig->held_count, 1);
+    net_rig_pass_ms(rig, 2);
+    ck_assert_int_eq(rig->held_count, 2);
+    net_rig_end(rig);
+}
+END_TEST
+
+/* A produce of one partition with len bytes of records. */
+static uint8_t *big_frame(size_t len, size_t *frame_len)
+{
+    size_t head = net_rig_frame((uint8_t[512]){ 0 }, API_METADATA, 0, 5);
+    uint8_t *frame = calloc(1, head + len);
+
+    net_rig_frame(frame, API_METADATA, 0, 5); /* what follows the body is not looked at */
+    memset(frame + head, 0xab, len);
+    store_be32(frame, (uint32_t)(head + len - 4));
+    *frame_len = head + len;
+    return frame;
+}
+
+START_TEST(large_frames_are_contiguous_and_paid_for)
+{
+    static const size_t sizes[] = { 4000, 5000, 65520, 65540, 100000, 1 << 20, 5000000, 20000000 };
+    struct net_rig *rig = net_rig_new(NULL);
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        size_t len;
+        uint8_t *frame = big_frame(sizes[i], &len);
+
+        net_rig_send_bytes(rig, frame, len);
+        net_rig_run(rig);
+        ck_assert_int_eq(rig->held_count, (int)i + 1);
+        struct request *req = rig->held[i];
+        ck_assert_uint_eq(req->size, len - 4);
+        ck_assert_mem_eq(req->bytes, frame + 4, len - 4);
+        ck_assert(sizes[i] < 65536 || budget_used(&rig->memory) >= sizes[i]);
+        net_rig_answer(rig, (int)i);
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 5);
+        ck_assert_uint_eq(budget_used(&rig->memory), 0);
+        free(frame);
+    }
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(without_memory_reading_waits)
+{
+    struct budget memory;
+    struct conns_conf conf = { .request_max_bytes = 1 << 24, .memory = &memory };
+    size_t len;
+    uint8_t *frame = big_frame(100000, &len);
+
+    budget_init(&memory, 100000); /* less than the block */
+    struct net_rig *rig = net_rig_new(&conf);
+    ck_assert_int_gt(send(rig->client, frame, len, MSG_DONTWAIT), 65536);
+    net_rig_run(rig);
+    net_rig_pass_ms(rig, 100);
+    ck_assert_int_eq(rig->held_count, 0);
+    ck_assert_int_eq(conns_count(rig->conns), 1);
+    memory.limit = 1 << 20;
+    net_rig_pass_ms(rig, 100);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 1);
+    net_rig_answer(rig, 0);
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    free(frame);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(many_connections_leave_nothing_behind)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, API_METADATA, 4, 1);
+
+    rig->answer_at_once = true;
+    for (int i = 0; i < 10000; i++) {
+        int fd = net_rig_connect(rig);
+
+        ck_assert_int_eq(send(fd, frame, len - (size_t)(i % 10), MSG_NOSIGNAL),
+                         (ssize_t)len - i % 10);
+        reactor_turn(rig->reactor, false);
+        close(fd);
+        reactor_turn(rig->reactor, false);
+    }
+    net_rig_run(rig);
+    net_rig_pass_ms(rig, 6000);
+    ck_assert_int_eq(conns_count(rig->conns), 1);
+    net_rig_end(rig);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("conn");
+
+    tcase_add_test(tc, frames_come_out_of_single_bytes);
+    tcase_add_test(tc, a_thousand_frames_at_once_come_back_in_order);
+    tcase_add_test(tc, produce_and_fetch_overlap_and_are_answered_in_order);
+    tcase_add_test(tc, other_kinds_go_alone);
+    tcase_add_test(tc, open_requests_are_bounded);
+    tcase_add_test(tc, who_does_not_read_is_not_read_from);
+    tcase_add_test(tc, garbage_closes_the_connection);
+    tcase_add_test(tc, garbage_after_a_request_lets_it_be_answered);
+    tcase_add_test(tc, an_unknown_api_versions_is_told_what_is_known);
+    tcase_add_test(tc, half_closed_clients_get_their_answers);
+    tcase_add_test(tc, a_dead_client_drops_its_requests);
+    tcase_add_test(tc, a_client_that_dies_while_not_read_from_is_noticed);
+    tcase_add_test(tc, idle_connections_are_closed);
+    tcase_add_test(tc, a_muted_connection_is_answered_but_not_read);
+    tcase_add_test(tc, large_frames_are_contiguous_and_paid_for);
+    tcase_add_test(tc, without_memory_reading_waits);
+    tcase_add_test(tc, many_connections_leave_nothing_behind);
+    return unit_run(tc);
+}
