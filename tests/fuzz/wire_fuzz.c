@@ -19,7 +19,7 @@
 #define ARENA_LIMIT ((size_t)64 << 20)
 
 /* What decoding may take: the arena doubles its blocks, and structs are larger than their bytes. */
-#define MEMORY_PER_BYTE 256
+#define MEMORY_PER_BYTE 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
