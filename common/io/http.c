@@ -1,7 +1,6 @@
 /*
- * evhttp on a reactor of its own. A page is rendered into memory and sent as one buffer; evhttp
- * does without HEAD's body itself. evhttp has no bounds unless told: header, body, time and methods
- * are set here.
+ * evhttp on a reactor of its own. A page is rendered into memory and sent as one buffer. evhttp has
+ * no bounds unless told: header, body, time and methods are set here.
  */
 #include "common/io/http.h"
 
@@ -64,10 +63,19 @@ static void on_request(struct evhttp_request *req, void *arg)
     page->render(out, page->arg);
     fclose(out);
 
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
     struct evbuffer *body = evbuffer_new();
+    evhttp_add_header(headers, "Content-Type", page->type);
+    if (evhttp_request_get_command(req) ==
+        EVHTTP_REQ_HEAD) { /* it would send a body if given one */
+        char digits[24];
+
+        snprintf(digits, sizeof digits, "%zu", len);
+        evhttp_add_header(headers, "Content-Length", digits);
+        len = 0;
+    }
     if (len == 0 || evbuffer_add_reference(body, text, len, free_text, text) != 0)
         free(text);
-    evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", page->type);
     evhttp_send_reply(req, HTTP_OK, NULL, body);
     evbuffer_free(body);
 }

@@ -1,0 +1,234 @@
+/*
+ * listener: real sockets, real threads. Who is let in, who waits, who is turned away, and that a
+ * broker's worth of threads starts and stops with connections at work.
+ */
+#include "broker/net/listener.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/api/api_versions.h"
+#include "common/base/say.h"
+#include "common/wire/frame.h"
+#include "gen/wire/apis.h"
+#include "tests/kit/net_rig.h"
+#include "tests/kit/unit.h"
+
+#define REACTORS 2
+
+struct server {
+    struct reactor *reactors[REACTORS];
+    struct conns *conns[REACTORS];
+    struct dispatch dispatch;
+    struct door *door;
+    struct listener *listener;
+    struct budget memory;
+};
+
+static void answer(struct request *req, void *body, void *context)
+{
+    (void)body;
+    (void)context;
+    assert_on(T_REACTOR);
+    request_answer(req, net_rig_response(req));
+}
+
+static void server_start(struct server *server, int per_ip_max, int max)
+{
+    static const struct handler rows[] = {
+        { API_PRODUCE, 0, 11, HANDLER_PIPELINED, answer },
+        { API_METADATA, 0, 12, 0, answer },
+        { API_API_VERSIONS, 0, 4, HANDLER_ANY_VERSION, api_versions_handle },
+    };
+    struct listener_conf conf = { .name = "PLAINTEXT", .protocol = "PLAINTEXT", .backlog = 50 };
+    struct conns_conf conns_conf = { .request_max_bytes = 1 << 20,
+                                     .idle_max_ms = 60000,
+                                     .memory = &server->memory };
+
+    say_setup(SAY_ERROR, SAY_TEXT, "test");
+    budget_init(&server->memory, 1 << 26);
+    dispatch_init(&server->dispatch, rows, ARRAY_LEN(rows), NULL);
+    server->door = door_new(&(struct door_conf){ .per_ip_max = per_ip_max, .max = max });
+    for (int i = 0; i < REACTORS; i++) {
+        server->reactors[i] = reactor_new();
+        server->conns[i] = conns_new(server->reactors[i], &conns_conf, &server->dispatch);
+    }
+    ck_assert_int_eq(listener_open(server->reactors[0], &conf, server->door, server->conns,
+                                   REACTORS, &server->listener),
+                     ERR_OK);
+    for (int i = 0; i < REACTORS; i++)
+        reactor_start(server->reactors[i], T_REACTOR, i);
+    listener_start(server->listener);
+}
+
+static void close_all(void *conns)
+{
+    conns_close_all(conns);
+}
+
+static void server_stop(struct server *server)
+{
+    listener_stop(server->listener);
+    for (int i = 0; i < REACTORS; i++) {
+        reactor_call(server->reactors[i], close_all, server->conns[i]);
+        reactor_stop(server->reactors[i]);
+    }
+    for (int i = 0; i < REACTORS; i++) {
+        reactor_turn(server->reactors[i], false); /* handed over as it stopped */
+        ck_assert_int_eq(conns_count(server->conns[i]), 0);
+        conns_free(&server->conns[i]);
+    }
+    ck_assert_int_eq(door_count(server->door), 0);
+    listener_free(&server->listener);
+    door_free(&server->door);
+    for (int i = 0; i < REACTORS; i++)
+        reactor_free(&server->reactors[i]);
+    ck_assert_uint_eq(budget_used(&server->memory), 0);
+}
+
+static int dial(const struct server *server)
+{
+    struct net_addr addr;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(net_addr_find("127.0.0.1", listener_port(server->listener), &addr), ERR_OK);
+    ck_assert_int_eq(connect(fd, &addr.at.any, addr.len), 0);
+    return fd;
+}
+
+static void send_one(int fd, int16_t key, int32_t correlation_id)
+{
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, key, 4, correlation_id);
+
+    ck_assert_int_eq(send(fd, frame, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* The correlation id of the next answer, -1 when the connection is closed. */
+static int32_t receive_one(int fd)
+{
+    uint8_t head[8], rest[65536];
+
+    if (recv(fd, head, sizeof head, MSG_WAITALL) != sizeof head)
+        return -1;
+    size_t left = load_be32(head) - 4;
+    ck_assert_uint_le(left, sizeof rest);
+    if (left > 0)
+        ck_assert_int_eq(recv(fd, rest, left, MSG_WAITALL), (ssize_t)left);
+    return load_i32(head + 4);
+}
+
+START_TEST(connections_are_spread_and_served)
+{
+    struct server server;
+    int fds[20];
+
+    server_start(&server, 0, 0);
+    for (int i = 0; i < 20; i++) {
+        fds[i] = dial(&server);
+        send_one(fds[i], API_API_VERSIONS, i);
+    }
+    for (int round = 0; round < 50; round++)
+        for (int i = 0; i < 20; i++) {
+            ck_assert_int_eq(receive_one(fds[i]), i + round);
+            send_one(fds[i], round % 2 == 0 ? API_PRODUCE : API_METADATA, i + round + 1);
+        }
+    ck_assert_int_eq(conns_count(server.conns[0]), 10);
+    ck_assert_int_eq(conns_count(server.conns[1]), 10);
+    server_stop(&server);
+    for (int i = 0; i < 20; i++)
+        close(fds[i]);
+}
+END_TEST
+
+START_TEST(too_many_of_one_address_are_closed)
+{
+    struct server server;
+    int fds[3];
+
+    server_start(&server, 2, 0);
+    for (int i = 0; i < 3; i++)
+        fds[i] = dial(&server);
+    ck_assert_int_eq(receive_one(fds[2]), -1);
+    send_one(fds[0], API_METADATA, 5);
+    ck_assert_int_eq(receive_one(fds[0]), 5);
+    close(fds[1]); /* makes room */
+    for (;;) {
+        int fd = dial(&server);
+        struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+        send_one(fd, API_METADATA, 6);
+        poll(&poll_fd, 1, -1);
+        int32_t got = receive_one(fd);
+        close(fd);
+        if (got == 6)
+            break;
+    }
+    close(fds[0]);
+    close(fds[2]);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(beyond_the_most_they_wait)
+{
+    struct server server;
+    int fds[3];
+
+    server_start(&server, 0, 2);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial(&server);
+        send_one(fds[i], API_METADATA, i);
+    }
+    ck_assert_int_eq(receive_one(fds[0]), 0);
+    ck_assert_int_eq(receive_one(fds[1]), 1);
+    ck_assert_int_eq(door_count(server.door), 2);
+    close(fds[0]);
+    ck_assert_int_eq(receive_one(fds[2]), 2); /* as soon as one is gone */
+    close(fds[1]);
+    close(fds[2]);
+    server_stop(&server);
+}
+END_TEST
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+START_TEST(a_crowd_that_comes_and_goes_leaves_nothing)
+{
+    struct server server;
+    int fds[200];
+
+    server_start(&server, 1000, 10000);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 200; i++) {
+            fds[i] = dial(&server);
+            if (i % 2 == 0)
+                send_one(fds[i], API_METADATA, i);
+        }
+        for (int i = 0; i < 200; i++)
+            close(fds[i]);
+    }
+    while (door_count(server.door) > 0)
+        reactor_call(server.reactors[0], nothing, NULL);
+    server_stop(&server);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("listener");
+
+    tcase_add_test(tc, connections_are_spread_and_served);
+    tcase_add_test(tc, too_many_of_one_address_are_closed);
+    tcase_add_test(tc, beyond_the_most_they_wait);
+    tcase_add_test(tc, a_crowd_that_comes_and_goes_leaves_nothing);
+    return unit_run(tc);
+}

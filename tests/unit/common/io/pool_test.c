@@ -1,0 +1,78 @@
+/*
+ * pool: every job runs once, off the reactor, and comes back to it; stopping runs what was posted.
+ */
+#include "common/io/pool.h"
+
+#include <check.h>
+#include <stdatomic.h>
+
+#include "common/base/mem.h"
+#include "tests/kit/unit.h"
+
+struct job {
+    struct pool_job job;
+    _Atomic int ran;
+    int back;
+};
+
+static int back_count;
+
+static void run(struct pool_job *pool_job)
+{
+    ck_assert_int_eq(thread_current(), T_IO);
+    atomic_fetch_add(&container_of(pool_job, struct job, job)->ran, 1);
+}
+
+static void done(struct pool_job *pool_job)
+{
+    struct job *job = container_of(pool_job, struct job, job);
+
+    ck_assert_int_eq(atomic_load(&job->ran), 1);
+    job->back++;
+    back_count++;
+}
+
+START_TEST(jobs_come_back)
+{
+    static struct job jobs[500];
+    struct reactor *reactor = reactor_new();
+    struct pool *pool = pool_start(3);
+
+    back_count = 0;
+    for (int i = 0; i < 500; i++) {
+        jobs[i].job = (struct pool_job){ .run = run, .done = done, .reactor = reactor };
+        pool_post(pool, &jobs[i].job);
+    }
+    while (back_count < 500)
+        reactor_turn(reactor, true);
+    for (int i = 0; i < 500; i++)
+        ck_assert_int_eq(jobs[i].back, 1);
+    ck_assert_uint_eq(pool_waiting(pool), 0);
+    pool_stop(&pool);
+    reactor_free(&reactor);
+}
+END_TEST
+
+START_TEST(stopping_runs_what_was_posted)
+{
+    static struct job jobs[100];
+    struct pool *pool = pool_start(1);
+
+    for (int i = 0; i < 100; i++) {
+        jobs[i].job = (struct pool_job){ .run = run };
+        pool_post(pool, &jobs[i].job);
+    }
+    pool_stop(&pool);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(atomic_load(&jobs[i].ran), 1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("pool");
+
+    tcase_add_test(tc, jobs_come_back);
+    tcase_add_test(tc, stopping_runs_what_was_posted);
+    return unit_run(tc);
+}
