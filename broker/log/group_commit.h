@@ -25,8 +25,10 @@ struct sync_wait {
     void (*done)(struct sync_wait *wait, enum err err);
 };
 
-/* index names the thread. */
+/* index names the thread; below 0 there is none and somebody calls group_commit_turn(). */
 struct group_commit *group_commit_start(int index);
+/* Does all that waits now. */
+void group_commit_turn(struct group_commit *commit);
 /* What waits is synced first. */
 void group_commit_stop(struct group_commit **commit);
 /* done() may be called before this returns, when it is there already. */

@@ -264,6 +264,7 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
     struct log_conf conf;
 
     assert(base_offset > old->base_offset);
+    atomic_store(&log->is_touched, true);
     log_get_conf(log, &conf);
     lock_take(&log->lock);
     segment_close_times(old);
@@ -380,6 +381,8 @@ static enum err write_bytes(struct log *log, struct segment *active, const uint8
 
     if (err != ERR_OK)
         return log_failed(log, err, "open segment");
+    if (!atomic_load_explicit(&log->is_touched, memory_order_relaxed)) /* read by close only */
+        atomic_store(&log->is_touched, true);
     err = disk_pwrite(log->env->disk, fd, bytes, len, active->size);
     if (err != ERR_OK) {
         enum err cut = disk_truncate(log->env->disk, fd, active->size);

@@ -40,10 +40,12 @@ struct log {
     _Atomic int64_t leo;            /* [a] released after all that readers of it need */
     _Atomic int64_t start;          /* [a] */
     _Atomic int64_t recovery_point; /* [a] */
-    _Atomic int64_t first_unstable; /* [a] -1 none */
-    _Atomic uint32_t truncations;   /* [a] odd while one is under way */
-    _Atomic int64_t last_flush_ms;  /* [a] */
+    _Atomic int64_t saved_recovery_point; /* [a] what the directory's file says */
+    _Atomic int64_t first_unstable;       /* [a] -1 none */
+    _Atomic uint32_t truncations;         /* [a] odd while one is under way */
+    _Atomic int64_t last_flush_ms;        /* [a] */
     atomic_bool names_dirty;  /* [a] files were made, renamed or removed since the last sync */
+    atomic_bool is_touched;   /* [a] changed since it was loaded from a clean stop */
     atomic_bool epochs_dirty; /* [a] the file is behind */
     atomic_bool is_deleted;   /* [a] nothing is to be written any more */
 

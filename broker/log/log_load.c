@@ -541,6 +541,7 @@ static enum err start_empty(struct log *log, int64_t offset, int64_t now_ms)
         return err;
     }
     atomic_store(&log->names_dirty, true);
+    atomic_store(&log->is_touched, true);
     log_add_segment_locked(log, segment);
     return ERR_OK;
 }
@@ -618,6 +619,9 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
         log_unref(&log);
         return err;
     }
+    if (!load->is_clean)
+        atomic_store(&log->is_touched, true);
+    atomic_store(&log->saved_recovery_point, load->recovery_point);
     *out = log;
     return ERR_OK;
 }
@@ -631,6 +635,8 @@ enum err log_close(struct log *log)
 
     if (log_is_offline(log))
         return ERR_KAFKA_STORAGE_ERROR;
+    if (!atomic_load(&log->is_touched) && !atomic_load(&log->epochs_dirty))
+        return ERR_OK; /* all is as it was at the last close */
     lock_take(&log->lock);
     segment_close_times(active);
     lock_drop(&log->lock);
@@ -654,6 +660,26 @@ enum err log_close(struct log *log)
 void log_abandon(struct log *log)
 {
     atomic_store(&log->is_deleted, true);
+}
+
+void log_set_saved_recovery_point(struct log *log, int64_t offset)
+{
+    atomic_store(&log->saved_recovery_point, offset);
+}
+
+bool log_start_needs_saving(struct log *log)
+{
+    lock_take(&log->lock);
+    bool needs = log_start_offset(log) > log->segments[0]->base_offset;
+
+    lock_drop(&log->lock);
+    return needs;
+}
+
+void log_write_behind(struct log *log)
+{
+    if (!log_is_offline(log) && !atomic_load(&log->is_deleted))
+        log_failed(log, log_save_epochs(log), "write epochs");
 }
 
 static void rename_file(struct file *file, const char *stem, enum segment_file which)

@@ -21,6 +21,8 @@ struct log_env {
     /* All may be NULL. */
     void (*on_failed)(struct log_env *env);
     void (*flush_later)(struct log_env *env, struct log *log);
+    /* The recovery point in the directory's file is too high for what was truncated. */
+    enum err (*save_recovery_point)(struct log_env *env);
     void (*remove_later)(struct log_env *env, const char *path, int64_t delay_ms);
 };
 
@@ -42,5 +44,11 @@ MUST_USE enum err log_close(struct log *log);
 MUST_USE enum err log_rename(struct log *log, const char *name);
 /* Nothing of it is written any more. */
 void log_abandon(struct log *log);
+/* The directory's file now says this recovery point, or is about to. */
+void log_set_saved_recovery_point(struct log *log, int64_t offset);
+/* True when the start is above the first segment, so that a file must say it. */
+bool log_start_needs_saving(struct log *log);
+/* Writes the epochs when they have changed. A failure is said and ends the directory. */
+void log_write_behind(struct log *log);
 
 #endif

@@ -79,6 +79,7 @@ static void begin_truncation(struct log *log)
     uint32_t count = atomic_fetch_add(&log->truncations, 1);
 
     assert((count & 1) == 0); /* the append lock is held: one at a time */
+    atomic_store(&log->is_touched, true);
 }
 
 static void end_truncation(struct log *log)
@@ -90,6 +91,16 @@ static void lower(_Atomic int64_t *value, int64_t to)
 {
     if (atomic_load(value) > to)
         atomic_store(value, to);
+}
+
+/* What the recovery-point file says must not be above what is synced: a segment that is filled and
+ * rolled after the truncation would be trusted unread. */
+static enum err save_recovery_point(struct log *log)
+{
+    if (log->env->save_recovery_point == NULL ||
+        atomic_load(&log->saved_recovery_point) <= log_recovery_point(log))
+        return ERR_OK;
+    return log->env->save_recovery_point(log->env);
 }
 
 /* One new, empty segment in the place of all; the old ones were renamed before, since the new one
@@ -142,6 +153,8 @@ enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
     end_truncation(log);
     if (err == ERR_OK)
         err = log_save_epochs(log);
+    if (err == ERR_OK)
+        err = save_recovery_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "start over");
 }
 
@@ -194,6 +207,8 @@ enum err log_truncate_to(struct log *log, int64_t offset)
     end_truncation(log);
     if (err == ERR_OK)
         err = log_save_epochs(log);
+    if (err == ERR_OK)
+        err = save_recovery_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "truncate");
 }
 
@@ -209,6 +224,7 @@ bool log_advance_start(struct log *log, int64_t offset)
         atomic_store_explicit(&log->start, offset, memory_order_release);
         if (epochs_truncate_from_start(&log->epochs, offset))
             atomic_store(&log->epochs_dirty, true);
+        atomic_store(&log->is_touched, true);
     }
     lock_drop(&log->lock);
     if (!moves)
@@ -309,7 +325,7 @@ enum err log_flush(struct log *log)
     struct flush flush;
     enum err err = ERR_OK;
 
-    if (log_is_offline(log))
+    if (log_is_offline(log) || atomic_load(&log->is_deleted))
         return ERR_KAFKA_STORAGE_ERROR;
     if (log_recovery_point(log) >= log_leo(log))
         return log_failed(log, log_save_epochs(log), "write epochs");
@@ -339,19 +355,21 @@ enum err log_flush(struct log *log)
     return ERR_OK;
 }
 
-enum err log_flush_if_due(struct log *log, int64_t now_ms)
+void log_flush_if_due(struct log *log, int64_t now_ms)
 {
     struct log_conf conf;
 
     log_get_conf(log, &conf);
     if (conf.flush_ms == INT64_MAX)
-        return ERR_OK;
+        return;
     int64_t last = atomic_load(&log->last_flush_ms);
 
     if (last != 0 && now_ms - last < conf.flush_ms)
-        return ERR_OK;
+        return;
     atomic_store(&log->last_flush_ms, now_ms);
-    return log_flush(log);
+    enum err err = log_flush(log);
+
+    (void)err; /* said where it happened; the directory is offline then */
 }
 
 void log_write_out(struct log *log)

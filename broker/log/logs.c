@@ -1,0 +1,700 @@
+/*
+ * One table of logs by name, one struct per directory, one thread that does what time brings.
+ *
+ * A log that is deleted leaves the table first, then its directory is renamed; whoever still holds
+ * it goes on reading the open files. Its files go after file.delete.delay.ms, or at the next start.
+ */
+#include "broker/log/logs.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "broker/log/logs_int.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/say.h"
+
+#define NAME_MAX_BYTES  255
+#define WRITE_BEHIND_MS 1000
+#define TICK_MS         100
+#define FILES_AT_LEAST  64
+#define FILES_FALLBACK  1024
+#define MAX_DIRS        256
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static char *key_of(const char *topic, int32_t partition, bool is_future)
+{
+    return xasprintf("%s-%" PRId32 "%s", topic, partition, is_future ? "-future" : "");
+}
+
+static struct logs_entry *find_locked(struct logs *logs, const char *key)
+{
+    struct logs_entry *entry;
+
+    HASH_FIND_STR(logs->entries, key, entry);
+    return entry;
+}
+
+enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key, struct log *log)
+{
+    struct logs_entry *entry = xcalloc(1, sizeof *entry);
+
+    entry->key = xstrdup(key);
+    entry->log = log;
+    entry->dir = dir;
+    lock_take(&logs->lock);
+    bool is_taken = find_locked(logs, key) != NULL;
+
+    if (!is_taken)
+        HASH_ADD_KEYPTR(hh, logs->entries, entry->key, strlen(entry->key), entry);
+    lock_drop(&logs->lock);
+    if (!is_taken)
+        return ERR_OK;
+    log_unref(&log);
+    free(entry->key);
+    free(entry);
+    return ERR_EXISTS;
+}
+
+size_t logs_list(struct logs *logs, const struct logs_dir *dir, struct log ***list)
+{
+    struct logs_entry *entry;
+    struct logs_entry *next;
+    size_t count = 0;
+
+    lock_take(&logs->lock);
+    *list = xmalloc((HASH_COUNT(logs->entries) + 1) * sizeof **list);
+    HASH_ITER (hh, logs->entries, entry, next)
+        if (dir == NULL || entry->dir == dir)
+            (*list)[count++] = log_ref(entry->log);
+    lock_drop(&logs->lock);
+    return count;
+}
+
+void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf)
+{
+    *conf = LOG_CONF_DEFAULT;
+    if (logs->options.conf_of != NULL)
+        logs->options.conf_of(logs->options.ctx, topic, conf);
+}
+
+void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms)
+{
+    struct removal *removal = xcalloc(1, sizeof *removal);
+
+    removal->path = xstrdup(path);
+    removal->at_ms = at_ms;
+    lock_take(&logs->lock);
+    STAILQ_INSERT_TAIL(&logs->removals, removal, link);
+    lock_drop(&logs->lock);
+}
+
+static struct log *get_ref(struct logs *logs, const char *topic, int32_t partition, bool is_future)
+{
+    char *key = key_of(topic, partition, is_future);
+    struct log *log = NULL;
+
+    lock_take(&logs->lock);
+    struct logs_entry *entry = find_locked(logs, key);
+
+    if (entry != NULL && !atomic_load(&entry->dir->env.failed))
+        log = log_ref(entry->log);
+    lock_drop(&logs->lock);
+    free(key);
+    return log;
+}
+
+struct log *logs_get_ref(struct logs *logs, const char *topic, int32_t partition)
+{
+    return get_ref(logs, topic, partition, false);
+}
+
+struct log *logs_get_future_ref(struct logs *logs, const char *topic, int32_t partition)
+{
+    return get_ref(logs, topic, partition, true);
+}
+
+size_t logs_count(struct logs *logs)
+{
+    lock_take(&logs->lock);
+    size_t count = HASH_COUNT(logs->entries);
+
+    lock_drop(&logs->lock);
+    return count;
+}
+
+void logs_each(struct logs *logs, void (*each)(void *ctx, struct log *log), void *ctx)
+{
+    struct log **list;
+    size_t count = logs_list(logs, NULL, &list);
+
+    for (size_t i = 0; i < count; i++) {
+        each(ctx, list[i]);
+        log_unref(&list[i]);
+    }
+    free(list);
+}
+
+void logs_set_conf(struct logs *logs, const char *topic, const struct log_conf *conf)
+{
+    struct log **list;
+    size_t count = logs_list(logs, NULL, &list);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(log_topic(list[i]), topic) == 0)
+            log_set_conf(list[i], conf);
+        log_unref(&list[i]);
+    }
+    free(list);
+}
+
+/* --- making and deleting ------------------------------------------------------------------------
+ */
+
+static struct logs_dir *dir_by_path(struct logs *logs, const char *path)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (strcmp(logs->dirs[i].path, path) == 0)
+            return &logs->dirs[i];
+    return NULL;
+}
+
+static bool any_offline(const struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (atomic_load(&logs->dirs[i].env.failed))
+            return true;
+    return false;
+}
+
+/* The live directory with the fewest logs, NULL when none lives. */
+static struct logs_dir *fewest(struct logs *logs)
+{
+    size_t counts[MAX_DIRS] = { 0 };
+    struct logs_dir *best = NULL;
+    struct logs_entry *entry;
+    struct logs_entry *next;
+
+    lock_take(&logs->lock);
+    HASH_ITER (hh, logs->entries, entry, next)
+        counts[entry->dir->index]++;
+    lock_drop(&logs->lock);
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (!atomic_load(&logs->dirs[i].env.failed) &&
+            (best == NULL || counts[i] < counts[best->index]))
+            best = &logs->dirs[i];
+    return best;
+}
+
+static enum err create(struct logs *logs, struct logs_dir *dir, const char *topic,
+                       int32_t partition, struct log **out)
+{
+    struct log_conf conf;
+    struct log_load load = {
+        .is_clean = true, .recovery_point = -1, .start_offset = -1, .now_ms = clock_wall_ms()
+    };
+    char *key = key_of(topic, partition, false);
+
+    logs_conf_of(logs, topic, &conf);
+    enum err err = log_open(&dir->env, key, topic, partition, &conf, &load, out);
+
+    if (err == ERR_OK) {
+        struct log *log = log_ref(*out);
+
+        err = logs_put(logs, dir, key, log);
+        if (err != ERR_OK)
+            log_unref(out);
+    } else if (err != ERR_NO_SPACE) {
+        logs_dir_fail(dir);
+        err = ERR_KAFKA_STORAGE_ERROR;
+    }
+    free(key);
+    return err;
+}
+
+enum err logs_create(struct logs *logs, const char *topic, int32_t partition, struct uuid topic_id,
+                     bool is_new, const char *dir_path, struct log **out)
+{
+    *out = logs_get_ref(logs, topic, partition);
+    if (*out == NULL) {
+        struct logs_dir *dir = dir_path == NULL ? fewest(logs) : dir_by_path(logs, dir_path);
+
+        if (dir == NULL)
+            return dir_path == NULL ? ERR_KAFKA_STORAGE_ERROR : ERR_LOG_DIR_NOT_FOUND;
+        if (atomic_load(&dir->env.failed) || (!is_new && any_offline(logs)))
+            return ERR_KAFKA_STORAGE_ERROR;
+        enum err err = create(logs, dir, topic, partition, out);
+
+        if (err != ERR_OK)
+            return err;
+    }
+    return log_adopt_topic_id(*out, topic_id);
+}
+
+/* Takes it out of the table; the table's reference is the caller's then. */
+static struct log *take_out(struct logs *logs, const char *topic, int32_t partition)
+{
+    char *key = key_of(topic, partition, false);
+    struct log *log = NULL;
+
+    lock_take(&logs->lock);
+    struct logs_entry *entry = find_locked(logs, key);
+
+    if (entry != NULL) {
+        HASH_DEL(logs->entries, entry);
+        log = entry->log;
+        free(entry->key);
+        free(entry);
+    }
+    lock_drop(&logs->lock);
+    free(key);
+    return log;
+}
+
+/* "topic-3.<32 hex>-delete", the topic cut so that a file system takes the name. */
+static char *parting_name(struct logs *logs, const struct log *log, const char *suffix)
+{
+    char tail[128];
+    char topic[NAME_MAX_BYTES + 1];
+
+    lock_take(&logs->lock);
+    uint64_t high = logs->rand_state += UINT64_C(0x9e3779b97f4a7c15);
+
+    lock_drop(&logs->lock);
+    uint64_t low = (high ^ (high >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
+    int len = snprintf(tail, sizeof tail, "-%" PRId32 ".%016" PRIx64 "%016" PRIx64 "%s",
+                       log_partition(log), high, low, suffix);
+
+    snprintf(topic, sizeof topic, "%.*s", NAME_MAX_BYTES - len, log_topic(log));
+    return xasprintf("%s%s", topic, tail);
+}
+
+static enum err part_with(struct logs *logs, const char *topic, int32_t partition,
+                          const char *suffix, bool remove)
+{
+    struct log *log = take_out(logs, topic, partition);
+    struct log_conf conf;
+
+    if (log == NULL)
+        return ERR_NOT_FOUND;
+    char *name = parting_name(logs, log, suffix);
+    char *path = xasprintf("%s/%s", log_parent_dir(log), name);
+
+    log_get_conf(log, &conf);
+    if (!remove && log_close(log) != ERR_OK)
+        say_warn("parked without a clean close log=%s", log_name(log));
+    log_abandon(log);
+    enum err err = log_is_offline(log) ? ERR_KAFKA_STORAGE_ERROR : log_rename(log, name);
+
+    if (err == ERR_OK && remove)
+        logs_remove_later(logs, path, clock_wall_ms() + conf.file_delete_delay_ms);
+    free(path);
+    free(name);
+    log_unref(&log);
+    return err;
+}
+
+enum err logs_delete(struct logs *logs, const char *topic, int32_t partition)
+{
+    return part_with(logs, topic, partition, "-delete", true);
+}
+
+enum err logs_park(struct logs *logs, const char *topic, int32_t partition)
+{
+    return part_with(logs, topic, partition, "-stray", false);
+}
+
+/* --- directories -------------------------------------------------------------------------------
+ */
+
+size_t logs_dir_count(const struct logs *logs)
+{
+    return logs->dir_count;
+}
+
+void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out)
+{
+    struct logs_dir *dir = &logs->dirs[index];
+    struct log **list;
+
+    *out = (struct logs_dir_info){ .path = dir->path,
+                                   .is_offline = atomic_load(&dir->env.failed),
+                                   .was_clean = dir->was_clean,
+                                   .free_bytes = -1,
+                                   .total_bytes = -1 };
+    out->logs = logs_list(logs, dir, &list);
+    for (size_t i = 0; i < out->logs; i++)
+        log_unref(&list[i]);
+    free(list);
+    if (!out->is_offline &&
+        disk_space(logs->disk, dir->path, &out->free_bytes, &out->total_bytes) != ERR_OK)
+        out->free_bytes = out->total_bytes = -1;
+}
+
+void logs_fail_dir(struct logs *logs, const char *path)
+{
+    struct logs_dir *dir = dir_by_path(logs, path);
+
+    if (dir != NULL)
+        logs_dir_fail(dir);
+}
+
+const char *logs_cluster_id(const struct logs *logs)
+{
+    return logs->cluster_id;
+}
+
+enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id)
+{
+    if (logs->cluster_id[0] != '\0' && strcmp(logs->cluster_id, cluster_id) != 0) {
+        say_error("log directories belong to another cluster cluster.id=%s ours=%s",
+                  logs->cluster_id, cluster_id);
+        return ERR_INCONSISTENT_CLUSTER_ID;
+    }
+    snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", cluster_id);
+    for (size_t i = 0; i < logs->dir_count; i++) {
+        struct logs_dir *dir = &logs->dirs[i];
+
+        if (atomic_load(&dir->env.failed) || (dir->has_meta && dir->meta.cluster_id[0] != '\0'))
+            continue;
+        if (logs_dir_write_meta(dir) != ERR_OK)
+            logs_dir_fail(dir);
+    }
+    return ERR_OK;
+}
+
+static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
+{
+    return dir_by_path(logs, log_parent_dir(log));
+}
+
+struct group_commit *logs_group_commit(struct logs *logs, const struct log *log)
+{
+    return dir_of(logs, log)->commit;
+}
+
+struct files *logs_files(struct logs *logs)
+{
+    return logs->files;
+}
+
+/* --- checkpoints ---------------------------------------------------------------------------------
+ */
+
+int64_t logs_saved_hw(struct logs *logs, const struct log *log)
+{
+    return checkpoint_find(&dir_of(logs, log)->hws, log_topic(log), log_partition(log));
+}
+
+void logs_checkpoint(struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        logs_dir_checkpoint(&logs->dirs[i]);
+}
+
+void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct log *log), void *ctx)
+{
+    for (size_t d = 0; d < logs->dir_count; d++) {
+        struct logs_dir *dir = &logs->dirs[d];
+        struct checkpoint hws;
+        struct log **list;
+
+        if (atomic_load(&dir->env.failed))
+            continue;
+        checkpoint_init(&hws);
+        size_t count = logs_list(logs, dir, &list);
+
+        for (size_t i = 0; i < count; i++) {
+            int64_t hw = hw_of(ctx, list[i]);
+
+            if (hw >= 0)
+                checkpoint_add(&hws, log_topic(list[i]), log_partition(list[i]), hw);
+            log_unref(&list[i]);
+        }
+        free(list);
+        char *path = xasprintf("%s/" HW_FILE, dir->path);
+
+        lock_take(&dir->checkpoint_lock);
+        enum err err = checkpoint_write(logs->disk, path, &hws);
+
+        lock_drop(&dir->checkpoint_lock);
+        if (err != ERR_OK && err != ERR_NO_SPACE)
+            logs_dir_fail(dir);
+        checkpoint_fini(&hws);
+        free(path);
+    }
+}
+
+/* --- time ----------------------------------------------------------------------------------------
+ */
+
+static bool is_due(int64_t *next_ms, int64_t every_ms, int64_t now_ms)
+{
+    if (every_ms <= 0 || every_ms == INT64_MAX || now_ms < *next_ms)
+        return false;
+    *next_ms = now_ms + every_ms;
+    return true;
+}
+
+static void remove_due(struct logs *logs, int64_t now_ms)
+{
+    STAILQ_HEAD(, removal) due = STAILQ_HEAD_INITIALIZER(due);
+    STAILQ_HEAD(, removal) rest = STAILQ_HEAD_INITIALIZER(rest);
+    struct removal *removal;
+
+    lock_take(&logs->lock);
+    while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
+        STAILQ_REMOVE_HEAD(&logs->removals, link);
+        if (removal->at_ms <= now_ms)
+            STAILQ_INSERT_TAIL(&due, removal, link);
+        else
+            STAILQ_INSERT_TAIL(&rest, removal, link);
+    }
+    STAILQ_CONCAT(&logs->removals, &rest);
+    lock_drop(&logs->lock);
+    while ((removal = STAILQ_FIRST(&due)) != NULL) {
+        struct disk_stat st;
+
+        STAILQ_REMOVE_HEAD(&due, link);
+        if (disk_stat(logs->disk, removal->path, &st) == ERR_OK) {
+            enum err err = st.is_dir ? disk_remove_tree(logs->disk, removal->path)
+                                     : disk_unlink(logs->disk, removal->path);
+
+            if (err != ERR_OK)
+                say_warn("cannot remove path=%s err=%s", removal->path, err_name(err));
+        }
+        free(removal->path);
+        free(removal);
+    }
+}
+
+void logs_tick(struct logs *logs, int64_t now_ms)
+{
+    const struct logs_options *options = &logs->options;
+    bool write_out = is_due(&logs->next_write_out_ms,
+                            options->write_out_ms > 0 ? options->write_out_ms : TICK_MS, now_ms);
+    bool flush = is_due(&logs->next_flush_ms, options->flush_check_ms, now_ms);
+    bool write_behind = is_due(&logs->next_write_behind_ms, WRITE_BEHIND_MS, now_ms);
+
+    if (options->no_threads)
+        for (size_t i = 0; i < logs->dir_count; i++)
+            if (logs->dirs[i].commit != NULL)
+                group_commit_turn(logs->dirs[i].commit);
+    if (write_out || flush || write_behind) {
+        struct log **list;
+        size_t count = logs_list(logs, NULL, &list);
+
+        for (size_t i = 0; i < count; i++) {
+            if (write_out)
+                log_write_out(list[i]);
+            if (write_behind)
+                log_write_behind(list[i]);
+            if (flush)
+                log_flush_if_due(list[i], now_ms);
+            log_unref(&list[i]);
+        }
+        free(list);
+    }
+    if (is_due(&logs->next_checkpoint_ms, options->checkpoint_ms, now_ms) ||
+        is_due(&logs->next_start_ms, options->start_checkpoint_ms, now_ms))
+        logs_checkpoint(logs);
+    remove_due(logs, now_ms);
+}
+
+static void tick_run(void *arg)
+{
+    struct logs *logs = arg;
+
+    lock_take(&logs->lock);
+    while (!logs->stopping) {
+        cond_wait_ms(&logs->wake, &logs->lock, TICK_MS);
+        if (logs->stopping)
+            break;
+        lock_drop(&logs->lock);
+        logs_tick(logs, clock_wall_ms());
+        lock_take(&logs->lock);
+    }
+    lock_drop(&logs->lock);
+}
+
+/* --- open and close ------------------------------------------------------------------------------
+ */
+
+static size_t default_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return FILES_FALLBACK;
+    size_t half = (size_t)limit.rlim_cur / 2;
+
+    return half < FILES_AT_LEAST ? FILES_AT_LEAST : half;
+}
+
+static struct logs *new_logs(const struct logs_options *options)
+{
+    struct logs *logs = xcalloc(1, sizeof *logs);
+    int64_t now_ms = clock_wall_ms();
+
+    assert(options->dir_count > 0 && options->dir_count <= MAX_DIRS);
+    logs->options = *options;
+    logs->disk = options->disk != NULL ? options->disk : disk_posix();
+    logs->files = files_new(logs->disk, options->max_open_files > 0 ? options->max_open_files
+                                                                    : default_files());
+    lock_init(&logs->lock, LOCK_LOGS);
+    cond_init(&logs->wake);
+    STAILQ_INIT(&logs->removals);
+    rand_bytes_os(&logs->rand_state, sizeof logs->rand_state);
+    if (options->cluster_id != NULL)
+        snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", options->cluster_id);
+    logs->next_checkpoint_ms = now_ms + options->checkpoint_ms;
+    logs->next_start_ms = now_ms + options->start_checkpoint_ms;
+    logs->dir_count = options->dir_count;
+    logs->dirs = xcalloc(logs->dir_count, sizeof *logs->dirs);
+    for (size_t i = 0; i < logs->dir_count; i++)
+        logs_dir_init(&logs->dirs[i], logs, i, options->dirs[i]);
+    logs->options.dirs = NULL; /* borrowed until now */
+    return logs;
+}
+
+static void forget(struct logs *logs)
+{
+    struct logs_entry *entry;
+    struct logs_entry *next;
+    struct removal *removal;
+
+    for (size_t i = 0; i < logs->dir_count; i++)
+        group_commit_stop(&logs->dirs[i].commit);
+    HASH_ITER (hh, logs->entries, entry, next) {
+        HASH_DEL(logs->entries, entry);
+        log_unref(&entry->log);
+        free(entry->key);
+        free(entry);
+    }
+    while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
+        STAILQ_REMOVE_HEAD(&logs->removals, link);
+        free(removal->path);
+        free(removal);
+    }
+    for (size_t i = 0; i < logs->dir_count; i++)
+        logs_dir_fini(&logs->dirs[i]);
+    files_free(&logs->files);
+    cond_fini(&logs->wake);
+    lock_fini(&logs->lock);
+    free(logs->dirs);
+    free(logs);
+}
+
+/* What protects us ends the start; what is broken ends a directory. */
+static bool is_fatal(enum err err)
+{
+    return err == ERR_LOCKED || err == ERR_BAD_VERSION || err == ERR_INVALID_CONFIG ||
+           err == ERR_INCONSISTENT_CLUSTER_ID || err == ERR_BAD_FORMAT;
+}
+
+static bool any_alive(const struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (!atomic_load(&logs->dirs[i].env.failed))
+            return true;
+    return false;
+}
+
+static void load_all(struct logs *logs)
+{
+    _Atomic(size_t) loaded = 0;
+    size_t total = 0;
+    int64_t begin_us = clock_mono_us();
+
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (!atomic_load(&logs->dirs[i].env.failed))
+            total += logs_dir_scan(&logs->dirs[i]);
+    for (size_t i = 0; i < logs->dir_count; i++) {
+        struct logs_dir *dir = &logs->dirs[i];
+
+        if (atomic_load(&dir->env.failed))
+            continue;
+        say_info("loading logs dir=%s clean_stop=%s", dir->path, dir->was_clean ? "yes" : "no");
+        logs_dir_load(dir, &loaded, total);
+    }
+    say_info("logs loaded count=%zu took_ms=%" PRId64, logs_count(logs),
+             (clock_mono_us() - begin_us) / 1000);
+}
+
+enum err logs_open(const struct logs_options *options, struct logs **out)
+{
+    struct logs *logs = new_logs(options);
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < logs->dir_count && err == ERR_OK; i++) {
+        err = logs_dir_prepare(&logs->dirs[i]);
+        if (err == ERR_OK || is_fatal(err))
+            continue;
+        say_error("cannot use log directory dir=%s err=%s", logs->dirs[i].path, err_name(err));
+        logs_dir_fail(&logs->dirs[i]);
+        err = ERR_OK;
+    }
+    if (err == ERR_OK && !any_alive(logs))
+        err = ERR_KAFKA_STORAGE_ERROR;
+    for (size_t i = 0; i < logs->dir_count && err == ERR_OK; i++)
+        logs->dirs[i].commit = group_commit_start(options->no_threads ? -1 : (int)i);
+    if (err == ERR_OK)
+        load_all(logs);
+    if (err == ERR_OK && !any_alive(logs))
+        err = ERR_KAFKA_STORAGE_ERROR;
+    if (err == ERR_OK && options->cluster_id != NULL)
+        err = logs_set_cluster_id(logs, options->cluster_id);
+    if (err != ERR_OK) {
+        forget(logs);
+        return err;
+    }
+    if (!options->no_threads)
+        thread_start(&logs->ticker, T_DIR, -1, tick_run, logs);
+    *out = logs;
+    return ERR_OK;
+}
+
+static void stop_ticking(struct logs *logs)
+{
+    lock_take(&logs->lock);
+    logs->stopping = true;
+    cond_signal(&logs->wake);
+    lock_drop(&logs->lock);
+    thread_join(&logs->ticker);
+}
+
+void logs_close(struct logs **logs)
+{
+    struct logs *gone = *logs;
+
+    *logs = NULL;
+    if (gone == NULL)
+        return;
+    stop_ticking(gone);
+    for (size_t i = 0; i < gone->dir_count; i++)
+        group_commit_stop(&gone->dirs[i].commit);
+    for (size_t i = 0; i < gone->dir_count; i++)
+        logs_dir_close(&gone->dirs[i]);
+    forget(gone);
+}
+
+void logs_abandon(struct logs **logs)
+{
+    struct logs *gone = *logs;
+
+    *logs = NULL;
+    if (gone == NULL)
+        return;
+    stop_ticking(gone);
+    /* The hints that still wait must not be synced: that would not be a crash. */
+    for (size_t i = 0; i < gone->dir_count; i++)
+        atomic_store(&gone->dirs[i].env.failed, true);
+    forget(gone);
+}

@@ -1,0 +1,96 @@
+/*
+ * logs_int - the insides of the set of logs, shared by logs.c and logs_dir.c and nobody else.
+ */
+#ifndef BROKER_LOG_LOGS_INT_H
+#define BROKER_LOG_LOGS_INT_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "broker/log/checkpoint.h"
+#include "broker/log/log_load.h"
+#include "broker/log/logs.h"
+#include "common/base/lock.h"
+#include "common/base/thread.h"
+
+/* One log of the set. */
+struct logs_entry {
+    char *key; /* [I] "topic-partition", with "-future" for a future log */
+    struct log *log;
+    struct logs_dir *dir;
+    UT_hash_handle hh;
+};
+
+/* A file or directory that is to go. */
+struct removal {
+    char *path;
+    int64_t at_ms;
+    STAILQ_ENTRY(removal) link;
+};
+
+/*
+ * [I] set before anyone else can see it    [m] under logs->lock    [c] under checkpoint_lock
+ */
+struct logs_dir {
+    struct log_env env;          /* first: the log's way back to its directory */
+    struct logs *logs;           /* [I] */
+    char *path;                  /* [I] */
+    size_t index;                /* [I] */
+    int lock_fd;                 /* [I] -1: not ours */
+    bool was_clean;              /* [I] */
+    bool is_loaded;              /* [I] every log of it */
+    struct meta meta;            /* [I] after logs_open() */
+    bool has_meta;               /* [I] */
+    struct checkpoint recovery;  /* [I] as found */
+    struct checkpoint starts;    /* [I] as found */
+    struct checkpoint hws;       /* [I] as found */
+    struct group_commit *commit; /* [I] */
+    struct lock checkpoint_lock; /* rank LOCK_CHECKPOINT */
+};
+
+struct logs {
+    struct logs_options options;     /* [I] */
+    struct disk *disk;               /* [I] */
+    struct files *files;             /* [I] */
+    struct logs_dir *dirs;           /* [I] */
+    size_t dir_count;                /* [I] */
+    char cluster_id[64];             /* [I] after logs_set_cluster_id() */
+    struct lock lock;                /* rank LOCK_LOGS; guards [m] */
+    struct cond wake;                /* the ticking thread is to stop */
+    struct logs_entry *entries;      /* [m] hash by key */
+    STAILQ_HEAD(, removal) removals; /* [m] */
+    uint64_t rand_state;             /* [m] for names of deleted logs */
+    bool stopping;                   /* [m] */
+    struct thread ticker;            /* [I] */
+    int64_t next_write_out_ms;       /* [o] the ticking thread */
+    int64_t next_checkpoint_ms;      /* [o] */
+    int64_t next_start_ms;           /* [o] */
+    int64_t next_flush_ms;           /* [o] */
+    int64_t next_write_behind_ms;    /* [o] */
+};
+
+/* logs.c */
+/* All logs with a reference each; *list is malloc'ed. dir NULL: of all. */
+size_t logs_list(struct logs *logs, const struct logs_dir *dir, struct log ***list);
+/* Takes the log; ERR_EXISTS when the key is taken. */
+MUST_USE enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key,
+                           struct log *log);
+void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf);
+void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
+
+/* logs_dir.c */
+void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path);
+void logs_dir_fini(struct logs_dir *dir);
+/* Makes, locks and checks it. */
+MUST_USE enum err logs_dir_prepare(struct logs_dir *dir);
+/* Loads all its logs; an error leaves it offline. */
+void logs_dir_load(struct logs_dir *dir, _Atomic(size_t) *loaded, size_t total);
+/* How many logs lie in it. */
+size_t logs_dir_scan(struct logs_dir *dir);
+/* Closes its logs and leaves the marks of a clean stop. */
+void logs_dir_close(struct logs_dir *dir);
+MUST_USE enum err logs_dir_write_meta(struct logs_dir *dir);
+void logs_dir_checkpoint(struct logs_dir *dir);
+void logs_dir_fail(struct logs_dir *dir);
+
+#endif

@@ -1,0 +1,298 @@
+/*
+ * logs: directories are locked, checked and loaded; what was stopped cleanly is trusted once;
+ * deleted, parked and foreign directories are told apart.
+ */
+#include "broker/log/logs.h"
+
+#include <check.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/checkpoint.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/wire/batch.h"
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+#define CLUSTER "AW6T_lL_R4iq6IuFZW4UEA"
+
+static const char *paths[2];
+static struct logs_options options;
+static struct logs *logs;
+static const struct uuid topic_id = { .bytes = { 1, 2, 3 } };
+
+static void start(void)
+{
+    paths[0] = xstrdup(unit_temp_dir());
+    paths[1] = xstrdup(unit_temp_dir());
+    options = (struct logs_options){ .dirs = paths,
+                                     .dir_count = 2,
+                                     .broker_id = 1,
+                                     .cluster_id = CLUSTER,
+                                     .recovery_threads = 2,
+                                     .flush_check_ms = INT64_MAX,
+                                     .checkpoint_ms = 60000,
+                                     .start_checkpoint_ms = 60000 };
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+}
+
+static void stop(void)
+{
+    logs_close(&logs);
+    for (int i = 0; i < 2; i++)
+        free((void *)(uintptr_t)paths[i]);
+}
+
+static void append(struct log *log, int count)
+{
+    struct log_appended out;
+
+    for (int i = 0; i < count; i++) {
+        struct buf buf = BUF_EMPTY;
+
+        kit_batch_put(&buf, &(struct kit_batch){ .count = 2 });
+        ck_assert_int_eq(
+            log_append_leader(log, buf.bytes, buf.len, 0, LOG_FROM_CLIENT, 1700000000000, &out),
+            ERR_OK);
+        buf_fini(&buf);
+    }
+}
+
+static struct log *make(const char *topic, int32_t partition)
+{
+    struct log *log;
+
+    ck_assert_int_eq(logs_create(logs, topic, partition, topic_id, true, NULL, &log), ERR_OK);
+    return log;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+    char path[DISK_PATH_MAX];
+    struct disk_stat st;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return disk_stat(disk_posix(), path, &st) == ERR_OK;
+}
+
+static int64_t hw_of(void *ctx, struct log *log)
+{
+    (void)ctx;
+    return log_leo(log) - 1;
+}
+
+START_TEST(logs_survive_a_clean_stop)
+{
+    for (int i = 0; i < 4; i++) {
+        struct log *log = make("a-topic", i);
+
+        append(log, 10 + i);
+        log_unref(&log);
+    }
+    struct logs_dir_info info;
+
+    logs_dir_info(logs, 0, &info);
+    ck_assert_uint_eq(info.logs, 2); /* spread evenly */
+    logs_checkpoint_hw(logs, hw_of, NULL);
+    logs_close(&logs);
+    ck_assert(exists(paths[0], CLEAN_MARK_FILE));
+    ck_assert(!exists(paths[0], LOCK_FILE));
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    ck_assert(!exists(paths[0], CLEAN_MARK_FILE));
+    ck_assert(exists(paths[0], LOCK_FILE));
+    ck_assert_uint_eq(logs_count(logs), 4);
+    for (int i = 0; i < 4; i++) {
+        struct log *log = logs_get_ref(logs, "a-topic", i);
+
+        ck_assert_ptr_nonnull(log);
+        ck_assert_int_eq(log_leo(log), 20 + 2 * i);
+        ck_assert_int_eq(log_recovery_point(log), log_leo(log));
+        ck_assert_int_eq(logs_saved_hw(logs, log), log_leo(log) - 1);
+        ck_assert(uuid_eq(log_topic_id(log), topic_id));
+        log_unref(&log);
+    }
+}
+END_TEST
+
+START_TEST(logs_survive_a_crash)
+{
+    struct log *log = make("t", 0);
+
+    append(log, 10);
+    log_unref(&log);
+    logs_abandon(&logs);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    log = logs_get_ref(logs, "t", 0);
+    ck_assert_int_eq(log_leo(log), 20);
+    ck_assert_int_eq(log_recovery_point(log), 0);
+    ck_assert_int_eq(log_kit_check(log, true), 20);
+    log_unref(&log);
+}
+END_TEST
+
+START_TEST(what_protects_us_ends_the_start)
+{
+    struct logs *other;
+
+    ck_assert_int_eq(logs_open(&options, &other), ERR_LOCKED);
+    logs_close(&logs);
+    options.cluster_id = "BW6T_lL_R4iq6IuFZW4UEA";
+    ck_assert_int_eq(logs_open(&options, &other), ERR_INCONSISTENT_CLUSTER_ID);
+    options.cluster_id = NULL;
+    options.broker_id = 2;
+    ck_assert_int_eq(logs_open(&options, &other), ERR_INVALID_CONFIG);
+    options.broker_id = 1;
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    ck_assert_str_eq(logs_cluster_id(logs), CLUSTER);
+    ck_assert_int_eq(logs_set_cluster_id(logs, "BW6T_lL_R4iq6IuFZW4UEA"),
+                     ERR_INCONSISTENT_CLUSTER_ID);
+}
+END_TEST
+
+START_TEST(a_deleted_log_is_renamed_then_removed)
+{
+    struct log *log = make("t", 0);
+
+    append(log, 3);
+    char *dir = xstrdup(log_parent_dir(log));
+
+    ck_assert_int_eq(logs_delete(logs, "t", 0), ERR_OK);
+    ck_assert(!exists(dir, "t-0"));
+    ck_assert_ptr_null(logs_get_ref(logs, "t", 0));
+    char *name = xstrdup(log_name(log));
+
+    ck_assert(exists(dir, name));
+    ck_assert_int_eq(log_kit_check(log, true), 6); /* who holds it goes on reading */
+    log_unref(&log);
+    log = make("t", 0); /* a new one of that name is another one */
+    ck_assert_int_eq(log_leo(log), 0);
+    log_unref(&log);
+    logs_tick(logs, clock_wall_ms() + 100000);
+    ck_assert(!exists(dir, name));
+    free(name);
+    free(dir);
+}
+END_TEST
+
+START_TEST(a_parked_log_is_kept)
+{
+    struct log *log = make("t", 0);
+
+    append(log, 3);
+    char *dir = xstrdup(log_parent_dir(log));
+
+    ck_assert_int_eq(logs_park(logs, "t", 0), ERR_OK);
+    char *name = xstrdup(log_name(log));
+
+    log_unref(&log);
+    logs_close(&logs);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    ck_assert(exists(dir, name));
+    ck_assert_uint_eq(logs_count(logs), 0);
+    free(name);
+    free(dir);
+}
+END_TEST
+
+START_TEST(another_topic_id_is_refused)
+{
+    struct log *log = make("t", 0);
+    const struct uuid other = { .bytes = { 9 } };
+
+    log_unref(&log);
+    ck_assert_int_eq(logs_create(logs, "t", 0, other, true, NULL, &log), ERR_INCONSISTENT_TOPIC_ID);
+    ck_assert_ptr_nonnull(log);
+    log_unref(&log);
+}
+END_TEST
+
+static _Atomic int dirs_failed;
+
+static void on_failed(void *ctx, const char *dir)
+{
+    (void)ctx;
+    (void)dir;
+    atomic_fetch_add(&dirs_failed, 1);
+}
+
+START_TEST(a_failed_directory_takes_its_logs_along)
+{
+    logs_close(&logs);
+    options.on_dir_failed = on_failed;
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    struct log *one = make("t", 0);
+    struct log *two = make("t", 1);
+    struct log_appended out;
+    struct buf buf = BUF_EMPTY;
+
+    logs_fail_dir(logs, log_parent_dir(one));
+    ck_assert_int_eq(atomic_load(&dirs_failed), 1);
+    ck_assert(log_is_offline(one));
+    ck_assert_ptr_null(logs_get_ref(logs, "t", 0));
+    kit_batch_put(&buf, &(struct kit_batch){ .count = 1 });
+    ck_assert_int_eq(log_append_leader(one, buf.bytes, buf.len, 0, LOG_FROM_CLIENT, 0, &out),
+                     ERR_KAFKA_STORAGE_ERROR);
+    append(two, 1);
+    struct log *three;
+
+    ck_assert_int_eq(logs_create(logs, "t", 2, topic_id, false, NULL, &three),
+                     ERR_KAFKA_STORAGE_ERROR);
+    ck_assert_int_eq(logs_create(logs, "t", 2, topic_id, true, NULL, &three), ERR_OK);
+    ck_assert_str_eq(log_parent_dir(three), log_parent_dir(two));
+    buf_fini(&buf);
+    log_unref(&one);
+    log_unref(&two);
+    log_unref(&three);
+}
+END_TEST
+
+struct waiter {
+    struct sync_wait wait; /* first */
+    _Atomic int done;
+};
+
+static void on_synced(struct sync_wait *wait, enum err err)
+{
+    struct waiter *waiter = container_of(wait, struct waiter, wait);
+
+    ck_assert_int_eq(err, ERR_OK);
+    atomic_store(&waiter->done, 1);
+}
+
+START_TEST(waits_are_told_when_synced)
+{
+    struct log *log = make("t", 0);
+    struct waiter waiters[10] = { 0 };
+
+    for (int i = 0; i < 10; i++) {
+        append(log, 1);
+        waiters[i].wait =
+            (struct sync_wait){ .log = log, .upto_offset = log_leo(log), .done = on_synced };
+        group_commit_post(logs_group_commit(logs, log), &waiters[i].wait);
+    }
+    for (int i = 0; i < 10; i++)
+        while (!atomic_load(&waiters[i].done))
+            sched_yield();
+    ck_assert_int_eq(log_recovery_point(log), 20);
+    log_unref(&log);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("logs");
+
+    tcase_add_checked_fixture(tc, start, stop);
+    tcase_add_test(tc, logs_survive_a_clean_stop);
+    tcase_add_test(tc, logs_survive_a_crash);
+    tcase_add_test(tc, what_protects_us_ends_the_start);
+    tcase_add_test(tc, a_deleted_log_is_renamed_then_removed);
+    tcase_add_test(tc, a_parked_log_is_kept);
+    tcase_add_test(tc, another_topic_id_is_refused);
+    tcase_add_test(tc, a_failed_directory_takes_its_logs_along);
+    tcase_add_test(tc, waits_are_told_when_synced);
+    return unit_run(tc);
+}
