@@ -34,6 +34,7 @@ struct api {
     struct settings *settings; /* of this broker, with what was changed at run time */
     struct pids *pids;         /* producer ids */
     int32_t fetch_max_bytes;   /* fetch.max.bytes */
+    bool auto_create_topics;   /* auto.create.topics.enable */
 };
 
 /* __consumer_offsets and __transaction_state: clients do not produce to them. */

@@ -1,0 +1,33 @@
+#include "broker/api/table.h"
+
+#include "broker/api/api_versions.h"
+#include "broker/api/fetch.h"
+#include "broker/api/find_coordinator.h"
+#include "broker/api/forwarded.h"
+#include "broker/api/list_offsets.h"
+#include "broker/api/metadata.h"
+#include "broker/api/produce.h"
+#include "common/base/mem.h"
+#include "gen/wire/apis.h"
+
+/* ListOffsets 0, which answers segments, is the one old version that no client asks for any more.
+ */
+static const struct handler rows[] = {
+    { API_PRODUCE, 0, 11, HANDLER_PIPELINED, api_produce },
+    { API_FETCH, 0, 17, HANDLER_PIPELINED, api_fetch },
+    { API_LIST_OFFSETS, 1, 9, 0, api_list_offsets },
+    { API_METADATA, 0, 12, 0, api_metadata },
+    { API_FIND_COORDINATOR, 0, 6, 0, api_find_coordinator },
+    { API_API_VERSIONS, 0, 4, HANDLER_ANY_VERSION, api_versions_handle },
+    { API_CREATE_TOPICS, 0, 7, 0, api_forwarded },
+    { API_DELETE_TOPICS, 0, 6, 0, api_forwarded },
+    { API_INIT_PRODUCER_ID, 0, 5, 0, api_init_producer_id },
+    { API_OFFSET_FOR_LEADER_EPOCH, 0, 4, 0, api_offset_for_leader_epoch },
+    { API_CREATE_PARTITIONS, 0, 3, 0, api_forwarded },
+    { API_DESCRIBE_CLUSTER, 0, 1, 0, api_describe_cluster },
+};
+
+void api_table_init(struct dispatch *dispatch, struct api *api)
+{
+    dispatch_init(dispatch, rows, ARRAY_LEN(rows), api);
+}
