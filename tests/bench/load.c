@@ -155,7 +155,6 @@ static rd_kafka_t *client(struct worker *w, rd_kafka_type_t type)
     if (type == RD_KAFKA_PRODUCER) {
         bool slow = strcmp(o->mode, "produce") != 0;
         set(conf, "linger.ms", slow ? "0" : "5");
-        set(conf, "queue.buffering.max.messages", "500000");
         if (strcmp(o->mode, "single") == 0)
             set(conf, "max.in.flight", "1");
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -402,7 +401,7 @@ static void report(struct worker *workers, const struct options *o)
     for (char *c = all.last_error; *c != '\0'; c++)
         if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
             *c = ' ';
-    printf(",\"last_error\":\"%s\"}\n", all.last_error);
+    printf(",\"librdkafka\":\"%s\",\"last_error\":\"%s\"}\n", rd_kafka_version_str(), all.last_error);
     free(all.samples);
 }
 

@@ -47,14 +47,21 @@ def run(mode, bootstrap, topic, partitions, conf=None, timeout=600, **options):
     return json.loads(done.stdout)
 
 
+def newest_library():
+    """The librdkafka that confluent-kafka brings along, None without build/venv: years newer than Debian's."""
+    found = sorted((ROOT / "build" / "venv").glob("lib/python3*/site-packages/confluent_kafka.libs/librdkafka*.so*"))
+    return str(found[-1]) if found else None
+
+
 class Background:
     """A load that runs while the test does something to the cluster; its trace tells what it saw when."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args, library=None, **options):
+        env = {**os.environ, "LD_PRELOAD": library} if library else None
         with tempfile.NamedTemporaryFile(prefix="moldau-load-", delete=False) as f:
             self.trace_path = Path(f.name)
         self.process = subprocess.Popen(arguments(*args, trace=self.trace_path, **options),
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env)
 
     def stop(self, timeout=60):
         """Ends it; returns ({...}, [(partition, made s, answered s, error)])."""
