@@ -106,12 +106,12 @@ def test_fuzzed_frames(victim, request):
                 s.shutdown(socket.SHUT_WR)
                 while s.recv(65536):
                     pass
-            except (ConnectionError, BrokenPipeError):
-                pass
             except TimeoutError:
                 # A frame may be a legal one that waits long; what matters is that others are served.
                 with raw.Connection(victim.host, victim.port("1"), timeout=5) as c:
                     c.metadata([])
+            except OSError:
+                pass                            # it was refused while we were still talking
         sent += count
         assert victim.is_up("1"), f"dead after {sent} frames, seed {seed}, last: {stream.hex()}"
 
