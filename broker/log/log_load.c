@@ -635,8 +635,8 @@ enum err log_close(struct log *log)
 
     if (log_is_offline(log))
         return ERR_KAFKA_STORAGE_ERROR;
-    if (!atomic_load(&log->is_touched) && !atomic_load(&log->epochs_dirty))
-        return ERR_OK; /* all is as it was at the last close */
+    if (!atomic_load(&log->is_touched)) /* all but the epochs is as it was at the last close */
+        return log_failed(log, log_save_epochs(log), "write epochs");
     lock_take(&log->lock);
     segment_close_times(active);
     lock_drop(&log->lock);
@@ -650,7 +650,7 @@ enum err log_close(struct log *log)
     }
     if (err == ERR_OK)
         err = segment_sync(active);
-    if (err == ERR_OK)
+    if (err == ERR_OK && log_leo(log) > 0)
         err = log_snapshot(log, log_leo(log), true);
     if (err == ERR_OK)
         err = disk_sync_dir(log->env->disk, log->path);

@@ -456,6 +456,12 @@ enum err segment_recover(struct segment *segment, int64_t interval_bytes, batch_
     if (err == ERR_OK && good < st.size)
         err = file_sync(segment->file); /* what was cut must not come back */
     segment->written_out = segment->size;
+    if (err != ERR_OK)
+        return err;
+    segment_close_times(segment);
+    err = segment_save(segment);
+    if (err == ERR_OK)
+        segment_saved(segment);
     return err;
 }
 
