@@ -1,0 +1,224 @@
+/*
+ * What is asked of the library once, with a handle that is opened for it and closed again: creating
+ * a chroot, ending the session of an earlier process. And the library's words in ours.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/zk/zk.h"
+#include "common/zk/zk_lib_int.h"
+
+#define CHROOT_WAIT_MS 10000
+
+enum err zk_lib_err(int rc)
+{
+    switch (rc) {
+    case ZOK:
+        return ERR_OK;
+    case ZNONODE:
+        return ERR_NOT_FOUND;
+    case ZNODEEXISTS:
+        return ERR_EXISTS;
+    case ZBADVERSION:
+        return ERR_BAD_VERSION;
+    case ZNOTEMPTY:
+        return ERR_NOT_EMPTY;
+    case ZCONNECTIONLOSS:
+    case ZOPERATIONTIMEOUT:
+        return ERR_CONNECTION_LOSS;
+    case ZSESSIONEXPIRED:
+    case ZINVALIDSTATE:
+    case ZCLOSING:
+    case ZAUTHFAILED:
+        return ERR_SESSION_EXPIRED;
+    case ZNOAUTH:
+    case ZINVALIDACL:
+        return ERR_CLUSTER_AUTHORIZATION_FAILED;
+    case ZRUNTIMEINCONSISTENCY:
+        return ERR_OPERATION_NOT_ATTEMPTED;
+    case ZBADARGUMENTS:
+    case ZNOCHILDRENFOREPHEMERALS:
+        return ERR_INVALID_REQUEST;
+    default:
+        return ERR_IO;
+    }
+}
+
+/* "2026-01-02 03:04:05,678:12(0x7f):ZOO_WARN@check_events@2468: text": the words after the third
+ * '@…:' are what an operator can use. */
+static void on_library_says(const char *message)
+{
+    const char *text = strstr(message, "ZOO_");
+    bool loud = text != NULL && strncmp(text, "ZOO_ERROR", 9) == 0;
+
+    if (text != NULL) {
+        const char *words = strstr(text, ": ");
+
+        if (words != NULL)
+            message = words + 2;
+    }
+    if (loud)
+        say_limited(SAY_WARN, "zookeeper client: %s", message);
+    else if (say_is_on(SAY_DEBUG))
+        say_limited(SAY_DEBUG, "zookeeper client: %s", message);
+}
+
+zhandle_t *zk_lib_handle(const char *servers, watcher_fn watcher, int32_t timeout_ms,
+                         const clientid_t *id, void *context)
+{
+    zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
+    return zookeeper_init2(servers, watcher, timeout_ms, id, context, 0, on_library_says);
+}
+
+/* host:port,…[/chroot]: the library takes more than it should (an empty host is itself), so the
+ * obvious mistakes are refused here. */
+static bool servers_look_right(const char *servers)
+{
+    size_t hosts = strcspn(servers, "/");
+    const char *root = servers + hosts;
+
+    if (hosts == 0 || servers[0] == ',' || servers[hosts - 1] == ',' ||
+        strcspn(servers, " \t") != strlen(servers) || strstr(servers, ",,") != NULL)
+        return false;
+    return root[0] == '\0' || strstr(root, "//") == NULL;
+}
+
+/* A chroot of "/" is none, and one that ends in a slash means the same without it. */
+char *zk_lib_servers(const char *servers)
+{
+    size_t len = strlen(servers);
+    char *text;
+
+    while (len > 0 && servers[len - 1] == '/')
+        len--;
+    text = xstrndup(servers, len);
+    if (servers_look_right(text))
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* ---- one handle, one purpose ------------------------------------------------------------------
+ */
+
+struct once {
+    struct lock lock;
+    struct cond cond;
+    int state; /* [m] */
+};
+
+static void on_once_watch(zhandle_t *handle, int type, int state, const char *path, void *context)
+{
+    struct once *wait = context;
+
+    (void)handle;
+    (void)path;
+    if (type != ZOO_SESSION_EVENT)
+        return;
+    lock_take(&wait->lock);
+    wait->state = state;
+    cond_signal(&wait->cond);
+    lock_drop(&wait->lock);
+}
+
+/* Waits until the handle is connected or dead; its state, 0 when time ran out. */
+static int once_wait(struct once *wait, int64_t timeout_ms)
+{
+    int64_t end_ms = clock_mono_ms() + timeout_ms;
+    int state;
+
+    lock_take(&wait->lock);
+    for (;;) {
+        int64_t left_ms = end_ms - clock_mono_ms();
+
+        state = wait->state;
+        if (state == ZOO_CONNECTED_STATE || state == ZOO_EXPIRED_SESSION_STATE ||
+            state == ZOO_AUTH_FAILED_STATE)
+            break;
+        state = 0;
+        if (left_ms <= 0)
+            break;
+        (void)cond_wait_ms(&wait->cond, &wait->lock, left_ms);
+    }
+    lock_drop(&wait->lock);
+    return state;
+}
+
+static enum err once_open(struct once *wait, const char *servers, const clientid_t *id,
+                          int32_t timeout_ms, zhandle_t **out, int *state)
+{
+    wait->state = 0;
+    lock_init(&wait->lock, LOCK_LEAF);
+    cond_init(&wait->cond);
+    *out = zk_lib_handle(servers, on_once_watch, timeout_ms, id, wait);
+    if (*out == NULL) {
+        *state = 0;
+        return ERR_REFUSED;
+    }
+    *state = once_wait(wait, timeout_ms);
+    return *state == 0 ? ERR_TIMED_OUT : ERR_OK;
+}
+
+static void once_close(struct once *wait, zhandle_t *handle)
+{
+    if (handle != NULL)
+        zookeeper_close(handle);
+    cond_fini(&wait->cond);
+    lock_fini(&wait->lock);
+}
+
+enum err zk_lib_create_chroot(const char *servers)
+{
+    const char *root = strchr(servers, '/');
+    char *hosts = xstrndup(servers, (size_t)(root - servers));
+    char *path = xstrdup(root);
+    struct once wait;
+    zhandle_t *handle;
+    int state;
+    enum err err = once_open(&wait, hosts, NULL, CHROOT_WAIT_MS, &handle, &state);
+
+    if (err == ERR_OK && state != ZOO_CONNECTED_STATE)
+        err = ERR_CONNECTION_LOSS;
+    for (char *at = path + 1; err == ERR_OK && at != NULL;) {
+        char *slash = strchr(at, '/');
+        int rc;
+
+        if (slash != NULL)
+            *slash = '\0';
+        rc = zoo_create(handle, path, NULL, -1, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+        if (rc != ZOK && rc != ZNODEEXISTS)
+            err = zk_lib_err(rc);
+        if (slash != NULL)
+            *slash = '/';
+        at = slash != NULL ? slash + 1 : NULL;
+    }
+    once_close(&wait, handle);
+    free(path);
+    free(hosts);
+    return err;
+}
+
+enum err zk_close_session(const char *servers, int64_t id, const uint8_t password[16],
+                          int32_t wait_ms)
+{
+    clientid_t client = { .client_id = id };
+    struct once wait;
+    zhandle_t *handle;
+    char *trimmed = zk_lib_servers(servers);
+    enum err err = ERR_INVALID_CONFIG;
+    int state;
+
+    if (trimmed != NULL) {
+        memcpy(client.passwd, password, sizeof client.passwd);
+        err = once_open(&wait, trimmed, &client, wait_ms, &handle, &state);
+        if (err == ERR_OK && state == ZOO_AUTH_FAILED_STATE)
+            err = ERR_CLUSTER_AUTHORIZATION_FAILED;
+        once_close(&wait, handle); /* connected: this is what closes the session */
+    }
+    free(trimmed);
+    return err;
+}
