@@ -326,8 +326,10 @@ static bool may_take(struct conn *conn, int16_t key, size_t size)
     if (conf->memory == NULL || conn->charged > 0 ||
         (size <= COPY_MAX && conn->open < FREE_OF_CHARGE))
         return true;
-    if (budget_take(conf->memory, size)) {
-        conn->charged = size;
+    /* A frame keeps its whole block, most likely. */
+    size_t charge = size > COPY_MAX && size < BLOCK_BYTES ? BLOCK_BYTES : size;
+    if (budget_take(conf->memory, charge)) {
+        conn->charged = charge;
         return true;
     }
     conn->short_of_memory = true;
@@ -528,7 +530,8 @@ static size_t make_room(struct conn *conn)
 
         need = need < deserved ? need : deserved;
     }
-    bool fits = have < FRAME_LEN_BYTES ? conn->end < cap : conn->start + need <= cap;
+    bool fits = cap >= BLOCK_BYTES &&
+                (have < FRAME_LEN_BYTES ? conn->end < cap : conn->start + need <= cap);
     if (!fits && !move_block(conn, need))
         return 0;
     cap = conn->block.slice.len;
@@ -536,6 +539,22 @@ static size_t make_room(struct conn *conn)
     if (cap > BLOCK_BYTES && conn->start + need < cap)
         cap = conn->start + need;
     return cap - conn->end;
+}
+
+/* The rest of the frame may come in a minute or never: with many such clients, each is left with
+ * hardly more memory than it has sent bytes. */
+static void shrink(struct conn *conn)
+{
+    size_t have = conn->end - conn->start;
+
+    if (conn->conns->blocks_out <= BLOCKS_OUT_MAX || conn->block.slice.len != BLOCK_BYTES ||
+        have >= BLOCK_BYTES / 2)
+        return;
+    struct block_buf block = conns_small_block(have);
+    memcpy(block.fill, conn->block.fill + conn->start, have);
+    give_up_block(conn);
+    conn->block = block;
+    conn->end = have;
 }
 
 static void on_end_of_input(struct conn *conn, enum err err)
@@ -578,6 +597,8 @@ static void on_readable(struct conn *conn)
     }
     if (conn->start == conn->end)
         give_up_block(conn);
+    else
+        shrink(conn);
     if (total > 0) {
         CONN_BUMP(conn->conns, bytes_in, total);
         conns_touch(conn);

@@ -36,7 +36,9 @@ struct conns_conf {
     size_t output_max_bytes;  /* answers not yet sent beyond which nothing more is taken up; 0: a
                                  default */
     struct net_sock_conf sock;
-    struct budget *memory; /* request bytes of all connections of the process; NULL: no bound */
+    /* Request bytes of all connections of the process; at least four times request_max_bytes, or a
+     * large request may wait for ever. NULL: no bound. */
+    struct budget *memory;
 };
 
 /* conf is copied; dispatch is borrowed for life. */

@@ -23,6 +23,7 @@
 #define TURN_FRAMES     16
 #define BLOCK_BYTES     (64 * 1024)   /* what is read into at first */
 #define BLOCK_FIRST_MAX (1024 * 1024) /* of a large frame; more when that has really come */
+#define BLOCKS_OUT_MAX  64 /* beyond this many in use, unfinished frames move to smaller ones */
 #define BLOCKS_KEPT     16
 #define BLOCKS_KEPT_MAX (8 * 1024 * 1024) /* bytes */
 #define CHUNK_BYTES     (16 * 1024)
@@ -75,6 +76,7 @@ struct conns {
     struct chunk *chunk;                  /* current */
     struct block_buf blocks[BLOCKS_KEPT]; /* free when ours is the only ref */
     size_t blocks_bytes;
+    int blocks_out;       /* connections hold them */
     unsigned blocks_next; /* to be replaced next */
     int spare_count, spare_pieces_count, spare_chunks_count;
     size_t open_requests;
@@ -142,6 +144,8 @@ void conns_end_request(struct request *req);
 /* A block of at least size bytes, not more than twice that above BLOCK_BYTES. */
 struct block_buf conns_take_block(struct conns *conns, size_t size);
 void conns_give_block(struct conns *conns, struct block_buf *block);
+/* A block for the len bytes of a frame that has only begun: its own, not of the pool. */
+struct block_buf conns_small_block(size_t len);
 /* How many bytes conns_take_block(size) gives. */
 size_t conns_block_size(size_t size);
 void conns_touch(struct conn *conn);

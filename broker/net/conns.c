@@ -58,6 +58,7 @@ void conns_free(struct conns **conns_ptr)
         return;
     assert(TAILQ_EMPTY(&conns->active));
     assert(conns->open_requests == 0);
+    assert(conns->blocks_out == 0);
     reactor_timer_cancel(conns->reactor, &conns->idle_timer);
     while ((req = TAILQ_FIRST(&conns->spare)) != NULL) {
         TAILQ_REMOVE(&conns->spare, req, link);
@@ -254,6 +255,7 @@ struct block_buf conns_take_block(struct conns *conns, size_t size)
     size_t cap = conns_block_size(size);
     struct block_buf block;
 
+    conns->blocks_out++;
     for (int i = 0; i < BLOCKS_KEPT; i++) {
         if (conns->blocks[i].slice.len == cap && slice_is_sole(&conns->blocks[i].slice)) {
             block = conns->blocks[i];
@@ -262,6 +264,18 @@ struct block_buf conns_take_block(struct conns *conns, size_t size)
             return block;
         }
     }
+    block.slice = slice_new(cap, &block.fill);
+    return block;
+}
+
+struct block_buf conns_small_block(size_t len)
+{
+    struct block_buf block;
+    size_t cap = 256;
+
+    while (cap < len)
+        cap *= 2;
+    assert(cap < BLOCK_BYTES);
     block.slice = slice_new(cap, &block.fill);
     return block;
 }
@@ -279,6 +293,12 @@ void conns_give_block(struct conns *conns, struct block_buf *block)
 
     if (len == 0)
         return;
+    if (len < BLOCK_BYTES) {
+        slice_unref(&block->slice);
+        *block = (struct block_buf){ 0 };
+        return;
+    }
+    conns->blocks_out--;
     for (int i = 0; i < BLOCKS_KEPT && place == NULL; i++)
         if (conns->blocks[i].slice.len == 0)
             place = &conns->blocks[i];

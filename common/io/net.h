@@ -103,7 +103,8 @@ struct net_sock_conf {
     int receive_buffer_bytes; /* <= 0: the system's choice */
 };
 
-/* Plain TCP over a connected descriptor, which it takes; TCP_NODELAY is set. conf may be NULL.
+/* Plain TCP over a connected descriptor, which it takes; TCP_NODELAY and
+ * SO_KEEPALIVE are set. conf may be NULL.
  * Watches nothing yet. */
 struct net_sock *net_adopt(struct reactor *reactor, int fd, const struct net_sock_conf *conf,
                            net_on_ready *on_ready, void *arg);

@@ -379,6 +379,7 @@ static void set_options(int fd, const struct net_sock_conf *conf)
 
     /* Fails on what is not TCP, a test's socketpair: fine. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (conf == NULL)
         return;
     if (conf->send_buffer_bytes > 0)

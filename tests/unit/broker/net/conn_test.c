@@ -5,6 +5,7 @@
 #include "broker/net/conn.h"
 
 #include <check.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -357,7 +358,7 @@ START_TEST(without_memory_reading_waits)
     size_t len;
     uint8_t *frame = big_frame(100000, &len);
 
-    budget_init(&memory, 100000); /* less than the block */
+    budget_init(&memory, 100000); /* less than the frame's block */
     struct net_rig *rig = net_rig_new(&conf);
     ck_assert_int_gt(send(rig->client, frame, len, MSG_DONTWAIT), 65536);
     net_rig_run(rig);
@@ -371,6 +372,71 @@ START_TEST(without_memory_reading_waits)
     net_rig_answer(rig, 0);
     ck_assert_uint_eq(budget_used(&memory), 0);
     free(frame);
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(unfinished_frames_hold_little)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+    static int fds[1000];
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, API_METADATA, 4, 1);
+
+    rig->answer_at_once = true;
+    malloc_trim(0);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 1000; i++) {
+        fds[i] = net_rig_connect(rig);
+        ck_assert_int_eq(send(fds[i], frame, len - 1 - (size_t)(i % 20), MSG_NOSIGNAL),
+                         (ssize_t)len - 1 - i % 20);
+        reactor_turn(rig->reactor, false);
+    }
+    net_rig_run(rig);
+    /* 64 whole blocks, and 1000 times what a connection takes anyway */
+    ck_assert_uint_lt(mallinfo2().uordblks - before, 64 * 65536 + 1000 * 2000 + (1 << 20));
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(send(fds[i], frame + len - 1 - i % 20, 1 + (size_t)(i % 20), MSG_NOSIGNAL),
+                         1 + i % 20);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->handled, 1000);
+    for (int i = 0; i < 1000; i++)
+        close(fds[i]);
+    net_rig_end(rig);
+}
+END_TEST
+
+/* Any bytes after a plausible head; the seed is fixed, so that a failure comes back. */
+START_TEST(random_frames_never_hurt)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+    static const int16_t keys[] = { API_PRODUCE, API_FETCH, API_METADATA, API_HEARTBEAT,
+                                    API_API_VERSIONS };
+    struct conns_totals totals;
+    uint8_t frame[600];
+
+    rig->answer_at_once = true;
+    srandom(42);
+    for (int i = 0; i < 20000; i++) {
+        size_t len = 12 + (size_t)random() % 500;
+
+        for (size_t j = 0; j < len; j++)
+            frame[j] = (uint8_t)(random() % 4 == 0 ? random() : 0);
+        store_be32(frame, (uint32_t)len - 4);
+        store_be16(frame + 4, (uint16_t)keys[(size_t)random() % ARRAY_LEN(keys)]);
+        store_be16(frame + 6, (uint16_t)(random() % 13));
+        net_rig_send_bytes(rig, frame, len);
+        reactor_turn(rig->reactor, false);
+        reactor_turn(rig->reactor, false);
+        rig->got_len = 0;
+        if (net_rig_read(rig)) {
+            close(rig->client);
+            rig->client = net_rig_connect(rig);
+        }
+    }
+    conns_totals(rig->conns, &totals);
+    ck_assert_uint_gt(totals.refused, 5000);
+    ck_assert_uint_gt(totals.requests, 2000);
     net_rig_end(rig);
 }
 END_TEST
@@ -418,6 +484,8 @@ int main(void)
     tcase_add_test(tc, a_muted_connection_is_answered_but_not_read);
     tcase_add_test(tc, large_frames_are_contiguous_and_paid_for);
     tcase_add_test(tc, without_memory_reading_waits);
+    tcase_add_test(tc, unfinished_frames_hold_little);
+    tcase_add_test(tc, random_frames_never_hurt);
     tcase_add_test(tc, many_connections_leave_nothing_behind);
     return unit_run(tc);
 }
