@@ -69,16 +69,22 @@ def cluster(new_cluster):
 
 @pytest.fixture
 def whole(cluster):
-    """The cluster with every node up and every ISR full."""
-    for node in cluster.brokers:
-        if not cluster.is_up(node):
-            cluster.start(node)
-    for node in getattr(cluster, "nodes", {}):
+    """The cluster with every node up and every ISR full; a node that dies by itself fails the test."""
+    for node in dict.fromkeys([*cluster.brokers, *getattr(cluster, "nodes", ())]):
         if not cluster.is_up(node):
             cluster.start(node)
     cluster.wait_serving()
     wait_full_isr(cluster)
-    return cluster
+    yield cluster
+    assert not cluster.crashed(), f"{cluster.crashed()} died\n{cluster.log_tails()}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.when == "call" and report.failed and cluster:
+        report.sections.append(("ends of the cluster's logs", cluster.log_tails()))
 
 
 @pytest.fixture

@@ -171,3 +171,37 @@ def test_all_brokers_are_killed_and_come_back_with_everything(whole, topic):
     ops.wait_full_isr(whole)
     assert_nothing_lost(whole, load)
     ops.assert_replicas_identical(whole, name)
+
+
+@pytest.mark.moldau_only
+def test_without_controllers_and_without_zookeeper_data_is_served(whole, topic):
+    """Both stop changes, never the data; afterwards changes are possible again."""
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name)
+    for node in ("c1", "c2", "z1"):
+        whole.kill(node)
+        load.wait_acked_past(time.monotonic() + 1, 20)
+    assert not load.errors, dict(load.errors)
+    for node in ("z1", "c1", "c2"):
+        whole.start(node)
+    wait_until(whole.active_controller, 60, "an active controller")
+    ops.create_topic(whole, name + ".after", 3, 3)
+    ops.wait_full_isr(whole)
+    load.stop()
+    assert_nothing_lost(whole, load)
+
+
+@pytest.mark.moldau_only
+def test_everybody_paused_for_a_moment_costs_nothing(whole, topic):
+    """Brokers stopped and continued together, as a suspended machine does it: nobody is lost, nothing is."""
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name)
+    for b in whole.brokers:
+        whole.pause(b)
+    for b in whole.brokers:
+        whole.resume(b)
+    load.wait_acked_past(time.monotonic(), 30)
+    ops.wait_full_isr(whole)
+    load.stop()
+    assert_nothing_lost(whole, load)
+    ops.assert_replicas_identical(whole, name)

@@ -133,6 +133,7 @@ class Cluster:
         self.ports = PortBase()
         self.dir = Path(tempfile.mkdtemp(prefix=f"moldau-{name}-"))
         self.brokers = []
+        self.ended = set()          # nodes that we ended ourselves
         self.keep = bool(os.environ.get("KEEP_DIRS"))
         _open_clusters.append(self)
 
@@ -180,6 +181,7 @@ class Cluster:
     def kill_at_once(self, *nodes):
         """SIGKILL without waiting; returns the monotonic time just before the first signal."""
         pids = [self.pid(n) for n in nodes]
+        self.ended.update(nodes)
         at = time.monotonic()
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -187,9 +189,14 @@ class Cluster:
 
     def terminate_at_once(self, node):
         pid = self.pid(node)
+        self.ended.add(node)
         at = time.monotonic()
         os.kill(pid, signal.SIGTERM)
         return at
+
+    def crashed(self):
+        """Nodes that are down and should not be."""
+        return [n for n in [*self.brokers, *getattr(self, "nodes", ())] if n not in self.ended and not self.is_up(n)]
 
     def wait_gone(self, node, timeout=30):
         wait_until(lambda: not self.is_up(node), timeout, f"end of {node}")
@@ -287,15 +294,18 @@ class MoldauCluster(Cluster):
         return sum(self.cpu_seconds(n) for n in self.nodes if n[0] == "c" and self.is_up(n))
 
     def kill(self, node):
+        self.ended.add(node)
         self._run("kill", node)
         self._learn()
 
     def stop(self, node):
+        self.ended.add(node)
         self._run("stop", node)
         self._learn()
 
     def start(self, node):
         self._run("start", node)
+        self.ended.discard(node)
         self._learn()
 
     def pause(self, node):

@@ -133,6 +133,7 @@ class KafkaCluster(Cluster):
 
     def start(self, node):
         assert not self.pid(node), f"{node} runs already"
+        self.ended.discard(node)
         # A Kafka broker that finds the node of its killed predecessor's session gives up.
         wait_until(lambda: f"/brokers/ids/{node}\n" not in self._ask_zookeeper("dump"), 60,
                    f"end of the session of {node}")
@@ -144,7 +145,7 @@ class KafkaCluster(Cluster):
         self.children[node].wait(30)
 
     def stop(self, node):
-        os.kill(self.pid(node), signal.SIGTERM)
+        self.terminate_at_once(node)
         self.children[node].wait(120)
 
     def pause(self, node):
