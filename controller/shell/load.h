@@ -1,0 +1,43 @@
+/*
+ * load - ZooKeeper to events of the core: everything once the seat is ours, single things when the
+ * core wants them again.
+ *
+ * Everything: what is missing of Kafka's paths is created, /cluster/id too; old notifications are
+ * dropped, brokers, topics, states, settings, deletion marks, tombstones and the block of producer
+ * ids are read, pipelined, and LOADED is sent. Progress is said once a second. What we cannot serve
+ * safely (ACLs, delegation tokens, finalised features) is refused with the reason.
+ *
+ * Threads:    the event thread. Events and hooks come from the mailbox only.
+ * Errors:     a lost connection is waited out and read again; a session's end ends what runs
+ *             silently, for the seat is lost with it.
+ */
+#ifndef CONTROLLER_SHELL_LOAD_H
+#define CONTROLLER_SHELL_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/zk/zk.h"
+#include "controller/core/core.h"
+#include "controller/shell/sink.h"
+
+struct loader;
+
+struct loader_hooks {
+    /* It must not be served like this: resign. text for the operator, lent. */
+    void (*on_refused)(void *arg, const char *text);
+    void *arg;
+};
+
+struct loader *loader_new(struct zk *zk, const struct sink *sink, const struct loader_hooks *hooks);
+void loader_free(struct loader **loader);
+
+/* As the effect RELOAD says; its event follows. RELOAD_ALL: after winning too, with all else zero.
+ * One that runs already is started over. epoch goes into LOADED. */
+void loader_run(struct loader *loader, const struct core_reload *reload, int32_t epoch);
+/* CONFIG_READ of one entity ("topics", name). */
+void loader_run_config(struct loader *loader, struct str type, struct str name);
+/* The seat is lost: nothing that was asked before this is answered. */
+void loader_reset(struct loader *loader);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * write - the core's WRITE effects to multis, each checking the version of /controller_epoch.
+ *
+ * Operations are packed into multis of at most 500 operations and 256 KiB, groups whole, sent one
+ * after the other. When a group's operation fails, the multi is sent again without that group.
+ * After a lost connection what each group wanted to leave behind is looked for, and only what is
+ * missing is sent again. The results come back as one WRITE_DONE.
+ *
+ * Threads:    the event thread. Events and hooks come from the mailbox only.
+ */
+#ifndef CONTROLLER_SHELL_WRITE_H
+#define CONTROLLER_SHELL_WRITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/zk/zk.h"
+#include "controller/core/core.h"
+#include "controller/shell/sink.h"
+
+struct writer;
+
+struct writer_hooks {
+    /* The epoch check failed: call seat_fenced(). WRITE_DONE with ERR_FENCED follows this. */
+    void (*on_fenced)(void *arg);
+    void *arg;
+};
+
+struct writer *writer_new(struct zk *zk, const struct sink *sink, const struct writer_hooks *hooks);
+void writer_free(struct writer **writer);
+
+/* Copies the effect. Never two at a time. epoch_version: the seat's. */
+void writer_run(struct writer *writer, const struct core_write *write, int32_t epoch_version);
+bool writer_is_busy(const struct writer *writer);
+/* The seat is lost: no WRITE_DONE of what runs comes after this. What is on its way may still be
+ * carried out, if our epoch is still the one. */
+void writer_reset(struct writer *writer);
+
+#endif
