@@ -3,7 +3,7 @@
  * them together.
  *
  * Units:      as the names say; CONF_NULL_INT32/64 in a number is Kafka's null.
- * Ownership:  everything belongs to the struct broker_settings; nothing in it changes once loaded.
+ * Ownership:  everything belongs to the struct conf; nothing in it changes once loaded.
  * Threads:    one while it is loaded; then any may read.
  * Errors:     broker_conf_load() says all problems, and then gives nothing.
  */
@@ -30,8 +30,8 @@ struct broker_listener {
     enum broker_protocol protocol_id;
     const char *host; /* to listen on; "" everywhere */
     int32_t port;     /* 0: any free one */
-    /* what clients are told; the host may be "" (this machine's name is to be put in) and the port
-     * 0 (the one that was got) only when advertised.listeners is not set */
+    /* What clients are told; host NULL: nothing. The host may be "" (this machine's name is to be
+     * put in) and the port 0 (the one that was got). */
     const char *advertised_host;
     int32_t advertised_port;
     bool is_inter_broker;

@@ -10,7 +10,7 @@
  *     conf_override(conf, "broker.id=7");
  *     conf_finish(conf);                                           values: what was said
  *     if (conf_n_problems(conf) > 0)
- *         conf_print_problems(conf, stderr);
+ *         conf_say_problems(conf);
  *
  * Ownership:  strings and lists inside the values belong to the struct conf. Keys are static.
  * Threads:    one while it is filled; then any may read.
@@ -116,6 +116,9 @@ const struct conf_key *conf_find_scoped(const struct conf_table *table, struct s
 
 /* Whether text is a value for key; why (may be NULL): what is accepted. */
 enum err conf_check(const struct conf_key *key, struct str text, char why[CONF_WHY]) MUST_USE;
+/* Stores the value (text null: null) into key's member of values; nothing changes on failure. */
+enum err conf_store(const struct conf_key *key, struct str text, void *values, struct arena *arena,
+                    char why[CONF_WHY]) MUST_USE;
 /* The text that Kafka shows for this value: "true", "2147483647", "a,b"; as it is when it is no
  * value. Null stays null. Borrows from text or arena. */
 struct str conf_show(const struct conf_key *key, struct str text, struct arena *arena);
@@ -124,6 +127,8 @@ struct conf;
 
 /* Fills values with the defaults. */
 struct conf *conf_new(const struct conf_table *table, void *values);
+/* Where what values point to is: for what is worked out from them. */
+struct arena *conf_arena(struct conf *conf);
 /* What values point to goes with it. NULL inside is fine. */
 void conf_free(struct conf **conf);
 
