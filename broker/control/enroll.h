@@ -1,0 +1,47 @@
+/*
+ * enroll - the ephemeral node that says we live (C1): /brokers/ids/N.
+ *
+ * In each new ZooKeeper session: the paths that Kafka expects are made, the cluster id is read or
+ * made, and the registration is created, whose czxid is our broker epoch. A node of ours from an
+ * earlier session is replaced. A node of somebody else's is only waited out when nobody answers on
+ * its endpoint: two brokers with one id must never both serve.
+ *
+ * Ownership:  borrows the zk and what the conf points to.
+ * Threads:    all on the control reactor.
+ */
+#ifndef BROKER_CONTROL_ENROLL_H
+#define BROKER_CONTROL_ENROLL_H
+
+#include <stdint.h>
+
+#include "common/base/uuid.h"
+#include "common/io/reactor.h"
+#include "common/model/node.h"
+#include "common/zk/zk.h"
+
+struct enroll;
+
+struct enroll_conf {
+    struct reactor *reactor;
+    struct zk *zk;
+    const struct node *self; /* id, rack, endpoints as advertised */
+    const char *software;    /* goes into the registration: it is one of ours */
+    /* The cluster's id, read or just made. Once per session; never changes. */
+    void (*on_cluster_id)(void *ctx, const char *cluster_id);
+    void (*on_registered)(void *ctx, int64_t broker_epoch);
+    /* Somebody else has our id and answers, or the tree cannot be used: why. */
+    void (*on_refused)(void *ctx, const char *why);
+    void *ctx;
+};
+
+struct enroll *enroll_new(const struct enroll_conf *conf);
+void enroll_free(struct enroll **enroll);
+
+/* A new session is there: begin. */
+void enroll_on_session(struct enroll *enroll);
+/* May the registration be made? From the first call on it is, in every session. */
+void enroll_allow(struct enroll *enroll);
+/* -1 while not registered. */
+int64_t enroll_epoch(const struct enroll *enroll);
+
+#endif

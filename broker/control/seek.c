@@ -1,0 +1,398 @@
+/*
+ * A list of controllers, one of which may be known to be active. An attempt goes to the active one
+ * if it is known and was not just tried in vain, else to the next in the list. Between rounds there
+ * is a pause that grows from PAUSE_MIN_MS to PAUSE_MAX_MS with chance in it; the first attempt
+ * after a stream has ended is immediate, for most likely another controller is about to take over.
+ */
+#include "broker/control/seek.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/say.h"
+#include "common/zk/zk_tree.h"
+
+#define CONTROLLERS_MAX 16
+#define PAUSE_MIN_MS    10
+#define PAUSE_MAX_MS    500
+#define CONNECT_MS      1000
+#define WELCOME_MS      2000 /* a hung controller is left for the next one */
+
+struct candidate {
+    int32_t id;
+    bool listed; /* still in /controllers/ids as last read */
+    char host[256];
+    int32_t port;
+};
+
+struct seek {
+    struct seek_conf conf;
+    struct candidate candidates[CONTROLLERS_MAX];
+    size_t candidates_len;
+    size_t next;          /* of the round */
+    int32_t active;       /* id, -1 not known */
+    int32_t tried;        /* id of the present attempt */
+    struct net_addr addr; /* of it */
+    struct stream *stream;
+    bool begun, up;
+    bool greeted; /* the hello is out */
+    struct reactor_timer retry;
+    struct reactor_timer patience;
+    int64_t pause_ms;
+    struct rand rand;
+};
+
+/* A read of one controller's address: the id must outlive the call. */
+struct read {
+    struct seek *seek;
+    int32_t id;
+};
+
+static void attempt(struct seek *seek);
+
+/* ---- who there is ---- */
+
+static struct candidate *find(struct seek *seek, int32_t id)
+{
+    for (size_t i = 0; i < seek->candidates_len; i++)
+        if (seek->candidates[i].id == id)
+            return &seek->candidates[i];
+    return NULL;
+}
+
+static struct candidate *add(struct seek *seek, int32_t id)
+{
+    struct candidate *candidate = find(seek, id);
+
+    if (candidate != NULL)
+        return candidate;
+    if (seek->candidates_len == CONTROLLERS_MAX)
+        return NULL;
+    candidate = &seek->candidates[seek->candidates_len++];
+    *candidate = (struct candidate){ .id = id };
+    return candidate;
+}
+
+static void on_seat(void *arg, const struct zk_answer *answer)
+{
+    struct read *read = arg;
+    struct seek *seek = read->seek;
+    struct arena arena;
+    struct zk_seat seat;
+
+    arena_init(&arena, SIZE_MAX);
+    if (answer->err == ERR_OK && zk_parse_seat(&arena, answer->data, &seat) == ERR_OK &&
+        seat.host.len < sizeof seek->candidates[0].host) {
+        struct candidate *candidate = add(seek, read->id);
+
+        if (candidate != NULL) {
+            memcpy(candidate->host, seat.host.ptr, seat.host.len);
+            candidate->host[seat.host.len] = '\0';
+            candidate->port = seat.port;
+            candidate->listed = true;
+            if (!seek->up && seek->stream == NULL)
+                attempt(seek);
+        }
+    }
+    arena_fini(&arena);
+    free(read);
+}
+
+static void on_seats(void *arg, const struct zk_answer *answer)
+{
+    struct seek *seek = arg;
+    struct arena arena;
+
+    if (answer->err != ERR_OK)
+        return; /* not there yet, or asked again with the next session */
+    arena_init(&arena, SIZE_MAX);
+    for (size_t i = 0; i < seek->candidates_len; i++)
+        seek->candidates[i].listed = false;
+    for (size_t i = 0; i < answer->n_children; i++) {
+        int32_t id;
+
+        if (!zk_leaf_id(answer->children[i], &id))
+            continue;
+        struct candidate *known = find(seek, id);
+        if (known != NULL)
+            known->listed = true;
+        struct read *read = xmalloc(sizeof *read);
+        *read = (struct read){ .seek = seek, .id = id };
+        zk_get(seek->conf.zk, zk_path_seat(&arena, id), false, on_seat, read);
+    }
+    arena_fini(&arena);
+}
+
+static void on_seats_there(void *arg, const struct zk_answer *answer)
+{
+    struct seek *seek = arg;
+
+    if (answer->err == ERR_OK)
+        zk_children(seek->conf.zk, ZK_SEATS, true, on_seats, seek);
+}
+
+static void on_holder(void *arg, const struct zk_answer *answer)
+{
+    struct seek *seek = arg;
+    struct arena arena;
+    struct zk_holder holder;
+
+    if (answer->err == ERR_NOT_FOUND) {
+        seek->active = -1;
+        return;
+    }
+    if (answer->err != ERR_OK)
+        return;
+    arena_init(&arena, SIZE_MAX);
+    if (zk_parse_holder(&arena, answer->data, &holder) == ERR_OK) {
+        seek->active = holder.id;
+        if (!seek->up && find(seek, holder.id) != NULL)
+            attempt(seek);
+    }
+    arena_fini(&arena);
+}
+
+static void on_holder_there(void *arg, const struct zk_answer *answer)
+{
+    struct seek *seek = arg;
+
+    if (answer->err == ERR_OK)
+        zk_get(seek->conf.zk, ZK_CONTROLLER, true, on_holder, seek);
+    else if (answer->err == ERR_NOT_FOUND)
+        seek->active = -1;
+}
+
+/* exists leaves a watch also where nothing is; reading then leaves one for the next change. */
+static void look_for_seats(struct seek *seek)
+{
+    zk_exists(seek->conf.zk, ZK_SEATS, true, on_seats_there, seek);
+}
+
+static void look_for_holder(struct seek *seek)
+{
+    zk_exists(seek->conf.zk, ZK_CONTROLLER, true, on_holder_there, seek);
+}
+
+void seek_on_session(struct seek *seek)
+{
+    look_for_seats(seek);
+    look_for_holder(seek);
+}
+
+void seek_on_node(struct seek *seek, struct str path)
+{
+    if (str_is(path, ZK_SEATS))
+        look_for_seats(seek);
+    else if (str_is(path, ZK_CONTROLLER))
+        look_for_holder(seek);
+}
+
+/* ---- the stream ---- */
+
+static void retry_later(struct seek *seek)
+{
+    int64_t pause_ms = seek->pause_ms + (int64_t)rand_below(&seek->rand, (uint64_t)seek->pause_ms);
+
+    seek->pause_ms = seek->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : seek->pause_ms * 2;
+    reactor_timer_set_ms(seek->conf.reactor, &seek->retry, pause_ms);
+}
+
+static void drop(struct seek *seek)
+{
+    bool was_up = seek->up;
+
+    reactor_timer_cancel(seek->conf.reactor, &seek->patience);
+    stream_close(&seek->stream);
+    seek->up = false;
+    seek->greeted = false;
+    if (seek->active == seek->tried)
+        seek->active = -1; /* until ZooKeeper or a standby says so again */
+    if (was_up) {
+        seek->pause_ms = PAUSE_MIN_MS;
+        seek->conf.on_down(seek->conf.ctx);
+    }
+}
+
+static void on_end(void *ctx, enum stream_end reason)
+{
+    struct seek *seek = ctx;
+
+    if (seek->up)
+        say_warn("the stream to the controller ended controller=%d reason=%s", seek->tried,
+                 stream_end_name(reason));
+    drop(seek);
+    if (reason == STREAM_REFUSED && seek->next < seek->candidates_len)
+        attempt(seek); /* the rest of the round at once */
+    else
+        retry_later(seek);
+}
+
+static void on_open(void *ctx)
+{
+    struct seek *seek = ctx;
+    Control__Hello hello = CONTROL__HELLO__INIT;
+    Control__Frame frame = CONTROL__FRAME__INIT;
+
+    if (!seek->conf.hello(seek->conf.ctx, &hello)) {
+        drop(seek);
+        retry_later(seek);
+        return;
+    }
+    frame.hello = &hello;
+    seek->greeted = true;
+    stream_send(seek->stream, &frame);
+}
+
+static void on_goodbye(struct seek *seek, const Control__Goodbye *goodbye)
+{
+    int32_t reason = goodbye->has_reason ? (int32_t)goodbye->reason : 0;
+
+    say_limited(SAY_INFO, "a controller said goodbye controller=%d reason=%d text=%s", seek->tried,
+                reason, goodbye->text != NULL ? goodbye->text : "");
+    drop(seek);
+    if (reason == CONTROL__GOODBYE__REASON__NOT_ACTIVE && goodbye->has_active_id &&
+        goodbye->active_id != seek->tried && find(seek, goodbye->active_id) != NULL) {
+        seek->active = goodbye->active_id;
+        if (seek->pause_ms <= PAUSE_MIN_MS * 2) {
+            seek->pause_ms *= 2;
+            attempt(seek);
+            return;
+        }
+    }
+    retry_later(seek);
+}
+
+static void on_frame(void *ctx, const Control__Frame *frame)
+{
+    struct seek *seek = ctx;
+
+    if (frame->goodbye != NULL) {
+        on_goodbye(seek, frame->goodbye);
+        return;
+    }
+    if (!seek->up) {
+        if (frame->welcome == NULL) {
+            seek_restart(seek, "no welcome");
+            return;
+        }
+        reactor_timer_cancel(seek->conf.reactor, &seek->patience);
+        seek->up = true;
+        seek->pause_ms = PAUSE_MIN_MS;
+        seek->active = seek->tried;
+        say_info("on the stream of controller=%d epoch=%d", seek->tried,
+                 frame->welcome->controller_epoch);
+        seek->conf.on_up(seek->conf.ctx, frame->welcome);
+        return;
+    }
+    seek->conf.on_frame(seek->conf.ctx, frame);
+}
+
+static const struct stream_handler handler = { .on_open = on_open,
+                                               .on_frame = on_frame,
+                                               .on_end = on_end };
+
+static struct candidate *choose(struct seek *seek)
+{
+    struct candidate *active = seek->active >= 0 ? find(seek, seek->active) : NULL;
+
+    if (active != NULL && active->listed)
+        return active;
+    while (seek->next < seek->candidates_len) {
+        struct candidate *candidate = &seek->candidates[seek->next++];
+
+        if (candidate->listed)
+            return candidate;
+    }
+    seek->next = 0;
+    return NULL;
+}
+
+static void attempt(struct seek *seek)
+{
+    static const struct stream_conf conf = { .connect_timeout_ms = CONNECT_MS };
+    struct candidate *candidate;
+
+    if (!seek->begun || seek->stream != NULL)
+        return;
+    reactor_timer_cancel(seek->conf.reactor, &seek->retry);
+    candidate = choose(seek);
+    if (candidate == NULL ||
+        net_addr_find(candidate->host, candidate->port, &seek->addr) != ERR_OK) {
+        retry_later(seek);
+        return;
+    }
+    seek->tried = candidate->id;
+    seek->stream = stream_connect(seek->conf.reactor, &seek->addr, &conf, &handler, seek);
+    reactor_timer_set_ms(seek->conf.reactor, &seek->patience, WELCOME_MS);
+}
+
+static void on_retry(struct reactor_timer *timer)
+{
+    attempt(container_of(timer, struct seek, retry));
+}
+
+static void on_patience(struct reactor_timer *timer)
+{
+    seek_restart(container_of(timer, struct seek, patience), "no answer to the hello");
+}
+
+struct seek *seek_new(const struct seek_conf *conf)
+{
+    struct seek *seek = xcalloc(1, sizeof *seek);
+
+    seek->conf = *conf;
+    seek->active = -1;
+    seek->tried = -1;
+    seek->pause_ms = PAUSE_MIN_MS;
+    rand_seed_os(&seek->rand);
+    reactor_timer_init(&seek->retry, on_retry);
+    reactor_timer_init(&seek->patience, on_patience);
+    return seek;
+}
+
+void seek_free(struct seek **seek_ptr)
+{
+    struct seek *seek = *seek_ptr;
+
+    *seek_ptr = NULL;
+    reactor_timer_cancel(seek->conf.reactor, &seek->retry);
+    reactor_timer_cancel(seek->conf.reactor, &seek->patience);
+    stream_close(&seek->stream);
+    free(seek);
+}
+
+void seek_begin(struct seek *seek)
+{
+    seek->begun = true;
+    if (!seek->up)
+        attempt(seek);
+}
+
+bool seek_is_up(const struct seek *seek)
+{
+    return seek->up;
+}
+
+void seek_send(struct seek *seek, const Control__Frame *frame)
+{
+    if (seek->up)
+        stream_send(seek->stream, frame);
+}
+
+void seek_restart(struct seek *seek, const char *why)
+{
+    say_limited(SAY_WARN, "leaving the stream of a controller controller=%d why=%s", seek->tried,
+                why);
+    drop(seek);
+    retry_later(seek);
+}
+
+bool seek_addr(const struct seek *seek, struct net_addr *out)
+{
+    if (seek->up)
+        *out = seek->addr;
+    return seek->up;
+}
