@@ -1,9 +1,10 @@
 /*
- * One reactor (T_CONTROL) owns the ZooKeeper handle, the registration, the search for the controller, the
- * stream and what is applied from it; this file only joins them. Heartbeats go from a second thread.
+ * One reactor (T_CONTROL) owns the ZooKeeper handle, the registration, the search for the
+ * controller, the stream and what is applied from it; this file only joins them. Heartbeats go from
+ * a second thread.
  *
- * The broker epoch decides when a stream may be opened: a hello needs it, and a new one (after an expired
- * session) is said in a new hello under the same incarnation, so that it is no bounce.
+ * The broker epoch decides when a stream may be opened: a hello needs it, and a new one (after an
+ * expired session) is said in a new hello under the same incarnation, so that it is no bounce.
  */
 #include "broker/control/control.h"
 
@@ -29,13 +30,13 @@
 #include "common/base/say.h"
 #include "common/stream/stream_image.h"
 
-#define SESSION_FILE       "moldau.session" /* plain files: Kafka takes directories for partitions */
-#define BOOT_FILE          "moldau.boot"
-#define END_SESSION_MS     1000
-#define STALL_MS           1000
-#define BEAT_DEFAULT_MS    100
-#define TICK_MS            250
-#define BOOT_ID_BYTES      36
+#define SESSION_FILE    "moldau.session" /* plain files: Kafka takes directories for partitions */
+#define BOOT_FILE       "moldau.boot"
+#define END_SESSION_MS  1000
+#define STALL_MS        1000
+#define BEAT_DEFAULT_MS 100
+#define TICK_MS         250
+#define BOOT_ID_BYTES   36
 
 struct control {
     struct control_conf conf;
@@ -49,21 +50,21 @@ struct control {
     struct forward *forward;
     struct beat *beat;
     struct control_parties parties;
-    struct uuid incarnation;     /* [I] */
+    struct uuid incarnation; /* [I] */
     struct reactor_timer tick;
-    struct arena hello_arena;    /* [o] of the last hello */
-    bool fresh;                  /* [o] no controller has confirmed this process */
-    bool intact;                 /* [I] what the last process wrote is all there */
+    struct arena hello_arena;        /* [o] of the last hello */
+    bool fresh;                      /* [o] no controller has confirmed this process */
+    bool intact;                     /* [I] what the last process wrote is all there */
     char boot_id[BOOT_ID_BYTES + 1]; /* [I] */
 
-    struct lock lock;            /* rank LOCK_CONTROL */
+    struct lock lock; /* rank LOCK_CONTROL */
     struct cond cond;
-    char cluster_id[23];         /* [m] */
-    bool leave_done;             /* [m] */
-    enum err leave_err;          /* [m] */
-    int32_t still_led;           /* [m] */
-    struct control_info info;    /* [m] */
-    atomic_bool has_image;       /* [a] */
+    char cluster_id[23];      /* [m] */
+    bool leave_done;          /* [m] */
+    enum err leave_err;       /* [m] */
+    int32_t still_led;        /* [m] */
+    struct control_info info; /* [m] */
+    atomic_bool has_image;    /* [a] */
 };
 
 /* ---- small files of our own ---- */
@@ -73,7 +74,8 @@ static void file_path(const struct control *control, const char *name, char path
     snprintf(path, 4096, "%s/%s", control->conf.state_dir, name);
 }
 
-static void write_file(const struct control *control, const char *name, const void *bytes, size_t len)
+static void write_file(const struct control *control, const char *name, const void *bytes,
+                       size_t len)
 {
     char path[4096];
     int fd;
@@ -121,8 +123,8 @@ static void end_last_session(const struct control *control)
 
     if (!read_file(control, SESSION_FILE, &saved, sizeof saved) || saved.id == 0)
         return;
-    enum err err = zk_close_session(control->conf.zookeeper_connect, saved.id, saved.password,
-                                    END_SESSION_MS);
+    enum err err =
+        zk_close_session(control->conf.zookeeper_connect, saved.id, saved.password, END_SESSION_MS);
     if (err != ERR_OK)
         say_warn("cannot end the ZooKeeper session of the process before err=%s", err_name(err));
 }
@@ -193,9 +195,9 @@ static void on_session(struct zk_listener *listener, const struct zk_session *se
     struct control *control = container_of(listener, struct control, listener);
 
     say_info("ZooKeeper %s session=0x%llx timeout_ms=%d",
-             session->state == ZK_CONNECTED ? "connected" :
-             session->state == ZK_SUSPENDED ? "connection lost" :
-                                              "session expired",
+             session->state == ZK_CONNECTED   ? "connected"
+             : session->state == ZK_SUSPENDED ? "connection lost"
+                                              : "session expired",
              (unsigned long long)session->id, session->timeout_ms);
     if (session->state != ZK_CONNECTED || !session->is_new)
         return;
@@ -256,9 +258,9 @@ static void on_up(void *ctx, const Control__Welcome *welcome)
     forward_on_up(control->forward);
     if (seek_addr(control->seek, &addr))
         beat_aim(control->beat, &addr, enroll_epoch(control->enroll),
-                 welcome->has_heartbeat_interval_ms && welcome->heartbeat_interval_ms > 0 ?
-                     welcome->heartbeat_interval_ms :
-                     BEAT_DEFAULT_MS);
+                 welcome->has_heartbeat_interval_ms && welcome->heartbeat_interval_ms > 0
+                     ? welcome->heartbeat_interval_ms
+                     : BEAT_DEFAULT_MS);
     note_info(control);
 }
 
@@ -376,9 +378,8 @@ struct control *control_start(const struct control_conf *conf)
     control->conf = *conf;
     control->fresh = true;
     arena_init(&control->hello_arena, SIZE_MAX);
-    control->info = (struct control_info){ .broker_epoch = -1,
-                                           .controller_id = -1,
-                                           .controller_epoch = -1 };
+    control->info =
+        (struct control_info){ .broker_epoch = -1, .controller_id = -1, .controller_epoch = -1 };
     lock_init(&control->lock, LOCK_CONTROL);
     cond_init(&control->cond);
     atomic_init(&control->has_image, false);
@@ -430,10 +431,9 @@ static void attach(void *arg)
                                   .send = send_frame,
                                   .is_up = is_up,
                                   .ctx = control };
-    struct forward_conf forward = { .reactor = control->reactor,
-                                    .is_up = is_up,
-                                    .send = send_frame,
-                                    .ctx = control };
+    struct forward_conf forward = {
+        .reactor = control->reactor, .is_up = is_up, .send = send_frame, .ctx = control
+    };
 
     control->apply = apply_new(&apply);
     control->report = report_new(&report);

@@ -1,8 +1,8 @@
 /*
  * control - this broker's end of the control path: its thread, its ZooKeeper session, its stream.
  *
- * Start order, for broker.c: control_start() connects to ZooKeeper; control_wait_cluster_id() gives what
- * the log directories are checked against; control_attach() names who applies and reports; and
+ * Start order, for broker.c: control_start() connects to ZooKeeper; control_wait_cluster_id() gives
+ * what the log directories are checked against; control_attach() names who applies and reports; and
  * control_enroll() lets the broker register and look for the controller.
  *
  * Threads:    start, wait, attach, enroll, leave and stop by main; the rest as said.
@@ -27,7 +27,7 @@ struct control_conf {
     const struct node *self;       /* id, rack, endpoints; borrowed */
     const char *zookeeper_connect; /* borrowed, as the rest */
     int32_t zookeeper_session_timeout_ms;
-    const char *state_dir;         /* where the session and the machine's boot id are kept */
+    const char *state_dir; /* where the session and the machine's boot id are kept */
     const char *software;
     struct reactor *const *reactors; /* that a heartbeat is gated on */
     size_t reactors_len;
@@ -61,14 +61,14 @@ void control_propose(struct control *control, struct part *part,
 void control_want_pids(struct control *control);
 void control_dir_failed(struct control *control, const char *dir);
 
-/* Controlled shutdown: asks until nothing is led any more that others could lead, at most `tries` times with
- * backoff_ms between. ERR_OK: relieved. */
+/* Controlled shutdown: asks until nothing is led any more that others could lead, at most `tries`
+ * times with backoff_ms between. ERR_OK: relieved. */
 MUST_USE enum err control_leave(struct control *control, int tries, int64_t backoff_ms);
 /* Ends stream and session: the registration goes at once. */
 void control_stop(struct control **control);
 
 struct control_info {
-    int64_t broker_epoch;  /* -1 not registered */
+    int64_t broker_epoch; /* -1 not registered */
     int32_t controller_id, controller_epoch;
     uint64_t version;
     bool is_up;

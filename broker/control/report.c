@@ -33,7 +33,7 @@ struct report {
     bool posted;    /* [m] */
     bool want_pids; /* [m] */
     struct msg msg;
-    uint64_t number;             /* [o] of the last request, as are the next two */
+    uint64_t number; /* [o] of the last request, as are the next two */
     uint64_t pids_number, shutdown_number;
     bool pids_asked;                                                   /* [o] on this stream */
     void (*shutdown_done)(void *ctx, enum err err, int32_t still_led); /* [o] */

@@ -294,6 +294,11 @@ bool reactor_is_here(const struct reactor *reactor)
     return here == reactor || !atomic_load_explicit(&reactor->running, memory_order_acquire);
 }
 
+struct mailbox *reactor_mailbox(struct reactor *reactor)
+{
+    return &reactor->mailbox;
+}
+
 void reactor_post(struct reactor *reactor, struct msg *msg)
 {
     mailbox_post(&reactor->mailbox, msg);

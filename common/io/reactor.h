@@ -46,6 +46,8 @@ int64_t reactor_now_ms(const struct reactor *reactor);
 /* ---- from other threads ---- */
 
 void reactor_post(struct reactor *reactor, struct msg *msg);
+/* For who posts by mailbox. */
+struct mailbox *reactor_mailbox(struct reactor *reactor);
 /* Runs fn(arg) on the reactor's thread and returns when it has run; at once when the reactor is not
  * running or the caller is on it. The caller holds no lock. */
 void reactor_call(struct reactor *reactor, void (*fn)(void *), void *arg);

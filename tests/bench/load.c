@@ -401,7 +401,8 @@ static void report(struct worker *workers, const struct options *o)
     for (char *c = all.last_error; *c != '\0'; c++)
         if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
             *c = ' ';
-    printf(",\"librdkafka\":\"%s\",\"last_error\":\"%s\"}\n", rd_kafka_version_str(), all.last_error);
+    printf(",\"librdkafka\":\"%s\",\"last_error\":\"%s\"}\n", rd_kafka_version_str(),
+           all.last_error);
     free(all.samples);
 }
 
