@@ -91,6 +91,7 @@ struct core_tombstones {
 };
 
 struct core_pid_block {
+    int32_t broker;      /* who got it */
     int64_t first, last; /* the last block given out, both inclusive; -1, -1 for none yet */
     int32_t version;     /* of the znode */
 };
@@ -495,9 +496,9 @@ struct core_effect {
 struct core_effects {
     size_t n;
     struct core_effect *at;
-    size_t cap;          /* private, as what follows */
-    struct arena arena;  /* what effects point to */
-    struct image **held; /* images lent until the reset */
+    size_t cap;             /* private, as what follows */
+    struct arena arena;     /* what effects point to */
+    struct core_held *held; /* what else is lent until the reset */
     size_t n_held, cap_held;
 };
 

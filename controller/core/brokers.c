@@ -1,0 +1,574 @@
+/*
+ * Who is there. A broker is known by its registration in ZooKeeper and by its stream; it is
+ *
+ *   live      its stream is up, it has acknowledged the image sent at its hello, its beats come in
+ * time unknown   registered, but we are new, its stream has just ended, or its beats are late: it
+ * is probed and keeps what it has until the probe, or time, says more stopping  in controlled
+ * shutdown: keeps its stream, loses what others can take over dead      refused (nobody listens
+ * where it should), expired, or silent too long; also a new process until it has been told what it
+ * is
+ *
+ *   hello of a new process -> LEAVE (what the earlier one led goes into a plan) -> WANT_IMAGE ->
+ * IMAGE_SENT hello of a known one   ---------------------------------------------------->
+ * WANT_IMAGE acknowledged -> LIVE.   stream ended, or beats late -> unknown -> refused, silent or
+ * expired -> dead
+ *
+ * A registration that vanishes under a healthy stream is a hiccup of ZooKeeper until one more
+ * session time-out has passed: everybody vanishing at once is usually oneself.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "controller/core/core_int.h"
+
+#define PROBE_EVERY_MS      100  /* while unknown */
+#define PROBE_DEAD_EVERY_MS 1000 /* while silent, to learn that it is gone for certain */
+
+/* ---- the table
+ * ------------------------------------------------------------------------------------ */
+
+static size_t broker_find(const struct core *core, int32_t id)
+{
+    size_t low = 0, high = core->n_brokers;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (core->brokers[mid]->id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct broker *broker_get(const struct core *core, int32_t id)
+{
+    size_t i = broker_find(core, id);
+
+    return i < core->n_brokers && core->brokers[i]->id == id ? core->brokers[i] : NULL;
+}
+
+struct broker *broker_of_stream(const struct core *core, uint64_t stream)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        if (core->brokers[i]->phase != STREAM_NONE && core->brokers[i]->stream == stream)
+            return core->brokers[i];
+    }
+    return NULL;
+}
+
+static struct broker *broker_add(struct core *core, int32_t id)
+{
+    struct broker *b = broker_get(core, id);
+    size_t i = broker_find(core, id);
+
+    if (b != NULL)
+        return b;
+    b = xcalloc(1, sizeof *b);
+    b->id = id;
+    b->state = NODE_DEAD;
+    b->certain = true;
+    b->epoch = -1;
+    b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
+    array_reserve(&core->brokers, &core->cap_brokers, core->n_brokers, sizeof(core->brokers[0]));
+    memmove(&core->brokers[i + 1], &core->brokers[i],
+            (core->n_brokers - i) * sizeof(core->brokers[0]));
+    core->brokers[i] = b;
+    core->n_brokers++;
+    return b;
+}
+
+void brokers_reset(struct core *core)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        free(core->brokers[i]->reg);
+        free(core->brokers[i]);
+    }
+    free(core->brokers);
+    core->brokers = NULL;
+    core->n_brokers = core->cap_brokers = 0;
+}
+
+bool broker_is_live(const struct core *core, int32_t id)
+{
+    const struct broker *b = broker_get(core, id);
+
+    return b != NULL && b->state == NODE_LIVE;
+}
+
+struct node broker_node(const struct broker *b)
+{
+    struct node node = { .id = b->id, .epoch = -1, .rack = STR_NULL };
+
+    if (b->reg != NULL)
+        node = *b->reg;
+    if (b->epoch >= 0)
+        node.epoch = b->epoch;
+    node.incarnation = b->incarnation;
+    node.state = b->state;
+    return node;
+}
+
+static const char *state_name(enum node_state state)
+{
+    static const char *const names[] = { "live", "unknown", "dead", "stopping" };
+
+    return names[state];
+}
+
+static void set_state(struct core *core, struct broker *b, enum node_state state, const char *why)
+{
+    if (b->state == state)
+        return;
+    core_say(core, state == NODE_DEAD || state == NODE_UNKNOWN ? CORE_SAY_WARN : CORE_SAY_INFO,
+             "broker is %s, was %s broker=%d why=\"%s\"", state_name(state), state_name(b->state),
+             b->id, why);
+    b->state = state;
+    core->scan = true;
+}
+
+/* ---- probes, fences
+ * ------------------------------------------------------------------------------- */
+
+static void probe(struct core *core, struct broker *b, int64_t again_ms)
+{
+    b->probe_ms = core->now_ms + again_ms;
+    if (b->reg == NULL || b->reg->n_endpoints == 0)
+        return;
+    b->probe = ++core->n_probes;
+    emit(core, CORE_DO_PROBE)->probe =
+        (struct core_probe){ .broker = b->id,
+                             .probe = b->probe,
+                             .host = arena_str(&core->out->arena, b->reg->endpoints[0].host),
+                             .port = b->reg->endpoints[0].port };
+}
+
+static void end_stream(struct core *core, struct broker *b, enum core_goodbye reason)
+{
+    if (b->phase == STREAM_NONE)
+        return;
+    emit(core, CORE_DO_END_STREAM)->end_stream =
+        (struct core_end_stream){ .stream = b->stream, .reason = reason };
+    isr_drop_stream(core, b->stream);
+    b->phase = STREAM_NONE;
+}
+
+static void fence(struct core *core, struct broker *b, bool certain, enum core_goodbye reason,
+                  const char *why)
+{
+    end_stream(core, b, reason);
+    if (certain && !b->certain)
+        core->scan = true;
+    b->certain = b->certain || certain;
+    b->stopping = false;
+    b->fence_ms = b->vanished_ms = NEVER_MS;
+    b->probe_ms = b->certain ? NEVER_MS : core->now_ms + PROBE_DEAD_EVERY_MS;
+    set_state(core, b, NODE_DEAD, why);
+}
+
+/* From now on it must show itself by fence_ms. */
+static void doubt(struct core *core, struct broker *b, int64_t wait_ms, const char *why)
+{
+    if (b->state == NODE_DEAD)
+        return;
+    b->fence_ms = core->now_ms + wait_ms;
+    b->certain = false;
+    set_state(core, b, NODE_UNKNOWN, why);
+    probe(core, b, PROBE_EVERY_MS);
+}
+
+void brokers_on_probed(struct core *core, const struct core_probed *probed)
+{
+    struct broker *b = broker_get(core, probed->broker);
+
+    if (b == NULL || b->probe != probed->probe)
+        return;
+    b->probe = 0;
+    if (probed->result != PROBE_REFUSED)
+        return;
+    /* Nobody has said hello to us yet: the fault may be ours. */
+    if (!core->any_hello)
+        return;
+    if (b->state == NODE_UNKNOWN)
+        fence(core, b, true, GOODBYE_FENCED, "its endpoint refuses connections");
+    else if (b->state == NODE_DEAD && !b->certain && b->phase == STREAM_NONE)
+        fence(core, b, true, GOODBYE_FENCED, "its endpoint refuses connections");
+}
+
+/* ---- registrations
+ * --------------------------------------------------------------------------------- */
+
+static void register_node(struct core *core, struct broker *b, const struct node *node)
+{
+    struct node *old = b->reg;
+
+    (void)core;
+    b->reg = node_dup(node);
+    b->registered = true;
+    free(old);
+}
+
+static bool stream_is_well(const struct broker *b)
+{
+    return b->phase == STREAM_IMAGE_SENT || b->phase == STREAM_LIVE ||
+           b->phase == STREAM_WANT_IMAGE || b->phase == STREAM_LEAVE;
+}
+
+static void admit(struct core *core, struct broker *b);
+
+static void on_registration_gone(struct core *core, struct broker *b)
+{
+    b->registered = false;
+    if (stream_is_well(b) && b->state != NODE_UNKNOWN) {
+        if (b->vanished_ms == NEVER_MS) {
+            b->vanished_ms = core->now_ms;
+            core_say(core, CORE_SAY_WARN,
+                     "registration is gone but the stream is well, waiting broker=%d", b->id);
+        }
+    } else if (b->phase != STREAM_CHECK) {
+        fence(core, b, true, GOODBYE_NOT_REGISTERED, "its session has expired");
+    }
+}
+
+void brokers_on_nodes(struct core *core, size_t n, const struct node *nodes)
+{
+    core->brokers_asked = false;
+    for (size_t i = 0; i < core->n_brokers; i++)
+        core->brokers[i]->registered = false;
+    for (size_t i = 0; i < n; i++)
+        register_node(core, broker_add(core, nodes[i].id), &nodes[i]);
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct broker *b = core->brokers[i];
+
+        if (!b->registered) {
+            on_registration_gone(core, b);
+        } else if (b->reg->epoch == b->epoch) {
+            b->vanished_ms = NEVER_MS;
+        }
+        if (b->phase == STREAM_CHECK)
+            admit(core, b);
+    }
+}
+
+/* At a new seat everybody is unknown until heard of. After a second load only the lists are new,
+ * and who is on a stream gets the whole image again: what changed meanwhile is in no delta. */
+void brokers_load(struct core *core, size_t n, const struct node *nodes, bool again)
+{
+    brokers_on_nodes(core, n, nodes);
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct broker *b = core->brokers[i];
+
+        if (again) {
+            b->image_wanted = b->phase >= STREAM_IMAGE_SENT;
+        } else if (b->registered) {
+            b->state = NODE_UNKNOWN;
+            b->certain = false;
+            b->fence_ms = core->now_ms + core->settings.grace_ms;
+        }
+    }
+}
+
+/* ---- hello
+ * ------------------------------------------------------------------------------------------ */
+
+static void probe_the_silent(struct core *core)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct broker *b = core->brokers[i];
+
+        if (b->state == NODE_UNKNOWN && b->phase == STREAM_NONE && b->probe_ms == NEVER_MS)
+            probe(core, b, PROBE_EVERY_MS);
+    }
+}
+
+void brokers_on_hello(struct core *core, const struct core_hello *hello)
+{
+    if (hello->seen_controller_epoch > core->controller_epoch) {
+        core_say(core, CORE_SAY_WARN,
+                 "broker has met a younger controller, resigning broker=%d epoch=%d ours=%d",
+                 hello->broker, hello->seen_controller_epoch, core->controller_epoch);
+        emit(core, CORE_DO_END_STREAM)->end_stream =
+            (struct core_end_stream){ .stream = hello->stream, .reason = GOODBYE_STALE_CONTROLLER };
+        core->resigning = true;
+        emit(core, CORE_DO_RESIGN)->resign.reason = "a broker has met a younger controller";
+        return;
+    }
+
+    struct broker *b = broker_add(core, hello->broker);
+
+    end_stream(core, b, GOODBYE_REPLACED);
+    b->phase = STREAM_CHECK;
+    b->said_hello = true;
+    b->looked = b->leave_planned = b->image_wanted = false;
+    b->stream = hello->stream;
+    b->hello_epoch = hello->broker_epoch;
+    b->hello_incarnation = hello->incarnation;
+    b->fresh = hello->fresh;
+    b->unclean = hello->unclean;
+    admit(core, b);
+    if (b->phase != STREAM_NONE && !core->any_hello) {
+        core->any_hello = true;
+        probe_the_silent(core);
+    }
+}
+
+/* The hello is held against the registration; in doubt that is read once more. */
+static void admit(struct core *core, struct broker *b)
+{
+    bool known = b->registered && b->reg->epoch == b->hello_epoch;
+
+    if (!known && b->registered && b->reg->epoch > b->hello_epoch) {
+        end_stream(core, b, GOODBYE_STALE_BROKER_EPOCH);
+        return;
+    }
+    if (!known && b->looked) {
+        end_stream(core, b, GOODBYE_NOT_REGISTERED);
+        return;
+    }
+    if (!known) {
+        b->looked = true;
+        if (!core->brokers_asked) {
+            core->brokers_asked = true;
+            core_reload(core, (struct core_reload){ .what = RELOAD_BROKERS });
+        }
+        return;
+    }
+
+    bool same = uuid_eq(b->incarnation, b->hello_incarnation);
+    bool new_process = b->fresh || (!same && !uuid_is_zero(b->incarnation));
+
+    b->epoch = b->hello_epoch;
+    b->incarnation = b->hello_incarnation;
+    b->heard_ms = core->now_ms;
+    b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
+    if (new_process && !same) {
+        b->stopping = false;
+        parts_forget_dirs(core, b);
+    }
+    core_say(core, CORE_SAY_INFO, "broker said hello broker=%d epoch=%" PRId64 " new_process=%d",
+             b->id, b->epoch, new_process);
+    b->phase = new_process ? STREAM_LEAVE : STREAM_WANT_IMAGE;
+    if (new_process) {
+        /* not certain: what it led and nobody else can lead stays its own, in a new epoch */
+        b->certain = false;
+        b->state = NODE_DEAD;
+        core->scan = true;
+    }
+}
+
+void brokers_left(struct core *core, bool all_stored)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct broker *b = core->brokers[i];
+
+        /* a state that was not as known is read again first, and then the leave is tried again */
+        if (b->phase == STREAM_LEAVE && b->leave_planned && all_stored)
+            b->phase = STREAM_WANT_IMAGE;
+        b->leave_planned = false;
+    }
+}
+
+void brokers_send_images(struct core *core)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < core->n_brokers; i++)
+        wanted |= core->brokers[i]->phase == STREAM_WANT_IMAGE || core->brokers[i]->image_wanted;
+    if (!wanted)
+        return;
+    view_publish(core); /* what follows is the image with all that is known now */
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct broker *b = core->brokers[i];
+
+        if (b->phase != STREAM_WANT_IMAGE && !b->image_wanted)
+            continue;
+        if (b->phase != STREAM_LIVE)
+            b->phase = STREAM_IMAGE_SENT;
+        b->image_wanted = false;
+        b->image_version = core->version;
+        b->acked_version = 0;
+        emit(core, CORE_DO_SEND_IMAGE)->send_image =
+            (struct core_send_image){ .stream = b->stream, .image = core->image };
+    }
+}
+
+/* ---- streams
+ * ------------------------------------------------------------------------------------------ */
+
+void brokers_on_stream_ended(struct core *core, uint64_t stream)
+{
+    struct broker *b = broker_of_stream(core, stream);
+
+    if (b == NULL)
+        return;
+    b->phase = STREAM_NONE;
+    if (b->vanished_ms != NEVER_MS) {
+        fence(core, b, true, GOODBYE_NOT_REGISTERED,
+              "its session has expired and its stream ended");
+        return;
+    }
+    if (b->state == NODE_DEAD) {
+        /* a new process that has not come far: nothing is its own yet, but for what it led before
+         */
+        b->probe_ms = core->now_ms;
+        return;
+    }
+    doubt(core, b, core->settings.heartbeat_timeout_ms, "its stream has ended");
+}
+
+void brokers_on_heartbeat(struct core *core, const struct core_heartbeat *beat)
+{
+    struct broker *b = broker_get(core, beat->broker);
+
+    if (b == NULL || b->phase == STREAM_NONE || !uuid_eq(b->incarnation, beat->incarnation))
+        return;
+    /* registered anew under the same incarnation: no bounce */
+    if (beat->broker_epoch > b->epoch) {
+        if (b->registered && b->reg->epoch == beat->broker_epoch) {
+            b->epoch = beat->broker_epoch;
+            b->vanished_ms = NEVER_MS;
+            core_say(core, CORE_SAY_INFO, "broker has registered anew broker=%d epoch=%" PRId64,
+                     b->id, b->epoch);
+        } else if (!core->brokers_asked) {
+            core->brokers_asked = true;
+            core_reload(core, (struct core_reload){ .what = RELOAD_BROKERS });
+        }
+    }
+    if (beat->stalled)
+        return;
+    b->heard_ms = core->now_ms;
+    if (b->state == NODE_UNKNOWN && b->phase == STREAM_LIVE) {
+        b->fence_ms = b->probe_ms = NEVER_MS;
+        set_state(core, b, b->stopping ? NODE_STOPPING : NODE_LIVE, "its beats are back");
+    }
+}
+
+void brokers_on_acked(struct core *core, const struct core_acked *acked)
+{
+    struct broker *b = broker_of_stream(core, acked->stream);
+
+    if (b == NULL || acked->controller_epoch != core->controller_epoch)
+        return;
+    if (acked->version > b->acked_version)
+        b->acked_version = acked->version;
+    if (b->phase != STREAM_IMAGE_SENT || acked->version < b->image_version)
+        return;
+    b->phase = STREAM_LIVE;
+    b->heard_ms = core->now_ms;
+    b->fence_ms = b->probe_ms = NEVER_MS;
+    b->certain = false;
+    set_state(core, b, b->stopping ? NODE_STOPPING : NODE_LIVE, "it has applied its image");
+}
+
+void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wanted *wanted)
+{
+    struct broker *b = broker_of_stream(core, wanted->stream);
+    struct wait_shutdown *wait;
+
+    if (b == NULL || b->epoch != wanted->broker_epoch) {
+        emit(core, CORE_DO_ANSWER_SHUTDOWN)->answer_shutdown = (struct core_answer_shutdown){
+            .stream = wanted->stream, .number = wanted->number, .err = ERR_STALE_BROKER_EPOCH
+        };
+        return;
+    }
+    if (!b->stopping)
+        core->scan = true;
+    b->stopping = true;
+    if (b->state == NODE_LIVE)
+        set_state(core, b, NODE_STOPPING, "it asked to stop");
+    wait = xcalloc(1, sizeof *wait);
+    wait->stream = wanted->stream;
+    wait->number = wanted->number;
+    wait->broker = b->id;
+    STAILQ_INSERT_TAIL(&core->shutdowns, wait, link);
+}
+
+/* ---- time
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool beats_are_due(const struct broker *b)
+{
+    return b->phase >= STREAM_IMAGE_SENT && (b->state == NODE_LIVE || b->state == NODE_STOPPING);
+}
+
+static void broker_on_time(struct core *core, struct broker *b)
+{
+    int64_t now = core->now_ms, timeout_ms = core->settings.heartbeat_timeout_ms;
+
+    if (beats_are_due(b) && now - b->heard_ms >= timeout_ms)
+        doubt(core, b, timeout_ms / 2, "its beats are missing");
+    if (b->vanished_ms != NEVER_MS && now - b->vanished_ms >= core->settings.session_timeout_ms)
+        fence(core, b, true, GOODBYE_NOT_REGISTERED, "it did not register again");
+    if (b->fence_ms <= now)
+        fence(core, b, false, GOODBYE_FENCED, "it was silent too long");
+    if (b->probe_ms <= now) {
+        if (b->phase != STREAM_NONE && b->state == NODE_DEAD)
+            b->probe_ms = NEVER_MS; /* it is on its way in */
+        else
+            probe(core, b, b->state == NODE_DEAD ? PROBE_DEAD_EVERY_MS : PROBE_EVERY_MS);
+    }
+}
+
+void brokers_on_time(struct core *core)
+{
+    for (size_t i = 0; i < core->n_brokers; i++)
+        broker_on_time(core, core->brokers[i]);
+}
+
+static void earlier(int64_t *at, int64_t than)
+{
+    if (than < *at)
+        *at = than;
+}
+
+int64_t brokers_next_ms(const struct core *core)
+{
+    int64_t at = NEVER_MS;
+
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        const struct broker *b = core->brokers[i];
+
+        if (beats_are_due(b))
+            earlier(&at, b->heard_ms + core->settings.heartbeat_timeout_ms);
+        if (b->vanished_ms != NEVER_MS)
+            earlier(&at, b->vanished_ms + core->settings.session_timeout_ms);
+        earlier(&at, b->fence_ms);
+        earlier(&at, b->probe_ms);
+    }
+    return at;
+}
+
+/* ---- questions
+ * ------------------------------------------------------------------------------------------- */
+
+bool brokers_all_acked(const struct core *core, uint64_t version)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        const struct broker *b = core->brokers[i];
+
+        if ((b->state == NODE_LIVE || b->state == NODE_STOPPING) && b->acked_version < version)
+            return false;
+    }
+    return true;
+}
+
+int32_t broker_still_led(const struct core *core, int32_t id)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+    int32_t n = 0;
+
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        for (int32_t i = 0; i < topic->n_parts; i++) {
+            const struct image_part *part = image_topic_part(topic, i);
+
+            n += part != NULL && part->leader == id && part->replicas.n > 1;
+        }
+    }
+    return n;
+}

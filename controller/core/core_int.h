@@ -1,0 +1,421 @@
+/*
+ * core_int - the insides of the core, shared by the files of this folder and nobody else.
+ *
+ * A step goes: the event changes what is known (brokers, requests that wait, marks) -> when no
+ * WRITE is out, a plan is made of all that is to be done -> its operations go out as one WRITE, or
+ * it is finished at once when it has none -> what became true is published as one delta -> answers
+ * whose time has come.
+ *
+ * What is committed is in core->image; what the plan being made intends lies over it (view_part()),
+ * so that decisions of one plan see each other.
+ */
+#ifndef CONTROLLER_CORE_CORE_INT_H
+#define CONTROLLER_CORE_CORE_INT_H
+
+#include <sys/queue.h>
+
+#include "common/model/topic_conf.h"
+#include "controller/core/core.h"
+
+#define NEVER_MS INT64_MAX
+
+/* ---- brokers ------------------------------------------------------------------------------------
+ */
+
+enum stream_phase {
+    STREAM_NONE,
+    STREAM_CHECK,      /* said hello; its registration is not known here yet */
+    STREAM_LEAVE,      /* a new process: what the earlier one led and kept is being taken away */
+    STREAM_WANT_IMAGE, /* may be sent the image */
+    STREAM_IMAGE_SENT, /* has not acknowledged it yet */
+    STREAM_LIVE,       /* has, once and for all */
+};
+
+struct broker {
+    int32_t id;
+    struct node *reg; /* as registered in ZooKeeper, or last registered */
+    bool registered;
+    bool said_hello;    /* to this controller, ever */
+    bool certain;       /* when dead: refused or expired, not merely silent */
+    bool stopping;      /* controlled shutdown */
+    bool unclean;       /* hello: what was not flushed is gone */
+    bool fresh;         /* hello: not confirmed by any controller */
+    bool looked;        /* hello: the registrations have been read again for it */
+    bool leave_planned; /* in the plan that is being made or out */
+    bool image_wanted;  /* on the stream already, but needs the whole image again */
+    enum node_state state;
+    enum stream_phase phase;
+    uint64_t stream; /* of phases beyond NONE */
+    int64_t epoch;   /* confirmed by hello or heartbeat; -1 */
+    struct uuid incarnation;
+    int64_t hello_epoch;
+    struct uuid hello_incarnation;
+    uint64_t image_version; /* that it must acknowledge to be live */
+    uint64_t acked_version;
+    int64_t heard_ms;    /* last beat */
+    int64_t vanished_ms; /* registration gone while its stream is well; NEVER_MS */
+    int64_t fence_ms;    /* when an unknown one becomes dead; NEVER_MS */
+    int64_t probe_ms;    /* when to probe next; NEVER_MS */
+    uint64_t probe;      /* number of the last one; 0: none is out */
+};
+
+/* ---- plans
+ * --------------------------------------------------------------------------------------- */
+
+struct plan_part {
+    struct plan_part *next_in_bucket;
+    struct uuid topic_id;
+    struct str topic;
+    struct image_part part; /* as it will be */
+    size_t op;              /* SIZE_MAX: nothing of it is stored */
+};
+
+enum plan_kind {
+    PLAN_TOPIC,      /* create */
+    PLAN_GROW,       /* more partitions */
+    PLAN_DOOM,       /* mark for deletion, tombstones */
+    PLAN_DELETE,     /* the znodes */
+    PLAN_TOMBSTONES, /* of one broker and topic: fewer or none */
+    PLAN_CONFIG,     /* settings of one entity */
+    PLAN_PID_BLOCK,
+    PLAN_MARK, /* a mark that means nothing goes away */
+};
+
+struct job;
+
+struct plan_item {
+    enum plan_kind kind;
+    size_t first_op, n_ops;
+    enum err err; /* once done */
+    struct uuid topic_id;
+    struct str topic;
+    struct image_topic_change change; /* TOPIC, GROW; partition epochs come with the results */
+    size_t first_state_op;            /* TOPIC, GROW: SIZE_MAX when states come later */
+    struct image_config config;       /* CONFIG, TOPIC */
+    size_t n_tombstones;              /* DOOM: new ones; TOMBSTONES: those that go */
+    const struct image_tombstone *tombstones;
+    struct job *job; /* for whom, NULL: for nobody */
+    size_t job_item;
+};
+
+struct plan_answer { /* to an AlterPartition, sent when the plan is done */
+    uint64_t stream;
+    size_t n;
+    struct core_alter_answer *answers;
+    const struct plan_part **parts; /* beside each answer: whose success it needs; NULL: decided */
+};
+
+struct plan {
+    struct arena arena; /* all that ops, parts and items point to */
+    uint64_t batch;
+    struct core_op *ops;
+    size_t n_ops, cap_ops;
+    uint32_t n_groups;
+    struct plan_part **parts;
+    size_t n_parts, cap_parts;
+    struct plan_part **buckets; /* by topic id and partition */
+    size_t n_buckets;
+    struct plan_item **items;
+    size_t n_items, cap_items;
+    struct plan_answer *answers;
+    size_t n_answers, cap_answers;
+    bool all;    /* it has all that the reconciliation found */
+    bool failed; /* a partition's state was not as known */
+};
+
+/* ---- what waits
+ * ---------------------------------------------------------------------------------- */
+
+struct wait_alter {
+    STAILQ_ENTRY(wait_alter) link;
+    struct arena arena;
+    uint64_t stream;
+    int64_t broker_epoch;
+    size_t n;
+    struct core_proposal *proposals;
+};
+
+struct wait_shutdown {
+    STAILQ_ENTRY(wait_shutdown) link;
+    uint64_t stream, number;
+    int32_t broker;
+};
+
+struct wait_pid {
+    STAILQ_ENTRY(wait_pid) link;
+    uint64_t stream, number;
+    int32_t broker;
+    bool in_plan;
+    int64_t first;
+};
+
+STAILQ_HEAD(wait_alters, wait_alter);
+STAILQ_HEAD(wait_shutdowns, wait_shutdown);
+STAILQ_HEAD(wait_pids, wait_pid);
+
+enum job_phase {
+    JOB_NEW,      /* not looked at yet */
+    JOB_WRITING,  /* parts of it are in a plan, or in the next one */
+    JOB_SETTLING, /* waits for the brokers */
+};
+
+struct job_item {
+    enum err err;
+    const char *why; /* in the job's arena; NULL */
+    struct uuid topic_id;
+    struct str topic;        /* in the job's arena */
+    bool open;               /* in a plan, or waiting for one */
+    bool waits_for_deletion; /* until the znodes of topic are gone */
+    int32_t n_partitions;    /* CreateTopics: what came of -1 */
+    int16_t replication_factor;
+};
+
+/* A client's request on its way. */
+struct job {
+    TAILQ_ENTRY(job) link;
+    uint64_t id, stream;
+    int16_t api_key, api_version;
+    const void *request;
+    enum job_phase phase;
+    struct arena arena;
+    int64_t came_ms;
+    int64_t timeout_ms;    /* the client's */
+    int64_t deadline_ms;   /* when it is answered whatever the brokers say */
+    bool changed;          /* something was stored */
+    bool answered;         /* too late for its request: only kept until its items are done */
+    uint64_t wait_version; /* SETTLING: what every live broker must have applied; 0: not set yet */
+    size_t n_open;         /* items that are not done */
+    size_t n;
+    struct job_item *items;
+};
+
+TAILQ_HEAD(jobs, job);
+
+struct topic_extra { /* what only the controller knows of a topic */
+    struct uuid id;
+    int32_t version; /* of its znode */
+};
+
+struct doomed { /* a topic on its way out */
+    TAILQ_ENTRY(doomed) link;
+    struct uuid id;
+    char *topic;
+    int32_t n_parts;
+    bool stored; /* mark and tombstones are in ZooKeeper: the znodes may go */
+    bool in_plan;
+};
+
+TAILQ_HEAD(doomeds, doomed);
+
+struct acked_tombstone {
+    STAILQ_ENTRY(acked_tombstone) link;
+    struct image_tombstone tombstone; /* topic is null */
+};
+
+STAILQ_HEAD(acked_tombstones, acked_tombstone);
+
+/* What became true in this step and is not published yet. Memory: the effects' arena. */
+struct pend_part {
+    struct uuid topic_id;
+    struct str topic;
+    const struct image_part *part;
+};
+
+struct pend {
+    struct pend_part *parts;
+    size_t n_parts, cap_parts;
+    struct uuid *topics_gone;
+    size_t n_topics_gone, cap_topics_gone;
+    struct image_config *configs;
+    size_t n_configs, cap_configs;
+    struct image_tombstone *tombstones;
+    size_t n_tombstones, cap_tombstones;
+    struct image_tombstone *tombstones_gone;
+    size_t n_tombstones_gone, cap_tombstones_gone;
+};
+
+/* ---- the core
+ * -------------------------------------------------------------------------------------- */
+
+struct core {
+    struct core_settings settings;
+    struct arena settings_arena;
+    uint64_t chance;
+
+    bool active;
+    bool resigning; /* RESIGN is out */
+    bool reloading; /* RELOAD_ALL is out: nothing is decided until LOADED */
+    int32_t controller_epoch;
+    int64_t now_ms;
+    int64_t loaded_ms;
+    int64_t wake_ms; /* last WAKE_AT */
+    uint64_t n_batches, n_probes;
+
+    struct image *image;
+    uint64_t version;
+    struct broker **brokers; /* by id */
+    size_t n_brokers, cap_brokers;
+    bool scan;          /* partitions are to be held against the brokers */
+    bool brokers_asked; /* RELOAD_BROKERS is out */
+    bool any_hello;     /* since LOADED */
+    int64_t balance_ms; /* when leadership is balanced next */
+
+    struct topic_extra *extras; /* by id */
+    size_t n_extras, cap_extras;
+    struct core_pid_block pid_block;
+    bool pid_block_asked;
+
+    struct plan *making;  /* being filled in this step */
+    struct plan *writing; /* out */
+    struct pend pend;
+    struct wait_alters alters;
+    struct wait_shutdowns shutdowns;
+    struct wait_pids pids;
+    struct jobs jobs;
+    struct doomeds doomeds;
+    struct acked_tombstones acked_tombstones;
+    struct core_effects *out; /* of this step */
+};
+
+/* core.c */
+struct core_effect *emit(struct core *core, enum core_effect_kind kind);
+void core_say(struct core *core, enum core_say_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_reload(struct core *core, struct core_reload reload);
+uint64_t core_chance(struct core *core);
+/* Frees the plan with the effects of this step: they may point into it. */
+void core_retire_plan(struct core *core, struct plan **plan);
+void core_hold_image(struct core *core, struct image **image);
+
+/* view.c: what is known of topics and partitions */
+void view_load(struct core *core, const struct core_loaded *loaded);
+void view_on_topic_names(struct core *core, const struct core_names *names);
+void view_on_topic_read(struct core *core, const struct core_topic_read *read);
+void view_on_state_read(struct core *core, const struct core_state_read *read);
+const struct image_part *view_part(const struct core *core, struct uuid topic_id, int32_t index);
+struct topic_extra *view_extra(struct core *core, struct uuid id); /* NULL */
+void view_put_extra(struct core *core, struct uuid id, int32_t version);
+void view_drop_extra(struct core *core, struct uuid id);
+void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf);
+/* Publishes the part (copied into the effects' arena) as it is, with nothing to store. */
+void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
+                    const struct image_part *part);
+void view_pend_topic_gone(struct core *core, struct uuid id);
+void view_pend_config(struct core *core, const struct image_config *config);
+void view_pend_tombstone(struct core *core, const struct image_tombstone *tombstone, bool gone);
+bool view_is_pending(const struct core *core);
+/* Nothing is pending any more. */
+void view_clear(struct core *core);
+/* One delta of all that is pending and of the brokers that changed, applied and sent. */
+void view_publish(struct core *core);
+
+/* brokers.c: who is there */
+struct broker *broker_get(const struct core *core, int32_t id); /* NULL */
+struct broker *broker_of_stream(const struct core *core, uint64_t stream);
+bool broker_is_live(const struct core *core, int32_t id); /* may be elected, added */
+void brokers_load(struct core *core, size_t n, const struct node *nodes, bool again);
+void brokers_reset(struct core *core);
+void brokers_on_nodes(struct core *core, size_t n, const struct node *nodes);
+void brokers_on_hello(struct core *core, const struct core_hello *hello);
+void brokers_on_stream_ended(struct core *core, uint64_t stream);
+void brokers_on_heartbeat(struct core *core, const struct core_heartbeat *beat);
+void brokers_on_acked(struct core *core, const struct core_acked *acked);
+void brokers_on_probed(struct core *core, const struct core_probed *probed);
+void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wanted *wanted);
+/* Deadlines that have passed. */
+void brokers_on_time(struct core *core);
+int64_t brokers_next_ms(const struct core *core);
+/* The plan with the leaves is done. */
+void brokers_left(struct core *core, bool all_stored);
+void brokers_send_images(struct core *core);
+/* As the image is to show it. */
+struct node broker_node(const struct broker *b);
+bool brokers_all_acked(const struct core *core, uint64_t version);
+int32_t broker_still_led(const struct core *core, int32_t id);
+
+/* plan.c */
+struct plan *plan_new(struct core *core);
+void plan_free(struct plan **plan);
+struct plan_part *plan_find(const struct plan *plan, struct uuid topic_id, int32_t index);
+struct core_op *plan_op(struct plan *plan, enum core_op_kind kind, struct str topic,
+                        bool new_group);
+struct plan_item *plan_item(struct plan *plan, enum plan_kind kind);
+struct ids plan_ids(struct plan *plan, struct ids ids);
+struct str plan_str(struct plan *plan, struct str text);
+/* Stores next as the partition's state: sets it, or creates it when the part has none. */
+struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
+                             const struct image_part *part, const struct leader_isr *next);
+/* Results NULL: the plan had no operations. Ends core->writing or core->making. */
+void plan_finish(struct core *core, struct plan **plan, const struct core_op_result *results);
+
+/* part_fsm.c */
+void parts_scan(struct core *core);
+/* What elections under the topic's rules make of the part; false: nothing to do. isr in arena. */
+bool part_decide(const struct core *core, const struct image_topic *topic,
+                 const struct image_part *part, struct arena *arena, struct leader_isr *next);
+/* What leadership of the first replica would make of it; false: not possible or not needed. */
+bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
+                 struct leader_isr *next);
+void parts_on_failures(struct core *core, struct broker *b, size_t n,
+                       const struct core_failure *failures, bool dir_failed);
+void parts_forget_dirs(struct core *core, struct broker *b);
+
+/* isr.c */
+void isr_on_alter(struct core *core, const struct core_alter_partition *alter);
+void isr_plan(struct core *core);
+void isr_answer(struct core *core, struct plan *plan, const struct core_op_result *results);
+void isr_drop_stream(struct core *core, uint64_t stream);
+
+/* topics.c */
+void topics_on_marks(struct core *core, size_t n, const struct str *names);
+void topics_doom(struct core *core, const struct image_topic *topic);
+bool topics_is_doomed(const struct core *core, struct str name);
+void topics_plan(struct core *core);
+void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
+                 const struct core_op_result *results);
+void topics_on_deleted(struct core *core, struct broker *b, size_t n,
+                       const struct image_tombstone *deleted);
+/* Plans the creation; parts have replicas only. */
+struct plan_item *topics_plan_create(struct core *core, struct str name, struct uuid id,
+                                     size_t n_parts, const struct ids *replicas,
+                                     const struct image_config *config);
+struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *topic, size_t n_new,
+                                   const struct ids *replicas);
+bool topics_name_ok(struct str name, const char **why);
+/* A topic that differs from name only in '.' and '_'; NULL. */
+const struct image_topic *topics_collides(const struct core *core, struct str name);
+
+/* pid_blocks.c */
+void pids_on_wanted(struct core *core, const struct core_pid_block_wanted *wanted);
+void pids_plan(struct core *core);
+void pids_done(struct core *core, struct plan_item *item, const struct core_op_result *results);
+void pids_drop(struct core *core, uint64_t stream, bool all);
+
+/* balance.c */
+void balance_plan(struct core *core);
+
+/* settings.c */
+void settings_on_read(struct core *core, const struct core_config_read *read);
+struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,
+                                const struct image_setting *settings, bool notify);
+
+/* jobs.c: clients' requests from their coming to their answer */
+void jobs_on_admin(struct core *core, const struct core_admin *admin);
+void jobs_plan(struct core *core);
+void jobs_settle(struct core *core);
+int64_t jobs_next_ms(const struct core *core);
+void jobs_drop_all(struct core *core);
+/* The znodes of a topic are gone: who deleted it is answered. */
+void jobs_on_deleted(struct core *core, struct str topic);
+void job_item_done(struct core *core, struct job *job, size_t item, enum err err, const char *why);
+/* For the requests of admin/: room for n items, all ERR_OK. */
+void job_setup(struct job *job, size_t n, int64_t timeout_ms);
+/* The item goes with a plan: plan may be NULL when it waits for one that is there already. */
+void job_open_item(struct job *job, size_t item, struct plan_item *plan);
+void job_fail_item(struct job *job, size_t item, enum err err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* What the client is told of the item: null without an error, the error's sentence without another.
+ */
+struct str job_item_why(const struct job *job, size_t item, struct arena *arena);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * Partitions held against the brokers: whenever a broker's state has changed, every partition is
+ * looked at and what choose says is planned. Nothing is remembered from one look to the next, so
+ * that no partition can be stuck in between: as long as something is not as it should be, the next
+ * look finds it.
+ *
+ * A replica on a failed log directory counts as gone until its broker starts anew.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "controller/core/choose.h"
+#include "controller/core/core_int.h"
+
+static uint8_t replica_is(const struct core *core, const struct image_part *part, int32_t id)
+{
+    const struct broker *b = broker_get(core, id);
+    uint8_t is = 0;
+
+    if (ids_has(part->offline, id))
+        return REPLICA_GONE | REPLICA_CERTAIN;
+    if (b == NULL)
+        return REPLICA_GONE | REPLICA_CERTAIN;
+    if (b->phase == STREAM_LEAVE)
+        return (uint8_t)(REPLICA_LEAVING | (b->unclean ? REPLICA_UNCLEAN : 0));
+    if (b->stopping)
+        is |= REPLICA_STOPPING;
+    if (b->state == NODE_LIVE || b->state == NODE_STOPPING)
+        is |= REPLICA_LIVE;
+    if (b->state == NODE_DEAD) {
+        is |= REPLICA_GONE;
+        /* a new process that has been taken leave of and is about to be told what it is: it may be
+         * waited for, and what was left to it stays */
+        if (b->phase == STREAM_WANT_IMAGE || b->phase == STREAM_IMAGE_SENT)
+            is &= (uint8_t)~REPLICA_GONE;
+        else if (b->certain)
+            is |= REPLICA_CERTAIN;
+    }
+    return is;
+}
+
+static const uint8_t *replicas_are(const struct core *core, const struct image_part *part,
+                                   struct arena *arena)
+{
+    uint8_t *are = arena_alloc(arena, part->replicas.n);
+
+    for (uint32_t i = 0; i < part->replicas.n; i++)
+        are[i] = replica_is(core, part, part->replicas.at[i]);
+    return are;
+}
+
+bool part_decide(const struct core *core, const struct image_topic *topic,
+                 const struct image_part *part, struct arena *arena, struct leader_isr *next)
+{
+    struct choice choice = { .part = part, .replicas = replicas_are(core, part, arena) };
+    int32_t *room = arena_alloc(arena, (part->replicas.n + part->isr.n) * sizeof *room);
+    bool gone = part->leader_epoch >= 0;
+
+    /* settings are looked up only where they matter: nobody in sync is left */
+    for (uint32_t i = 0; i < part->isr.n && gone; i++)
+        gone = (replica_is(core, part, part->isr.at[i]) & REPLICA_GONE) != 0;
+    if (gone) {
+        struct topic_conf conf;
+
+        view_topic_conf(core, topic->name, &conf);
+        choice.unclean = conf.unclean_leader_election;
+    }
+    return choose_leader(&choice, next, room);
+}
+
+bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
+                 struct leader_isr *next)
+{
+    struct choice choice = { .part = part, .replicas = replicas_are(core, part, arena) };
+
+    return choose_preferred(&choice, next);
+}
+
+void parts_scan(struct core *core)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+    struct arena scratch;
+    size_t n_led = 0, n_none = 0;
+
+    for (size_t i = 0; i < core->n_brokers; i++)
+        core->brokers[i]->leave_planned = core->brokers[i]->phase == STREAM_LEAVE;
+    arena_init(&scratch, SIZE_MAX);
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        for (int32_t i = 0; i < topic->n_parts; i++) {
+            const struct image_part *part = image_topic_part(topic, i);
+            struct leader_isr next;
+
+            if (part == NULL)
+                continue;
+            if (part_decide(core, topic, part, &scratch, &next)) {
+                plan_state(core, topic, part, &next);
+                n_led += next.leader != part->leader && next.leader != LEADER_NONE;
+                n_none += next.leader == LEADER_NONE;
+            }
+            arena_reset(&scratch);
+        }
+    }
+    arena_fini(&scratch);
+    if (core->making->n_parts > 0)
+        core_say(core, n_none > 0 ? CORE_SAY_WARN : CORE_SAY_INFO,
+                 "deciding on partitions changed=%zu new_leaders=%zu without_leader=%zu",
+                 core->making->n_parts, n_led, n_none);
+}
+
+/* ---- failed directories
+ * ---------------------------------------------------------------------------- */
+
+static void set_offline(struct core *core, struct uuid topic_id, int32_t index, int32_t broker,
+                        bool offline)
+{
+    const struct image_topic *topic = image_topic(core->image, topic_id);
+    const struct image_part *known = image_part(core->image, topic_id, index);
+    int32_t *ids;
+    struct image_part part;
+
+    if (known == NULL || !ids_has(known->replicas, broker) ||
+        ids_has(known->offline, broker) == offline)
+        return;
+    part = *known;
+    ids = arena_alloc(&core->out->arena, (known->offline.n + 1) * sizeof *ids);
+    part.offline = (struct ids){ .at = ids, .n = 0 };
+    for (uint32_t i = 0; i < known->offline.n; i++) {
+        if (known->offline.at[i] != broker)
+            ids[part.offline.n++] = known->offline.at[i];
+    }
+    if (offline)
+        ids[part.offline.n++] = broker;
+    view_pend_part(core, topic_id, topic->name, &part);
+    core->scan = true;
+}
+
+void parts_on_failures(struct core *core, struct broker *b, size_t n,
+                       const struct core_failure *failures, bool dir_failed)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct core_failure *f = &failures[i];
+        const struct image_topic *topic = image_topic(core->image, f->topic_id);
+        const struct image_part *part = image_part(core->image, f->topic_id, f->partition);
+
+        if (part == NULL)
+            continue;
+        core_say(core, CORE_SAY_WARN,
+                 "broker cannot serve a partition broker=%d partition=%.*s-%d err=%s", b->id,
+                 STR_ARG(topic->name), f->partition, err_name(f->err));
+        if (dir_failed || f->err == ERR_KAFKA_STORAGE_ERROR) {
+            set_offline(core, f->topic_id, f->partition, b->id, true);
+        } else if (f->leader_epoch > part->leader_epoch ||
+                   (f->leader_epoch == part->leader_epoch &&
+                    f->partition_epoch > part->partition_epoch)) {
+            /* it has met a newer state than ours: ZooKeeper decides */
+            core_reload(core, (struct core_reload){ .what = RELOAD_STATE,
+                                                    .topic = topic->name,
+                                                    .topic_id = topic->id,
+                                                    .partition = f->partition });
+        }
+    }
+}
+
+void parts_forget_dirs(struct core *core, struct broker *b)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        for (int32_t i = 0; i < topic->n_parts; i++) {
+            const struct image_part *part = image_topic_part(topic, i);
+
+            if (part != NULL && ids_has(part->offline, b->id))
+                set_offline(core, topic->id, i, b->id, false);
+        }
+    }
+}

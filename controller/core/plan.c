@@ -1,0 +1,257 @@
+/*
+ * A plan is the list of operations of one WRITE with what each is for: parts (a partition's new
+ * state), items (everything else) and answers that hang on parts. plan_finish() turns results into
+ * what is pending, and asks for what must be read again.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/tp.h"
+#include "controller/core/core_int.h"
+
+struct plan *plan_new(struct core *core)
+{
+    struct plan *plan = xcalloc(1, sizeof *plan);
+
+    (void)core;
+    arena_init(&plan->arena, SIZE_MAX);
+    return plan;
+}
+
+void plan_free(struct plan **planp)
+{
+    struct plan *plan = *planp;
+
+    *planp = NULL;
+    if (plan == NULL)
+        return;
+    arena_fini(&plan->arena);
+    free(plan->ops);
+    free(plan->parts);
+    free(plan->buckets);
+    free(plan->items);
+    free(plan->answers);
+    free(plan);
+}
+
+struct ids plan_ids(struct plan *plan, struct ids ids)
+{
+    return (struct ids){ .at = arena_dup(&plan->arena, ids.at, ids.n * sizeof ids.at[0]),
+                         .n = ids.n };
+}
+
+struct str plan_str(struct plan *plan, struct str text)
+{
+    return arena_str(&plan->arena, text);
+}
+
+struct core_op *plan_op(struct plan *plan, enum core_op_kind kind, struct str topic, bool new_group)
+{
+    array_reserve(&plan->ops, &plan->cap_ops, plan->n_ops, sizeof *plan->ops);
+
+    struct core_op *op = &plan->ops[plan->n_ops++];
+
+    memset(op, 0, sizeof *op);
+    plan->n_groups += new_group;
+    assert(plan->n_groups > 0);
+    op->kind = kind;
+    op->group = plan->n_groups;
+    op->version = -1;
+    op->topic = topic;
+    return op;
+}
+
+struct plan_item *plan_item(struct plan *plan, enum plan_kind kind)
+{
+    struct plan_item *item = arena_zalloc(&plan->arena, 1, sizeof *item);
+
+    item->kind = kind;
+    item->first_op = plan->n_ops;
+    item->first_state_op = SIZE_MAX;
+    array_reserve(&plan->items, &plan->cap_items, plan->n_items, sizeof(plan->items[0]));
+    plan->items[plan->n_items++] = item;
+    return item;
+}
+
+/* ---- parts, by topic id and partition
+ * ------------------------------------------------------------- */
+
+static void rehash(struct plan *plan)
+{
+    size_t n = plan->n_buckets == 0 ? 64 : plan->n_buckets * 4;
+
+    free(plan->buckets);
+    plan->buckets = xcalloc(n, sizeof(plan->buckets[0]));
+    plan->n_buckets = n;
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        struct plan_part *part = plan->parts[i];
+        size_t at = tp_hash(part->topic_id, part->part.index) & (n - 1);
+
+        part->next_in_bucket = plan->buckets[at];
+        plan->buckets[at] = part;
+    }
+}
+
+struct plan_part *plan_find(const struct plan *plan, struct uuid topic_id, int32_t index)
+{
+    if (plan == NULL || plan->n_buckets == 0)
+        return NULL;
+
+    struct plan_part *part = plan->buckets[tp_hash(topic_id, index) & (plan->n_buckets - 1)];
+
+    while (part != NULL && (part->part.index != index || !uuid_eq(part->topic_id, topic_id)))
+        part = part->next_in_bucket;
+    return part;
+}
+
+static struct plan_part *part_add(struct plan *plan, struct uuid topic_id, struct str topic,
+                                  const struct image_part *part)
+{
+    struct plan_part *added = arena_zalloc(&plan->arena, 1, sizeof *added);
+
+    added->topic_id = topic_id;
+    added->topic = topic;
+    added->part = *part;
+    added->op = SIZE_MAX;
+    array_reserve(&plan->parts, &plan->cap_parts, plan->n_parts, sizeof(plan->parts[0]));
+    plan->parts[plan->n_parts++] = added;
+    if (plan->n_parts > plan->n_buckets / 2) {
+        rehash(plan);
+    } else {
+        size_t at = tp_hash(topic_id, part->index) & (plan->n_buckets - 1);
+
+        added->next_in_bucket = plan->buckets[at];
+        plan->buckets[at] = added;
+    }
+    return added;
+}
+
+struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
+                             const struct image_part *part, const struct leader_isr *next)
+{
+    struct plan *plan = core->making;
+    bool create = part->leader_epoch < 0;
+    /* the image that holds these texts and lists may go before the plan does */
+    struct str name = plan_str(plan, topic->name);
+    struct core_op *op = plan_op(plan, create ? OP_STATE_CREATE : OP_STATE_SET, name, true);
+    struct plan_part *added = part_add(plan, topic->id, name, part);
+    struct image_part *to = &added->part;
+
+    assert(next->isr.n > 0);
+    assert(create || next->leader_epoch >= part->leader_epoch);
+    to->leader = next->leader;
+    to->leader_epoch = next->leader_epoch;
+    to->partition_epoch = create ? 0 : part->partition_epoch + 1; /* as ZooKeeper will count */
+    to->recovering = next->recovering;
+    to->isr = plan_ids(plan, next->isr);
+    to->replicas = plan_ids(plan, part->replicas);
+    to->adding = plan_ids(plan, part->adding);
+    to->removing = plan_ids(plan, part->removing);
+    to->offline = plan_ids(plan, part->offline);
+    added->op = plan->n_ops - 1;
+    op->version = create ? -1 : part->partition_epoch;
+    op->state.partition = part->index;
+    op->state.state = image_part_state(to);
+    return added;
+}
+
+/* ---- results
+ * ---------------------------------------------------------------------------------------- */
+
+/* True when nothing more is to be made of the results: we are not the controller, or do not know.
+ */
+static bool is_over(struct core *core, const struct plan *plan,
+                    const struct core_op_result *results)
+{
+    bool lost = false;
+
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        if (results[i].err == ERR_FENCED || results[i].err == ERR_SESSION_EXPIRED) {
+            core->resigning = true;
+            core_say(core, CORE_SAY_WARN, "another controller has taken over, resigning epoch=%d",
+                     core->controller_epoch);
+            emit(core, CORE_DO_RESIGN)->resign.reason = "another controller has taken over";
+            return true;
+        }
+        lost |= results[i].err == ERR_CONNECTION_LOSS;
+    }
+    if (lost) {
+        core_say(core, CORE_SAY_WARN, "the outcome of a write is not known, loading again");
+        core_reload(core, (struct core_reload){ .what = RELOAD_ALL });
+    }
+    return false;
+}
+
+static void part_done(struct core *core, struct plan *plan, const struct plan_part *part,
+                      const struct core_op_result *result)
+{
+    const struct image_part *now = image_part(core->image, part->topic_id, part->part.index);
+    struct image_part next = part->part;
+
+    if (result->err != ERR_OK) {
+        plan->failed = true;
+        core_say(core, CORE_SAY_WARN,
+                 "state is not as known, reading it again partition=%.*s-%d err=%s",
+                 STR_ARG(part->topic), part->part.index, err_name(result->err));
+        core_reload(core, (struct core_reload){ .what = RELOAD_STATE,
+                                                .topic = part->topic,
+                                                .topic_id = part->topic_id,
+                                                .partition = part->part.index });
+        return;
+    }
+    next.partition_epoch = result->version;
+    /* the write was of the state alone: what else is known may have changed meanwhile */
+    if (now != NULL) {
+        next.replicas = now->replicas;
+        next.adding = now->adding;
+        next.removing = now->removing;
+        next.offline = now->offline;
+    }
+    view_pend_part(core, part->topic_id, part->topic, &next);
+}
+
+static void item_done(struct core *core, struct plan *plan, struct plan_item *item,
+                      const struct core_op_result *results)
+{
+    item->err = ERR_OK;
+    for (size_t i = 0; i < item->n_ops && item->err == ERR_OK; i++)
+        item->err = results[item->first_op + i].err;
+    switch (item->kind) {
+    case PLAN_PID_BLOCK:
+        pids_done(core, item, results);
+        break;
+    case PLAN_CONFIG:
+        if (item->err == ERR_OK)
+            view_pend_config(core, &item->config);
+        break;
+    default:
+        topics_done(core, plan, item, results);
+        break;
+    }
+    if (item->job != NULL)
+        job_item_done(core, item->job, item->job_item, item->err, NULL);
+}
+
+void plan_finish(struct core *core, struct plan **planp, const struct core_op_result *results)
+{
+    struct plan *plan = *planp;
+
+    if (plan->n_ops > 0 && is_over(core, plan, results)) {
+        core_retire_plan(core, planp);
+        return;
+    }
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        if (plan->parts[i]->op != SIZE_MAX)
+            part_done(core, plan, plan->parts[i], &results[plan->parts[i]->op]);
+    }
+    for (size_t i = 0; i < plan->n_items; i++)
+        item_done(core, plan, plan->items[i], results);
+    if (plan->all)
+        brokers_left(core, !plan->failed);
+    view_publish(core); /* the delta goes before the answers */
+    isr_answer(core, plan, results);
+    core_retire_plan(core, planp);
+}

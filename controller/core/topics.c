@@ -1,0 +1,510 @@
+/*
+ * Topics come, grow and go.
+ *
+ *   create   settings, assignment and the partitions' first states: one multi when it is small;
+ * else the states follow in the next groups, and those that fail are made when partitions are
+ * looked at grow     the assignment with the version known, and the new states, in one group delete
+ * 1. Kafka's mark and the tombstones of all replicas, in one multi: from then on the topic is gone
+ *               for everybody   2. the znodes, the mark last   3. each broker's tombstones go when
+ * it has acknowledged them, however late; the files of an absent broker wait for it
+ *
+ * A mark made by another hand, or left over from an earlier controller, starts at 1; doing that
+ * twice does no harm.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "controller/core/choose.h"
+#include "controller/core/core_int.h"
+
+#define MULTI_PARTS 200 /* most partitions whose states share the topic's multi */
+
+bool topics_name_ok(struct str name, const char **why)
+{
+    *why = "a topic's name has 1 to 249 of the characters a-z A-Z 0-9 . _ - and is not . or ..";
+    if (name.len == 0 || name.len > 249 || str_is(name, ".") || str_is(name, ".."))
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool collide(struct str a, struct str b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        char x = a.ptr[i] == '.' ? '_' : a.ptr[i], y = b.ptr[i] == '.' ? '_' : b.ptr[i];
+
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+const struct image_topic *topics_collides(const struct core *core, struct str name)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+
+    if (memchr(name.ptr, '.', name.len) == NULL && memchr(name.ptr, '_', name.len) == NULL)
+        return NULL;
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        if (collide(topic->name, name))
+            return topic;
+    }
+    return NULL;
+}
+
+/* ---- create, grow
+ * -------------------------------------------------------------------------------------- */
+
+/* The first states of partitions: the first replica that lives leads, those that live are in sync.
+ */
+static struct image_part *first_states(struct core *core, int32_t first_index, size_t n,
+                                       const struct ids *replicas)
+{
+    struct plan *plan = core->making;
+    struct image_part *parts = arena_zalloc(&plan->arena, n, sizeof *parts);
+
+    for (size_t i = 0; i < n; i++) {
+        struct image_part *part = &parts[i];
+        struct leader_isr next;
+
+        *part = (struct image_part){ .index = first_index + (int32_t)i,
+                                     .leader = LEADER_NONE,
+                                     .leader_epoch = -1,
+                                     .partition_epoch = -1,
+                                     .replicas = plan_ids(plan, replicas[i]) };
+        if (!part_decide(core, NULL, part, &plan->arena, &next))
+            continue; /* none of them lives: it is born when one does */
+        part->leader = next.leader;
+        part->leader_epoch = next.leader_epoch;
+        part->isr = next.isr;
+    }
+    return parts;
+}
+
+static void plan_first_states(struct plan *plan, struct plan_item *item)
+{
+    bool together = item->change.n_parts <= MULTI_PARTS;
+
+    item->first_state_op = plan->n_ops;
+    for (size_t i = 0; i < item->change.n_parts; i++) {
+        const struct image_part *part = &item->change.parts[i];
+
+        if (part->leader_epoch < 0)
+            continue;
+
+        struct core_op *op = plan_op(plan, OP_STATE_CREATE, item->topic, !together);
+
+        op->state.partition = part->index;
+        op->state.state = image_part_state(part);
+    }
+}
+
+static struct core_op_part *assignment(struct plan *plan, const struct image_topic *old,
+                                       size_t n_new, const struct image_part *new_parts, size_t *n)
+{
+    size_t n_old = old != NULL ? (size_t)old->n_parts : 0;
+    struct core_op_part *parts = arena_zalloc(&plan->arena, n_old + n_new, sizeof *parts);
+
+    *n = 0;
+    for (size_t i = 0; i < n_old + n_new; i++) {
+        const struct image_part *part =
+            i < n_old ? image_topic_part(old, (int32_t)i) : &new_parts[i - n_old];
+
+        if (part == NULL)
+            continue;
+        parts[(*n)++] = (struct core_op_part){ .index = part->index,
+                                               .replicas = plan_ids(plan, part->replicas),
+                                               .adding = plan_ids(plan, part->adding),
+                                               .removing = plan_ids(plan, part->removing) };
+    }
+    return parts;
+}
+
+static struct image_config copy_config(struct plan *plan, const struct image_config *config)
+{
+    struct image_setting *settings =
+        arena_zalloc(&plan->arena, config->n_settings, sizeof *settings);
+
+    for (size_t i = 0; i < config->n_settings; i++) {
+        settings[i].key = plan_str(plan, config->settings[i].key);
+        settings[i].value = plan_str(plan, config->settings[i].value);
+    }
+    return (struct image_config){ .type = plan_str(plan, config->type),
+                                  .name = plan_str(plan, config->name),
+                                  .n_settings = config->n_settings,
+                                  .settings = settings };
+}
+
+struct plan_item *topics_plan_create(struct core *core, struct str name, struct uuid id,
+                                     size_t n_parts, const struct ids *replicas,
+                                     const struct image_config *config)
+{
+    struct plan *plan = core->making;
+    struct plan_item *item = plan_item(plan, PLAN_TOPIC);
+    struct core_op *op;
+
+    item->topic_id = id;
+    item->topic = plan_str(plan, name);
+    item->config = copy_config(plan, config);
+    item->change = (struct image_topic_change){ .id = id,
+                                                .name = item->topic,
+                                                .n_parts = n_parts,
+                                                .parts = first_states(core, 0, n_parts, replicas) };
+
+    op = plan_op(plan, OP_CONFIG_SET, item->topic, true);
+    op->config = item->config;
+    op = plan_op(plan, OP_TOPIC_CREATE, item->topic, false);
+    op->topic_node.id = id;
+    op->topic_node.parts =
+        assignment(plan, NULL, n_parts, item->change.parts, &op->topic_node.n_parts);
+    item->n_ops = 2;
+    plan_first_states(plan, item);
+    return item;
+}
+
+struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *topic, size_t n_new,
+                                   const struct ids *replicas)
+{
+    struct plan *plan = core->making;
+    struct topic_extra *extra = view_extra(core, topic->id);
+    struct plan_item *item = plan_item(plan, PLAN_GROW);
+    struct core_op *op;
+
+    item->topic_id = topic->id;
+    item->topic = plan_str(plan, topic->name);
+    item->change = (struct image_topic_change){
+        .id = topic->id,
+        .name = item->topic,
+        .n_parts = n_new,
+        .parts = first_states(core, topic->n_parts, n_new, replicas),
+    };
+    op = plan_op(plan, OP_TOPIC_SET, item->topic, true);
+    op->version = extra != NULL ? extra->version : -1;
+    op->topic_node.id = topic->id;
+    op->topic_node.parts =
+        assignment(plan, topic, n_new, item->change.parts, &op->topic_node.n_parts);
+    item->n_ops = 1;
+    plan_first_states(plan, item);
+    return item;
+}
+
+static void topic_stored(struct core *core, struct plan_item *item,
+                         const struct core_op_result *results)
+{
+    size_t op = item->first_state_op;
+
+    if (item->err != ERR_OK) {
+        if (item->err == ERR_BAD_VERSION || item->err == ERR_EXISTS)
+            core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
+        return;
+    }
+    view_put_extra(core, item->topic_id,
+                   results[item->first_op + (item->kind == PLAN_TOPIC)].version);
+    for (size_t i = 0; i < item->change.n_parts; i++) {
+        struct image_part part = item->change.parts[i];
+
+        if (part.leader_epoch >= 0 && results[op++].err != ERR_OK) {
+            part.leader = LEADER_NONE;
+            part.leader_epoch = -1;
+            part.isr = IDS_NONE;
+            core->scan = true;
+        } else if (part.leader_epoch >= 0) {
+            part.partition_epoch = results[op - 1].version;
+        }
+        view_pend_part(core, item->topic_id, item->topic, &part);
+    }
+    if (item->kind == PLAN_TOPIC && item->config.n_settings > 0)
+        view_pend_config(core, &item->config);
+    core_say(core, CORE_SAY_INFO, "%s topic=%.*s partitions=%zu",
+             item->kind == PLAN_TOPIC ? "created" : "added partitions", STR_ARG(item->topic),
+             item->change.n_parts);
+    /* brokers may have died while this was on its way */
+    core->scan = true;
+}
+
+/* ---- delete
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static struct doomed *doomed_find(const struct core *core, struct str name)
+{
+    struct doomed *doomed;
+
+    TAILQ_FOREACH (doomed, &core->doomeds, link) {
+        if (str_is(name, doomed->topic))
+            return doomed;
+    }
+    return NULL;
+}
+
+bool topics_is_doomed(const struct core *core, struct str name)
+{
+    return doomed_find(core, name) != NULL;
+}
+
+void topics_doom(struct core *core, const struct image_topic *topic)
+{
+    struct doomed *doomed;
+
+    if (topics_is_doomed(core, topic->name))
+        return;
+    doomed = xcalloc(1, sizeof *doomed);
+    doomed->id = topic->id;
+    doomed->topic = xstrndup(topic->name.ptr, topic->name.len);
+    doomed->n_parts = topic->n_parts;
+    TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
+}
+
+void topics_on_marks(struct core *core, size_t n, const struct str *names)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct image_topic *topic = image_topic_named(core->image, names[i]);
+        struct doomed *doomed;
+
+        if (topics_is_doomed(core, names[i]))
+            continue;
+        if (topic != NULL && core->settings.delete_topic_enable) {
+            topics_doom(core, topic);
+            continue;
+        }
+        /* means nothing here: goes away, and takes what is left of such a topic with it */
+        doomed = xcalloc(1, sizeof *doomed);
+        doomed->topic = xstrndup(names[i].ptr, names[i].len);
+        doomed->stored = true;
+        doomed->n_parts = topic != NULL ? -1 : 0;
+        TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
+    }
+}
+
+static const struct image_tombstone *all_tombstones(struct plan *plan,
+                                                    const struct image_topic *topic, size_t *n)
+{
+    struct image_tombstone *stones;
+    size_t cap = 0;
+
+    for (int32_t i = 0; i < topic->n_parts; i++) {
+        const struct image_part *part = image_topic_part(topic, i);
+
+        cap += part != NULL ? part->replicas.n : 0;
+    }
+    stones = arena_zalloc(&plan->arena, cap, sizeof *stones);
+    *n = 0;
+    for (int32_t i = 0; i < topic->n_parts; i++) {
+        const struct image_part *part = image_topic_part(topic, i);
+
+        for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
+            stones[(*n)++] = (struct image_tombstone){ .broker = part->replicas.at[j],
+                                                       .topic_id = topic->id,
+                                                       .topic = plan_str(plan, topic->name),
+                                                       .partition = i,
+                                                       .leader_epoch = part->leader_epoch };
+    }
+    return stones;
+}
+
+/* All tombstones of one broker and topic, as they are to be stored. */
+static void plan_tombstones(struct plan *plan, int32_t broker, struct uuid id, struct str topic,
+                            size_t n, const struct image_tombstone *stones, bool new_group)
+{
+    struct core_op *op = plan_op(plan, OP_TOMBSTONES_SET, topic, new_group);
+    struct core_tombstone_part *parts = arena_zalloc(&plan->arena, n, sizeof *parts);
+
+    op->tombstones = (struct core_tombstones){ .broker = broker, .topic_id = id, .topic = topic };
+    for (size_t i = 0; i < n; i++) {
+        if (stones[i].broker == broker && uuid_eq(stones[i].topic_id, id))
+            parts[op->tombstones.n++] =
+                (struct core_tombstone_part){ .partition = stones[i].partition,
+                                              .leader_epoch = stones[i].leader_epoch };
+    }
+    op->tombstones.parts = parts;
+}
+
+static bool seen_before(const struct image_tombstone *stones, size_t i)
+{
+    for (size_t j = 0; j < i; j++) {
+        if (stones[j].broker == stones[i].broker)
+            return true;
+    }
+    return false;
+}
+
+static void plan_doom(struct core *core, struct doomed *doomed)
+{
+    struct plan *plan = core->making;
+    const struct image_topic *topic = image_topic(core->image, doomed->id);
+    struct plan_item *item;
+
+    if (topic == NULL) {
+        doomed->stored = true;
+        return;
+    }
+    item = plan_item(plan, PLAN_DOOM);
+    item->topic_id = doomed->id;
+    item->topic = plan_str(plan, topic->name);
+    item->tombstones = all_tombstones(plan, topic, &item->n_tombstones);
+    plan_op(plan, OP_MARK_CREATE, item->topic, true);
+    for (size_t i = 0; i < item->n_tombstones; i++) {
+        if (!seen_before(item->tombstones, i))
+            plan_tombstones(plan, item->tombstones[i].broker, doomed->id, item->topic,
+                            item->n_tombstones, item->tombstones, false);
+    }
+    item->n_ops = plan->n_ops - item->first_op;
+    doomed->in_plan = true;
+}
+
+static void plan_delete(struct core *core, struct doomed *doomed)
+{
+    struct plan *plan = core->making;
+    struct plan_item *item = plan_item(plan, doomed->n_parts < 0 ? PLAN_MARK : PLAN_DELETE);
+    struct core_op *op;
+
+    item->topic_id = doomed->id;
+    item->topic = plan_str(plan, str_of(doomed->topic));
+    op = plan_op(plan, doomed->n_parts < 0 ? OP_MARK_DELETE : OP_TOPIC_DELETE, item->topic, true);
+    op->topic_node.id = doomed->id;
+    op->topic_node.n_parts = doomed->n_parts < 0 ? 0 : (size_t)doomed->n_parts;
+    item->n_ops = 1;
+    doomed->in_plan = true;
+}
+
+/* What a broker has acknowledged leaves its znode; what is left is stored again. */
+static void plan_acked(struct core *core)
+{
+    struct plan *plan = core->making;
+    struct acked_tombstone *acked;
+
+    while ((acked = STAILQ_FIRST(&core->acked_tombstones)) != NULL) {
+        const struct image_tombstone *first = &acked->tombstone, *stone;
+        struct plan_item *item = plan_item(plan, PLAN_TOMBSTONES);
+        size_t n = image_n_tombstones(core->image), n_left = 0, n_gone = 0;
+        struct image_tombstone *left = arena_zalloc(&plan->arena, n, sizeof *left);
+        struct image_tombstone *gone = arena_zalloc(&plan->arena, n, sizeof *gone);
+        struct image_cursor at = { 0 };
+
+        item->topic_id = first->topic_id;
+        while ((stone = image_next_tombstone(core->image, &at)) != NULL) {
+            struct acked_tombstone *a;
+
+            if (stone->broker != first->broker || !uuid_eq(stone->topic_id, first->topic_id))
+                continue;
+            item->topic = plan_str(plan, stone->topic);
+            STAILQ_FOREACH (a, &core->acked_tombstones, link) {
+                if (a->tombstone.broker == stone->broker &&
+                    a->tombstone.partition == stone->partition &&
+                    uuid_eq(a->tombstone.topic_id, stone->topic_id))
+                    break;
+            }
+            if (a != NULL)
+                gone[n_gone++] = *stone;
+            else
+                left[n_left++] = *stone;
+        }
+        item->tombstones = gone;
+        item->n_tombstones = n_gone;
+        for (size_t i = 0; i < n_gone; i++)
+            gone[i].topic = item->topic;
+        if (n_gone > 0) {
+            plan_tombstones(plan, first->broker, first->topic_id, item->topic, n_left, left, true);
+            item->n_ops = 1;
+        }
+
+        struct image_tombstone done = *first;
+        struct acked_tombstone *next;
+
+        for (; acked != NULL; acked = next) {
+            next = STAILQ_NEXT(acked, link);
+            if (acked->tombstone.broker != done.broker ||
+                !uuid_eq(acked->tombstone.topic_id, done.topic_id))
+                continue;
+            STAILQ_REMOVE(&core->acked_tombstones, acked, acked_tombstone, link);
+            free(acked);
+        }
+    }
+}
+
+void topics_plan(struct core *core)
+{
+    struct doomed *doomed;
+
+    TAILQ_FOREACH (doomed, &core->doomeds, link) {
+        if (doomed->in_plan)
+            continue;
+        if (!doomed->stored)
+            plan_doom(core, doomed);
+        if (!doomed->in_plan && doomed->stored)
+            plan_delete(core, doomed);
+    }
+    plan_acked(core);
+}
+
+void topics_on_deleted(struct core *core, struct broker *b, size_t n,
+                       const struct image_tombstone *deleted)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct acked_tombstone *acked = xcalloc(1, sizeof *acked);
+
+        acked->tombstone = deleted[i];
+        acked->tombstone.broker = b->id; /* nobody speaks for another */
+        acked->tombstone.topic = STR_NULL;
+        STAILQ_INSERT_TAIL(&core->acked_tombstones, acked, link);
+    }
+}
+
+static void doom_stored(struct core *core, struct plan_item *item, struct doomed *doomed)
+{
+    const struct image_topic *topic = image_topic(core->image, item->topic_id);
+    const struct image_config *config = image_config(core->image, STR("topics"), item->topic);
+
+    doomed->stored = item->err == ERR_OK;
+    if (!doomed->stored || topic == NULL)
+        return; /* once more */
+    view_pend_topic_gone(core, item->topic_id);
+    for (size_t i = 0; i < item->n_tombstones; i++)
+        view_pend_tombstone(core, &item->tombstones[i], false);
+    if (config != NULL)
+        view_pend_config(core,
+                         &(struct image_config){ .type = config->type, .name = config->name });
+    view_drop_extra(core, item->topic_id);
+}
+
+void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
+                 const struct core_op_result *results)
+{
+    struct doomed *doomed = NULL;
+
+    (void)plan;
+    if (item->kind == PLAN_TOPIC || item->kind == PLAN_GROW) {
+        topic_stored(core, item, results);
+        return;
+    }
+    if (item->kind == PLAN_TOMBSTONES) {
+        for (size_t i = 0; item->err == ERR_OK && i < item->n_tombstones; i++)
+            view_pend_tombstone(core, &item->tombstones[i], true);
+        return;
+    }
+    doomed = doomed_find(core, item->topic);
+    if (doomed == NULL)
+        return;
+    doomed->in_plan = false;
+    if (item->kind == PLAN_DOOM) {
+        doom_stored(core, item, doomed);
+    } else if (item->err == ERR_OK) {
+        if (item->kind == PLAN_DELETE)
+            core_say(core, CORE_SAY_INFO, "deleted topic=%s", doomed->topic);
+        TAILQ_REMOVE(&core->doomeds, doomed, link);
+        jobs_on_deleted(core, item->topic);
+        free(doomed->topic);
+        free(doomed);
+    }
+}

@@ -1,0 +1,432 @@
+/*
+ * The image is what is stored and known to all. Here it is filled from ZooKeeper, corrected where a
+ * version turned out to be another, and moved on: all that became true in a step is one delta.
+ *
+ * A partition whose state has no znode yet stands in the image with leader epoch -1, no leader and
+ * no ISR.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "controller/core/core_int.h"
+
+/* ---- what only the controller knows of a topic
+ * ----------------------------------------------------- */
+
+static size_t extra_find(const struct core *core, struct uuid id)
+{
+    size_t low = 0, high = core->n_extras;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (memcmp(core->extras[mid].id.bytes, id.bytes, sizeof id.bytes) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct topic_extra *view_extra(struct core *core, struct uuid id)
+{
+    size_t i = extra_find(core, id);
+
+    return i < core->n_extras && uuid_eq(core->extras[i].id, id) ? &core->extras[i] : NULL;
+}
+
+void view_put_extra(struct core *core, struct uuid id, int32_t version)
+{
+    struct topic_extra *there = view_extra(core, id);
+    size_t i = extra_find(core, id);
+
+    if (there != NULL) {
+        there->version = version;
+        return;
+    }
+    array_reserve(&core->extras, &core->cap_extras, core->n_extras, sizeof core->extras[0]);
+    memmove(&core->extras[i + 1], &core->extras[i], (core->n_extras - i) * sizeof core->extras[0]);
+    core->extras[i] = (struct topic_extra){ .id = id, .version = version };
+    core->n_extras++;
+}
+
+void view_drop_extra(struct core *core, struct uuid id)
+{
+    size_t i = extra_find(core, id);
+
+    if (view_extra(core, id) == NULL)
+        return;
+    core->n_extras--;
+    memmove(&core->extras[i], &core->extras[i + 1], (core->n_extras - i) * sizeof core->extras[0]);
+}
+
+const struct image_part *view_part(const struct core *core, struct uuid topic_id, int32_t index)
+{
+    const struct plan_part *planned = plan_find(core->making, topic_id, index);
+
+    return planned != NULL ? &planned->part : image_part(core->image, topic_id, index);
+}
+
+void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf)
+{
+    topic_conf_load(conf, core->settings.n_topic_defaults, core->settings.topic_defaults,
+                    image_config(core->image, STR("topics"), topic));
+}
+
+/* ---- loading
+ * ----------------------------------------------------------------------------------------- */
+
+static struct image_part part_of_read(const struct core_read_part *read)
+{
+    struct image_part part = { .index = read->index,
+                               .leader = LEADER_NONE,
+                               .leader_epoch = -1,
+                               .partition_epoch = -1,
+                               .replicas = read->replicas,
+                               .adding = read->adding,
+                               .removing = read->removing };
+
+    if (read->has_state) {
+        part.leader = read->state.leader;
+        part.leader_epoch = read->state.leader_epoch;
+        part.partition_epoch = read->state.partition_epoch;
+        part.recovering = read->state.recovering;
+        part.isr = read->state.isr;
+    }
+    return part;
+}
+
+static struct uuid new_topic_id(struct core *core)
+{
+    struct uuid id;
+    uint64_t bits[2];
+
+    do {
+        bits[0] = core_chance(core);
+        bits[1] = core_chance(core);
+    } while (!uuid_from_random((const uint8_t *)bits, &id) || image_topic(core->image, id) != NULL);
+    return id;
+}
+
+/* A topic of Kafka before 2.8 has no id: it gets one when its znode is written next; until then the
+ * one given here. */
+static void load_topic(struct core *core, struct image *image, const struct core_read_topic *read)
+{
+    struct uuid id = read->id;
+    struct image_part *parts = xcalloc(read->n_parts + 1, sizeof *parts);
+
+    if (uuid_is_zero(id)) {
+        id = new_topic_id(core);
+        core_say(core, CORE_SAY_WARN, "topic has no id, giving it one topic=%.*s",
+                 STR_ARG(read->name));
+    }
+    for (size_t i = 0; i < read->n_parts; i++)
+        parts[i] = part_of_read(&read->parts[i]);
+
+    struct image_topic_change change = {
+        .id = id, .name = read->name, .n_parts = read->n_parts, .parts = parts
+    };
+
+    image_add(image, &(struct image_delta){ .n_topics = 1, .topics = &change });
+    view_put_extra(core, id, read->version);
+    free(parts);
+}
+
+static void load_tombstones(struct image *image, const struct core_tombstones *stones)
+{
+    for (size_t i = 0; i < stones->n; i++) {
+        struct image_tombstone one = { .broker = stones->broker,
+                                       .topic_id = stones->topic_id,
+                                       .topic = stones->topic,
+                                       .partition = stones->parts[i].partition,
+                                       .leader_epoch = stones->parts[i].leader_epoch };
+
+        image_add(image, &(struct image_delta){ .n_tombstones = 1, .tombstones = &one });
+    }
+}
+
+void view_load(struct core *core, const struct core_loaded *loaded)
+{
+    bool again = core->image != NULL;
+    struct image *image = image_new(core->controller_epoch, again ? core->version + 1 : 1,
+                                    core->settings.controller_id, loaded->cluster_id);
+    struct image *old = core->image;
+
+    core->version = image_version(image);
+    core->image = image;
+    for (size_t i = 0; i < loaded->n_topics; i++)
+        load_topic(core, image, &loaded->topics[i]);
+    image_add(image,
+              &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
+    for (size_t i = 0; i < loaded->n_tombstones; i++)
+        load_tombstones(image, &loaded->tombstones[i]);
+    core->pid_block = loaded->pid_block;
+    brokers_load(core, loaded->n_nodes, loaded->nodes, again);
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        struct node node = broker_node(core->brokers[i]);
+
+        image_add(image, &(struct image_delta){ .n_brokers = 1, .brokers = &node });
+    }
+    topics_on_marks(core, loaded->n_delete_marks, loaded->delete_marks);
+    if (old != NULL)
+        core_hold_image(core, &old);
+}
+
+void view_on_topic_names(struct core *core, const struct core_names *names)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (image_topic_named(core->image, names->names[i]) == NULL &&
+            !topics_is_doomed(core, names->names[i]))
+            core_reload(core,
+                        (struct core_reload){ .what = RELOAD_TOPIC, .topic = names->names[i] });
+    }
+}
+
+/* A topic that another hand created or grew. What it lost stays until it is deleted by a mark. */
+void view_on_topic_read(struct core *core, const struct core_topic_read *read)
+{
+    const struct core_read_topic *topic = read->topic;
+
+    if (topic == NULL || topics_is_doomed(core, topic->name))
+        return;
+
+    const struct image_topic *known = image_topic_named(core->image, topic->name);
+    struct uuid id = uuid_is_zero(topic->id) ? new_topic_id(core) : topic->id;
+
+    if (known != NULL && !uuid_eq(known->id, id) && !uuid_is_zero(topic->id)) {
+        core_say(core, CORE_SAY_ERROR, "topic has another id than known, left alone topic=%.*s",
+                 STR_ARG(topic->name));
+        return;
+    }
+    if (known != NULL)
+        id = known->id;
+    for (size_t i = 0; i < topic->n_parts; i++) {
+        struct image_part part = part_of_read(&topic->parts[i]);
+
+        if (known == NULL || image_topic_part(known, part.index) == NULL)
+            view_pend_part(core, id, topic->name, &part);
+    }
+    view_put_extra(core, id, topic->version);
+    core->scan = true;
+}
+
+void view_on_state_read(struct core *core, const struct core_state_read *read)
+{
+    const struct image_topic *topic = image_topic(core->image, read->topic_id);
+    const struct image_part *known = image_part(core->image, read->topic_id, read->partition);
+
+    if (known == NULL)
+        return;
+    core->scan = true;
+    if (read->part == NULL || !read->part->has_state)
+        return;
+
+    struct image_part part = *known;
+
+    part.leader = read->part->state.leader;
+    part.leader_epoch = read->part->state.leader_epoch;
+    part.partition_epoch = read->part->state.partition_epoch;
+    part.recovering = read->part->state.recovering;
+    part.isr = read->part->state.isr;
+    view_pend_part(core, topic->id, topic->name, &part);
+}
+
+/* ---- what is pending
+ * ---------------------------------------------------------------------------------- */
+
+static struct ids out_ids(struct core *core, struct ids ids)
+{
+    return (struct ids){ .at = arena_dup(&core->out->arena, ids.at, ids.n * sizeof ids.at[0]),
+                         .n = ids.n };
+}
+
+void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
+                    const struct image_part *part)
+{
+    struct pend *pend = &core->pend;
+    struct image_part *copy = arena_dup(&core->out->arena, part, sizeof *part);
+
+    copy->replicas = out_ids(core, part->replicas);
+    copy->isr = out_ids(core, part->isr);
+    copy->adding = out_ids(core, part->adding);
+    copy->removing = out_ids(core, part->removing);
+    copy->offline = out_ids(core, part->offline);
+    array_reserve(&pend->parts, &pend->cap_parts, pend->n_parts, sizeof pend->parts[0]);
+    pend->parts[pend->n_parts++] = (struct pend_part){ .topic_id = topic_id,
+                                                       .topic = arena_str(&core->out->arena, topic),
+                                                       .part = copy };
+}
+
+void view_pend_topic_gone(struct core *core, struct uuid id)
+{
+    struct pend *pend = &core->pend;
+
+    array_reserve(&pend->topics_gone, &pend->cap_topics_gone, pend->n_topics_gone,
+                  sizeof pend->topics_gone[0]);
+    pend->topics_gone[pend->n_topics_gone++] = id;
+}
+
+void view_pend_config(struct core *core, const struct image_config *config)
+{
+    struct arena *arena = &core->out->arena;
+    struct pend *pend = &core->pend;
+    struct image_setting *settings = arena_zalloc(arena, config->n_settings, sizeof *settings);
+
+    for (size_t i = 0; i < config->n_settings; i++) {
+        settings[i].key = arena_str(arena, config->settings[i].key);
+        settings[i].value = arena_str(arena, config->settings[i].value);
+    }
+    array_reserve(&pend->configs, &pend->cap_configs, pend->n_configs, sizeof pend->configs[0]);
+    pend->configs[pend->n_configs++] =
+        (struct image_config){ .type = arena_str(arena, config->type),
+                               .name = arena_str(arena, config->name),
+                               .n_settings = config->n_settings,
+                               .settings = settings };
+}
+
+void view_pend_tombstone(struct core *core, const struct image_tombstone *tombstone, bool gone)
+{
+    struct pend *pend = &core->pend;
+    struct image_tombstone copy = *tombstone;
+
+    copy.topic = arena_str(&core->out->arena, tombstone->topic);
+    if (gone) {
+        array_reserve(&pend->tombstones_gone, &pend->cap_tombstones_gone, pend->n_tombstones_gone,
+                      sizeof copy);
+        pend->tombstones_gone[pend->n_tombstones_gone++] = copy;
+    } else {
+        array_reserve(&pend->tombstones, &pend->cap_tombstones, pend->n_tombstones, sizeof copy);
+        pend->tombstones[pend->n_tombstones++] = copy;
+    }
+}
+
+bool view_is_pending(const struct core *core)
+{
+    const struct pend *pend = &core->pend;
+
+    return pend->n_parts + pend->n_topics_gone + pend->n_configs + pend->n_tombstones +
+               pend->n_tombstones_gone >
+           0;
+}
+
+void view_clear(struct core *core)
+{
+    struct pend *pend = &core->pend;
+
+    free(pend->parts);
+    free(pend->topics_gone);
+    free(pend->configs);
+    free(pend->tombstones);
+    free(pend->tombstones_gone);
+    memset(pend, 0, sizeof *pend);
+}
+
+/* ---- publishing
+ * ----------------------------------------------------------------------------------------- */
+
+static int by_topic(const void *a, const void *b)
+{
+    const struct pend_part *x = a, *y = b;
+    int order = memcmp(x->topic_id.bytes, y->topic_id.bytes, sizeof x->topic_id.bytes);
+
+    if (order != 0)
+        return order;
+    if (x->part->index != y->part->index)
+        return x->part->index < y->part->index ? -1 : 1;
+
+    /* twice in one step: the newer last, where applying it wins */
+    struct leader_isr s = image_part_state(x->part), t = image_part_state(y->part);
+
+    return leader_isr_cmp(&s, &t);
+}
+
+static void gather_topics(struct core *core, struct image_delta *delta)
+{
+    struct pend *pend = &core->pend;
+    struct arena *arena = &core->out->arena;
+    struct image_part *parts = arena_zalloc(arena, pend->n_parts, sizeof *parts);
+    struct image_topic_change *topics = arena_zalloc(arena, pend->n_parts, sizeof *topics);
+    size_t n = 0;
+
+    if (pend->n_parts > 0)
+        qsort(pend->parts, pend->n_parts, sizeof pend->parts[0], by_topic);
+    for (size_t i = 0; i < pend->n_parts; i++) {
+        parts[i] = *pend->parts[i].part;
+        if (n == 0 || !uuid_eq(topics[n - 1].id, pend->parts[i].topic_id))
+            topics[n++] = (struct image_topic_change){ .id = pend->parts[i].topic_id,
+                                                       .name = pend->parts[i].topic,
+                                                       .parts = &parts[i] };
+        topics[n - 1].n_parts++;
+    }
+    delta->topics = topics;
+    delta->n_topics = n;
+}
+
+static void gather_brokers(struct core *core, struct image_delta *delta, struct node *nodes)
+{
+    struct arena *arena = &core->out->arena;
+    int32_t *gone = arena_zalloc(arena, image_n_nodes(core->image), sizeof *gone);
+
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        const struct broker *b = core->brokers[i];
+        const struct node *known = image_node(core->image, b->id);
+        struct node node = broker_node(b);
+
+        if (b->state == NODE_DEAD && !b->registered && b->phase == STREAM_NONE) {
+            if (known != NULL)
+                gone[delta->brokers_gone.n++] = b->id;
+        } else if (known == NULL || !node_eq(known, &node)) {
+            nodes[delta->n_brokers++] = node;
+        }
+    }
+    delta->brokers = nodes;
+    delta->brokers_gone.at = gone;
+}
+
+void view_publish(struct core *core)
+{
+    struct pend *pend = &core->pend;
+    struct arena *arena = &core->out->arena;
+    struct image_delta *delta = arena_zalloc(arena, 1, sizeof *delta);
+    struct node *nodes = arena_zalloc(arena, core->n_brokers, sizeof *nodes);
+    uint64_t *streams = arena_zalloc(arena, core->n_brokers, sizeof *streams);
+    size_t n_streams = 0;
+
+    gather_brokers(core, delta, nodes);
+    gather_topics(core, delta);
+    delta->n_topics_gone = pend->n_topics_gone;
+    delta->topics_gone =
+        arena_dup(arena, pend->topics_gone, pend->n_topics_gone * sizeof pend->topics_gone[0]);
+    delta->n_configs = pend->n_configs;
+    delta->configs = arena_dup(arena, pend->configs, pend->n_configs * sizeof pend->configs[0]);
+    delta->n_tombstones = pend->n_tombstones;
+    delta->tombstones =
+        arena_dup(arena, pend->tombstones, pend->n_tombstones * sizeof pend->tombstones[0]);
+    delta->n_tombstones_gone = pend->n_tombstones_gone;
+    delta->tombstones_gone = arena_dup(arena, pend->tombstones_gone,
+                                       pend->n_tombstones_gone * sizeof pend->tombstones_gone[0]);
+    view_clear(core);
+    if (image_delta_is_empty(delta))
+        return;
+
+    delta->controller_epoch = core->controller_epoch;
+    delta->version = ++core->version;
+
+    struct image *old = core->image;
+
+    core->image = image_apply(old, delta);
+    core_hold_image(core, &old);
+    /* what a registration lends may be replaced before the delta is sent; the image's copy stays */
+    for (size_t i = 0; i < delta->n_brokers; i++)
+        nodes[i] = *image_node(core->image, nodes[i].id);
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        if (core->brokers[i]->phase >= STREAM_IMAGE_SENT && !core->brokers[i]->image_wanted)
+            streams[n_streams++] = core->brokers[i]->stream;
+    }
+    if (n_streams == 0)
+        return;
+    emit(core, CORE_DO_SEND_DELTA)->send_delta =
+        (struct core_send_delta){ .n_streams = n_streams, .streams = streams, .delta = delta };
+}
