@@ -1,0 +1,822 @@
+#include "tests/kit/toy_core.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "gen/wire/apis.h"
+#include "gen/wire/create_partitions.h"
+#include "gen/wire/create_topics.h"
+#include "gen/wire/delete_topics.h"
+#include "gen/wire/incremental_alter_configs.h"
+
+static struct endpoint endpoints[TOY_BROKERS + 1];
+
+/* ---- the queue of events that follow
+ * --------------------------------------------------------------- */
+
+static struct core_event *push(struct toy *toy, enum core_event_kind kind)
+{
+    struct core_event *ev = xcalloc(1, sizeof *ev);
+
+    ck_assert_uint_lt(toy->n_queue, ARRAY_LEN(toy->queue));
+    toy->queue[toy->n_queue++] = ev;
+    ev->kind = kind;
+    return ev;
+}
+
+/* ---- ZooKeeper
+ * ------------------------------------------------------------------------------------------ */
+
+struct toy_topic *toy_topic(struct toy *toy, const char *name)
+{
+    for (size_t i = 0; i < TOY_TOPICS; i++) {
+        if (toy->topics[i].there && strcmp(toy->topics[i].name, name) == 0)
+            return &toy->topics[i];
+    }
+    return NULL;
+}
+
+static struct toy_topic *topic_of(struct toy *toy, struct str name)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "%.*s", STR_ARG(name));
+    return toy_topic(toy, text);
+}
+
+const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t partition)
+{
+    struct toy_topic *topic = toy_topic(toy, name);
+
+    ck_assert_ptr_nonnull(topic);
+    ck_assert_int_lt(partition, (int32_t)topic->n_parts);
+    return &topic->parts[partition];
+}
+
+static void set_ids(int32_t *to, struct ids ids)
+{
+    ck_assert_uint_le(ids.n, 4);
+    memcpy(to, ids.at, ids.n * sizeof *to);
+}
+
+static struct core_op_result do_state(struct toy *toy, const struct core_op *op)
+{
+    struct toy_topic *topic = topic_of(toy, op->topic);
+    struct toy_part *part;
+
+    if (topic == NULL)
+        return (struct core_op_result){ .err = ERR_NOT_FOUND };
+    part = &topic->parts[op->state.partition];
+    if (op->kind == OP_STATE_CREATE && part->has_state)
+        return (struct core_op_result){ .err = ERR_EXISTS };
+    if (op->kind == OP_STATE_SET && part->state.partition_epoch != op->version)
+        return (struct core_op_result){ .err = ERR_BAD_VERSION };
+    ck_assert_uint_gt(op->state.state.isr.n, 0);
+    /* invariants that no write may break */
+    if (part->has_state) {
+        ck_assert_int_ge(op->state.state.leader_epoch, part->state.leader_epoch);
+        if (op->state.state.leader != part->state.leader)
+            ck_assert_int_gt(op->state.state.leader_epoch, part->state.leader_epoch);
+    }
+
+    int32_t version = part->has_state ? part->state.partition_epoch + 1 : 0;
+
+    part->state = op->state.state;
+    set_ids(part->isr, op->state.state.isr);
+    part->state.isr.at = part->isr;
+    part->state.partition_epoch = version;
+    part->state_epoch = toy->controller_epoch;
+    part->has_state = true;
+    return (struct core_op_result){ .err = ERR_OK, .version = version };
+}
+
+static struct core_op_result do_topic(struct toy *toy, const struct core_op *op)
+{
+    struct toy_topic *topic = topic_of(toy, op->topic);
+
+    if (op->kind == OP_TOPIC_CREATE) {
+        if (topic != NULL)
+            return (struct core_op_result){ .err = ERR_EXISTS };
+        for (topic = toy->topics; topic->there; topic++)
+            ck_assert(topic < &toy->topics[TOY_TOPICS - 1]);
+        memset(topic, 0, sizeof *topic);
+        topic->there = true;
+        topic->version = -1;
+        topic->id = op->topic_node.id;
+        snprintf(topic->name, sizeof topic->name, "%.*s", STR_ARG(op->topic));
+    }
+    if (topic == NULL)
+        return (struct core_op_result){ .err = ERR_NOT_FOUND };
+    if (op->kind == OP_TOPIC_SET && op->version != -1 && op->version != topic->version)
+        return (struct core_op_result){ .err = ERR_BAD_VERSION };
+    ck_assert(uuid_eq(topic->id, op->topic_node.id));
+    topic->version++;
+    topic->n_parts = op->topic_node.n_parts;
+    for (size_t i = 0; i < topic->n_parts; i++) {
+        const struct core_op_part *part = &op->topic_node.parts[i];
+
+        set_ids(topic->parts[part->index].replicas, part->replicas);
+        topic->parts[part->index].n_replicas = part->replicas.n;
+    }
+    return (struct core_op_result){ .err = ERR_OK, .version = topic->version };
+}
+
+static void do_mark(struct toy *toy, struct str name, bool there)
+{
+    for (size_t i = 0; i < toy->n_marks; i++) {
+        if (!str_is(name, toy->marks[i]))
+            continue;
+        if (!there)
+            memcpy(toy->marks[i], toy->marks[--toy->n_marks], sizeof toy->marks[i]);
+        return;
+    }
+    if (there)
+        snprintf(toy->marks[toy->n_marks++], sizeof toy->marks[0], "%.*s", STR_ARG(name));
+}
+
+static void do_tombstones(struct toy *toy, const struct core_tombstones *stones)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < toy->n_stones; i++) {
+        if (toy->stones[i].broker != stones->broker ||
+            !uuid_eq(toy->stones[i].topic_id, stones->topic_id))
+            toy->stones[n++] = toy->stones[i];
+    }
+    for (size_t i = 0; i < stones->n; i++) {
+        ck_assert_uint_lt(n, ARRAY_LEN(toy->stones));
+        toy->stones[n++] =
+            (struct image_tombstone){ .broker = stones->broker,
+                                      .topic_id = stones->topic_id,
+                                      .topic = STR("gone"),
+                                      .partition = stones->parts[i].partition,
+                                      .leader_epoch = stones->parts[i].leader_epoch };
+    }
+    toy->n_stones = n;
+}
+
+static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
+{
+    struct core_op_result ok = { .err = ERR_OK };
+    struct toy_topic *topic;
+
+    switch (op->kind) {
+    case OP_STATE_CREATE:
+    case OP_STATE_SET:
+        return do_state(toy, op);
+    case OP_TOPIC_CREATE:
+    case OP_TOPIC_SET:
+        return do_topic(toy, op);
+    case OP_TOPIC_DELETE:
+        if ((topic = topic_of(toy, op->topic)) != NULL)
+            topic->there = false;
+        do_mark(toy, op->topic, false);
+        break;
+    case OP_MARK_CREATE:
+    case OP_MARK_DELETE:
+        do_mark(toy, op->topic, op->kind == OP_MARK_CREATE);
+        break;
+    case OP_TOMBSTONES_SET:
+        do_tombstones(toy, &op->tombstones);
+        break;
+    case OP_CONFIG_SET:
+        image_add(toy->configs, &(struct image_delta){ .n_configs = 1, .configs = &op->config });
+        break;
+    case OP_CONFIG_NOTIFY:
+        break;
+    case OP_PID_BLOCK_SET:
+        if (op->version != toy->pid_block.version)
+            return (struct core_op_result){ .err = ERR_BAD_VERSION };
+        ok.version = op->version + 1;
+        toy->pid_block = op->pid_block;
+        toy->pid_block.version = ok.version;
+        break;
+    }
+    return ok;
+}
+
+/* Groups are not torn: the toy has no transactions, so a group's operations are tried on a copy
+ * first. */
+static void do_write(struct toy *toy, const struct core_write *write)
+{
+    struct core_op_result *results = xcalloc(write->n, sizeof *results);
+    static struct toy before;
+    struct core_event *done;
+
+    ck_assert_int_eq(write->controller_epoch, toy->controller_epoch);
+    for (size_t i = 0; i < write->n;) {
+        size_t end = i;
+        bool failed = false;
+
+        while (end < write->n && write->ops[end].group == write->ops[i].group)
+            end++;
+        before = *toy;
+        for (size_t j = i; j < end && !failed; j++) {
+            results[j] = toy->fenced ? (struct core_op_result){ .err = ERR_FENCED }
+                                     : do_op(toy, &write->ops[j]);
+            failed = results[j].err != ERR_OK;
+        }
+        if (failed) {
+            enum err why = toy->fenced ? ERR_FENCED : ERR_CLOSED;
+
+            *toy = before;
+            for (size_t j = i; j < end; j++)
+                results[j].err = results[j].err != ERR_OK ? results[j].err : why;
+        }
+        i = end;
+    }
+    toy->n_writes++;
+    toy->n_ops += write->n;
+    toy->last_ops = write->n;
+    done = push(toy, CORE_WRITE_DONE);
+    done->write_done.batch = write->batch;
+    done->write_done.n = write->n;
+    done->write_done.results = results;
+}
+
+static size_t list_nodes(struct toy *toy, struct node *nodes)
+{
+    size_t n = 0;
+
+    for (int32_t id = 1; id <= TOY_BROKERS; id++) {
+        struct toy_broker *b = &toy->brokers[id];
+
+        if (!b->registered)
+            continue;
+        endpoints[id] =
+            (struct endpoint){ STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h"), 9000 + id };
+        nodes[n++] = (struct node){ .id = id,
+                                    .epoch = b->epoch,
+                                    .rack = str_of(b->rack),
+                                    .n_endpoints = 1,
+                                    .endpoints = &endpoints[id] };
+    }
+    return n;
+}
+
+static void push_nodes(struct toy *toy)
+{
+    struct node *nodes = xcalloc(TOY_BROKERS, sizeof *nodes);
+    struct core_event *ev = push(toy, CORE_BROKER_NODES);
+
+    ev->broker_nodes.n = list_nodes(toy, nodes);
+    ev->broker_nodes.nodes = nodes;
+}
+
+static struct core_read_part read_part(const struct toy_part *part, int32_t index)
+{
+    return (struct core_read_part){ .index = index,
+                                    .replicas = { part->replicas, part->n_replicas },
+                                    .has_state = part->has_state,
+                                    .state_controller_epoch = part->state_epoch,
+                                    .state = part->state };
+}
+
+static void load(struct toy *toy)
+{
+    static struct node nodes[TOY_BROKERS];
+    static struct core_read_topic topics[TOY_TOPICS];
+    static struct core_read_part parts[TOY_TOPICS][TOY_PARTS];
+    static struct str marks[TOY_TOPICS];
+    static struct core_tombstones stones[256];
+    static struct core_tombstone_part stone_parts[256];
+    static struct image_config configs[64];
+    struct image_cursor at = { 0 };
+    const struct image_config *config;
+    struct core_event ev = { .kind = CORE_LOADED };
+    struct core_loaded *l = &ev.loaded;
+
+    l->controller_epoch = toy->controller_epoch;
+    l->cluster_id = STR("toy");
+    l->nodes = nodes;
+    l->n_nodes = list_nodes(toy, nodes);
+    l->topics = topics;
+    for (size_t i = 0; i < TOY_TOPICS; i++) {
+        const struct toy_topic *t = &toy->topics[i];
+
+        if (!t->there)
+            continue;
+        for (size_t p = 0; p < t->n_parts; p++)
+            parts[i][p] = read_part(&t->parts[p], (int32_t)p);
+        topics[l->n_topics++] = (struct core_read_topic){ .name = str_of(t->name),
+                                                          .id = t->id,
+                                                          .version = t->version,
+                                                          .n_parts = t->n_parts,
+                                                          .parts = parts[i] };
+    }
+    l->delete_marks = marks;
+    for (; l->n_delete_marks < toy->n_marks; l->n_delete_marks++)
+        marks[l->n_delete_marks] = str_of(toy->marks[l->n_delete_marks]);
+    l->tombstones = stones;
+    for (size_t i = 0; i < toy->n_stones; i++) {
+        stone_parts[i] =
+            (struct core_tombstone_part){ toy->stones[i].partition, toy->stones[i].leader_epoch };
+        stones[l->n_tombstones++] = (struct core_tombstones){ .broker = toy->stones[i].broker,
+                                                              .topic_id = toy->stones[i].topic_id,
+                                                              .topic = toy->stones[i].topic,
+                                                              .n = 1,
+                                                              .parts = &stone_parts[i] };
+    }
+    l->configs = configs;
+    while ((config = image_next_config(toy->configs, &at)) != NULL)
+        configs[l->n_configs++] = *config;
+    l->pid_block = toy->pid_block;
+    toy->active = true;
+    toy_step(toy, ev);
+}
+
+static void reload(struct toy *toy, const struct core_reload *r)
+{
+    struct toy_topic *topic = str_is_null(r->topic) ? NULL : topic_of(toy, r->topic);
+    struct core_event *ev;
+
+    switch (r->what) {
+    case RELOAD_BROKERS:
+        push_nodes(toy);
+        break;
+    case RELOAD_STATE:
+        ev = push(toy, CORE_STATE_READ);
+        ev->state_read.topic_id = r->topic_id;
+        ev->state_read.partition = r->partition;
+        if (topic != NULL) {
+            struct core_read_part part = read_part(&topic->parts[r->partition], r->partition);
+
+            ev->state_read.part = xmemdup(&part, sizeof part);
+        }
+        break;
+    case RELOAD_PID_BLOCK:
+        push(toy, CORE_PID_BLOCK_READ)->pid_block_read.block = toy->pid_block;
+        break;
+    case RELOAD_TOPIC:
+    case RELOAD_ALL:
+        break; /* tests that need them send what was read themselves */
+    }
+}
+
+/* ---- brokers
+ * --------------------------------------------------------------------------------------------- */
+
+static struct toy_broker *of_stream(struct toy *toy, uint64_t stream, int32_t *id)
+{
+    for (*id = 1; *id <= TOY_BROKERS; ++*id) {
+        if (toy->brokers[*id].stream == stream)
+            return &toy->brokers[*id];
+    }
+    return NULL;
+}
+
+static void push_ack(struct toy *toy, const struct toy_broker *b)
+{
+    struct core_event *ev = push(toy, CORE_ACKED);
+
+    ev->acked.stream = b->stream;
+    ev->acked.controller_epoch = image_controller_epoch(b->image);
+    ev->acked.version = image_version(b->image);
+}
+
+static void take_image(struct toy *toy, const struct core_send_image *send)
+{
+    int32_t id;
+    struct toy_broker *b = of_stream(toy, send->stream, &id);
+
+    ck_assert_ptr_nonnull(b);
+    image_unref(&b->image);
+    b->image = image_ref(send->image);
+    b->n_images++;
+    b->confirmed = true;
+    if (b->acks)
+        push_ack(toy, b);
+}
+
+static void take_delta(struct toy *toy, const struct core_send_delta *send)
+{
+    for (size_t i = 0; i < send->n_streams; i++) {
+        int32_t id;
+        struct toy_broker *b = of_stream(toy, send->streams[i], &id);
+        struct image *next;
+
+        if (b == NULL)
+            continue;
+        ck_assert_ptr_nonnull(b->image);
+        ck_assert_uint_eq(send->delta->version, image_version(b->image) + 1);
+        next = image_apply(b->image, send->delta);
+        image_unref(&b->image);
+        b->image = next;
+        b->n_deltas++;
+        if (b->acks)
+            push_ack(toy, b);
+    }
+}
+
+/* ---- effects
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void take_message(struct toy *toy, size_t i, int16_t code, struct str message)
+{
+    if (i < ARRAY_LEN(toy->errors))
+        toy->errors[i] = code;
+    if (i == 0)
+        snprintf(toy->message, sizeof toy->message, "%.*s", STR_ARG(message));
+}
+
+static void take_admin(struct toy *toy, const struct core_answer_admin *a)
+{
+    toy->n_answers++;
+    toy->answer_err = a->err;
+    if (a->err != ERR_OK)
+        return;
+    if (a->api_key == API_CREATE_TOPICS) {
+        const struct create_topics_response *r = a->response;
+
+        for (int32_t i = 0; i < r->topics_len; i++)
+            take_message(toy, (size_t)i, r->topics[i].error_code, r->topics[i].error_message);
+    } else if (a->api_key == API_DELETE_TOPICS) {
+        const struct delete_topics_response *r = a->response;
+
+        for (int32_t i = 0; i < r->responses_len; i++)
+            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
+    } else if (a->api_key == API_CREATE_PARTITIONS) {
+        const struct create_partitions_response *r = a->response;
+
+        for (int32_t i = 0; i < r->results_len; i++)
+            take_message(toy, (size_t)i, r->results[i].error_code, r->results[i].error_message);
+    } else if (a->api_key == API_INCREMENTAL_ALTER_CONFIGS) {
+        const struct incremental_alter_configs_response *r = a->response;
+
+        for (int32_t i = 0; i < r->responses_len; i++)
+            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
+    }
+}
+
+static void take_probe(struct toy *toy, const struct core_probe *probe)
+{
+    struct core_event *ev;
+
+    ck_assert_int_eq(probe->port, 9000 + probe->broker);
+    ev = push(toy, CORE_PROBED);
+    ev->probed.broker = probe->broker;
+    ev->probed.probe = probe->probe;
+    ev->probed.result = toy->brokers[probe->broker].probe;
+}
+
+static void take_end(struct toy *toy, const struct core_end_stream *end)
+{
+    int32_t id;
+    struct toy_broker *b = of_stream(toy, end->stream, &id);
+
+    if (b == NULL)
+        return;
+    b->stream = 0;
+    b->goodbye = end->reason;
+}
+
+static void carry_out(struct toy *toy, const struct core_effect *e)
+{
+    int32_t id;
+    struct toy_broker *b;
+
+    switch (e->kind) {
+    case CORE_DO_WRITE:
+        if (!toy->hold) {
+            do_write(toy, &e->write);
+            break;
+        }
+        ck_assert_ptr_null(toy->held); /* never two at a time */
+        toy->held = xmemdup(&e->write, sizeof e->write);
+        break;
+    case CORE_DO_RELOAD:
+        reload(toy, &e->reload);
+        break;
+    case CORE_DO_RESIGN:
+        toy->active = false;
+        push(toy, CORE_RESIGNED);
+        break;
+    case CORE_DO_SEND_IMAGE:
+        take_image(toy, &e->send_image);
+        break;
+    case CORE_DO_SEND_DELTA:
+        take_delta(toy, &e->send_delta);
+        break;
+    case CORE_DO_ANSWER_ALTER:
+        b = of_stream(toy, e->answer_alter.stream, &id);
+        if (b != NULL) {
+            b->n_alters++;
+            b->alter_err = e->answer_alter.answers[e->answer_alter.n - 1].err;
+        }
+        break;
+    case CORE_DO_ANSWER_SHUTDOWN:
+        b = of_stream(toy, e->answer_shutdown.stream, &id);
+        if (b != NULL) {
+            b->n_shutdowns++;
+            b->still_led = e->answer_shutdown.still_led;
+        }
+        break;
+    case CORE_DO_ANSWER_PID_BLOCK:
+        b = of_stream(toy, e->answer_pid_block.stream, &id);
+        if (b != NULL) {
+            b->n_pids++;
+            b->first_pid = e->answer_pid_block.first;
+        }
+        break;
+    case CORE_DO_ANSWER_ADMIN:
+        take_admin(toy, &e->answer_admin);
+        break;
+    case CORE_DO_END_STREAM:
+        take_end(toy, &e->end_stream);
+        break;
+    case CORE_DO_PROBE:
+        take_probe(toy, &e->probe);
+        break;
+    case CORE_DO_WAKE_AT:
+        toy->wake_ms = e->wake_at.at_ms;
+        break;
+    case CORE_DO_SAY:
+    case CORE_N_EFFECTS:
+        if (getenv("TOY_SAYS") != NULL)
+            fprintf(stderr, "%6ld %.*s\n", (long)toy->now_ms, STR_ARG(e->say.text));
+        break;
+    }
+}
+
+static void free_event(struct core_event *ev)
+{
+    union {
+        const void *lent;
+        void *owned;
+    } rest = { .lent = NULL };
+
+    if (ev->kind == CORE_WRITE_DONE)
+        rest.lent = ev->write_done.results;
+    else if (ev->kind == CORE_BROKER_NODES)
+        rest.lent = ev->broker_nodes.nodes;
+    else if (ev->kind == CORE_STATE_READ)
+        rest.lent = ev->state_read.part;
+    free(rest.owned);
+    free(ev);
+}
+
+static void one_step(struct toy *toy, const struct core_event *ev)
+{
+    static struct core_effects out;
+
+    core_effects_init(&out);
+    core_step(toy->core, ev, toy->now_ms, &out);
+    for (size_t i = 0; i < out.n; i++)
+        carry_out(toy, &out.at[i]);
+    core_effects_fini(&out);
+}
+
+void toy_step(struct toy *toy, struct core_event ev)
+{
+    one_step(toy, &ev);
+    while (toy->n_queue > 0) {
+        struct core_event *next = toy->queue[0];
+
+        memmove(&toy->queue[0], &toy->queue[1], --toy->n_queue * sizeof toy->queue[0]);
+        one_step(toy, next);
+        free_event(next);
+    }
+}
+
+void toy_release(struct toy *toy)
+{
+    struct core_write *write = toy->held;
+
+    ck_assert_ptr_nonnull(write);
+    toy->held = NULL;
+    toy->hold = false;
+    do_write(toy, write); /* its operations live in the plan, which is still out */
+    free(write);
+    toy_step(toy, (struct core_event){ .kind = CORE_TICK });
+}
+
+static void beat(struct toy *toy)
+{
+    for (int32_t id = 1; id <= TOY_BROKERS; id++) {
+        struct toy_broker *b = &toy->brokers[id];
+
+        if (b->stream == 0 || !b->beats)
+            continue;
+        toy_step(toy, (struct core_event){ .kind = CORE_HEARTBEAT,
+                                           .heartbeat = { .broker = id,
+                                                          .broker_epoch = b->epoch,
+                                                          .incarnation = b->incarnation } });
+    }
+}
+
+void toy_advance(struct toy *toy, int64_t ms)
+{
+    int64_t end_ms = toy->now_ms + ms, beat_ms = toy->now_ms;
+
+    while (toy->now_ms < end_ms) {
+        int64_t next = end_ms;
+
+        if (beat_ms + 200 < next)
+            next = beat_ms + 200;
+        if (toy->wake_ms < next)
+            next = toy->wake_ms > toy->now_ms ? toy->wake_ms : toy->now_ms + 1;
+        toy->now_ms = next;
+        if (next >= beat_ms + 200) {
+            beat_ms = next;
+            beat(toy);
+        }
+        if (toy->wake_ms <= next)
+            toy_step(toy, (struct core_event){ .kind = CORE_TICK });
+    }
+}
+
+/* ---- what tests do
+ * ----------------------------------------------------------------------------------------- */
+
+void toy_init(struct toy *toy)
+{
+    memset(toy, 0, sizeof *toy);
+    core_settings_init(&toy->settings);
+    toy->settings.auto_leader_rebalance_enable = false;
+    toy->core = core_new(&toy->settings, 42);
+    toy->now_ms = 1000;
+    toy->wake_ms = INT64_MAX;
+    toy->configs = image_new(0, 0, 0, STR_EMPTY);
+    toy->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
+    toy->czxid = 100;
+}
+
+void toy_fini(struct toy *toy)
+{
+    for (int32_t id = 1; id <= TOY_BROKERS; id++)
+        image_unref(&toy->brokers[id].image);
+    core_free(&toy->core);
+    image_unref(&toy->configs);
+    free(toy->held);
+}
+
+void toy_win(struct toy *toy)
+{
+    toy->controller_epoch++;
+    toy->fenced = false;
+    load(toy);
+}
+
+void toy_register(struct toy *toy, int32_t id)
+{
+    toy->brokers[id].registered = true;
+    toy->brokers[id].epoch = toy->czxid++;
+}
+
+void toy_nodes(struct toy *toy)
+{
+    push_nodes(toy);
+    toy_step(toy, (struct core_event){ .kind = CORE_TICK });
+}
+
+void toy_hello(struct toy *toy, int32_t id, bool fresh, bool unclean)
+{
+    struct toy_broker *b = &toy->brokers[id];
+
+    b->stream = ++toy->streams;
+    b->goodbye = 0;
+    image_unref(&b->image);
+    toy_step(toy, (struct core_event){ .kind = CORE_HELLO,
+                                       .hello = { .stream = b->stream,
+                                                  .broker = id,
+                                                  .broker_epoch = b->epoch,
+                                                  .incarnation = b->incarnation,
+                                                  .fresh = fresh,
+                                                  .unclean = unclean } });
+}
+
+void toy_start(struct toy *toy, int32_t id)
+{
+    struct toy_broker *b = &toy->brokers[id];
+
+    toy_register(toy, id);
+    memset(&b->incarnation, 0, sizeof b->incarnation);
+    b->incarnation.bytes[0] = (uint8_t)id;
+    memcpy(&b->incarnation.bytes[8], &b->epoch, sizeof b->epoch);
+    b->probe = PROBE_ANSWERED;
+    b->beats = b->acks = true;
+    b->confirmed = false;
+    toy_nodes(toy);
+    toy_hello(toy, id, true, false);
+}
+
+void toy_kill(struct toy *toy, int32_t id)
+{
+    struct toy_broker *b = &toy->brokers[id];
+    uint64_t stream = b->stream;
+
+    b->stream = 0;
+    b->probe = PROBE_REFUSED;
+    if (stream != 0)
+        toy_step(toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
+                                           .stream_ended = { .stream = stream } });
+}
+
+void toy_expire(struct toy *toy, int32_t id)
+{
+    toy->brokers[id].registered = false;
+    toy_nodes(toy);
+}
+
+void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas)
+{
+    static struct create_topics_request_assignment assignments[TOY_PARTS];
+    static int32_t ids[4];
+    static struct create_topics_request_topic topic;
+    static struct create_topics_request req;
+
+    create_topics_request_init(&req);
+    create_topics_request_topic_init(&topic);
+    set_ids(ids, replicas);
+    topic.name = str_of(name);
+    topic.num_partitions = -1;
+    topic.replication_factor = -1;
+    topic.assignments = assignments;
+    topic.assignments_len = (int32_t)n_parts;
+    for (size_t i = 0; i < n_parts; i++)
+        assignments[i] =
+            (struct create_topics_request_assignment){ (int32_t)i, ids, (int32_t)replicas.n };
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
+                                       .admin = { .id = ++toy->requests,
+                                                  .stream = 1,
+                                                  .api_key = API_CREATE_TOPICS,
+                                                  .api_version = 7,
+                                                  .request = &req } });
+}
+
+void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
+                 struct ids isr)
+{
+    const struct toy_part *part = toy_part(toy, topic, partition);
+    struct core_member members[4];
+    struct core_proposal p = { .topic_id = toy_topic(toy, topic)->id,
+                               .partition = partition,
+                               .proposal_id = 7,
+                               .leader_epoch = part->state.leader_epoch,
+                               .partition_epoch = part->state.partition_epoch,
+                               .n_isr = isr.n,
+                               .isr = members };
+
+    for (uint32_t i = 0; i < isr.n; i++)
+        members[i] = (struct core_member){ isr.at[i], toy->brokers[isr.at[i]].epoch };
+    toy_step(toy,
+             (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                  .alter_partition = { .stream = toy->brokers[from].stream,
+                                                       .broker_epoch = toy->brokers[from].epoch,
+                                                       .n = 1,
+                                                       .proposals = &p } });
+}
+
+const char *toy_show(struct toy *toy, const char *name, int32_t partition)
+{
+    static char text[128];
+    const struct toy_part *part = toy_part(toy, name, partition);
+    int len;
+
+    if (!part->has_state)
+        return "none";
+    len = snprintf(text, sizeof text, "%d/", part->state.leader);
+    for (uint32_t i = 0; i < part->state.isr.n; i++)
+        len +=
+            snprintf(text + len, sizeof text - (size_t)len, "%s%d", i > 0 ? "," : "", part->isr[i]);
+    snprintf(text + len, sizeof text - (size_t)len, " %d %d", part->state.leader_epoch,
+             part->state.partition_epoch);
+    return text;
+}
+
+void toy_agree(struct toy *toy)
+{
+    const struct image *image = core_image(toy->core);
+    size_t n = 0;
+
+    ck_assert_ptr_nonnull(image);
+    for (size_t i = 0; i < TOY_TOPICS; i++) {
+        const struct toy_topic *t = &toy->topics[i];
+
+        n += t->there;
+        for (size_t p = 0; t->there && p < t->n_parts; p++) {
+            const struct image_part *part = image_part(image, t->id, (int32_t)p);
+
+            ck_assert_ptr_nonnull(part);
+            if (!t->parts[p].has_state) {
+                ck_assert_int_eq(part->leader_epoch, -1);
+                continue;
+            }
+            ck_assert_int_eq(part->leader, t->parts[p].state.leader);
+            ck_assert_int_eq(part->leader_epoch, t->parts[p].state.leader_epoch);
+            ck_assert_int_eq(part->partition_epoch, t->parts[p].state.partition_epoch);
+            ck_assert(ids_eq(part->isr, t->parts[p].state.isr));
+        }
+    }
+    ck_assert_uint_eq(image_n_topics(image), n);
+    for (int32_t id = 1; id <= TOY_BROKERS; id++) {
+        if (toy->brokers[id].stream != 0 && toy->brokers[id].image != NULL)
+            ck_assert(image_eq(toy->brokers[id].image, image));
+    }
+}

@@ -1,0 +1,116 @@
+/*
+ * toy_core - the controller's core with a ZooKeeper and brokers made of arrays, for its unit tests.
+ *
+ * Writes are carried out at once (or held until told), brokers on a stream apply what they are sent
+ * and acknowledge it (or not, when told), probes find what was set, time moves when told and is cut
+ * at every alarm.
+ */
+#ifndef TESTS_KIT_TOY_CORE_H
+#define TESTS_KIT_TOY_CORE_H
+
+#include "controller/core/core.h"
+
+#define TOY_BROKERS 8
+#define TOY_TOPICS  16
+#define TOY_PARTS   64
+
+struct toy_part {
+    int32_t replicas[4];
+    uint32_t n_replicas;
+    bool has_state;
+    int32_t state_epoch; /* controller's */
+    int32_t isr[4];
+    struct leader_isr state; /* isr points to the array; partition_epoch is the version */
+};
+
+struct toy_topic {
+    bool there;
+    char name[64];
+    struct uuid id;
+    int32_t version;
+    size_t n_parts;
+    struct toy_part parts[TOY_PARTS];
+};
+
+struct toy_broker {
+    bool registered;
+    int64_t epoch;
+    struct uuid incarnation;
+    const char *rack;
+    enum core_probe_result probe;
+    /* its end of the stream */
+    uint64_t stream; /* 0: none */
+    bool beats, acks;
+    bool confirmed; /* has been sent an image in this incarnation */
+    struct image *image;
+    enum core_goodbye goodbye; /* why its last stream was ended, 0: it was not */
+    int n_images, n_deltas;
+    /* answers */
+    int n_alters;
+    enum err alter_err; /* of the last one's last partition */
+    int n_shutdowns;
+    int32_t still_led;
+    int n_pids;
+    int64_t first_pid;
+};
+
+struct toy {
+    struct core *core;
+    struct core_settings settings;
+    int64_t now_ms, wake_ms;
+    struct toy_topic topics[TOY_TOPICS];
+    struct toy_broker brokers[TOY_BROKERS + 1]; /* by id, from 1 */
+    char marks[TOY_TOPICS][64];
+    size_t n_marks;
+    struct image_tombstone stones[256]; /* names are not kept */
+    size_t n_stones;
+    struct image *configs; /* as an image, for its map */
+    struct core_pid_block pid_block;
+    int64_t czxid;
+    uint64_t streams, requests;
+    int32_t controller_epoch;
+    bool fenced;                      /* another controller: the epoch check fails */
+    bool hold;                        /* WRITEs wait for toy_release() */
+    bool active;                      /* a LOADED was delivered and no RESIGN came */
+    size_t n_writes, n_ops, last_ops; /* WRITEs, operations in all, in the last one */
+    struct core_write *held;
+    /* the last ADMIN's answer: copied as far as tests look */
+    int n_answers;
+    enum err answer_err;
+    int16_t errors[8];
+    char message[256];
+    struct core_event *queue[256];
+    size_t n_queue;
+};
+
+void toy_init(struct toy *toy);
+void toy_fini(struct toy *toy);
+/* One event, and all that follows from it at once. */
+void toy_step(struct toy *toy, struct core_event ev);
+/* Time passes; brokers that beat do so every 200 ms. */
+void toy_advance(struct toy *toy, int64_t ms);
+
+/* The seat is won in the next epoch: what is in ZooKeeper is loaded. */
+void toy_win(struct toy *toy);
+void toy_release(struct toy *toy);
+/* Registers and says hello: a new process, or the same one again. */
+void toy_start(struct toy *toy, int32_t id);
+void toy_hello(struct toy *toy, int32_t id, bool fresh, bool unclean);
+void toy_register(struct toy *toy, int32_t id);
+/* Sends the registrations as they are. */
+void toy_nodes(struct toy *toy);
+/* kill -9: the stream ends, the port refuses; the registration stays until it is taken. */
+void toy_kill(struct toy *toy, int32_t id);
+void toy_expire(struct toy *toy, int32_t id);
+/* n_parts partitions, each with these replicas, through CreateTopics. */
+void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas);
+void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
+                 struct ids isr);
+struct toy_topic *toy_topic(struct toy *toy, const char *name); /* NULL */
+const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t partition);
+/* "leader/isr le pe" as in "2/2,3 1 1"; static storage. */
+const char *toy_show(struct toy *toy, const char *name, int32_t partition);
+/* ZooKeeper, the core and every broker on a stream tell the same. */
+void toy_agree(struct toy *toy);
+
+#endif
