@@ -271,6 +271,11 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
     lock_drop(&log->lock);
     enum err err = segment_save(old);
 
+    /* Before anything comes after it: a segment that lost its end in a power failure at the border
+     * of two batches looks whole, and between compacted segments gaps are normal. The early
+     * write-out has left little to wait for. */
+    if (err == ERR_OK)
+        err = segment_sync(old);
     if (err != ERR_OK)
         return log_failed(log, err, "close segment");
     lock_take(&log->lock);

@@ -136,6 +136,8 @@ enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
 
     if (err == ERR_OK)
         err = segment_create(segment, &conf);
+    if (err == ERR_OK)
+        err = disk_sync_dir(log->env->disk, log->path);
     size_t count = swap_all(log, segment, &old);
 
     for (size_t i = 0; i < count; i++)
@@ -191,7 +193,11 @@ enum err log_truncate_to(struct log *log, int64_t offset)
     lock_take(&log->lock);
     log_forget_tail_locked(log);
     lock_drop(&log->lock);
-    enum err err = segment_truncate(log_active(log), offset, &leo);
+    /* What came after must be gone before anything is appended in its place. */
+    enum err err = later > 0 ? disk_sync_dir(log->env->disk, log->path) : ERR_OK;
+
+    if (err == ERR_OK)
+        err = segment_truncate(log_active(log), offset, &leo);
 
     if (err == ERR_OK) {
         atomic_store_explicit(&log->leo, leo, memory_order_release);
