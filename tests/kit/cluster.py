@@ -83,13 +83,18 @@ class PortBase:
 
 
 def proc_stat(pid):
-    """Fields of /proc/PID/stat from the third on, or None when there is no such process (a zombie is none)."""
+    """Fields of /proc/PID/stat from the third on, or None when there is no such process.
+
+    A zombie is none, once its last thread is gone: until then its sockets are open.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
+        fields = text.rsplit(")", 1)[1].split()
+        if fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1:
+            return None
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rsplit(")", 1)[1].split()
-    return None if fields[0] in "ZX" else fields
+    return fields
 
 
 def pid_cpu_seconds(pid):

@@ -132,6 +132,8 @@ class KafkaCluster(Cluster):
         return 0.0
 
     def start(self, node):
+        if node in self.ended:
+            self.children[node].wait(30)
         assert not self.pid(node), f"{node} runs already"
         self.ended.discard(node)
         # A Kafka broker that finds the node of its killed predecessor's session gives up.
