@@ -132,6 +132,7 @@ struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id,
     part->offset = offset;
     part->last_epoch = last_epoch;
     part->log_start = log_start;
+    part->tries = 0;
     part->asked = false; /* an answer in flight was asked in an earlier role */
     return part;
 }
@@ -217,8 +218,14 @@ bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *o
 
 static void delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms)
 {
+    int64_t wait_ms = core->backoff_ms;
+
+    if (part->tries < 16 && (INT64_C(1) << part->tries) * FETCH_FIRST_BACKOFF_MS < wait_ms)
+        wait_ms = (INT64_C(1) << part->tries) * FETCH_FIRST_BACKOFF_MS;
+    if (part->tries < INT32_MAX)
+        part->tries++;
     part->state = FETCH_DELAYED;
-    part->until_ms = now_ms + core->backoff_ms;
+    part->until_ms = now_ms + wait_ms;
 }
 
 void fetch_core_delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms)
@@ -253,10 +260,13 @@ bool fetch_core_answered(struct fetch_core *core, enum err err, int32_t session_
     return false;
 }
 
-void fetch_core_disconnected(struct fetch_core *core, int64_t now_ms)
+void fetch_core_disconnected(struct fetch_core *core)
 {
+    struct fetch_part *part;
+
     drop_session(core);
-    delay_asked(core, now_ms);
+    TAILQ_FOREACH (part, &core->parts, link)
+        part->asked = false;
 }
 
 enum fetch_verdict fetch_core_decide(struct fetch_core *core, struct fetch_part *part,
@@ -288,6 +298,7 @@ void fetch_core_set(struct fetch_core *core, struct fetch_part *part, int64_t of
     part->offset = offset;
     part->last_epoch = last_epoch;
     part->log_start = log_start;
+    part->tries = 0;
     if (part->state == FETCH_RESET)
         part->state = FETCH_READY;
     if (got_records) { /* those that wait longer come first when a response's size is bounded */

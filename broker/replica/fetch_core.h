@@ -38,6 +38,7 @@ struct fetch_part {
     int32_t last_epoch;   /* of our last record, -1 none */
     int64_t log_start;
     int64_t until_ms;
+    int32_t tries; /* failures in a row: each waits longer, up to backoff_ms */
 
     bool in_session; /* the leader's session has it, as follows */
     bool asked;      /* is part of the request in flight */
@@ -62,8 +63,13 @@ struct fetch_core {
     int32_t session_epoch;             /* of the next request; 0 opens a session */
     struct fetch_forgotten *forgotten; /* leave the leader's session with the next request */
     size_t forgotten_len, forgotten_cap;
-    int32_t backoff_ms; /* replica.fetch.backoff.ms */
+    int32_t backoff_ms; /* replica.fetch.backoff.ms: the longest wait of a partition in error */
 };
+
+/* The first wait of a partition in error. Most such errors are a leader that has not heard yet that
+ * it leads, which is a matter of milliseconds; a fixed second would be the longest part of a
+ * fail-over. */
+#define FETCH_FIRST_BACKOFF_MS 20
 
 /* The next request: everything the shell needs to encode it. */
 struct fetch_ask {
@@ -87,8 +93,9 @@ void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t p
 struct fetch_part *fetch_core_find(const struct fetch_core *core, struct uuid topic_id,
                                    int32_t partition);
 
-/* False when nothing can be asked for; *wake_ms is then the next moment to try, INT64_MAX for none.
- * The parts array lives in *scratch, which the caller frees at the end and passes again. */
+/* False when nothing can be asked for. *wake_ms: when something else can be, INT64_MAX for never;
+ * a request should not wait at the leader for longer than that. The parts array lives in *scratch,
+ * which the caller frees at the end and passes again. */
 bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
                     struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms);
 
@@ -96,8 +103,9 @@ bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *o
  * INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR or any other error); ask again, fully,
  * and ignore the partitions. Any other error delays all. */
 bool fetch_core_answered(struct fetch_core *core, enum err err, int32_t session_id, int64_t now_ms);
-/* The connection or the request failed: the session is gone, what was asked waits. */
-void fetch_core_disconnected(struct fetch_core *core, int64_t now_ms);
+/* The connection failed, which says nothing about the partitions: the session is gone, an answer
+ * cannot come any more. Who connects again waits as long as it sees fit. */
+void fetch_core_disconnected(struct fetch_core *core);
 
 struct fetch_answer {
     enum err err;

@@ -46,4 +46,8 @@ struct fetchers_info {
 };
 void fetchers_get_info(struct fetchers *fetchers, struct fetchers_info *out);
 
+/* Which of n loops of a leader fetches it: Kafka's abs(31 * hash + partition) mod n, so that a
+ * partition's load is found where an operator of Kafka looks for it. */
+int32_t fetchers_index(struct str topic, int32_t partition, int32_t n);
+
 #endif
