@@ -230,12 +230,14 @@ void core_free(struct core **corep)
 /* ---- one step
  * --------------------------------------------------------------------------------------- */
 
+static void on_resigned(struct core *core);
+
 static void on_loaded(struct core *core, const struct core_loaded *loaded)
 {
     bool again = core->active && loaded->controller_epoch == core->controller_epoch;
 
     if (!again)
-        forget(core);
+        on_resigned(core); /* won again before we knew that it was lost */
     core->active = true;
     core->reloading = false;
     core->controller_epoch = loaded->controller_epoch;
@@ -409,8 +411,8 @@ static void make_plan(struct core *core)
     }
     isr_plan(core);
     pids_plan(core);
-    topics_plan(core);
     jobs_plan(core);
+    topics_plan(core); /* after those who may doom one */
     balance_plan(core);
 
     if (core->making->n_ops == 0) {
@@ -487,8 +489,11 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
         brokers_on_time(core);
         if ((finished && core->writing == NULL) || view_is_pending(core))
             view_publish(core);
-        if (core->writing == NULL && !core->reloading)
-            make_plan(core);
+        /* a plan without operations may leave something to look at again */
+        do {
+            if (core->writing == NULL && !core->reloading)
+                make_plan(core);
+        } while (core->writing == NULL && core->scan && !core->reloading);
         if (core->writing == NULL) {
             brokers_send_images(core);
             view_publish(core);

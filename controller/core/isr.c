@@ -56,6 +56,10 @@ static bool same_isr(const struct core_proposal *p, struct ids isr)
     for (size_t i = 0; i < p->n_isr; i++) {
         if (!ids_has(isr, p->isr[i].id))
             return false;
+        for (size_t j = 0; j < i; j++) {
+            if (p->isr[j].id == p->isr[i].id)
+                return false;
+        }
     }
     return true;
 }

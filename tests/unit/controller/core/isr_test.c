@@ -1,0 +1,191 @@
+/*
+ * isr: every check of a proposal, in its order; repeated and stale ones; producer ids and failed
+ * directories beside them.
+ */
+#include <check.h>
+
+#include "tests/kit/toy_core.h"
+#include "tests/kit/unit.h" /* unit_run */
+
+static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r23[] = { 2, 3 }, r124[] = { 1, 2, 4 },
+                     r112[] = { 1, 1, 2 };
+static struct toy toy;
+
+static void topic_of_three(void)
+{
+    toy_init(&toy);
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 4; id++)
+        toy_start(&toy, id);
+    toy_create(&toy, "t", 2, IDS_OF(r123));
+}
+
+static void teardown(void)
+{
+    toy_agree(&toy);
+    toy_fini(&toy);
+}
+
+/* A proposal of broker `from` with changed epochs. */
+static enum err propose(int32_t from, struct ids isr, int32_t leader_epoch, int32_t partition_epoch,
+                        int64_t epoch_shift)
+{
+    struct core_member members[4];
+    struct core_proposal p = { .topic_id = toy_topic(&toy, "t")->id,
+                               .proposal_id = 1,
+                               .leader_epoch = leader_epoch,
+                               .partition_epoch = partition_epoch,
+                               .n_isr = isr.n,
+                               .isr = members };
+
+    for (uint32_t i = 0; i < isr.n; i++)
+        members[i] = (struct core_member){ isr.at[i], toy.brokers[isr.at[i]].epoch + epoch_shift };
+    toy.brokers[from].alter_err = ERR_UNKNOWN_SERVER_ERROR;
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                  .alter_partition = { .stream = toy.brokers[from].stream,
+                                                       .broker_epoch = toy.brokers[from].epoch,
+                                                       .n = 1,
+                                                       .proposals = &p } });
+    return toy.brokers[from].alter_err;
+}
+
+START_TEST(checks_in_order)
+{
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 1, 0), ERR_NOT_CONTROLLER);
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 1, 0, 0), ERR_NOT_CONTROLLER);
+    ck_assert_int_eq(propose(2, IDS_OF(r12), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS_OF(r23), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS_OF(r124), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS_OF(r112), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS_NONE, 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2,3 0 0");
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK); /* its answer was lost */
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 0, 0), ERR_INVALID_UPDATE_VERSION);
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, -1), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_OK);
+    toy_kill(&toy, 1);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "2/2,3 1 3");
+    ck_assert_int_eq(propose(2, IDS_OF(r23), 0, 3, 0), ERR_FENCED_LEADER_EPOCH);
+    ck_assert_int_eq(propose(2, IDS_OF(r123), 1, 3, 0), ERR_INELIGIBLE_REPLICA);
+}
+END_TEST
+
+START_TEST(a_stale_sender)
+{
+    toy.brokers[1].epoch--;
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_STALE_BROKER_EPOCH);
+    toy.brokers[1].epoch++;
+}
+END_TEST
+
+START_TEST(the_unknown_may_stay_but_not_join)
+{
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
+    toy.brokers[2].probe = toy.brokers[3].probe = PROBE_SILENT;
+    for (int32_t id = 2; id <= 3; id++) {
+        uint64_t stream = toy.brokers[id].stream;
+
+        toy.brokers[id].stream = 0;
+        toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
+                                            .stream_ended = { .stream = stream } });
+    }
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, (struct ids){ r12, 1 }, 0, 1, 0), ERR_OK);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1 0 2");
+}
+END_TEST
+
+START_TEST(an_unknown_topic_id)
+{
+    struct core_proposal p = { .proposal_id = 1 };
+
+    p.topic_id.bytes[0] = 77;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                        .alter_partition = { .stream = toy.brokers[1].stream,
+                                                             .broker_epoch = toy.brokers[1].epoch,
+                                                             .n = 1,
+                                                             .proposals = &p } });
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_UNKNOWN_TOPIC_ID);
+}
+END_TEST
+
+START_TEST(the_same_proposal_twice_in_one_round)
+{
+    int before = toy.brokers[1].n_alters;
+
+    toy.hold = true;
+    toy_propose(&toy, 1, "t", 1, IDS_OF(r12)); /* goes out and is held */
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_release(&toy);
+    ck_assert_int_eq(toy.brokers[1].n_alters, before + 3);
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
+}
+END_TEST
+
+START_TEST(a_failed_directory_moves_its_leaders)
+{
+    struct core_failure part = { .topic_id = toy_topic(&toy, "t")->id, .partition = 1 };
+
+    toy_step(&toy, (struct core_event){
+                       .kind = CORE_DIR_FAILED,
+                       .dir_failed = { .stream = toy.brokers[1].stream, .n = 1, .parts = &part } });
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2,3 0 0");
+    ck_assert_str_eq(toy_show(&toy, "t", 1), "2/2,3 1 1");
+    ck_assert(ids_has(image_part(toy.brokers[3].image, part.topic_id, 1)->offline, 1));
+    toy_kill(&toy, 1);
+    toy_start(&toy, 1);
+    ck_assert(!ids_has(image_part(toy.brokers[3].image, part.topic_id, 1)->offline, 1));
+}
+END_TEST
+
+static void want_pids(int32_t id)
+{
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_PID_BLOCK_WANTED,
+                                  .pid_block_wanted = { .stream = toy.brokers[id].stream,
+                                                        .number = 1,
+                                                        .broker_epoch = toy.brokers[id].epoch } });
+}
+
+START_TEST(producer_ids_never_repeat)
+{
+    want_pids(1);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 0);
+    want_pids(2);
+    ck_assert_int_eq(toy.brokers[2].first_pid, 1000);
+    toy.hold = true;
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    want_pids(3);
+    want_pids(1);
+    toy_release(&toy);
+    ck_assert_int_eq(toy.brokers[3].first_pid, 2000);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 3000);
+    ck_assert_int_eq(toy.pid_block.last, 3999);
+    /* another hand took a block */
+    toy.pid_block.version++;
+    toy.pid_block.last += 1000;
+    want_pids(2);
+    ck_assert_int_eq(toy.brokers[2].first_pid, 5000);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("isr");
+
+    tcase_add_checked_fixture(tc, topic_of_three, teardown);
+    tcase_add_test(tc, checks_in_order);
+    tcase_add_test(tc, a_stale_sender);
+    tcase_add_test(tc, the_unknown_may_stay_but_not_join);
+    tcase_add_test(tc, an_unknown_topic_id);
+    tcase_add_test(tc, the_same_proposal_twice_in_one_round);
+    tcase_add_test(tc, a_failed_directory_moves_its_leaders);
+    tcase_add_test(tc, producer_ids_never_repeat);
+    return unit_run(tc);
+}

@@ -1,0 +1,372 @@
+/*
+ * topics: what CreateTopics, CreatePartitions and DeleteTopics answer and leave behind; deletion
+ * beside brokers that are away.
+ */
+#include <check.h>
+#include <stdio.h>
+
+#include "gen/wire/apis.h"
+#include "gen/wire/create_partitions.h"
+#include "gen/wire/create_topics.h"
+#include "gen/wire/delete_topics.h"
+#include "gen/wire/incremental_alter_configs.h"
+#include "tests/kit/toy_core.h"
+#include "tests/kit/unit.h" /* unit_run */
+
+static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r149[] = { 1, 4, 9 }, r11[] = { 1, 1 };
+static struct toy toy;
+
+static void three_brokers(void)
+{
+    toy_init(&toy);
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++)
+        toy_start(&toy, id);
+}
+
+static void teardown(void)
+{
+    toy_agree(&toy);
+    toy_fini(&toy);
+}
+
+static void send(int16_t key, int16_t version, const void *request)
+{
+    toy.errors[0] = toy.errors[1] = -99;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
+                                        .admin = { .id = ++toy.requests,
+                                                   .stream = 1,
+                                                   .api_key = key,
+                                                   .api_version = version,
+                                                   .request = request } });
+}
+
+static struct create_topics_request_topic asked;
+static struct create_topics_request create_req;
+
+static int create(const char *name, int32_t n, int16_t factor)
+{
+    create_topics_request_init(&create_req);
+    create_topics_request_topic_init(&asked);
+    asked.name = str_of(name);
+    asked.num_partitions = n;
+    asked.replication_factor = factor;
+    create_req.topics = &asked;
+    create_req.topics_len = 1;
+    create_req.timeout_ms = 30000;
+    send(API_CREATE_TOPICS, 7, &create_req);
+    return toy.errors[0];
+}
+
+static int delete (const char *name)
+{
+    static struct delete_topics_request_topic topic;
+    static struct delete_topics_request req;
+
+    delete_topics_request_init(&req);
+    delete_topics_request_topic_init(&topic);
+    topic.name = str_of(name);
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    send(API_DELETE_TOPICS, 6, &req);
+    return toy.errors[0];
+}
+
+static int grow(const char *name, int32_t count)
+{
+    static struct create_partitions_request_topic topic;
+    static struct create_partitions_request req;
+
+    create_partitions_request_init(&req);
+    create_partitions_request_topic_init(&topic);
+    topic.name = str_of(name);
+    topic.count = count;
+    topic.assignments_len = -1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    send(API_CREATE_PARTITIONS, 3, &req);
+    return toy.errors[0];
+}
+
+START_TEST(refusals)
+{
+    ck_assert_int_eq(create("t", 2, 3), 0);
+    ck_assert_int_eq(create("t", 2, 3), ERR_TOPIC_ALREADY_EXISTS);
+    ck_assert_int_eq(create("", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create("..", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create("a b", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create("a.b", 1, 1), 0);
+    ck_assert_int_eq(create("a_b", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create("n", 0, 1), ERR_INVALID_PARTITIONS);
+    ck_assert_int_eq(create("n", 1, 0), ERR_INVALID_REPLICATION_FACTOR);
+    ck_assert_int_eq(create("n", 1, 4), ERR_INVALID_REPLICATION_FACTOR);
+    ck_assert_int_eq(create("n", -1, -1), 0);
+    ck_assert_uint_eq(toy_topic(&toy, "n")->n_parts, 1);
+    toy_create(&toy, "hand", 1, IDS_OF(r149));
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
+    toy_create(&toy, "hand", 1, IDS_OF(r11));
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_ptr_null(toy_topic(&toy, "hand"));
+}
+END_TEST
+
+START_TEST(settings_of_a_new_topic)
+{
+    struct create_topics_request_config config = { STR("retention.ms"), STR("5") };
+    struct create_topics_request_topic topic;
+    struct create_topics_request req;
+
+    create_topics_request_init(&req);
+    create_topics_request_topic_init(&topic);
+    topic.name = STR("c");
+    topic.num_partitions = topic.replication_factor = 1;
+    topic.configs = &config;
+    topic.configs_len = 1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 1000;
+    req.validate_only = true;
+    send(API_CREATE_TOPICS, 7, &req);
+    ck_assert_int_eq(toy.errors[0], 0);
+    ck_assert_ptr_null(toy_topic(&toy, "c"));
+    config.value = STR("five");
+    send(API_CREATE_TOPICS, 7, &req);
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_CONFIG);
+    config.value = STR("5");
+    req.validate_only = false;
+    send(API_CREATE_TOPICS, 7, &req);
+    ck_assert_int_eq(toy.errors[0], 0);
+    ck_assert(str_is(
+        image_config_value(image_config(toy.configs, STR("topics"), STR("c")), STR("retention.ms")),
+        "5"));
+    ck_assert(str_is(image_config_value(image_config(toy.brokers[2].image, STR("topics"), STR("c")),
+                                        STR("retention.ms")),
+                     "5"));
+}
+END_TEST
+
+START_TEST(the_answer_waits_for_every_live_broker)
+{
+    toy.brokers[3].acks = false;
+    create("t", 1, 3);
+    ck_assert_int_eq(toy.n_answers, 0);
+    toy_advance(&toy, 900);
+    ck_assert_int_eq(toy.n_answers, 0);
+    toy_advance(&toy, 200);
+    ck_assert_int_eq(toy.n_answers, 1);
+    ck_assert_int_eq(toy.errors[0], 0);
+}
+END_TEST
+
+START_TEST(who_does_not_wait_is_told_so)
+{
+    struct create_topics_request_topic topic;
+    struct create_topics_request req;
+
+    create_topics_request_init(&req);
+    create_topics_request_topic_init(&topic);
+    topic.name = STR("t");
+    topic.num_partitions = topic.replication_factor = 1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 0;
+    send(API_CREATE_TOPICS, 7, &req);
+    toy_advance(&toy, 10);
+    ck_assert_int_eq(toy.errors[0], ERR_REQUEST_TIMED_OUT);
+    ck_assert_ptr_nonnull(toy_topic(&toy, "t"));
+}
+END_TEST
+
+START_TEST(a_topic_grows)
+{
+    ck_assert_int_eq(create("t", 2, 3), 0);
+    ck_assert_int_eq(grow("t", 2), ERR_INVALID_PARTITIONS);
+    ck_assert_int_eq(grow("u", 2), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(grow("t", 5), 0);
+    ck_assert_uint_eq(toy_topic(&toy, "t")->n_parts, 5);
+    for (int32_t i = 2; i < 5; i++) {
+        const struct toy_part *part = toy_part(&toy, "t", i);
+
+        ck_assert_int_eq(part->state.leader, part->replicas[0]);
+        ck_assert_uint_eq(part->state.isr.n, 3);
+    }
+}
+END_TEST
+
+START_TEST(a_partition_without_a_live_replica_is_born_later)
+{
+    toy_register(&toy, 4);
+    toy_nodes(&toy);
+
+    static const int32_t four[] = { 4 };
+
+    toy_create(&toy, "t", 1, IDS_OF(four));
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "none");
+    toy_start(&toy, 4);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "4/4 0 0");
+}
+END_TEST
+
+static void delete_files(int32_t id)
+{
+    const struct image *image = toy.brokers[id].image;
+    struct image_tombstone mine[64];
+    const struct image_tombstone *stone;
+    struct image_cursor at = { 0 };
+    size_t n = 0;
+
+    while ((stone = image_next_tombstone(image, &at)) != NULL) {
+        if (stone->broker == id)
+            mine[n++] = *stone;
+    }
+    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
+                                        .acked = { .stream = toy.brokers[id].stream,
+                                                   .controller_epoch = toy.controller_epoch,
+                                                   .version = image_version(image),
+                                                   .n_deleted = n,
+                                                   .deleted = mine } });
+}
+
+START_TEST(deletion_does_not_wait_for_the_absent)
+{
+    toy_create(&toy, "t", 4, IDS_OF(r123));
+    toy_kill(&toy, 3);
+    ck_assert_int_eq(delete ("t"), 0);
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_marks, 0);
+    ck_assert_uint_eq(toy.n_stones, 12);
+    ck_assert_uint_eq(image_n_tombstones(toy.brokers[1].image), 12);
+    ck_assert_int_eq(delete ("t"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    /* the name is free, under another id */
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    ck_assert_int_eq(toy.errors[0], 0);
+
+    delete_files(1);
+    delete_files(2);
+    ck_assert_uint_eq(toy.n_stones, 4);
+    toy_win(&toy); /* another controller, much later */
+    toy_hello(&toy, 1, false, false);
+    toy_hello(&toy, 2, false, false);
+    toy_start(&toy, 3);
+    ck_assert_uint_eq(image_n_tombstones(toy.brokers[3].image), 4);
+    delete_files(3);
+    ck_assert_uint_eq(toy.n_stones, 0);
+    ck_assert_uint_eq(image_n_tombstones(toy.brokers[3].image), 0);
+}
+END_TEST
+
+START_TEST(nobody_speaks_for_another)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    ck_assert_int_eq(delete ("t"), 0);
+
+    struct image_tombstone stone = toy.stones[0];
+    int32_t other = stone.broker == 1 ? 2 : 1;
+
+    stone.broker = 9;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
+                                        .acked = { .stream = toy.brokers[other].stream,
+                                                   .controller_epoch = toy.controller_epoch,
+                                                   .version = 1,
+                                                   .n_deleted = 1,
+                                                   .deleted = &stone } });
+    ck_assert_uint_eq(toy.n_stones, 1);
+    ck_assert_int_ne(toy.stones[0].broker, other);
+}
+END_TEST
+
+START_TEST(a_mark_of_another_hand_deletes)
+{
+    const struct str names[] = { STR("t"), STR("unknown") };
+
+    toy_create(&toy, "t", 2, IDS_OF(r123));
+    snprintf(toy.marks[0], sizeof toy.marks[0], "t");
+    snprintf(toy.marks[1], sizeof toy.marks[1], "unknown");
+    toy.n_marks = 2;
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_DELETE_MARKS, .names = { .n = 2, .names = names } });
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_marks, 0);
+    ck_assert_uint_eq(toy.n_stones, 6);
+}
+END_TEST
+
+START_TEST(a_mark_left_by_an_earlier_controller_is_carried_out)
+{
+    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy.hold = true;
+    delete ("t");
+    toy_release(&toy); /* the mark is stored; then the seat is lost */
+    toy_win(&toy);
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_stones, 6);
+}
+END_TEST
+
+static int alter(int8_t op, const char *key, const char *value)
+{
+    static struct incremental_alter_configs_request_config config;
+    static struct incremental_alter_configs_request_resource resource;
+    static struct incremental_alter_configs_request req;
+
+    incremental_alter_configs_request_init(&req);
+    config = (struct incremental_alter_configs_request_config){ str_of(key), op, str_of(value) };
+    resource = (struct incremental_alter_configs_request_resource){ 2, STR("t"), &config, 1 };
+    req.resources = &resource;
+    req.resources_len = 1;
+    send(API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
+    return toy.errors[0];
+}
+
+static struct str setting(const char *key)
+{
+    return image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
+                              str_of(key));
+}
+
+START_TEST(settings_change)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    ck_assert_int_eq(alter(0, "retention.ms", "77"), 0);
+    ck_assert(str_is(setting("retention.ms"), "77"));
+    ck_assert_int_eq(alter(0, "retention.ms", "x"), ERR_INVALID_CONFIG);
+    ck_assert_int_eq(alter(2, "cleanup.policy", "compact"), 0);
+    ck_assert(str_is(setting("cleanup.policy"), "delete,compact"));
+    ck_assert_int_eq(alter(3, "cleanup.policy", "delete"), 0);
+    ck_assert(str_is(setting("cleanup.policy"), "compact"));
+    ck_assert_int_eq(alter(2, "retention.ms", "1"), ERR_INVALID_CONFIG);
+    ck_assert_int_eq(alter(1, "retention.ms", NULL), 0);
+    ck_assert(str_is_null(setting("retention.ms")));
+    ck_assert_int_eq(alter(1, "no.such", NULL), ERR_INVALID_CONFIG);
+    ck_assert(str_is(setting("cleanup.policy"), "compact"));
+}
+END_TEST
+
+START_TEST(an_unknown_request_is_refused)
+{
+    send(API_CREATE_ACLS, 1, &toy);
+    ck_assert_int_eq(toy.answer_err, ERR_UNSUPPORTED_VERSION);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("topics");
+
+    tcase_add_checked_fixture(tc, three_brokers, teardown);
+    tcase_add_test(tc, refusals);
+    tcase_add_test(tc, settings_of_a_new_topic);
+    tcase_add_test(tc, the_answer_waits_for_every_live_broker);
+    tcase_add_test(tc, who_does_not_wait_is_told_so);
+    tcase_add_test(tc, a_topic_grows);
+    tcase_add_test(tc, a_partition_without_a_live_replica_is_born_later);
+    tcase_add_test(tc, deletion_does_not_wait_for_the_absent);
+    tcase_add_test(tc, nobody_speaks_for_another);
+    tcase_add_test(tc, a_mark_of_another_hand_deletes);
+    tcase_add_test(tc, a_mark_left_by_an_earlier_controller_is_carried_out);
+    tcase_add_test(tc, settings_change);
+    tcase_add_test(tc, an_unknown_request_is_refused);
+    return unit_run(tc);
+}
