@@ -326,7 +326,8 @@ static void on_applied(void *ctx, int32_t controller_epoch, uint64_t version)
     struct control *control = ctx;
 
     control->fresh = false;
-    atomic_store_explicit(&control->has_image, true, memory_order_release);
+    if (!atomic_exchange_explicit(&control->has_image, true, memory_order_acq_rel))
+        control->conf.on_ready(control->conf.ctx);
     forward_on_applied(control->forward, controller_epoch, version);
     note_info(control);
 }
