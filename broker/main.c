@@ -144,7 +144,9 @@ int main(int argc, char **argv)
     if (broker_start(conf, &settings, &hooks, &broker) != ERR_OK)
         return EXIT_FAILURE;
     bool by_signal = wait_for_end(signals, fatal);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* a second one ends it at once */
+    sigdelset(&set,
+              SIGTERM); /* supervisors may repeat it; who types Ctrl-C twice wants out at once */
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     broker_stop(&broker, by_signal);
     conf_free(&conf);
     free(options.overrides);
