@@ -96,7 +96,7 @@ static bool may_wait(const struct choice *c)
 
 static bool elect_uncleanly(const struct choice *c, struct leader_isr *next, int32_t *room)
 {
-    if (!c->unclean || may_wait(c))
+    if (!c->unclean || (may_wait(c) && !c->forced))
         return false;
     for (uint32_t i = 0; i < c->part->replicas.n; i++) {
         if (!may_lead(c->replicas[i]))

@@ -29,6 +29,7 @@ enum replica_is {
 struct choice {
     const struct image_part *part;
     const uint8_t *replicas;
+    bool forced;  /* with unclean: nobody is waited for either */
     bool unclean; /* whoever lives may lead when nobody in sync can be waited for */
 };
 

@@ -119,8 +119,9 @@ struct plan {
     size_t n_items, cap_items;
     struct plan_answer *answers;
     size_t n_answers, cap_answers;
-    bool all;    /* it has all that the reconciliation found */
-    bool failed; /* a partition's state was not as known */
+    bool all;           /* it has all that the reconciliation found */
+    bool failed;        /* a partition's state was not as known */
+    bool has_elections; /* items of jobs hang on its parts */
 };
 
 /* ---- what waits
@@ -163,10 +164,11 @@ struct job_item {
     enum err err;
     const char *why; /* in the job's arena; NULL */
     struct uuid topic_id;
-    struct str topic;        /* in the job's arena */
-    bool open;               /* in a plan, or waiting for one */
-    bool waits_for_deletion; /* until the znodes of topic are gone */
-    int32_t n_partitions;    /* CreateTopics: what came of -1 */
+    struct str topic;             /* in the job's arena */
+    bool open;                    /* in a plan, or waiting for one */
+    bool waits_for_deletion;      /* until the znodes of topic are gone */
+    int32_t n_partitions;         /* CreateTopics: what came of -1; ElectLeaders: the partition */
+    const struct plan_part *part; /* ElectLeaders: what it hangs on, while that plan is there */
     int16_t replication_factor;
 };
 
@@ -356,6 +358,9 @@ bool part_decide(const struct core *core, const struct image_topic *topic,
 /* What leadership of the first replica would make of it; false: not possible or not needed. */
 bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
                  struct leader_isr *next);
+/* Any replica that lives, when nobody in sync can lead. */
+bool part_decide_uncleanly(const struct core *core, const struct image_part *part,
+                           struct arena *arena, struct leader_isr *next);
 void parts_on_failures(struct core *core, struct broker *b, size_t n,
                        const struct core_failure *failures, bool dir_failed);
 void parts_forget_dirs(struct core *core, struct broker *b);
@@ -407,6 +412,9 @@ int64_t jobs_next_ms(const struct core *core);
 void jobs_drop_all(struct core *core);
 /* The znodes of a topic are gone: who deleted it is answered. */
 void jobs_on_deleted(struct core *core, struct str topic);
+/* The plan's parts are stored, or not: who asked for their election is answered. */
+void jobs_on_elected(struct core *core, const struct plan *plan,
+                     const struct core_op_result *results);
 void job_item_done(struct core *core, struct job *job, size_t item, enum err err, const char *why);
 /* For the requests of admin/: room for n items, all ERR_OK. */
 void job_setup(struct job *job, size_t n, int64_t timeout_ms);

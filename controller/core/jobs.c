@@ -15,11 +15,8 @@
 #define SETTLE_MS 1000
 
 static const struct admin_kind *const kinds[] = {
-    &admin_create_topics,
-    &admin_delete_topics,
-    &admin_create_partitions,
-    &admin_alter_configs,
-    &admin_incremental_alter_configs,
+    &admin_create_topics, &admin_delete_topics, &admin_create_partitions,
+    &admin_elect_leaders, &admin_alter_configs, &admin_incremental_alter_configs,
 };
 
 static const struct admin_kind *kind_of(int16_t api_key)
@@ -152,6 +149,24 @@ void jobs_on_deleted(struct core *core, struct str topic)
         for (size_t i = 0; i < job->n; i++) {
             if (job->items[i].waits_for_deletion && str_eq(job->items[i].topic, topic))
                 job_item_done(core, job, i, ERR_OK, NULL);
+        }
+    }
+}
+
+void jobs_on_elected(struct core *core, const struct plan *plan,
+                     const struct core_op_result *results)
+{
+    struct job *job;
+
+    (void)plan;
+    TAILQ_FOREACH (job, &core->jobs, link) {
+        for (size_t i = 0; i < job->n; i++) {
+            const struct plan_part *part = job->items[i].part;
+
+            if (part == NULL)
+                continue;
+            job->items[i].part = NULL;
+            job_item_done(core, job, i, results[part->op].err, NULL);
         }
     }
 }

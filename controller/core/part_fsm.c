@@ -77,6 +77,17 @@ bool part_prefer(const struct core *core, const struct image_part *part, struct 
     return choose_preferred(&choice, next);
 }
 
+bool part_decide_uncleanly(const struct core *core, const struct image_part *part,
+                           struct arena *arena, struct leader_isr *next)
+{
+    struct choice choice = {
+        .part = part, .replicas = replicas_are(core, part, arena), .unclean = true, .forced = true
+    };
+    int32_t *room = arena_alloc(arena, (part->replicas.n + part->isr.n) * sizeof *room);
+
+    return choose_leader(&choice, next, room) && next->leader != LEADER_NONE;
+}
+
 void parts_scan(struct core *core)
 {
     struct image_cursor at = { 0 };

@@ -249,6 +249,8 @@ void plan_finish(struct core *core, struct plan **planp, const struct core_op_re
     }
     for (size_t i = 0; i < plan->n_items; i++)
         item_done(core, plan, plan->items[i], results);
+    if (plan->has_elections)
+        jobs_on_elected(core, plan, results);
     if (plan->all)
         brokers_left(core, !plan->failed);
     view_publish(core); /* the delta goes before the answers */

@@ -112,7 +112,8 @@ static struct uuid new_topic_id(struct core *core)
 
 /* A topic of Kafka before 2.8 has no id: it gets one when its znode is written next; until then the
  * one given here. */
-static void load_topic(struct core *core, struct image *image, const struct core_read_topic *read)
+static void load_topic(struct core *core, struct image *image, const struct image *old,
+                       const struct core_read_topic *read)
 {
     struct uuid id = read->id;
     struct image_part *parts = xcalloc(read->n_parts + 1, sizeof *parts);
@@ -122,8 +123,14 @@ static void load_topic(struct core *core, struct image *image, const struct core
         core_say(core, CORE_SAY_WARN, "topic has no id, giving it one topic=%.*s",
                  STR_ARG(read->name));
     }
-    for (size_t i = 0; i < read->n_parts; i++)
+    for (size_t i = 0; i < read->n_parts; i++) {
+        const struct image_part *known =
+            old != NULL ? image_part(old, id, read->parts[i].index) : NULL;
+
         parts[i] = part_of_read(&read->parts[i]);
+        if (known != NULL)
+            parts[i].offline = known->offline; /* ZooKeeper does not know that */
+    }
 
     struct image_topic_change change = {
         .id = id, .name = read->name, .n_parts = read->n_parts, .parts = parts
@@ -157,12 +164,13 @@ void view_load(struct core *core, const struct core_loaded *loaded)
     core->version = image_version(image);
     core->image = image;
     for (size_t i = 0; i < loaded->n_topics; i++)
-        load_topic(core, image, &loaded->topics[i]);
+        load_topic(core, image, old, &loaded->topics[i]);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
     for (size_t i = 0; i < loaded->n_tombstones; i++)
         load_tombstones(image, &loaded->tombstones[i]);
     core->pid_block = loaded->pid_block;
+    core->pid_block_asked = false;
     brokers_load(core, loaded->n_nodes, loaded->nodes, again);
     for (size_t i = 0; i < core->n_brokers; i++) {
         struct node node = broker_node(core->brokers[i]);
@@ -342,6 +350,16 @@ static int by_topic(const void *a, const void *b)
     return leader_isr_cmp(&s, &t);
 }
 
+/* What was decided in the same plan as the topic's end must not bring it back. */
+static bool is_going(const struct pend *pend, struct uuid topic_id)
+{
+    for (size_t i = 0; i < pend->n_topics_gone; i++) {
+        if (uuid_eq(pend->topics_gone[i], topic_id))
+            return true;
+    }
+    return false;
+}
+
 static void gather_topics(struct core *core, struct image_delta *delta)
 {
     struct pend *pend = &core->pend;
@@ -353,6 +371,8 @@ static void gather_topics(struct core *core, struct image_delta *delta)
     if (pend->n_parts > 0)
         qsort(pend->parts, pend->n_parts, sizeof pend->parts[0], by_topic);
     for (size_t i = 0; i < pend->n_parts; i++) {
+        if (is_going(pend, pend->parts[i].topic_id))
+            continue;
         parts[i] = *pend->parts[i].part;
         if (n == 0 || !uuid_eq(topics[n - 1].id, pend->parts[i].topic_id))
             topics[n++] = (struct image_topic_change){ .id = pend->parts[i].topic_id,

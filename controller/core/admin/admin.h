@@ -17,6 +17,6 @@ struct admin_kind {
 };
 
 extern const struct admin_kind admin_create_topics, admin_delete_topics, admin_create_partitions,
-    admin_alter_configs, admin_incremental_alter_configs;
+    admin_alter_configs, admin_incremental_alter_configs, admin_elect_leaders;
 
 #endif
