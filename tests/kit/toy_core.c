@@ -9,6 +9,7 @@
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/delete_topics.h"
+#include "gen/wire/elect_leaders.h"
 #include "gen/wire/incremental_alter_configs.h"
 
 static struct endpoint endpoints[TOY_BROKERS + 1];
@@ -206,7 +207,7 @@ static void do_write(struct toy *toy, const struct core_write *write)
     struct core_event *done;
 
     ck_assert_int_eq(write->controller_epoch, toy->controller_epoch);
-    for (size_t i = 0; i < write->n;) {
+    for (size_t i = 0; toy->lose != TOY_LOSE_BEFORE && i < write->n;) {
         size_t end = i;
         bool failed = false;
 
@@ -227,6 +228,9 @@ static void do_write(struct toy *toy, const struct core_write *write)
         }
         i = end;
     }
+    for (size_t i = 0; toy->lose != TOY_LOSE_NOTHING && i < write->n; i++)
+        results[i].err = ERR_CONNECTION_LOSS;
+    toy->lose = TOY_LOSE_NOTHING;
     toy->n_writes++;
     toy->n_ops += write->n;
     toy->last_ops = write->n;
@@ -349,8 +353,10 @@ static void reload(struct toy *toy, const struct core_reload *r)
     case RELOAD_PID_BLOCK:
         push(toy, CORE_PID_BLOCK_READ)->pid_block_read.block = toy->pid_block;
         break;
-    case RELOAD_TOPIC:
     case RELOAD_ALL:
+        toy->load_wanted = true;
+        break;
+    case RELOAD_TOPIC:
         break; /* tests that need them send what was read themselves */
     }
 }
@@ -422,12 +428,16 @@ static void take_message(struct toy *toy, size_t i, int16_t code, struct str mes
         snprintf(toy->message, sizeof toy->message, "%.*s", STR_ARG(message));
 }
 
+static void forget_request(struct toy *toy, uint64_t id);
+
 static void take_admin(struct toy *toy, const struct core_answer_admin *a)
 {
     toy->n_answers++;
     toy->answer_err = a->err;
-    if (a->err != ERR_OK)
+    if (a->err != ERR_OK) {
+        forget_request(toy, a->id);
         return;
+    }
     if (a->api_key == API_CREATE_TOPICS) {
         const struct create_topics_response *r = a->response;
 
@@ -443,12 +453,20 @@ static void take_admin(struct toy *toy, const struct core_answer_admin *a)
 
         for (int32_t i = 0; i < r->results_len; i++)
             take_message(toy, (size_t)i, r->results[i].error_code, r->results[i].error_message);
+    } else if (a->api_key == API_ELECT_LEADERS) {
+        const struct elect_leaders_response *r = a->response;
+
+        for (int32_t i = 0; i < r->replica_election_results_len; i++)
+            take_message(toy, (size_t)i,
+                         r->replica_election_results[i].partition_result[0].error_code,
+                         r->replica_election_results[i].partition_result[0].error_message);
     } else if (a->api_key == API_INCREMENTAL_ALTER_CONFIGS) {
         const struct incremental_alter_configs_response *r = a->response;
 
         for (int32_t i = 0; i < r->responses_len; i++)
             take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
     }
+    forget_request(toy, a->id);
 }
 
 static void take_probe(struct toy *toy, const struct core_probe *probe)
@@ -579,6 +597,10 @@ void toy_step(struct toy *toy, struct core_event ev)
         one_step(toy, next);
         free_event(next);
     }
+    if (toy->load_wanted) {
+        toy->load_wanted = false;
+        load(toy);
+    }
 }
 
 void toy_release(struct toy *toy)
@@ -651,6 +673,7 @@ void toy_fini(struct toy *toy)
     core_free(&toy->core);
     image_unref(&toy->configs);
     free(toy->held);
+    forget_request(toy, 0);
 }
 
 void toy_win(struct toy *toy)
@@ -721,33 +744,61 @@ void toy_expire(struct toy *toy, int32_t id)
     toy_nodes(toy);
 }
 
+/* Lives until it is answered, as the core asks for. */
+struct toy_request {
+    struct toy_request *next;
+    uint64_t id;
+    char name[64];
+    int32_t ids[4];
+    struct create_topics_request_assignment assignments[TOY_PARTS];
+    struct create_topics_request_topic topic;
+    struct create_topics_request req;
+};
+
+static void forget_request(struct toy *toy, uint64_t id)
+{
+    struct toy_request **at = &toy->asked;
+
+    while (*at != NULL) {
+        struct toy_request *asked = *at;
+
+        if (id == 0 || asked->id == id) {
+            *at = asked->next;
+            free(asked);
+        } else {
+            at = &asked->next;
+        }
+    }
+}
+
 void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas)
 {
-    static struct create_topics_request_assignment assignments[TOY_PARTS];
-    static int32_t ids[4];
-    static struct create_topics_request_topic topic;
-    static struct create_topics_request req;
+    struct toy_request *asked = xcalloc(1, sizeof *asked);
 
-    create_topics_request_init(&req);
-    create_topics_request_topic_init(&topic);
-    set_ids(ids, replicas);
-    topic.name = str_of(name);
-    topic.num_partitions = -1;
-    topic.replication_factor = -1;
-    topic.assignments = assignments;
-    topic.assignments_len = (int32_t)n_parts;
+    asked->id = ++toy->requests;
+    asked->next = toy->asked;
+    toy->asked = asked;
+    create_topics_request_init(&asked->req);
+    create_topics_request_topic_init(&asked->topic);
+    set_ids(asked->ids, replicas);
+    snprintf(asked->name, sizeof asked->name, "%s", name);
+    asked->topic.name = str_of(asked->name);
+    asked->topic.num_partitions = -1;
+    asked->topic.replication_factor = -1;
+    asked->topic.assignments = asked->assignments;
+    asked->topic.assignments_len = (int32_t)n_parts;
     for (size_t i = 0; i < n_parts; i++)
-        assignments[i] =
-            (struct create_topics_request_assignment){ (int32_t)i, ids, (int32_t)replicas.n };
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
+        asked->assignments[i] = (struct create_topics_request_assignment){ (int32_t)i, asked->ids,
+                                                                           (int32_t)replicas.n };
+    asked->req.topics = &asked->topic;
+    asked->req.topics_len = 1;
+    asked->req.timeout_ms = 30000;
     toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
-                                       .admin = { .id = ++toy->requests,
+                                       .admin = { .id = asked->id,
                                                   .stream = 1,
                                                   .api_key = API_CREATE_TOPICS,
                                                   .api_version = 7,
-                                                  .request = &req } });
+                                                  .request = &asked->req } });
 }
 
 void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,

@@ -69,11 +69,19 @@ struct toy {
     int64_t czxid;
     uint64_t streams, requests;
     int32_t controller_epoch;
-    bool fenced;                      /* another controller: the epoch check fails */
+    bool fenced; /* another controller: the epoch check fails */
+    enum {
+        TOY_LOSE_NOTHING,
+        TOY_LOSE_BEFORE,
+        TOY_LOSE_AFTER
+    } lose; /* the next WRITE's outcome: not
+               carried out, or carried out */
+    bool load_wanted;
     bool hold;                        /* WRITEs wait for toy_release() */
     bool active;                      /* a LOADED was delivered and no RESIGN came */
     size_t n_writes, n_ops, last_ops; /* WRITEs, operations in all, in the last one */
     struct core_write *held;
+    struct toy_request *asked; /* of toy_create(), until they are answered */
     /* the last ADMIN's answer: copied as far as tests look */
     int n_answers;
     enum err answer_err;

@@ -218,6 +218,7 @@ START_TEST(an_unclean_return_leaves_the_isr)
     for (int32_t id = 1; id <= 3; id++)
         toy_kill(&toy, id);
     SHOWS("t", 0, "-1/3 3 3");
+    toy_fini(&toy);
     toy_init(&toy);
     toy_win(&toy);
     for (int32_t id = 1; id <= 3; id++)
@@ -381,6 +382,29 @@ START_TEST(unclean_election_when_switched_on)
 }
 END_TEST
 
+START_TEST(leadership_goes_back_to_the_preferred)
+{
+    core_free(&toy.core);
+    toy.settings.auto_leader_rebalance_enable = true;
+    toy.core = core_new(&toy.settings, 1);
+    for (int32_t id = 1; id <= 3; id++)
+        toy.brokers[id].stream = 0;
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++)
+        toy_start(&toy, id);
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_advance(&toy, 6000); /* the first look finds nothing to do */
+    toy_kill(&toy, 1);
+    toy_start(&toy, 1);
+    toy_propose(&toy, 2, "t", 0, IDS_OF(r231));
+    SHOWS("t", 0, "2/2,3,1 1 2");
+    toy_advance(&toy, 290000);
+    SHOWS("t", 0, "2/2,3,1 1 2");
+    toy_advance(&toy, 10000);
+    SHOWS("t", 0, "1/2,3,1 2 3");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("core");
@@ -407,5 +431,6 @@ int main(void)
     tcase_add_test(tc, a_state_that_is_not_as_known_is_read_again);
     tcase_add_test(tc, events_during_a_write_share_the_next);
     tcase_add_test(tc, unclean_election_when_switched_on);
+    tcase_add_test(tc, leadership_goes_back_to_the_preferred);
     return unit_run(tc);
 }

@@ -9,6 +9,7 @@
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/delete_topics.h"
+#include "gen/wire/elect_leaders.h"
 #include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
@@ -344,6 +345,50 @@ START_TEST(settings_change)
 }
 END_TEST
 
+static int elect(int8_t type, const char *name)
+{
+    static int32_t zero;
+    static struct elect_leaders_request_topic topic;
+    static struct elect_leaders_request req;
+
+    elect_leaders_request_init(&req);
+    topic = (struct elect_leaders_request_topic){ str_of(name), &zero, 1 };
+    req.election_type = type;
+    req.topic_partitions = &topic;
+    req.topic_partitions_len = 1;
+    req.timeout_ms = 30000;
+    send(API_ELECT_LEADERS, 2, &req);
+    return toy.errors[0];
+}
+
+START_TEST(elections_on_demand)
+{
+    static const int32_t r231[] = { 2, 3, 1 };
+
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    ck_assert_int_eq(elect(0, "t"), ERR_ELECTION_NOT_NEEDED);
+    ck_assert_int_eq(elect(1, "t"), ERR_ELECTION_NOT_NEEDED);
+    ck_assert_int_eq(elect(0, "u"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    toy_kill(&toy, 1);
+    ck_assert_int_eq(elect(0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
+    toy_start(&toy, 1);
+    ck_assert_int_eq(elect(0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
+    toy_propose(&toy, 2, "t", 0, IDS_OF(r231));
+    ck_assert_int_eq(elect(0, "t"), 0);
+    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/2,3,1 2 3");
+
+    toy_create(&toy, "two", 1, IDS_OF(r12));
+    toy_kill(&toy, 2);
+    toy_kill(&toy, 1);
+    ck_assert_str_eq(toy_show(&toy, "two", 0), "-1/1 2 2");
+    ck_assert_int_eq(elect(1, "two"), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+    toy_start(&toy, 2);
+    ck_assert_int_eq(elect(1, "two"), 0);
+    ck_assert_str_eq(toy_show(&toy, "two", 0), "2/2 3 3");
+    ck_assert(toy_part(&toy, "two", 0)->state.recovering);
+}
+END_TEST
+
 START_TEST(an_unknown_request_is_refused)
 {
     send(API_CREATE_ACLS, 1, &toy);
@@ -367,6 +412,7 @@ int main(void)
     tcase_add_test(tc, a_mark_of_another_hand_deletes);
     tcase_add_test(tc, a_mark_left_by_an_earlier_controller_is_carried_out);
     tcase_add_test(tc, settings_change);
+    tcase_add_test(tc, elections_on_demand);
     tcase_add_test(tc, an_unknown_request_is_refused);
     return unit_run(tc);
 }
