@@ -1,0 +1,440 @@
+/*
+ * Start: listen, open the session, stand for the seat. Won: watch ZooKeeper, load everything, and
+ * when LOADED comes, step the core with it and let the brokers in. Lost: the core forgets, what was
+ * on its way is not waited for, the brokers are told. All of it happens in callbacks of one
+ * reactor, none of which is ever made inside a call of ours, so a step is never inside a step.
+ *
+ * Stop: the session is closed first, which frees the seat for another; only then are brokers told
+ * to look for it.
+ */
+#include "controller/shell/events.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/io/net.h"
+#include "common/io/reactor.h"
+#include "common/zk/zk.h"
+#include "controller/shell/load.h"
+#include "controller/shell/monitor.h"
+#include "controller/shell/probes.h"
+#include "controller/shell/seat.h"
+#include "controller/shell/watch.h"
+#include "controller/shell/write.h"
+
+#define PROBE_TIMEOUT_MS 500
+#define GOODBYES_MS      1200 /* at the stop */
+#define LOOK_MS          10
+
+struct events {
+    struct events_conf conf;
+    struct reactor *reactor;
+    struct core *core;
+    struct core_effects effects;
+    bool stepping;
+    struct sink sink;
+    struct reactor_timer wake;
+    struct zk *zk;
+    struct seat *seat;
+    struct loader *loader;
+    struct cluster_watch *watch;
+    struct writer *writer;
+    struct streams *streams;
+    struct monitor *monitor;
+    struct probes *probes;
+    uint64_t steps, writes, deltas;
+};
+
+static void step(void *arg, const struct core_event *event);
+
+/* ---- effects --------------------------------------------------------------------------------- */
+
+static void on_probed(void *arg, int32_t broker, uint64_t number, enum core_probe_result result)
+{
+    struct events *events = arg;
+    struct core_event event = { .kind = CORE_PROBED,
+                                .probed = { .broker = broker, .probe = number, .result = result } };
+
+    step(events, &event);
+}
+
+static void do_write(struct events *events, const struct core_write *write)
+{
+    if (!seat_is_held(events->seat))
+        return; /* RESIGNED is on its way */
+    events->writes++;
+    writer_run(events->writer, write, seat_epoch_version(events->seat));
+}
+
+static void do_reload(struct events *events, const struct core_reload *reload)
+{
+    if (seat_is_held(events->seat))
+        loader_run(events->loader, reload, seat_epoch(events->seat));
+}
+
+static void do_say(const struct core_say *say)
+{
+    static const enum say_level levels[] = { [CORE_SAY_ERROR] = SAY_ERROR,
+                                             [CORE_SAY_WARN] = SAY_WARN,
+                                             [CORE_SAY_INFO] = SAY_INFO,
+                                             [CORE_SAY_DEBUG] = SAY_DEBUG };
+
+    say_line(levels[say->level], "%.*s", STR_ARG(say->text));
+}
+
+static void do_wake_at(struct events *events, const struct core_wake_at *wake)
+{
+    int64_t delay_ms = wake->at_ms - reactor_now_ms(events->reactor);
+
+    reactor_timer_set_ms(events->reactor, &events->wake, delay_ms > 0 ? delay_ms : 0);
+}
+
+static void carry_out(struct events *events, const struct core_effect *effect)
+{
+    switch (effect->kind) {
+    case CORE_DO_WRITE:
+        do_write(events, &effect->write);
+        return;
+    case CORE_DO_RELOAD:
+        do_reload(events, &effect->reload);
+        return;
+    case CORE_DO_RESIGN:
+        say_warn("giving the seat up reason=\"%s\"", effect->resign.reason);
+        seat_resign(events->seat, effect->resign.reason);
+        return;
+    case CORE_DO_SEND_IMAGE:
+        streams_send_image(events->streams, &effect->send_image);
+        return;
+    case CORE_DO_SEND_DELTA:
+        events->deltas++;
+        streams_send_delta(events->streams, &effect->send_delta);
+        return;
+    case CORE_DO_ANSWER_ALTER:
+        streams_answer_alter(events->streams, &effect->answer_alter);
+        return;
+    case CORE_DO_ANSWER_SHUTDOWN:
+        streams_answer_shutdown(events->streams, &effect->answer_shutdown);
+        return;
+    case CORE_DO_ANSWER_PID_BLOCK:
+        streams_answer_pid_block(events->streams, &effect->answer_pid_block);
+        return;
+    case CORE_DO_ANSWER_ADMIN:
+        streams_answer_admin(events->streams, &effect->answer_admin);
+        return;
+    case CORE_DO_END_STREAM:
+        streams_end(events->streams, &effect->end_stream);
+        return;
+    case CORE_DO_PROBE:
+        probes_run(events->probes, effect->probe.host, effect->probe.port, PROBE_TIMEOUT_MS,
+                   effect->probe.broker, effect->probe.probe, on_probed, events);
+        return;
+    case CORE_DO_SAY:
+        do_say(&effect->say);
+        return;
+    case CORE_DO_WAKE_AT:
+        do_wake_at(events, &effect->wake_at);
+        return;
+    case CORE_N_EFFECTS:
+        break;
+    }
+    assert(!"an effect that nobody carries out");
+}
+
+static void step(void *arg, const struct core_event *event)
+{
+    struct events *events = arg;
+
+    assert(!events->stepping);
+    events->stepping = true;
+    events->steps++;
+    core_step(events->core, event, reactor_now_ms(events->reactor), &events->effects);
+    for (size_t i = 0; i < events->effects.n; i++)
+        carry_out(events, &events->effects.at[i]);
+    core_effects_reset(&events->effects);
+    if (event->kind == CORE_LOADED && core_is_active(events->core))
+        streams_loaded(events->streams, event->loaded.cluster_id);
+    events->stepping = false;
+}
+
+static void on_wake(struct reactor_timer *timer)
+{
+    struct core_event event = { .kind = CORE_TICK };
+
+    step(container_of(timer, struct events, wake), &event);
+}
+
+/* ---- the seat -------------------------------------------------------------------------------- */
+
+static void on_won(void *arg, int32_t epoch, int32_t epoch_version)
+{
+    struct events *events = arg;
+    struct core_reload all = { .what = RELOAD_ALL };
+
+    (void)epoch_version;
+    say_info("became the active controller controller=%d epoch=%d", events->conf.core.controller_id,
+             epoch);
+    monitor_watch(events->monitor, NULL);
+    streams_won(events->streams, epoch);
+    cluster_watch_start(events->watch);
+    loader_run(events->loader, &all, epoch);
+}
+
+static void on_lost(void *arg, const char *reason)
+{
+    struct events *events = arg;
+    struct core_event event = { .kind = CORE_RESIGNED };
+
+    say_warn("is not the active controller any more controller=%d reason=\"%s\"",
+             events->conf.core.controller_id, reason);
+    cluster_watch_stop(events->watch);
+    loader_reset(events->loader);
+    writer_reset(events->writer);
+    step(events, &event);
+    reactor_timer_cancel(events->reactor, &events->wake);
+    streams_lost(events->streams);
+}
+
+static void on_holder(void *arg, const struct seat_holder *holder)
+{
+    struct events *events = arg;
+
+    streams_set_holder(events->streams, holder);
+    monitor_watch(events->monitor, seat_is_held(events->seat) ? NULL : holder);
+}
+
+static void on_dead(void *arg, int32_t holder)
+{
+    struct events *events = arg;
+
+    seat_take_over(events->seat, holder);
+}
+
+static void on_fenced(void *arg)
+{
+    struct events *events = arg;
+
+    seat_fenced(events->seat);
+}
+
+static void on_refused(void *arg, const char *text)
+{
+    struct events *events = arg;
+
+    say_error("cannot serve this cluster, giving the seat up why=\"%s\"", text);
+    seat_resign(events->seat, "it cannot serve this cluster");
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static enum err listen_there(struct events *events)
+{
+    const struct events_conf *conf = &events->conf;
+    struct net_addr addr;
+    enum err err = net_addr_find(conf->host, conf->port, &addr);
+
+    if (err == ERR_OK)
+        err = streams_listen(events->streams, &addr);
+    if (err != ERR_OK) {
+        say_error("cannot listen controller.listener=%s:%d err=\"%s\"", conf->host, conf->port,
+                  err_text(err));
+        return err;
+    }
+    events->conf.port = streams_port(events->streams);
+    say_info("listening for brokers host=%s port=%d", conf->host, events->conf.port);
+    return ERR_OK;
+}
+
+static enum err open_session(struct events *events)
+{
+    struct zk_options options = { .servers = events->conf.zookeeper_connect,
+                                  .session_timeout_ms = events->conf.session_timeout_ms,
+                                  .mailbox = reactor_mailbox(events->reactor),
+                                  .make_chroot = true };
+    enum err err = zk_open(&options, &events->zk);
+
+    if (err != ERR_OK)
+        say_error("cannot use zookeeper.connect=%s err=\"%s\"", events->conf.zookeeper_connect,
+                  err_text(err));
+    return err;
+}
+
+static void stand(void *arg)
+{
+    static const struct seat_hooks seat_hooks = { .on_won = on_won,
+                                                  .on_lost = on_lost,
+                                                  .on_holder = on_holder };
+    struct events *events = arg;
+    struct loader_hooks loader_hooks = { .on_refused = on_refused, .arg = events };
+    struct writer_hooks writer_hooks = { .on_fenced = on_fenced, .arg = events };
+    struct seat_options seat = { .zk = events->zk,
+                                 .controller_id = events->conf.core.controller_id,
+                                 .host = events->conf.host,
+                                 .port = events->conf.port,
+                                 .reactor = events->reactor };
+    struct monitor_conf monitor = { .reactor = events->reactor,
+                                    .zk = events->zk,
+                                    .controller_id = events->conf.core.controller_id,
+                                    .host = events->conf.host,
+                                    .port = events->conf.port,
+                                    .on_dead = on_dead,
+                                    .arg = events };
+
+    events->loader = loader_new(events->zk, &events->sink, &loader_hooks);
+    events->watch = cluster_watch_new(events->zk, events->loader, &events->sink);
+    events->writer = writer_new(events->zk, &events->sink, &writer_hooks);
+    events->monitor = monitor_new(&monitor);
+    events->seat = seat_new(&seat, &seat_hooks, events);
+}
+
+enum err events_start(const struct events_conf *conf, struct events **out)
+{
+    struct events *events = xcalloc(1, sizeof *events);
+    struct streams_conf streams = { .sink = &events->sink,
+                                    .controller_id = conf->core.controller_id,
+                                    .heartbeat_interval_ms = conf->heartbeat_interval_ms,
+                                    .heartbeat_timeout_ms =
+                                        (uint32_t)conf->core.heartbeat_timeout_ms };
+    enum err err;
+
+    events->conf = *conf;
+    events->reactor = reactor_new();
+    events->sink = (struct sink){ .on_event = step, .arg = events };
+    events->core = core_new(&conf->core, conf->seed);
+    core_effects_init(&events->effects);
+    reactor_timer_init(&events->wake, on_wake);
+    streams.reactor = events->reactor;
+    events->streams = streams_new(&streams);
+    events->probes = probes_new(events->reactor);
+    err = listen_there(events);
+    if (err != ERR_OK)
+        goto fail;
+    err = open_session(events);
+    if (err != ERR_OK)
+        goto fail;
+    stand(events);
+    reactor_start(events->reactor, T_EVENT, -1);
+    *out = events;
+    return ERR_OK;
+
+fail:
+    probes_free(&events->probes);
+    streams_free(&events->streams);
+    core_effects_fini(&events->effects);
+    core_free(&events->core);
+    reactor_free(&events->reactor);
+    free(events);
+    return err;
+}
+
+int events_port(const struct events *events)
+{
+    return events->conf.port;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------ */
+
+static void begin_stop(void *arg)
+{
+    struct events *events = arg;
+    struct core_event event = { .kind = CORE_RESIGNED };
+    bool was_active = core_is_active(events->core);
+
+    monitor_free(&events->monitor);
+    cluster_watch_free(&events->watch);
+    loader_free(&events->loader);
+    writer_free(&events->writer);
+    seat_free(&events->seat);
+    zk_close(&events->zk);
+    if (was_active)
+        step(events, &event);
+    reactor_timer_cancel(events->reactor, &events->wake);
+    probes_free(&events->probes);
+    streams_lost(events->streams);
+}
+
+struct count {
+    struct events *events;
+    size_t connections;
+};
+
+static void count_connections(void *arg)
+{
+    struct count *count = arg;
+    struct streams_counts counts;
+
+    streams_counts(count->events->streams, &counts);
+    count->connections = counts.connections;
+}
+
+static void end_streams(void *arg)
+{
+    struct events *events = arg;
+
+    streams_free(&events->streams);
+}
+
+void events_stop(struct events **events_ptr)
+{
+    struct events *events = *events_ptr;
+    struct timespec pause = { .tv_nsec = LOOK_MS * 1000 * 1000 };
+    struct count count = { .events = events };
+
+    *events_ptr = NULL;
+    if (events == NULL)
+        return;
+    reactor_call(events->reactor, begin_stop, events);
+    for (int64_t waited_ms = 0; waited_ms < GOODBYES_MS; waited_ms += LOOK_MS) {
+        reactor_call(events->reactor, count_connections, &count);
+        if (count.connections == 0)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    reactor_call(events->reactor, end_streams, events);
+    reactor_stop(events->reactor);
+    core_effects_fini(&events->effects);
+    core_free(&events->core);
+    reactor_free(&events->reactor);
+    free(events);
+}
+
+/* ---- looking in ------------------------------------------------------------------------------ */
+
+struct looking {
+    struct events *events;
+    struct events_view *out;
+};
+
+static void look(void *arg)
+{
+    struct looking *looking = arg;
+    struct events *events = looking->events;
+    const struct image *image = core_image(events->core);
+    bool is_holder = seat_is_held(events->seat);
+    const struct seat_holder *holder = seat_holder(events->seat);
+
+    *looking->out = (struct events_view){
+        .controller_id = events->conf.core.controller_id,
+        .is_active = core_is_active(events->core),
+        .is_holder = is_holder,
+        .holder = is_holder        ? events->conf.core.controller_id
+                  : holder != NULL ? holder->id
+                                   : -1,
+        .epoch = is_holder ? seat_epoch(events->seat) : -1,
+        .is_connected = zk_session(events->zk)->state == ZK_CONNECTED,
+        .steps = events->steps,
+        .writes = events->writes,
+        .deltas = events->deltas,
+        .image = image != NULL ? image_ref(image) : NULL,
+    };
+    streams_counts(events->streams, &looking->out->streams);
+}
+
+void events_look(struct events *events, struct events_view *out)
+{
+    struct looking looking = { .events = events, .out = out };
+
+    reactor_call(events->reactor, look, &looking);
+}

@@ -1,0 +1,31 @@
+/*
+ * probes - connect to an endpoint and see: refused, answered or silence.
+ *
+ * Refused is only what that host itself says (ECONNREFUSED); everything else that fails, on our
+ * side too, is silence. Names are looked up on a thread of their own, literal addresses at once.
+ *
+ * Threads:    the event thread; done() is called from its reactor, never inside probes_run().
+ */
+#ifndef CONTROLLER_SHELL_PROBES_H
+#define CONTROLLER_SHELL_PROBES_H
+
+#include <stdint.h>
+
+#include "common/base/str.h"
+#include "common/io/reactor.h"
+#include "controller/core/core.h"
+
+struct probes;
+
+/* broker and number as asked with. */
+typedef void probes_done(void *arg, int32_t broker, uint64_t number, enum core_probe_result result);
+
+struct probes *probes_new(struct reactor *reactor);
+/* What runs is not heard of any more. The reactor runs on a while, or is stopped by reactor_stop().
+ */
+void probes_free(struct probes **probes);
+
+void probes_run(struct probes *probes, struct str host, int32_t port, int64_t timeout_ms,
+                int32_t broker, uint64_t number, probes_done *done, void *arg);
+
+#endif
