@@ -19,6 +19,7 @@
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
+#include "common/wire/batch.h"
 
 /*
  * Who may touch what:  [I] set before anyone else can see it, then never changed
@@ -447,17 +448,53 @@ static void follow_log_start(struct part *part, int64_t leader_log_start, int64_
     step_and_see_to(part, &ev, now_ms);
 }
 
+static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after);
+
+/* A leader's log may start inside a batch, which it sends whole (KAFKA-6975). A log that is still
+ * empty begins with that batch; its start moves up again with the leader's. */
+static enum err begin_with_batch(struct part *part, const uint8_t *bytes, size_t len)
+{
+    struct batch_info info;
+    size_t size;
+
+    if (batch_peek(bytes, len, &size) != ERR_OK || batch_check(bytes, size) != ERR_OK)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    batch_info_read(bytes, &info);
+    if (log_leo(part->log) != log_start_offset(part->log) || info.magic < 2 ||
+        info.base_offset < 0 || info.base_offset >= log_leo(part->log) ||
+        info.last_offset < log_leo(part->log))
+        return ERR_OFFSET_OUT_OF_RANGE;
+    say_info("starting %s with the batch that holds the leader's start from=%lld to=%lld",
+             part->name, (long long)log_leo(part->log), (long long)info.base_offset);
+    return log_truncate_fully_and_start_at(part->log, info.base_offset);
+}
+
+static enum err append_from_leader(struct part *part, const uint8_t *bytes, size_t len,
+                                   int64_t wall_ms, int64_t now_ms)
+{
+    struct log_appended appended;
+    struct aftermath after = { 0 };
+    enum err err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+
+    lock_assert_held(&part->append);
+    if (err != ERR_OFFSET_OUT_OF_RANGE || begin_with_batch(part, bytes, len) != ERR_OK)
+        return err;
+    err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+    /* Its effects are those of the step that follows: nobody reads a follower that has nothing. */
+    note_cut(part, now_ms, &after);
+    return err;
+}
+
 enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *bytes, size_t len,
                      int64_t leader_hw, int64_t leader_log_start, int64_t wall_ms, int64_t now_ms,
                      struct part_fetch_start *out)
 {
-    struct log_appended appended;
     struct aftermath after = { 0 };
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
     if (err == ERR_OK && len > 0)
-        err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+        err = append_from_leader(part, bytes, len, wall_ms, now_ms);
     if (err == ERR_OK) {
         struct part_event ev = {
             .kind = PART_EV_FOLLOWED,

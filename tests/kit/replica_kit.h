@@ -1,0 +1,106 @@
+/*
+ * replica_kit - a few brokers in this process: logs in temporary folders, partitions, fetch loops,
+ * and a real listener that serves Fetch and ListOffsets. The test is their controller.
+ */
+#ifndef TESTS_KIT_REPLICA_KIT_H
+#define TESTS_KIT_REPLICA_KIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/api/api.h"
+#include "broker/net/conn.h"
+#include "broker/net/listener.h"
+#include "broker/replica/fetchers.h"
+#include "broker/replica/parts.h"
+#include "common/base/lock.h"
+#include "tests/kit/log_kit.h"
+
+#define KIT_BROKERS 3
+
+struct kit_cluster;
+
+struct kit_broker {
+    struct kit_cluster *cluster;
+    int32_t id;
+    int64_t epoch;
+    const char *dir;
+    bool up;
+    struct logs *logs;
+    struct parts *parts;
+    struct fetchers *fetchers;
+    struct reactor *reactor;
+    struct conns *conns;
+    struct door *door;
+    struct listener *listener;
+    struct dispatch dispatch;
+    struct budget memory;
+    struct api api;
+};
+
+/* What a leader asked for, as copied. */
+struct kit_proposal {
+    int32_t broker;
+    struct uuid topic_id;
+    int32_t partition, leader_epoch, partition_epoch;
+    uint64_t id;
+    int32_t members[8];
+    int32_t members_len;
+};
+
+struct kit_cluster {
+    struct kit_broker brokers[KIT_BROKERS + 1]; /* by id, from 1 */
+    struct image *image;
+    struct fetchers_conf fetch;
+    struct log_conf log;
+    int32_t min_isr;
+    int64_t next_epoch;
+    struct lock lock;
+    struct kit_proposal proposals[256]; /* [m] */
+    int proposals_len;                  /* [m] */
+};
+
+/* Starts brokers 1 to n. Settings may be changed before. */
+void kit_cluster_init(struct kit_cluster *cluster);
+void kit_cluster_start(struct kit_cluster *cluster, int n);
+void kit_cluster_end(struct kit_cluster *cluster);
+
+/* The broker's files stay; clean: it closes its logs. The others hear that it is dead. */
+void kit_broker_stop(struct kit_cluster *cluster, int32_t id, bool clean);
+/* With a new broker epoch and another port; the image that says so is given to all, and to itself
+ * whole. */
+void kit_broker_start(struct kit_cluster *cluster, int32_t id);
+
+struct uuid kit_topic_id(int n);
+/* "t0", "t1", ... */
+struct str kit_topic_name(int n);
+
+/* The new state of a partition of topic n, in the image only. */
+void kit_put_part(struct kit_cluster *cluster, int topic, const struct image_part *part);
+/* Gives the last delta (or whole: all of the image) to one broker. */
+void kit_tell(struct kit_cluster *cluster, int32_t id, const struct image_part *part, int topic);
+/* Both, to every broker that is up. */
+void kit_set_part(struct kit_cluster *cluster, int topic, const struct image_part *part);
+/* Accepts what leaders have proposed so far. */
+void kit_accept(struct kit_cluster *cluster);
+
+/* A reference; NULL when the broker does not host it. */
+struct part *kit_part(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition);
+/* Appends `batches` batches of `count` records as leader; fails the test unless that works. */
+void kit_produce(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition, int batches,
+                 int count, size_t value_bytes);
+void kit_info(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition,
+              struct part_info *out);
+
+/* Waits, accepting proposals, until both logs end at leo and both high watermarks are hw; -1: any.
+ * Returns how many ms that took; fails the test after 20 s. */
+int64_t kit_wait(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition, int64_t leo,
+                 int64_t hw);
+/* The logs of both brokers hold the same bytes. */
+void kit_same(struct kit_cluster *cluster, int32_t a, int32_t b, int topic, int32_t partition);
+
+/* All replicas, the given leader and ISR. */
+struct image_part kit_state(int32_t leader, int32_t leader_epoch, int32_t partition_epoch,
+                            struct ids replicas, struct ids isr);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * fetcher, fetchers: real brokers in one process, over real sockets. A follower gets every byte of
+ * its leader's, cuts what another leader never had, starts anew where the leader's log begins, and
+ * none of it waits for longer than it must when leaders change.
+ */
+#include "broker/replica/fetchers.h"
+
+#include <check.h>
+#include <poll.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "tests/kit/replica_kit.h"
+#include "tests/kit/unit.h"
+
+static const int32_t one[] = { 1 }, both[] = { 1, 2 }, all[] = { 1, 2, 3 };
+
+static struct kit_cluster cluster;
+
+START_TEST(a_follower_copies_its_leader)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct fetchers_info info;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 10, 5, 100);
+    kit_wait(&cluster, 2, 0, 0, 50, -1);
+    kit_wait(&cluster, 1, 0, 0, 50, 50);
+    kit_wait(&cluster, 2, 0, 0, 50, 50);
+    kit_same(&cluster, 1, 2, 0, 0);
+    fetchers_get_info(cluster.brokers[2].fetchers, &info);
+    ck_assert_int_eq(info.loops, 1);
+    ck_assert_int_eq(info.partitions, 1);
+    ck_assert_int_eq(info.failed, 0);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(what_is_larger_than_an_answer_comes_in_pieces)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(one));
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.partition_max_bytes = 10000;
+    cluster.fetch.response_max_bytes = 15000;
+    kit_cluster_start(&cluster, 2);
+    for (state.index = 0; state.index < 3; state.index++)
+        kit_set_part(&cluster, 0, &state);
+    for (int32_t p = 0; p < 3; p++)
+        kit_produce(&cluster, 1, 0, p, 40, 3, 2000);
+    for (int32_t p = 0; p < 3; p++) {
+        kit_wait(&cluster, 2, 0, p, 120, 120);
+        kit_same(&cluster, 1, 2, 0, p);
+    }
+    kit_produce(&cluster, 1, 0, 1, 1, 1, 500000); /* one batch larger than everything allowed */
+    kit_wait(&cluster, 2, 0, 1, 121, 121);
+    kit_same(&cluster, 1, 2, 0, 1);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* replication reference, scenario 7: what only the old leader had is cut when it comes back. */
+START_TEST(an_old_leader_cuts_what_nobody_else_had)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 4, 2, 100);
+    kit_wait(&cluster, 2, 0, 0, 8, 8);
+
+    kit_broker_stop(&cluster, 2, true); /* so that it does not see the next ones */
+    kit_produce(&cluster, 1, 0, 0, 3, 1, 100);
+    kit_broker_stop(&cluster, 1, false);
+
+    state = kit_state(2, 1, 1, IDS_OF(both), IDS_OF(both));
+    kit_put_part(&cluster, 0, &state);
+    kit_broker_start(&cluster, 2);
+    kit_produce(&cluster, 2, 0, 0, 1, 5, 50);
+    kit_broker_start(&cluster, 1);
+    kit_wait(&cluster, 1, 0, 0, 13, 13);
+    kit_same(&cluster, 1, 2, 0, 0);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(a_log_that_ends_before_the_leaders_begins_starts_anew)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    int64_t low;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 5, 1, 100);
+    kit_wait(&cluster, 2, 0, 0, 5, 5);
+    kit_broker_stop(&cluster, 2, true);
+    state = kit_state(1, 0, 1, IDS_OF(both), IDS_OF(one));
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 100, 1, 100);
+    struct part *part = kit_part(&cluster, 1, 0, 0);
+    ck_assert_int_eq(part_delete_records(part, 60, clock_mono_ms(), &low), ERR_OK);
+    part_unref(&part);
+    kit_broker_start(&cluster, 2);
+    kit_wait(&cluster, 2, 0, 0, 105, 105);
+    struct part_info info;
+    kit_info(&cluster, 2, 0, 0, &info);
+    ck_assert_int_eq(info.log_start, 60);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* Empty and far behind, with the leader's log starting inside a batch. */
+START_TEST(a_new_replica_starts_where_the_leaders_log_starts)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+    int64_t low;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 20, 10, 100);
+    struct part *part = kit_part(&cluster, 1, 0, 0);
+    ck_assert_int_eq(part_delete_records(part, 95, clock_mono_ms(), &low), ERR_OK);
+    part_unref(&part);
+    state = kit_state(1, 0, 1, IDS_OF(both), IDS_OF(one));
+    kit_set_part(&cluster, 0, &state);
+    kit_wait(&cluster, 2, 0, 0, 200, 200);
+    struct part_info info;
+    kit_info(&cluster, 2, 0, 0, &info);
+    ck_assert_int_eq(info.log_start, 95);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* The follower hears first that there is a new leader: it must not wait a whole back-off. */
+START_TEST(a_leader_that_does_not_know_yet_is_asked_again_soon)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.backoff_ms = 20000;
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 1, 1);
+
+    state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
+    kit_put_part(&cluster, 0, &state);
+    kit_tell(&cluster, 2, &state, 0);
+    poll(NULL, 0, 30); /* time for at least one refusal; the outcome does not depend on it */
+    kit_tell(&cluster, 1, &state, 0);
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
+    ck_assert_int_lt(kit_wait(&cluster, 2, 0, 0, 2, 2), 10000);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(a_newcomer_does_not_wait_for_a_parked_fetch)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.wait_max_ms = 25000;
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 1, 1);
+    for (state.index = 1; state.index < 4; state.index++) {
+        kit_set_part(&cluster, 0, &state);
+        kit_produce(&cluster, 1, 0, state.index, 1, 1, 10);
+        ck_assert_int_lt(kit_wait(&cluster, 2, 0, state.index, 1, -1), 10000);
+    }
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(a_leader_that_moves_is_found_again)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 3, 3);
+    kit_broker_stop(&cluster, 1, true);
+    kit_broker_start(&cluster, 1);
+    state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 2, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 5, 5);
+    kit_same(&cluster, 1, 2, 0, 0);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* Leadership goes round among three while records are written; nobody ends up different. */
+START_TEST(leaders_take_turns_and_logs_stay_the_same)
+{
+    int64_t leo = 0;
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.per_leader = 2;
+    kit_cluster_start(&cluster, 3);
+    for (int32_t round = 0; round < 12; round++) {
+        int32_t leader = round % 3 + 1;
+
+        for (int32_t p = 0; p < 4; p++) {
+            struct image_part state =
+                kit_state(leader, round, round * 10, IDS_OF(all), IDS_OF(all));
+
+            state.index = p;
+            kit_set_part(&cluster, 0, &state);
+            kit_produce(&cluster, leader, 0, p, 3, 2, 50);
+        }
+        leo += 6;
+        for (int32_t p = 0; p < 4; p++)
+            for (int32_t id = 1; id <= 3; id++)
+                kit_wait(&cluster, id, 0, p, leo, -1);
+    }
+    for (int32_t p = 0; p < 4; p++) {
+        kit_same(&cluster, 1, 2, 0, p);
+        kit_same(&cluster, 1, 3, 0, p);
+    }
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(a_partition_that_is_gone_is_let_go_of)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct fetchers_info info;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 3, -1);
+    state = kit_state(1, 0, 1, IDS_OF(one), IDS_OF(one));
+    kit_set_part(&cluster, 0, &state);
+    do
+        fetchers_get_info(cluster.brokers[2].fetchers, &info);
+    while (info.partitions > 0 && poll(NULL, 0, 1) == 0);
+    ck_assert_ptr_null(kit_part(&cluster, 2, 0, 0));
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(loops_are_chosen_as_kafka_does)
+{
+    ck_assert_int_eq(fetchers_index(STR("a"), 0, 1), 0);
+    ck_assert_int_eq(fetchers_index(STR("a"), 0, 100), 31 * 97 % 100);
+    ck_assert_int_eq(fetchers_index(STR("a"), 3, 100), (31 * 97 + 3) % 100);
+    /* "polygenelubricants" hashes to the most negative number: times 31 it still is. */
+    ck_assert_int_eq(fetchers_index(STR("polygenelubricants"), 0, 7), 0);
+    ck_assert_int_eq(fetchers_index(STR("polygenelubricants"), 1, 7), INT32_MAX % 7);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("fetcher");
+
+    tcase_add_test(tc, a_follower_copies_its_leader);
+    tcase_add_test(tc, what_is_larger_than_an_answer_comes_in_pieces);
+    tcase_add_test(tc, an_old_leader_cuts_what_nobody_else_had);
+    tcase_add_test(tc, a_log_that_ends_before_the_leaders_begins_starts_anew);
+    tcase_add_test(tc, a_new_replica_starts_where_the_leaders_log_starts);
+    tcase_add_test(tc, a_leader_that_does_not_know_yet_is_asked_again_soon);
+    tcase_add_test(tc, a_newcomer_does_not_wait_for_a_parked_fetch);
+    tcase_add_test(tc, a_leader_that_moves_is_found_again);
+    tcase_add_test(tc, leaders_take_turns_and_logs_stay_the_same);
+    tcase_add_test(tc, a_partition_that_is_gone_is_let_go_of);
+    tcase_add_test(tc, loops_are_chosen_as_kafka_does);
+    return unit_run(tc);
+}
