@@ -1,6 +1,7 @@
 #include "broker/api/table.h"
 
 #include "broker/api/api_versions.h"
+#include "broker/api/describe_configs.h"
 #include "broker/api/fetch.h"
 #include "broker/api/find_coordinator.h"
 #include "broker/api/forwarded.h"
@@ -23,6 +24,7 @@ static const struct handler rows[] = {
     { API_DELETE_TOPICS, 0, 6, 0, api_forwarded },
     { API_INIT_PRODUCER_ID, 0, 5, 0, api_init_producer_id },
     { API_OFFSET_FOR_LEADER_EPOCH, 0, 4, 0, api_offset_for_leader_epoch },
+    { API_DESCRIBE_CONFIGS, 0, 4, 0, describe_configs_handle },
     { API_CREATE_PARTITIONS, 0, 3, 0, api_forwarded },
     { API_DESCRIBE_CLUSTER, 0, 1, 0, api_describe_cluster },
 };

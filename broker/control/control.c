@@ -30,13 +30,14 @@
 #include "common/base/say.h"
 #include "common/stream/stream_image.h"
 
-#define SESSION_FILE    "moldau.session" /* plain files: Kafka takes directories for partitions */
-#define BOOT_FILE       "moldau.boot"
-#define END_SESSION_MS  1000
-#define STALL_MS        1000
-#define BEAT_DEFAULT_MS 100
-#define TICK_MS         250
-#define BOOT_ID_BYTES   36
+#define SESSION_FILE     "moldau.session" /* plain files: Kafka takes directories for partitions */
+#define BOOT_FILE        "moldau.boot"
+#define END_SESSION_MS   1000
+#define STALL_MS         1000
+#define BEAT_DEFAULT_MS  100
+#define TICK_MS          250
+#define BOOT_ID_BYTES    36
+#define NO_CONTROLLER_MS 500
 
 struct control {
     struct control_conf conf;
@@ -326,7 +327,8 @@ static void on_applied(void *ctx, int32_t controller_epoch, uint64_t version)
     struct control *control = ctx;
 
     control->fresh = false;
-    atomic_store_explicit(&control->has_image, true, memory_order_release);
+    if (!atomic_exchange_explicit(&control->has_image, true, memory_order_acq_rel))
+        control->conf.on_ready(control->conf.ctx);
     forward_on_applied(control->forward, controller_epoch, version);
     note_info(control);
 }
@@ -538,8 +540,11 @@ enum err control_leave(struct control *control, int tries, int64_t backoff_ms)
         }
         say_info("controlled shutdown: not relieved yet err=%s still_led=%d try=%d", err_name(err),
                  still_led, i + 1);
-        if (i + 1 < tries)
-            cond_wait_ms(&control->cond, &control->lock, backoff_ms);
+        if (i + 1 < tries) /* without a controller nobody will relieve us soon */
+            cond_wait_ms(&control->cond, &control->lock,
+                         err == ERR_NOT_CONTROLLER && backoff_ms > NO_CONTROLLER_MS
+                             ? NO_CONTROLLER_MS
+                             : backoff_ms);
         lock_drop(&control->lock);
         if (err == ERR_OK)
             err = ERR_TIMED_OUT;

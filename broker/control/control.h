@@ -33,6 +33,8 @@ struct control_conf {
     size_t reactors_len;
     /* This broker must not go on: why. On the control thread, once. */
     void (*on_fatal)(void *ctx, const char *why);
+    /* The first image has been applied. On the control thread, once. */
+    void (*on_ready)(void *ctx);
     void *ctx;
 };
 

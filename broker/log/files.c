@@ -133,7 +133,7 @@ static void pin_locked(struct file *file)
         TAILQ_REMOVE(&file->files->idle, file, link);
 }
 
-enum err file_pin(struct file *file, int *fd)
+static enum err pin(struct file *file, int flags, int *fd)
 {
     struct files *files = file->files;
 
@@ -148,7 +148,7 @@ enum err file_pin(struct file *file, int *fd)
 
     lock_drop(&files->lock);
     int opened;
-    enum err err = disk_open(files->disk, path, DISK_WRITE | DISK_CREATE, &opened);
+    enum err err = disk_open(files->disk, path, flags, &opened);
 
     free(path);
     if (err != ERR_OK)
@@ -170,6 +170,21 @@ enum err file_pin(struct file *file, int *fd)
     if (surplus >= 0)
         disk_close(files->disk, surplus);
     return ERR_OK;
+}
+
+enum err file_pin(struct file *file, int *fd)
+{
+    return pin(file, DISK_WRITE, fd);
+}
+
+enum err file_make(struct file *file)
+{
+    int fd;
+    enum err err = pin(file, DISK_WRITE | DISK_CREATE, &fd);
+
+    if (err == ERR_OK)
+        file_unpin(file);
+    return err;
 }
 
 void file_unpin(struct file *file)

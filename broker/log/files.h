@@ -26,7 +26,8 @@ void files_free(struct files **files);
 size_t files_open_count(struct files *files);
 struct disk *files_disk(const struct files *files);
 
-/* Names a file; does not touch the disk. Opened for reading and writing, made when missing. */
+/* Names a file; does not touch the disk. Opened for reading and writing; ERR_NOT_FOUND while it is
+ * missing. */
 struct file *file_new(struct files *files, const char *path);
 struct file *file_ref(struct file *file);
 /* The last one closes. */
@@ -36,6 +37,8 @@ void file_unref(struct file **file);
 MUST_USE enum err file_pin(struct file *file, int *fd);
 void file_unpin(struct file *file);
 
+/* Makes the file when it is missing. */
+MUST_USE enum err file_make(struct file *file);
 void file_renamed(struct file *file, const char *path);
 
 /* One call each, pinned meanwhile. */

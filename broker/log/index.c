@@ -52,6 +52,16 @@ void index_fini(struct index *index)
     file_unref(&index->file);
 }
 
+void index_copy(struct index *copy, const struct index *index)
+{
+    *copy = *index;
+    file_ref(copy->file);
+    copy->recent_cap = index->recent_count;
+    copy->recent = index->recent_count == 0
+                       ? NULL
+                       : xmemdup(index->recent, index->recent_count * sizeof *index->recent);
+}
+
 static enum err read_entry(const struct index *index, int64_t at, struct index_entry *out)
 {
     uint8_t bytes[ENTRY_MAX];
@@ -91,12 +101,20 @@ enum err index_load(struct index *index, int64_t file_bytes)
                : ERR_OK;
 }
 
+/* The file is made with its first entries. */
+static enum err truncate_file(struct index *index, int64_t size)
+{
+    enum err err = file_truncate(index->file, size);
+
+    return err == ERR_NOT_FOUND && size == 0 ? ERR_OK : err;
+}
+
 enum err index_reset(struct index *index)
 {
     index->saved = 0;
     index->recent_count = 0;
     index->has_last = false;
-    return file_truncate(index->file, 0);
+    return truncate_file(index, 0);
 }
 
 int64_t index_count(const struct index *index)
@@ -139,6 +157,12 @@ enum err index_save(struct index *index)
     size_t size = entry_size(index);
     int64_t at = index->saved;
 
+    if (index->recent_count > 0 && index->saved == 0) {
+        enum err err = file_make(index->file);
+
+        if (err != ERR_OK)
+            return err;
+    }
     for (size_t i = 0; i < index->recent_count;) {
         size_t n = 0;
 
@@ -272,5 +296,5 @@ enum err index_truncate(struct index *index, int64_t offset)
         if (err != ERR_OK)
             return err;
     }
-    return file_truncate(index->file, low * (int64_t)entry_size(index));
+    return truncate_file(index, low * (int64_t)entry_size(index));
 }

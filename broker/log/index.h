@@ -45,6 +45,8 @@ struct index {
 void index_init(struct index *index, enum index_kind kind, struct file *file, int64_t base_offset,
                 int64_t max_bytes);
 void index_fini(struct index *index);
+/* *copy is overwritten. */
+void index_copy(struct index *copy, const struct index *index);
 
 /* Believes the file: its length says how many entries there are. ERR_CORRUPT_FILE when that or the
  * last entry cannot be right. */

@@ -137,7 +137,7 @@ MUST_USE enum err log_read(struct log *log, int64_t offset, int64_t upper_offset
 bool log_range_is_valid(const struct log_range *range);
 void log_range_done(struct log_range *range);
 /* Copies bytes of the range from skip on; *got may be less than len at its end. ERR_CLOSED when the
- * log was truncated since. For coordinators, TLS, conversion. */
+ * log was truncated since or has deleted the segment. For coordinators, TLS, conversion. */
 MUST_USE enum err log_range_read(const struct log_range *range, size_t skip, void *into, size_t len,
                                  size_t *got);
 

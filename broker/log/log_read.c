@@ -30,12 +30,13 @@ static bool place_in_tail_locked(const struct log *log, int64_t offset, struct p
     int64_t end = log_active(log)->size;
     size_t at = log->tail_next;
 
+    *out = (struct place){ end, end, offset };
     for (size_t i = 0; i < log->tail_count; i++) {
         at = (at + LOG_TAIL_BATCHES - 1) % LOG_TAIL_BATCHES;
         const struct tail_batch *batch = &log->tail[at];
 
         if (batch->last_offset < offset)
-            return i > 0; /* *out is the batch behind this one */
+            return true; /* *out is the batch behind this one, or the end */
         *out = (struct place){ batch->pos, end, batch->base_offset };
         end = batch->pos;
         if (batch->base_offset <= offset)
@@ -56,7 +57,7 @@ static enum err place_by_index(const struct segment *segment, enum index_found w
         enum err err = index_find_saved(&segment->offsets, saved, offset, &entry, &found);
 
         if (err != ERR_OK)
-            return err;
+            return err == ERR_NOT_FOUND ? ERR_CLOSED : err; /* the file has just been removed */
     }
     enum err err =
         segment_scan_to(segment, found ? entry.value : 0, size, offset, &info, &out->pos);
@@ -227,16 +228,15 @@ enum err log_read(struct log *log, int64_t offset, int64_t upper_offset, size_t 
     for (int i = 0; i < TRIES_MAX; i++) {
         enum err err = try_read(log, offset, upper, max_bytes, min_one, out);
 
-        if (err == ERR_OK)
-            return ERR_OK;
-        if (err != ERR_CLOSED) {
-            /* A segment that retention has just removed reads like any damage. */
-            if (offset < log_start_offset(log))
-                return ERR_OFFSET_OUT_OF_RANGE;
-            return err == ERR_CORRUPT_MESSAGE ? err : log_failed(log, err, "read");
-        }
-        if (offset > log_leo(log))
+        /* Retention or a truncation may have passed us by. */
+        if (offset < log_start_offset(log) || offset > log_leo(log)) {
+            log_range_done(out);
             return ERR_OFFSET_OUT_OF_RANGE;
+        }
+        if (err == ERR_OK || err == ERR_CORRUPT_MESSAGE)
+            return err;
+        if (err != ERR_CLOSED)
+            return log_failed(log, err, "read");
         upper = upper < log_leo(log) ? upper : log_leo(log);
         if (offset >= upper)
             return ERR_OK;
@@ -266,6 +266,8 @@ enum err log_range_read(const struct log_range *range, size_t skip, void *into, 
         len = range->len - skip;
     enum err err = file_pread(range->file, into, len, range->pos + (int64_t)skip, got);
 
+    if (err == ERR_NOT_FOUND)
+        return ERR_CLOSED; /* retention has removed the segment */
     if (err != ERR_OK)
         return log_failed(range->log, err, "read");
     return log_range_is_valid(range) ? ERR_OK : ERR_CLOSED;

@@ -196,8 +196,16 @@ enum err log_truncate_to(struct log *log, int64_t offset)
     /* What came after must be gone before anything is appended in its place. */
     enum err err = later > 0 ? disk_sync_dir(log->env->disk, log->path) : ERR_OK;
 
+    struct segment *old = log_active(log);
+    struct segment *cut =
+        segment_copy(old); /* no lock is held across the cut, and readers look on */
+
     if (err == ERR_OK)
-        err = segment_truncate(log_active(log), offset, &leo);
+        err = segment_truncate(cut, offset, &leo);
+    lock_take(&log->lock);
+    log->segments[keep - 1] = cut;
+    lock_drop(&log->lock);
+    segment_unref(&old);
 
     if (err == ERR_OK) {
         atomic_store_explicit(&log->leo, leo, memory_order_release);

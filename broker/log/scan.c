@@ -24,6 +24,8 @@ static enum err show(struct scan *scan, const uint8_t **at, size_t *len)
         size_t room = left < SCAN_WINDOW_BYTES ? (size_t)left : SCAN_WINDOW_BYTES;
         enum err err = file_pread(scan->file, scan->window, room, scan->next, &scan->window_len);
 
+        if (err == ERR_NOT_FOUND)
+            return ERR_CLOSED;
         if (err != ERR_OK)
             return err;
         scan->window_pos = scan->next;

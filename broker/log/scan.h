@@ -3,7 +3,8 @@
  *
  * Ownership:  the caller's stack holds it; it borrows the file.
  * Errors:     ERR_NOT_FOUND at the end, also when the last batch is cut short; ERR_CORRUPT_MESSAGE
- * when what stands there is no batch; else the disk's.
+ * when what stands there is no batch;
+ *             ERR_CLOSED when the file is gone; else the disk's.
  */
 #ifndef BROKER_LOG_SCAN_H
 #define BROKER_LOG_SCAN_H

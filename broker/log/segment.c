@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,21 @@ struct segment *segment_new(struct files *files, const char *dir, int64_t base_o
     return segment;
 }
 
+struct segment *segment_copy(const struct segment *segment)
+{
+    struct segment *copy = xcalloc(1, sizeof *copy);
+    size_t head = offsetof(struct segment, base_offset); /* the count is not ours to read */
+
+    memcpy((char *)copy + head, (const char *)segment + head, sizeof *copy - head);
+    atomic_init(&copy->refs, 1);
+    copy->stem = xstrdup(segment->stem);
+    file_ref(copy->file);
+    file_ref(copy->txn_file);
+    index_copy(&copy->offsets, &segment->offsets);
+    index_copy(&copy->times, &segment->times);
+    return copy;
+}
+
 struct segment *segment_ref(struct segment *segment)
 {
     atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed); /* the caller holds one */
@@ -81,14 +97,10 @@ void segment_unref(struct segment **segment)
 
 enum err segment_create(struct segment *segment, const struct log_conf *conf)
 {
-    int fd;
-    enum err err = file_pin(segment->file, &fd);
+    enum err err = file_make(segment->file);
 
-    if (err != ERR_OK)
-        return err;
-    if (conf->preallocate)
-        err = disk_truncate(files_disk(segment->files), fd, conf->segment_bytes);
-    file_unpin(segment->file);
+    if (err == ERR_OK && conf->preallocate)
+        err = file_truncate(segment->file, conf->segment_bytes);
     return err;
 }
 
@@ -159,7 +171,9 @@ void segment_note(struct segment *segment, const struct batch_info *info, int64_
 
 enum err segment_note_abort(struct segment *segment, const struct aborted_txn *txn)
 {
-    return txnindex_write(segment->txn_file, segment->txn_count, txn);
+    enum err err = file_make(segment->txn_file);
+
+    return err != ERR_OK ? err : txnindex_write(segment->txn_file, segment->txn_count, txn);
 }
 
 void segment_close_times(struct segment *segment)
@@ -168,24 +182,14 @@ void segment_close_times(struct segment *segment)
         index_add(&segment->times, segment->max_timestamp, segment->max_timestamp_offset, true);
 }
 
-static enum err touch(struct file *file)
-{
-    int fd;
-    enum err err = file_pin(file, &fd);
-
-    if (err == ERR_OK)
-        file_unpin(file);
-    return err;
-}
-
 enum err segment_save(struct segment *segment)
 {
     int fd;
     int64_t size;
-    enum err err = touch(segment->offsets.file);
+    enum err err = file_make(segment->offsets.file);
 
     if (err == ERR_OK)
-        err = touch(segment->times.file);
+        err = file_make(segment->times.file);
     if (err == ERR_OK)
         err = index_save(&segment->offsets);
     if (err == ERR_OK)

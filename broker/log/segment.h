@@ -49,6 +49,9 @@ extern const char *const segment_endings[SEGMENT_FILES];
 /* Does not touch the disk. dir: the log's directory. */
 struct segment *segment_new(struct files *files, const char *dir, int64_t base_offset,
                             const struct log_conf *conf, int64_t now_ms, int64_t jitter_ms);
+/* Under the log's lock. The same files, a state of its own: what is changed on the copy is not seen
+ * by readers of the other. */
+struct segment *segment_copy(const struct segment *segment);
 struct segment *segment_ref(struct segment *segment);
 void segment_unref(struct segment **segment);
 
@@ -77,8 +80,8 @@ int64_t segment_largest_timestamp(const struct segment *segment);
 MUST_USE enum err segment_scan_to(const struct segment *segment, int64_t from_pos, int64_t limit,
                                   int64_t offset, struct batch_info *info, int64_t *pos);
 
-/* Cuts everything from the batch that holds offset, and syncs that. *end_offset: offset, or the
- * first of that batch. */
+/* Of a copy that nobody else sees yet. Cuts everything from the batch that holds offset, and syncs
+ * that. *end_offset: offset, or the first of that batch. */
 MUST_USE enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_offset);
 
 /* Renames all files: ending added ("" to ".deleted") or replaced. */

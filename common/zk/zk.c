@@ -17,7 +17,6 @@
 
 /* A path being created with all above it. */
 struct zk_path_maker {
-    struct zk_path_maker *next;
     struct zk *zk;
     zk_done *done;
     void *arg;
@@ -105,11 +104,19 @@ static void note_free(struct zk_note *note)
         free(note);
 }
 
-static void notes_free(struct zk_note *note)
+/* The end of what a close finds undelivered: calls hear of it, news is no news any more. */
+static void notes_close(struct zk_note *note)
 {
     while (note != NULL) {
         struct zk_note *next = note->next;
 
+        if (note->kind == ZK_NOTE_CALL) {
+            struct zk_call *call = container_of(note, struct zk_call, note);
+            struct zk_answer closed = { .err = ERR_CLOSED, .path = str_of(call->path) };
+
+            if (call->done != NULL)
+                call->done(call->arg, &closed);
+        }
         note_free(note);
         note = next;
     }
@@ -160,12 +167,6 @@ static void note_run(struct zk *zk, struct zk_note *note)
 
 static void zk_destroy(struct zk *zk)
 {
-    while (zk->makers != NULL) { /* whose answers will not come any more */
-        struct zk_path_maker *next = zk->makers->next;
-
-        free(zk->makers);
-        zk->makers = next;
-    }
     lock_fini(&zk->lock);
     zk->ops->free(zk);
 }
@@ -184,17 +185,17 @@ static void zk_deliver(struct msg *msg)
     lock_drop(&zk->lock);
 
     zk->draining = true;
-    while (note != NULL && !zk->closed) {
+    while (note != NULL) {
         struct zk_note *next = note->next;
 
+        zk->rest = next;
         note_run(zk, note);
         note_free(note);
-        note = next;
+        note = zk->rest; /* a close inside has ended the rest */
     }
     zk->draining = false;
     if (!zk->closed)
         return;
-    notes_free(note);
     lock_take(&zk->lock);
     posted = zk->posted;
     lock_drop(&zk->lock);
@@ -205,6 +206,7 @@ static void zk_deliver(struct msg *msg)
 void zk_close(struct zk **zk_ptr)
 {
     struct zk *zk = *zk_ptr;
+    struct zk_note *rest, *first;
     bool posted;
 
     *zk_ptr = NULL;
@@ -213,12 +215,16 @@ void zk_close(struct zk **zk_ptr)
     assert(!zk->closed);
     zk->closed = true;
     zk->ops->stop(zk);
+    rest = zk->rest;
+    zk->rest = NULL;
     lock_take(&zk->lock);
-    notes_free(zk->first);
+    first = zk->first;
     zk->first = NULL;
     zk->last = &zk->first;
     posted = zk->posted;
     lock_drop(&zk->lock);
+    notes_close(rest);
+    notes_close(first);
     if (!posted && !zk->draining)
         zk_destroy(zk);
 }
@@ -380,12 +386,6 @@ static void path_done(struct zk_path_maker *maker, enum err err)
 {
     struct zk_answer answer = { .err = err, .path = { .ptr = maker->path, .len = maker->full } };
 
-    for (struct zk_path_maker **at = &maker->zk->makers; *at != NULL; at = &(*at)->next) {
-        if (*at == maker) {
-            *at = maker->next;
-            break;
-        }
-    }
     if (maker->done != NULL)
         maker->done(maker->arg, &answer);
     free(maker);
@@ -433,7 +433,5 @@ void zk_create_path(struct zk *zk, const char *path, zk_done *done, void *arg)
     *maker =
         (struct zk_path_maker){ .zk = zk, .done = done, .arg = arg, .len = full, .full = full };
     memcpy(maker->path, path, full + 1);
-    maker->next = zk->makers;
-    zk->makers = maker;
     path_step(maker);
 }

@@ -85,7 +85,8 @@ struct zk_options {
  * right. */
 enum err zk_open(const struct zk_options *options, struct zk **out) MUST_USE;
 /* Closes the session on the server, which drops our ephemerals; waits for that, some 5 s at worst.
- * Afterwards no callback is made. Leaves NULL behind. */
+ * Open calls end with ERR_CLOSED before it returns; afterwards no callback is made. Leaves NULL
+ * behind. */
 void zk_close(struct zk **zk);
 
 void zk_listen(struct zk *zk, struct zk_listener *listener);

@@ -67,7 +67,7 @@ struct zk_call {
 struct zk_ops {
     /* Takes the call. On the owner's thread. */
     void (*submit)(struct zk *zk, struct zk_call *call);
-    /* Nothing is posted once it has returned; frees calls that were not finished. */
+    /* Finishes every open call with ERR_CLOSED; nothing is posted once it has returned. */
     void (*stop)(struct zk *zk);
     void (*free)(struct zk *zk);
 };
@@ -80,7 +80,7 @@ struct zk {
     struct zk_listener *listeners; /* [o] */
     struct zk_session session;     /* [o] */
     uint32_t turn_next;            /* [o] */
-    struct zk_path_maker *makers;  /* [o] paths being created */
+    struct zk_note *rest;          /* [o] of what is being delivered */
     bool closed;                   /* [o] */
     bool draining;                 /* [o] */
     struct lock lock;

@@ -1,0 +1,552 @@
+/*
+ * Start:  bind the listeners -> lock, check and load the directories -> ZooKeeper: end the earlier
+ * session, read the cluster id, check it against the directories -> everything that serves ->
+ * register and find the controller -> with the first image applied, accept clients. Stop:   hand
+ * leaderships over -> accept nobody, let open requests end -> fetchers -> session and stream
+ *         -> reactors -> high watermarks, logs, clean-shutdown marker.
+ *
+ * Clients that connect before the first image wait in the listeners' backlog; that they can connect
+ * tells the controller that the process is there.
+ */
+#include "broker/broker.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/api/api.h"
+#include "broker/api/fetch_session.h"
+#include "broker/api/table.h"
+#include "broker/control/control.h"
+#include "broker/net/conn.h"
+#include "broker/net/listener.h"
+#include "broker/replica/part_conf.h"
+#include "broker/tables/settings.h"
+#include "broker/txn/pids.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/say.h"
+#include "common/io/pool.h"
+#include "common/io/reactor.h"
+
+#define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
+#define RETENTION_FIRST_MS    30000
+#define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
+
+struct broker {
+    const struct conf *conf;
+    const struct broker_conf *settings_file;
+    struct broker_hooks hooks;
+    int32_t id;
+
+    struct reactor **reactors; /* of clients */
+    struct conns **conns;      /* one per reactor */
+    size_t reactors_len;
+    struct door *door;
+    struct listener **listeners; /* all accept on reactors[0] */
+    size_t listeners_len;
+    struct budget memory;
+    struct dispatch dispatch;
+
+    struct endpoint *endpoints;
+    struct node self;
+    char *hostname;
+
+    struct settings *settings;
+    struct logs *logs;
+    struct meta *meta;
+    struct pids *pids;
+    struct fetchers *fetchers;
+    struct parts *parts;
+    struct pool *pool;
+    struct control *control;
+    struct api api;
+
+    struct reactor *sched; /* T_SCHED: checkpoints, retention */
+    struct reactor_timer hw_timer, retain_timer;
+};
+
+/* ---- what modules tell one another ---- */
+
+static void propose(void *ctx, struct part *part, const struct part_proposal *proposal)
+{
+    struct broker *broker = ctx;
+
+    control_propose(broker->control, part, proposal);
+}
+
+static void conf_of(void *ctx, const struct image *image, struct str topic, struct part_conf *out)
+{
+    struct broker *broker = ctx;
+
+    part_conf_of(broker->settings, image, topic, out);
+}
+
+static void log_conf_of(void *ctx, const char *topic, struct log_conf *out)
+{
+    struct broker *broker = ctx;
+    struct part_conf conf;
+
+    part_conf_of(broker->settings, NULL, str_of(topic), &conf);
+    *out = conf.log;
+}
+
+static void on_dir_failed(void *ctx, const char *dir)
+{
+    struct broker *broker = ctx;
+
+    if (broker->control != NULL)
+        control_dir_failed(broker->control, dir);
+}
+
+static void want_pids(void *ctx)
+{
+    struct broker *broker = ctx;
+
+    control_want_pids(broker->control);
+}
+
+static void on_fatal(void *ctx, const char *why)
+{
+    struct broker *broker = ctx;
+
+    say_error("this broker cannot go on: %s", why);
+    broker->hooks.on_fatal(broker->hooks.ctx);
+}
+
+static void start_listeners(void *arg)
+{
+    struct broker *broker = arg;
+
+    for (size_t i = 0; i < broker->listeners_len; i++)
+        listener_start(broker->listeners[i]);
+}
+
+static void on_ready(void *ctx)
+{
+    struct broker *broker = ctx;
+
+    reactor_call(broker->reactors[0], start_listeners, broker);
+    for (size_t i = 0; i < broker->listeners_len; i++)
+        say_info("serving listener=%s port=%d", listener_info(broker->listeners[i])->name,
+                 listener_port(broker->listeners[i]));
+}
+
+/* ---- start ---- */
+
+/* A broker with many logs and clients needs many descriptors: what the system allows is taken. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < 4096)
+        say_warn("few open files are allowed, raise the hard limit (ulimit -Hn) limit=%llu",
+                 (unsigned long long)limit.rlim_max);
+}
+
+static void make_reactors(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct conns_conf conns = {
+        .request_max_bytes = (size_t)conf->socket_request_max_bytes,
+        .idle_max_ms = conf->connections_max_idle_ms,
+        .sock = { .send_buffer_bytes = conf->socket_send_buffer_bytes,
+                  .receive_buffer_bytes = conf->socket_receive_buffer_bytes },
+        .memory = &broker->memory,
+    };
+    size_t memory = conf->queued_max_request_bytes > 0 ? (size_t)conf->queued_max_request_bytes
+                                                       : REQUESTS_MEMORY_BYTES;
+
+    if (memory < 4 * conns.request_max_bytes)
+        memory = 4 * conns.request_max_bytes; /* blocks are charged rounded up */
+    budget_init(&broker->memory, memory);
+    broker->reactors_len = (size_t)conf->num_network_threads;
+    broker->reactors = xcalloc(broker->reactors_len, sizeof *broker->reactors);
+    broker->conns = xcalloc(broker->reactors_len, sizeof *broker->conns);
+    for (size_t i = 0; i < broker->reactors_len; i++) {
+        broker->reactors[i] = reactor_new();
+        broker->conns[i] = conns_new(broker->reactors[i], &conns, &broker->dispatch);
+    }
+}
+
+static enum err open_listeners(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct door_conf door = { .per_ip_max = conf->max_connections_per_ip,
+                              .max = conf->max_connections };
+
+    broker->door = door_new(&door);
+    broker->listeners = xcalloc(conf->n_listeners, sizeof *broker->listeners);
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        const struct broker_listener *bind = &conf->bind[i];
+        struct listener_conf listener = { .name = bind->name,
+                                          .protocol = bind->protocol,
+                                          .host = bind->host,
+                                          .port = bind->port,
+                                          .backlog = conf->socket_listen_backlog_size,
+                                          .is_inter_broker = bind->is_inter_broker };
+        enum err err = listener_open(broker->reactors[0], &listener, broker->door, broker->conns,
+                                     broker->reactors_len, &broker->listeners[i]);
+
+        if (err != ERR_OK) {
+            say_error("cannot listen on %s://%s:%d: %s", bind->name, bind->host, bind->port,
+                      err == ERR_EXISTS ? "the address is in use" : err_text(err));
+            return err;
+        }
+        broker->listeners_len++;
+    }
+    return ERR_OK;
+}
+
+static void make_self(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    char name[256] = "localhost";
+    size_t n = 0;
+
+    gethostname(name, sizeof name - 1);
+    broker->hostname = xstrdup(name);
+    broker->endpoints = xcalloc(conf->n_listeners, sizeof *broker->endpoints);
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        const struct broker_listener *bind = &conf->bind[i];
+
+        if (bind->advertised_host == NULL)
+            continue;
+        broker->endpoints[n++] = (struct endpoint){
+            .listener = str_of(bind->name),
+            .protocol = str_of(bind->protocol),
+            .host =
+                str_of(bind->advertised_host[0] != '\0' ? bind->advertised_host : broker->hostname),
+            .port = bind->advertised_port != 0 ? bind->advertised_port
+                                               : listener_port(broker->listeners[i]),
+        };
+    }
+    broker->self = (struct node){ .id = broker->id,
+                                  .state = NODE_LIVE,
+                                  .epoch = -1,
+                                  .rack = str_of(conf->broker_rack),
+                                  .n_endpoints = n,
+                                  .endpoints = broker->endpoints };
+}
+
+static enum err open_logs(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct logs_options options = {
+        .dirs = conf->dirs,
+        .dir_count = conf->n_dirs,
+        .broker_id = broker->id,
+        .recovery_threads = conf->num_recovery_threads_per_data_dir,
+        .flush_check_ms = conf->log_flush_scheduler_interval_ms,
+        .checkpoint_ms = conf->log_flush_offset_checkpoint_interval_ms,
+        .start_checkpoint_ms = conf->log_flush_start_offset_checkpoint_interval_ms,
+        .conf_of = log_conf_of,
+        .on_dir_failed = on_dir_failed,
+        .ctx = broker,
+    };
+    enum err err = logs_open(&options, &broker->logs);
+
+    if (err != ERR_OK)
+        say_error("the log directories cannot be used: %s", err_text(err));
+    return err;
+}
+
+static bool was_clean(const struct broker *broker)
+{
+    bool clean = true;
+
+    for (size_t i = 0; i < logs_dir_count(broker->logs); i++) {
+        struct logs_dir_info info;
+
+        logs_dir_info(broker->logs, i, &info);
+        clean = clean && (info.was_clean || info.logs == 0);
+    }
+    return clean;
+}
+
+static enum err meet_zookeeper(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct control_conf control = {
+        .self = &broker->self,
+        .zookeeper_connect = conf->zookeeper_connect,
+        .zookeeper_session_timeout_ms = conf->zookeeper_session_timeout_ms,
+        .state_dir = conf->dirs[0],
+        .software = MOLDAU_VERSION,
+        .reactors = broker->reactors,
+        .reactors_len = broker->reactors_len,
+        .on_fatal = on_fatal,
+        .on_ready = on_ready,
+        .ctx = broker,
+    };
+    char cluster_id[23];
+
+    broker->control = control_start(&control);
+    enum err err = control_wait_cluster_id(broker->control, conf->zookeeper_connect_ms, cluster_id);
+    if (err != ERR_OK) {
+        say_error("no connection to ZooKeeper within %d ms: zookeeper.connect=%s",
+                  conf->zookeeper_connect_ms, conf->zookeeper_connect);
+        return err;
+    }
+    err = logs_set_cluster_id(broker->logs, cluster_id);
+    if (err != ERR_OK)
+        say_error("the log directories belong to another cluster than this ZooKeeper: "
+                  "meta.properties has cluster.id=%s, ZooKeeper %s",
+                  logs_cluster_id(broker->logs), cluster_id);
+    return err;
+}
+
+static void make_replicas(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct fetchers_conf fetchers = {
+        .broker_id = broker->id,
+        .per_leader = conf->num_replica_fetchers,
+        .listener = conf->bind[conf->inter_broker].name,
+        .partition_max_bytes = conf->replica_fetch_max_bytes,
+        .response_max_bytes = conf->replica_fetch_response_max_bytes,
+        .min_bytes = conf->replica_fetch_min_bytes,
+        .wait_max_ms = conf->replica_fetch_wait_max_ms,
+        .backoff_ms = conf->replica_fetch_backoff_ms,
+        .request_timeout_ms = conf->replica_socket_timeout_ms,
+        .receive_buffer_bytes = conf->replica_socket_receive_buffer_bytes,
+    };
+
+    broker->meta = meta_new();
+    broker->pids = pids_new(want_pids, broker);
+    broker->fetchers = fetchers_start(&fetchers);
+    struct parts_conf parts = { .broker_id = broker->id,
+                                .lag_max_ms = conf->replica_lag_time_max_ms,
+                                .logs = broker->logs,
+                                .fetchers = broker->fetchers,
+                                .conf_of = conf_of,
+                                .propose = propose,
+                                .ctx = broker };
+    broker->parts = parts_new(&parts);
+}
+
+static void make_api(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct rand rand;
+
+    rand_seed_os(&rand);
+    broker->pool = pool_start(conf->num_io_threads);
+    broker->api = (struct api){
+        .broker_id = broker->id,
+        .parts = broker->parts,
+        .logs = broker->logs,
+        .meta = broker->meta,
+        .pool = broker->pool,
+        .sessions = fetch_sessions_new((size_t)conf->max_incremental_fetch_session_cache_slots,
+                                       rand_u64(&rand)),
+        .forward = control_forward(broker->control),
+        .settings = broker->settings,
+        .pids = broker->pids,
+        .fetch_max_bytes = conf->fetch_max_bytes,
+        .auto_create_topics = conf->auto_create_topics_enable,
+    };
+    api_table_init(&broker->dispatch, &broker->api);
+}
+
+static void on_hw_timer(struct reactor_timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, hw_timer);
+
+    parts_checkpoint_hw(broker->parts);
+    reactor_timer_set_ms(broker->sched, timer,
+                         broker->settings_file->replica_high_watermark_checkpoint_interval_ms);
+}
+
+static void on_retain_timer(struct reactor_timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, retain_timer);
+
+    parts_retain(broker->parts, clock_wall_ms(), clock_mono_ms());
+    reactor_timer_set_ms(broker->sched, timer,
+                         broker->settings_file->log_retention_check_interval_ms);
+}
+
+static void start_sched(struct broker *broker)
+{
+    broker->sched = reactor_new();
+    reactor_timer_init(&broker->hw_timer, on_hw_timer);
+    reactor_timer_init(&broker->retain_timer, on_retain_timer);
+    reactor_timer_set_ms(broker->sched, &broker->hw_timer,
+                         broker->settings_file->replica_high_watermark_checkpoint_interval_ms);
+    reactor_timer_set_ms(broker->sched, &broker->retain_timer, RETENTION_FIRST_MS);
+    reactor_start(broker->sched, T_SCHED, -1);
+}
+
+enum err broker_start(const struct conf *conf, const struct broker_conf *settings,
+                      const struct broker_hooks *hooks, struct broker **out)
+{
+    struct broker *broker = xcalloc(1, sizeof *broker);
+    enum err err;
+
+    broker->conf = conf;
+    broker->settings_file = settings;
+    broker->hooks = *hooks;
+    broker->id = settings->id;
+    if (broker->id < 0) {
+        say_error("broker.id is not set: ids are not made out of ZooKeeper yet, give each broker "
+                  "its own broker.id");
+        free(broker);
+        return ERR_INVALID_CONFIG;
+    }
+    raise_file_limit();
+    broker->settings = settings_new(conf, settings, broker->id);
+    make_reactors(broker);
+    err = open_listeners(broker);
+    if (err == ERR_OK) {
+        make_self(broker);
+        err = open_logs(broker);
+    }
+    if (err == ERR_OK)
+        err = meet_zookeeper(broker);
+    if (err != ERR_OK) {
+        broker_stop(&broker, false);
+        return err;
+    }
+    make_replicas(broker);
+    struct control_parties parties = { .parts = broker->parts,
+                                       .meta = broker->meta,
+                                       .pids = broker->pids,
+                                       .clean_stop = was_clean(broker) };
+    control_attach(broker->control, &parties);
+    make_api(broker);
+    for (size_t i = 0; i < broker->reactors_len; i++)
+        reactor_start(broker->reactors[i], T_REACTOR, (int)i);
+    start_sched(broker);
+    control_enroll(broker->control);
+    *out = broker;
+    return ERR_OK;
+}
+
+/* ---- stop ---- */
+
+static void stop_listeners(void *arg)
+{
+    struct broker *broker = arg;
+
+    for (size_t i = 0; i < broker->listeners_len; i++)
+        listener_stop(broker->listeners[i]);
+}
+
+static void close_conns(void *arg)
+{
+    conns_close_all(arg);
+}
+
+struct open_count {
+    struct conns *conns;
+    size_t open;
+};
+
+static void count_open(void *arg)
+{
+    struct open_count *count = arg;
+
+    count->open = conns_open_requests(count->conns);
+}
+
+static size_t open_requests(struct broker *broker)
+{
+    size_t open = 0;
+
+    for (size_t i = 0; i < broker->reactors_len; i++) {
+        struct open_count count = { .conns = broker->conns[i] };
+
+        reactor_call(broker->reactors[i], count_open, &count);
+        open += count.open;
+    }
+    return open;
+}
+
+static void await_requests(struct broker *broker, int64_t within_ms)
+{
+    int64_t until_ms = clock_mono_ms() + within_ms;
+
+    while (open_requests(broker) > 0 && clock_mono_ms() < until_ms)
+        usleep(2000);
+}
+
+static void stop_clients(struct broker *broker)
+{
+    if (broker->reactors_len == 0)
+        return;
+    reactor_call(broker->reactors[0], stop_listeners, broker);
+    for (size_t i = 0; i < broker->reactors_len; i++)
+        reactor_call(broker->reactors[i], close_conns, broker->conns[i]);
+    await_requests(broker, DRAIN_MS);
+}
+
+static void free_clients(struct broker *broker)
+{
+    for (size_t i = 0; i < broker->reactors_len; i++) {
+        reactor_stop(broker->reactors[i]);
+        reactor_turn(broker->reactors[i], false); /* hand-overs that came late */
+        conns_free(&broker->conns[i]);
+    }
+    for (size_t i = 0; i < broker->listeners_len; i++)
+        listener_free(&broker->listeners[i]);
+    if (broker->door != NULL)
+        door_free(&broker->door);
+    for (size_t i = 0; i < broker->reactors_len; i++)
+        reactor_free(&broker->reactors[i]);
+    free(broker->listeners);
+    free(broker->reactors);
+    free(broker->conns);
+}
+
+static void stop_sched(struct broker *broker)
+{
+    if (broker->sched == NULL)
+        return;
+    reactor_stop(broker->sched);
+    reactor_timer_cancel(broker->sched, &broker->hw_timer);
+    reactor_timer_cancel(broker->sched, &broker->retain_timer);
+    reactor_free(&broker->sched);
+}
+
+void broker_stop(struct broker **broker_ptr, bool relieve)
+{
+    struct broker *broker = *broker_ptr;
+    const struct broker_conf *conf = broker->settings_file;
+
+    *broker_ptr = NULL;
+    if (relieve && conf->controlled_shutdown_enable && broker->control != NULL &&
+        control_leave(broker->control, conf->controlled_shutdown_max_retries,
+                      conf->controlled_shutdown_retry_backoff_ms) != ERR_OK)
+        say_warn("stopping without having handed over every leadership");
+    stop_clients(broker);
+    stop_sched(broker);
+    if (broker->fetchers != NULL)
+        fetchers_stop(&broker->fetchers);
+    if (broker->control != NULL)
+        control_stop(&broker->control);
+    if (broker->pool != NULL)
+        pool_stop(&broker->pool);
+    free_clients(broker);
+    if (broker->api.sessions != NULL)
+        fetch_sessions_free(&broker->api.sessions);
+    if (broker->parts != NULL)
+        parts_free(&broker->parts);
+    if (broker->pids != NULL)
+        pids_free(&broker->pids);
+    if (broker->meta != NULL)
+        meta_free(&broker->meta);
+    if (broker->logs != NULL)
+        logs_close(&broker->logs);
+    settings_free(&broker->settings);
+    free(broker->endpoints);
+    free(broker->hostname);
+    free(broker);
+}
