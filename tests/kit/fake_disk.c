@@ -206,11 +206,14 @@ static void content_write(struct content *content, size_t pos, const uint8_t *by
         memset(content->bytes + content->len, 0, pos + len - content->len);
         content->len = pos + len;
     }
-    memcpy(content->bytes + pos, bytes, len);
+    if (len > 0)
+        memcpy(content->bytes + pos, bytes, len);
 }
 
 static void content_truncate(struct content *content, size_t size)
 {
+    if (size == 0 && content->bytes == NULL)
+        return;
     if (size > content->len) {
         array_reserve(&content->bytes, &content->cap, size, 1);
         memset(content->bytes + content->len, 0, size - content->len);
