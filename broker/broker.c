@@ -22,6 +22,7 @@
 #include "broker/control/control.h"
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
+#include "broker/pages.h"
 #include "broker/replica/part_conf.h"
 #include "broker/tables/settings.h"
 #include "broker/txn/pids.h"
@@ -64,6 +65,7 @@ struct broker {
     struct pool *pool;
     struct control *control;
     struct api api;
+    struct pages *pages; /* NULL: no metrics.listener */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
     struct reactor_timer hw_timer, retain_timer;
@@ -385,6 +387,20 @@ static void start_sched(struct broker *broker)
     reactor_start(broker->sched, T_SCHED, -1);
 }
 
+static enum err start_pages(struct broker *broker)
+{
+    struct pages_source source = { .broker_id = broker->id,
+                                   .parts = broker->parts,
+                                   .fetchers = broker->fetchers,
+                                   .logs = broker->logs,
+                                   .control = broker->control,
+                                   .conns = broker->conns,
+                                   .conns_len = broker->reactors_len };
+    const char *listener = broker->settings_file->metrics_listener;
+
+    return listener == NULL ? ERR_OK : pages_start(listener, &source, &broker->pages);
+}
+
 enum err broker_start(const struct conf *conf, const struct broker_conf *settings,
                       const struct broker_hooks *hooks, struct broker **out)
 {
@@ -425,6 +441,11 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     for (size_t i = 0; i < broker->reactors_len; i++)
         reactor_start(broker->reactors[i], T_REACTOR, (int)i);
     start_sched(broker);
+    err = start_pages(broker);
+    if (err != ERR_OK) {
+        broker_stop(&broker, false);
+        return err;
+    }
     control_enroll(broker->control);
     *out = broker;
     return ERR_OK;
@@ -526,6 +547,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         control_leave(broker->control, conf->controlled_shutdown_max_retries,
                       conf->controlled_shutdown_retry_backoff_ms) != ERR_OK)
         say_warn("stopping without having handed over every leadership");
+    if (broker->pages != NULL)
+        pages_stop(&broker->pages);
     stop_clients(broker);
     stop_sched(broker);
     if (broker->fetchers != NULL)

@@ -1,0 +1,137 @@
+#include "broker/pages.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/tables/broker_conf.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/io/http.h"
+
+struct pages {
+    struct pages_source source;
+    struct http *http;
+};
+
+static void gauge(FILE *out, const char *name, const char *help, int64_t value)
+{
+    fprintf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %" PRId64 "\n", name, help, name, name, value);
+}
+
+static void counter(FILE *out, const char *name, const char *help, uint64_t value)
+{
+    fprintf(out, "# HELP %s %s\n# TYPE %s counter\n%s %" PRIu64 "\n", name, help, name, name,
+            value);
+}
+
+static void show_conns(const struct pages_source *source, FILE *out)
+{
+    struct conns_totals sum = { 0 };
+    int64_t open = 0;
+
+    for (size_t i = 0; i < source->conns_len; i++) {
+        struct conns_totals totals;
+
+        conns_totals(source->conns[i], &totals);
+        open += conns_count(source->conns[i]);
+        sum.accepted += totals.accepted;
+        sum.closed += totals.closed;
+        sum.requests += totals.requests;
+        sum.refused += totals.refused;
+        sum.bytes_in += totals.bytes_in;
+        sum.bytes_out += totals.bytes_out;
+    }
+    gauge(out, "kafka_server_socket_server_connection_count", "Open client connections.", open);
+    counter(out, "kafka_network_requestmetrics_requests_total", "Requests taken up.", sum.requests);
+    counter(out, "moldau_connections_refused_total", "Connections closed for what they sent.",
+            sum.refused);
+    counter(out, "moldau_socket_in_bytes_total", "Bytes received from clients.", sum.bytes_in);
+    counter(out, "moldau_socket_out_bytes_total", "Bytes sent to clients.", sum.bytes_out);
+}
+
+static void show_metrics(FILE *out, void *arg)
+{
+    const struct pages *pages = arg;
+    struct parts_info parts;
+    struct fetchers_info fetchers;
+    struct control_info control;
+
+    parts_get_info(pages->source.parts, &parts);
+    fetchers_get_info(pages->source.fetchers, &fetchers);
+    control_get_info(pages->source.control, &control);
+    gauge(out, "kafka_server_replicamanager_partitioncount", "Partitions hosted here.",
+          (int64_t)parts.parts);
+    gauge(out, "kafka_server_replicamanager_leadercount", "Partitions led here.",
+          (int64_t)parts.leading);
+    gauge(out, "kafka_server_replicamanager_underreplicatedpartitions",
+          "Led partitions with fewer in sync than replicas.", (int64_t)parts.under_replicated);
+    gauge(out, "kafka_server_replicamanager_underminisrpartitioncount",
+          "Led partitions with fewer in sync than min.insync.replicas.",
+          (int64_t)parts.under_min_isr);
+    gauge(out, "moldau_stray_logs", "Logs parked because nobody assigned or deleted them.",
+          (int64_t)parts.strays);
+    gauge(out, "kafka_server_replicafetchermanager_maxlag",
+          "Records behind, of the partition most so.", fetchers.lag_max);
+    gauge(out, "kafka_server_replicafetchermanager_failedpartitionscount",
+          "Partitions that are not followed any more because of an error.", fetchers.failed);
+    gauge(out, "moldau_logs", "Logs on disk.", (int64_t)logs_count(pages->source.logs));
+    gauge(out, "moldau_control_stream_up", "1 while on the controller's stream.", control.is_up);
+    gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
+          control.controller_epoch);
+    show_conns(&pages->source, out);
+}
+
+static void show_status(FILE *out, void *arg)
+{
+    const struct pages *pages = arg;
+    struct parts_info parts;
+    struct control_info control;
+
+    parts_get_info(pages->source.parts, &parts);
+    control_get_info(pages->source.control, &control);
+    fprintf(out,
+            "{\"version\":\"%s\",\"broker\":%d,\"broker_epoch\":%" PRId64
+            ",\"controller\":%d,\"controller_epoch\":%d,\"metadata_version\":%" PRIu64
+            ",\"stream_up\":%s,\"partitions\":%zu,\"leading\":%zu,\"under_replicated\":%zu"
+            ",\"under_min_isr\":%zu,\"strays\":%zu}\n",
+            MOLDAU_VERSION, pages->source.broker_id, control.broker_epoch, control.controller_id,
+            control.controller_epoch, control.version, control.is_up ? "true" : "false",
+            parts.parts, parts.leading, parts.under_replicated, parts.under_min_isr, parts.strays);
+}
+
+enum err pages_start(const char *listener, const struct pages_source *source, struct pages **out)
+{
+    struct pages *pages = xcalloc(1, sizeof *pages);
+    const struct http_page list[] = {
+        { "/metrics", "text/plain; version=0.0.4", show_metrics, pages },
+        { "/status", "application/json", show_status, pages },
+    };
+    struct str host;
+    int32_t port;
+    enum err err = ERR_INVALID_CONFIG;
+
+    pages->source = *source;
+    if (broker_conf_host_port(str_of(listener), &host, &port)) {
+        char *name = xstrndup(host.ptr, host.len);
+
+        err = http_start(name, port, list, ARRAY_LEN(list), &pages->http);
+        free(name);
+    }
+    if (err != ERR_OK) {
+        say_error("cannot serve metrics on metrics.listener=%s: %s", listener, err_text(err));
+        free(pages);
+        return err;
+    }
+    *out = pages;
+    return ERR_OK;
+}
+
+void pages_stop(struct pages **pages_ptr)
+{
+    struct pages *pages = *pages_ptr;
+
+    *pages_ptr = NULL;
+    http_stop(&pages->http);
+    free(pages);
+}

@@ -1,0 +1,38 @@
+/*
+ * pages - what a broker shows over HTTP at metrics.listener: /metrics for Prometheus, /status as
+ * JSON.
+ *
+ * Ownership:  borrows what the source points to.
+ * Threads:    pages are made on the T_HTTP thread; they take short locks only, none of the data
+ * path's.
+ */
+#ifndef BROKER_PAGES_H
+#define BROKER_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/control/control.h"
+#include "broker/log/logs.h"
+#include "broker/net/conn.h"
+#include "broker/replica/parts.h"
+#include "common/base/err.h"
+
+struct pages;
+
+struct pages_source {
+    int32_t broker_id;
+    struct parts *parts;
+    struct fetchers *fetchers;
+    struct logs *logs;
+    struct control *control;
+    struct conns *const *conns;
+    size_t conns_len;
+};
+
+/* listener: "host:port". It has been said what is wrong when this fails. */
+MUST_USE enum err pages_start(const char *listener, const struct pages_source *source,
+                              struct pages **out);
+void pages_stop(struct pages **pages);
+
+#endif
