@@ -2,9 +2,9 @@
  * fake_zk - ZooKeeper in memory: znodes, versions, multis, watches, sessions with their ephemerals,
  * and all that can go wrong with them on order.
  *
- * Clients are struct zk like the real ones. A call is carried out at once and in the order made; its
- * answer is posted to the client's mailbox, so nothing happens inside a call and a test that runs the
- * mailboxes decides when things are heard.
+ * Clients are struct zk like the real ones. A call is carried out at once and in the order made;
+ * its answer is posted to the client's mailbox, so nothing happens inside a call and a test that
+ * runs the mailboxes decides when things are heard.
  *
  * Threads: one, for the fake and all its clients.
  */
@@ -31,7 +31,8 @@ struct zk *fake_zk_open(struct fake_zk *fake, struct mailbox *mailbox);
 /* The connection is lost: calls wait. Watches fire when it is back. */
 void fake_zk_suspend(struct zk *client);
 void fake_zk_resume(struct zk *client);
-/* The session expires: its ephemerals go, what waits fails; a new one comes with fake_zk_resume(). */
+/* The session expires: its ephemerals go, what waits fails; a new one comes with fake_zk_resume().
+ */
 void fake_zk_expire(struct zk *client);
 /* Its session ends as after a kill: nothing is heard by the client; its ephemerals stay until
  * fake_zk_bury(), which is what its expiry is for others. To be closed as usual afterwards. */
