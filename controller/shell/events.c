@@ -102,7 +102,6 @@ static void carry_out(struct events *events, const struct core_effect *effect)
         do_reload(events, &effect->reload);
         return;
     case CORE_DO_RESIGN:
-        say_warn("giving the seat up reason=\"%s\"", effect->resign.reason);
         seat_resign(events->seat, effect->resign.reason);
         return;
     case CORE_DO_SEND_IMAGE:
@@ -140,7 +139,7 @@ static void carry_out(struct events *events, const struct core_effect *effect)
     case CORE_N_EFFECTS:
         break;
     }
-    assert(!"an effect that nobody carries out");
+    assert(effect->kind < CORE_N_EFFECTS);
 }
 
 static void step(void *arg, const struct core_event *event)
@@ -187,8 +186,7 @@ static void on_lost(void *arg, const char *reason)
     struct events *events = arg;
     struct core_event event = { .kind = CORE_RESIGNED };
 
-    say_warn("is not the active controller any more controller=%d reason=\"%s\"",
-             events->conf.core.controller_id, reason);
+    (void)reason;
     cluster_watch_stop(events->watch);
     loader_reset(events->loader);
     writer_reset(events->writer);
@@ -277,8 +275,6 @@ static void stand(void *arg)
     struct monitor_conf monitor = { .reactor = events->reactor,
                                     .zk = events->zk,
                                     .controller_id = events->conf.core.controller_id,
-                                    .host = events->conf.host,
-                                    .port = events->conf.port,
                                     .on_dead = on_dead,
                                     .arg = events };
 

@@ -23,6 +23,8 @@
 #define CONNECT_MS 1000
 #define FRAME_MAX  4096
 
+enum next { CONNECT, VERDICT };
+
 struct monitor {
     struct monitor_conf conf;
     struct zk_watch *watch;
@@ -34,12 +36,12 @@ struct monitor {
     struct stream *stream;
     int idle;     /* times in a row that it said it is not active */
     bool seen_up; /* the present connection was accepted and welcomed */
-    enum { CONNECT, VERDICT } next;
+    enum next next;
     struct reactor_timer timer;
     struct rand rand;
 };
 
-static void after_ms(struct monitor *m, int next, int64_t delay_ms)
+static void after_ms(struct monitor *m, enum next next, int64_t delay_ms)
 {
     m->next = next;
     reactor_timer_set_ms(m->conf.reactor, &m->timer, delay_ms);
@@ -169,7 +171,8 @@ static void stop(struct monitor *m)
 
 void monitor_watch(struct monitor *m, const struct seat_holder *holder)
 {
-    bool watched = holder != NULL && holder->id >= 0 && holder->is_listed;
+    bool watched = holder != NULL && holder->id >= 0 && holder->is_listed &&
+                   holder->id != m->conf.controller_id;
 
     if (watched && m->host != NULL && m->holder == holder->id && m->port == holder->port &&
         str_is(holder->host, m->host))
@@ -180,10 +183,7 @@ void monitor_watch(struct monitor *m, const struct seat_holder *holder)
     m->holder = holder->id;
     m->host = xstrndup(holder->host.ptr, holder->host.len);
     m->port = holder->port;
-    if (holder->id != m->conf.controller_id)
-        after_ms(m, CONNECT, 0);
-    else if (m->port == m->conf.port && str_is(holder->host, m->conf.host))
-        found_dead(m, "it was our own earlier process");
+    after_ms(m, CONNECT, 0);
 }
 
 struct monitor *monitor_new(const struct monitor_conf *conf)

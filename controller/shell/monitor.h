@@ -24,8 +24,6 @@ struct monitor_conf {
     struct reactor *reactor;
     struct zk *zk;
     int32_t controller_id;
-    const char *host; /* where we listen: who held the seat from there is dead */
-    int32_t port;
     /* The holder's process is dead. Called from the reactor. */
     void (*on_dead)(void *arg, int32_t holder);
     void *arg;
