@@ -396,7 +396,9 @@ static void on_path_created(void *arg, const struct zk_answer *answer)
     struct zk_path_maker *maker = arg;
     enum err err = answer->err;
 
-    if (err == ERR_NOT_FOUND && maker->len > 1) {
+    if (err == ERR_CONNECTION_LOSS) {
+        path_step(maker); /* there already is as good */
+    } else if (err == ERR_NOT_FOUND && maker->len > 1) {
         while (maker->len > 1 && maker->path[maker->len - 1] != '/')
             maker->len--;
         maker->len--;

@@ -39,6 +39,7 @@ struct zk_enroll_hooks {
 /* node: id, endpoints, rack. moldau: our version, written into the registration. */
 struct zk_enroll *zk_enroll_new(struct zk *zk, const struct node *node, const char *moldau,
                                 const struct zk_enroll_hooks *hooks, void *arg);
+/* Not from inside a hook, and before zk_close(), which drops the registration with its session. */
 void zk_enroll_free(struct zk_enroll **enroll);
 /* After on_failed. */
 void zk_enroll_again(struct zk_enroll *enroll);

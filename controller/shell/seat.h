@@ -50,7 +50,8 @@ struct seat_options {
 /* Starts at once if the session is there, else when it comes. */
 struct seat *seat_new(const struct seat_options *options, const struct seat_hooks *hooks,
                       void *arg);
-/* Gives nothing up: zk_close() does that by ending the session. */
+/* Not from inside a hook, and before zk_close(), which gives everything up by ending the session.
+ */
 void seat_free(struct seat **seat);
 
 bool seat_is_held(const struct seat *seat);

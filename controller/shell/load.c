@@ -1,0 +1,825 @@
+/*
+ * A job is a set of reads in phases: each phase queues reads, keeps at most WINDOW of them on their
+ * way, and when the last is answered the next phase begins; reads may queue further reads (a
+ * topic's znode those of its states). All that is read lives in the job's arena until its event has
+ * been stepped.
+ *
+ *   everything:  paths made -> what forbids it, names of everything -> contents -> LOADED
+ *   one thing:   its read or two -> its event
+ *
+ * A job that is reset, or whose session ends, has lost its loader: it waits for its answers and
+ * frees itself.
+ */
+#include "controller/shell/load.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/say.h"
+#include "common/zk/zk_enroll.h"
+#include "common/zk/zk_tree.h"
+
+#define WINDOW      1000
+#define PROGRESS_MS 1000
+
+struct job;
+struct item;
+
+typedef void item_told(struct job *job, struct item *item, const struct zk_answer *answer);
+
+struct item {
+    struct item *next;
+    struct job *job;
+    enum { READ_DATA, READ_CHILDREN, READ_EXISTS } kind;
+    const char *path;
+    item_told *told;
+    void *target; /* where it goes */
+};
+
+/* Things of one kind, growing. */
+struct things {
+    void *at;
+    size_t n, cap;
+};
+
+struct topic_slot {
+    struct core_read_topic topic;
+    struct core_read_part *parts;
+    bool there;
+};
+
+struct job {
+    struct job *next;
+    struct loader *loader; /* NULL: nobody wants it any more */
+    struct zk *zk;
+    struct arena arena;
+    void (*then)(struct job *job); /* when all reads of this phase are answered */
+    struct item *queue, **queue_last;
+    unsigned out;
+    unsigned steps; /* other calls on their way */
+    char *refused;  /* malloc'ed; the first reason */
+    enum core_reload_what what;
+    bool one_config;
+    int32_t epoch;
+    /* of everything */
+    struct str cluster_id;
+    struct things nodes, topics, configs, marks, tombstones; /* arrays of pointers into the arena */
+    struct core_pid_block pid_block;
+    size_t n_parts, n_parts_read;
+    int64_t started_ms, progress_ms;
+    /* of one thing */
+    struct str topic;
+    struct uuid topic_id;
+    struct core_read_part part;
+    struct image_config *config;
+    bool there;
+};
+
+struct loader {
+    struct zk *zk;
+    struct sink sink;
+    struct loader_hooks hooks;
+    struct job *jobs;
+};
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
+
+static struct job *job_new(struct loader *loader, enum core_reload_what what)
+{
+    struct job *job = xmalloc(sizeof *job);
+
+    *job = (struct job){ .loader = loader,
+                         .next = loader->jobs,
+                         .zk = loader->zk,
+                         .what = what,
+                         .started_ms = clock_mono_ms(),
+                         .progress_ms = clock_mono_ms() };
+    arena_init(&job->arena, SIZE_MAX);
+    job->queue_last = &job->queue;
+    loader->jobs = job;
+    return job;
+}
+
+static void job_free(struct job *job)
+{
+    free(job->refused);
+    free(job->nodes.at);
+    free(job->topics.at);
+    free(job->configs.at);
+    free(job->marks.at);
+    free(job->tombstones.at);
+    arena_fini(&job->arena);
+    free(job);
+}
+
+/* Nobody wants it any more; it goes with its last answer. */
+static void job_drop(struct job *job)
+{
+    struct loader *loader = job->loader;
+
+    if (loader == NULL)
+        return;
+    for (struct job **at = &loader->jobs; *at != NULL; at = &(*at)->next) {
+        if (*at == job) {
+            *at = job->next;
+            break;
+        }
+    }
+    job->loader = NULL;
+    job->queue = NULL;
+    job->queue_last = &job->queue;
+}
+
+static void refuse(struct job *job, char *text)
+{
+    if (job->refused == NULL)
+        job->refused = text;
+    else
+        free(text);
+}
+
+static void job_turn(struct job *job);
+
+static void on_item(void *arg, const struct zk_answer *answer)
+{
+    struct item *item = arg;
+    struct job *job = item->job;
+
+    job->out--;
+    if (job->loader != NULL) {
+        switch (answer->err) {
+        case ERR_CONNECTION_LOSS:
+            item->next = NULL;
+            *job->queue_last = item;
+            job->queue_last = &item->next;
+            break;
+        case ERR_SESSION_EXPIRED:
+        case ERR_CLOSED:
+            job_drop(job);
+            break;
+        case ERR_OK:
+        case ERR_NOT_FOUND:
+            item->told(job, item, answer);
+            break;
+        default: /* must not look like absence */
+            refuse(job, xasprintf("cannot read a znode path=%s err=%s", item->path,
+                                  err_name(answer->err)));
+        }
+    }
+    job_turn(job);
+}
+
+/* Sends what fits; when all is answered: the next phase, or the end of a job that was dropped. */
+static void job_turn(struct job *job)
+{
+    while (job->loader != NULL && job->queue != NULL && job->out < WINDOW) {
+        struct item *item = job->queue;
+
+        job->queue = item->next;
+        if (job->queue == NULL)
+            job->queue_last = &job->queue;
+        job->out++;
+        if (item->kind == READ_DATA)
+            zk_get(job->zk, item->path, false, on_item, item);
+        else if (item->kind == READ_CHILDREN)
+            zk_children(job->zk, item->path, false, on_item, item);
+        else
+            zk_exists(job->zk, item->path, false, on_item, item);
+    }
+    if (job->out > 0 || job->steps > 0)
+        return;
+    if (job->loader == NULL)
+        job_free(job);
+    else
+        job->then(job);
+}
+
+static void job_read(struct job *job, int kind, const char *path, item_told *told, void *target)
+{
+    struct item *item = arena_alloc(&job->arena, sizeof *item);
+
+    *item = (struct item){ .job = job, .path = path, .told = told, .target = target };
+    item->kind = (unsigned)kind;
+    *job->queue_last = item;
+    job->queue_last = &item->next;
+}
+
+/* A call that is not a read; its answer calls step_done(). */
+static bool step_done(struct job *job, const struct zk_answer *answer)
+{
+    job->steps--;
+    if (answer->err == ERR_SESSION_EXPIRED || answer->err == ERR_CLOSED)
+        job_drop(job);
+    return job->loader != NULL;
+}
+
+static void thing_add(struct things *things, void *thing)
+{
+    array_reserve(&things->at, &things->cap, things->n + 1, sizeof(void *));
+    ((void **)things->at)[things->n++] = thing;
+}
+
+/* The things themselves in one array. */
+static void *things_flat(struct job *job, const struct things *things, size_t size)
+{
+    char *flat = arena_zalloc(&job->arena, things->n, size);
+
+    for (size_t i = 0; i < things->n; i++)
+        memcpy(flat + i * size, ((void **)things->at)[i], size);
+    return flat;
+}
+
+/* The end: gives the event to the sink, after which the loader may be gone. */
+static void job_finish(struct job *job, const struct core_event *event)
+{
+    struct sink sink = job->loader->sink;
+
+    job_drop(job);
+    sink.on_event(sink.arg, event);
+    job_free(job);
+}
+
+/* Lent texts of an answer, kept. */
+static struct str keep(struct job *job, struct str text)
+{
+    return (struct str){ .ptr = arena_cstr(&job->arena, text), .len = text.len };
+}
+
+/* ---- brokers --------------------------------------------------------------------------------- */
+
+static void on_broker(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct zk_registration *reg = arena_alloc(&job->arena, sizeof *reg);
+    int32_t id;
+
+    (void)item;
+    if (answer->err != ERR_OK || !zk_leaf_id(zk_path_leaf(answer->path), &id))
+        return; /* gone again */
+    if (zk_parse_registration(&job->arena, answer->data, reg) != ERR_OK) {
+        say_error("cannot read the registration of a broker broker=%" PRId32, id);
+        return;
+    }
+    if (str_is_null(reg->moldau)) {
+        say_limited(SAY_ERROR,
+                    "a broker that is not moldau's is registered, left out broker=%" PRId32, id);
+        return;
+    }
+    reg->node.id = id;
+    reg->node.epoch = answer->stat.czxid;
+    thing_add(&job->nodes, &reg->node);
+}
+
+static void on_broker_ids(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    for (size_t i = 0; i < answer->n_children; i++) {
+        int32_t id;
+
+        if (zk_leaf_id(answer->children[i], &id))
+            job_read(job, READ_DATA, zk_path_broker(&job->arena, id), on_broker, NULL);
+    }
+}
+
+/* ---- topics ---------------------------------------------------------------------------------- */
+
+static void progress(struct job *job)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - job->progress_ms < PROGRESS_MS)
+        return;
+    job->progress_ms = now_ms;
+    say_info("reading the cluster from ZooKeeper topics=%zu partitions=%zu of=%zu", job->topics.n,
+             job->n_parts_read, job->n_parts);
+}
+
+static void on_state(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct core_read_part *part = item->target;
+
+    job->n_parts_read++;
+    progress(job);
+    if (answer->err != ERR_OK)
+        return;
+    if (zk_parse_state(&job->arena, answer->data, &part->state_controller_epoch, &part->state) !=
+        ERR_OK) {
+        refuse(job, xasprintf("cannot read the state of a partition path=%.*s data=%.*s",
+                              STR_ARG(answer->path), STR_ARG(answer->data)));
+        return;
+    }
+    part->has_state = true;
+    part->state.partition_epoch = answer->stat.version;
+}
+
+static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct topic_slot *slot = item->target;
+    struct zk_topic topic;
+
+    if (answer->err != ERR_OK)
+        return;
+    if (zk_parse_topic(&job->arena, answer->data, &topic) != ERR_OK) {
+        refuse(job, xasprintf("cannot read a topic path=%.*s data=%.*s", STR_ARG(answer->path),
+                              STR_ARG(answer->data)));
+        return;
+    }
+    slot->there = true;
+    slot->parts = arena_zalloc(&job->arena, topic.n_parts, sizeof *slot->parts);
+    slot->topic = (struct core_read_topic){ .name = slot->topic.name,
+                                            .id = topic.id,
+                                            .version = answer->stat.version,
+                                            .n_parts = topic.n_parts,
+                                            .parts = slot->parts };
+    job->n_parts += topic.n_parts;
+    for (size_t i = 0; i < topic.n_parts; i++) {
+        slot->parts[i].index = topic.parts[i].index;
+        slot->parts[i].replicas = topic.parts[i].replicas;
+        slot->parts[i].adding = topic.parts[i].adding;
+        slot->parts[i].removing = topic.parts[i].removing;
+        job_read(job, READ_DATA, zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index),
+                 on_state, &slot->parts[i]);
+    }
+}
+
+static struct topic_slot *topic_read(struct job *job, struct str name)
+{
+    struct topic_slot *slot = arena_zalloc(&job->arena, 1, sizeof *slot);
+
+    slot->topic.name = keep(job, name);
+    job_read(job, READ_DATA, zk_path_topic(&job->arena, name), on_topic, slot);
+    return slot;
+}
+
+static void on_topics(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    for (size_t i = 0; i < answer->n_children; i++)
+        thing_add(&job->topics, topic_read(job, answer->children[i]));
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static void on_config(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct image_config *config = item->target;
+
+    if (answer->err != ERR_OK || answer->data.len == 0)
+        return;
+    if (zk_parse_config(&job->arena, answer->data, config) != ERR_OK)
+        say_error("cannot read settings, passed over path=%.*s", STR_ARG(answer->path));
+    else if (job->what == RELOAD_ALL && config->n_settings > 0)
+        thing_add(&job->configs, config);
+}
+
+static struct image_config *config_read(struct job *job, struct str type, struct str name)
+{
+    struct image_config *config = arena_zalloc(&job->arena, 1, sizeof *config);
+
+    config->type = keep(job, type);
+    config->name = keep(job, name);
+    job_read(job, READ_DATA, zk_path_config(&job->arena, type, name), on_config, config);
+    return config;
+}
+
+/* /config/users/U/clients */
+static void on_user_clients(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    const struct str *user = item->target;
+
+    for (size_t i = 0; i < answer->n_children; i++) {
+        config_read(job, STR("users"),
+                    arena_printf(&job->arena, "%.*s/clients/%.*s", STR_ARG(*user),
+                                 STR_ARG(answer->children[i])));
+    }
+}
+
+static void on_entities(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct str type = str_of(item->target);
+
+    for (size_t i = 0; i < answer->n_children; i++) {
+        config_read(job, type, answer->children[i]);
+        if (str_is(type, "users")) {
+            struct str *user = arena_alloc(&job->arena, sizeof *user);
+
+            *user = keep(job, answer->children[i]);
+            job_read(job, READ_CHILDREN,
+                     arena_printf(&job->arena, "/config/users/%.*s/clients", STR_ARG(*user)).ptr,
+                     on_user_clients, user);
+        }
+    }
+}
+
+/* ---- marks, tombstones, producer ids, old notes ------------------------------------------------
+ */
+
+static void on_marks(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    for (size_t i = 0; i < answer->n_children; i++) {
+        struct str *name = arena_alloc(&job->arena, sizeof *name);
+
+        *name = keep(job, answer->children[i]);
+        thing_add(&job->marks, name);
+    }
+}
+
+static void on_tombstone(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct core_tombstones *stones = item->target;
+    struct core_tombstone_part *parts;
+    struct zk_tombstones read;
+
+    if (answer->err != ERR_OK)
+        return;
+    if (zk_parse_tombstones(&job->arena, answer->data, &read) != ERR_OK) {
+        say_error("cannot read tombstones, passed over path=%.*s", STR_ARG(answer->path));
+        return;
+    }
+    parts = arena_zalloc(&job->arena, read.n, sizeof *parts);
+    for (size_t i = 0; i < read.n; i++)
+        parts[i] = (struct core_tombstone_part){ .partition = read.at[i].partition,
+                                                 .leader_epoch = read.at[i].leader_epoch };
+    stones->topic = read.topic;
+    stones->n = read.n;
+    stones->parts = parts;
+    thing_add(&job->tombstones, stones);
+}
+
+static void on_tombstones(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    for (size_t i = 0; i < answer->n_children; i++) {
+        struct core_tombstones *stones = arena_zalloc(&job->arena, 1, sizeof *stones);
+
+        if (zk_leaf_tombstones(answer->children[i], &stones->broker, &stones->topic_id))
+            job_read(job, READ_DATA, zk_path_child(&job->arena, ZK_TOMBSTONES, answer->children[i]),
+                     on_tombstone, stones);
+    }
+}
+
+static void on_pid_block(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct zk_pid_block block;
+
+    (void)item;
+    if (answer->err != ERR_OK)
+        return;
+    if (zk_parse_pid_block(&job->arena, answer->data, &block) != ERR_OK) {
+        refuse(job, xasprintf("cannot read the block of producer ids path=%.*s data=%.*s",
+                              STR_ARG(answer->path), STR_ARG(answer->data)));
+        return;
+    }
+    job->there = true;
+    job->pid_block = (struct core_pid_block){ .broker = block.broker,
+                                              .first = block.first,
+                                              .last = block.last,
+                                              .version = answer->stat.version };
+}
+
+/* What a full read supersedes. */
+static void on_old_notes(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_children; i++)
+        zk_delete(job->zk, zk_path_child(&job->arena, item->path, answer->children[i]),
+                  ZK_ANY_VERSION, NULL, NULL);
+}
+
+/* ---- what forbids it --------------------------------------------------------------------------
+ */
+
+static void on_protection(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    if (answer->n_children > 0)
+        refuse(job, xasprintf("there are ACLs or delegation tokens, which are not built yet "
+                              "path=%.*s",
+                              STR_ARG(answer->path)));
+}
+
+static void on_acl_types(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_children; i++)
+        job_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
+                 on_protection, NULL);
+}
+
+static void on_acl_patterns(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_children; i++)
+        job_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
+                 on_acl_types, NULL);
+}
+
+static void on_migration(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    if (answer->err == ERR_OK)
+        refuse(job, xstrdup("a migration to KRaft is or was running path=" ZK_MIGRATION));
+}
+
+static void on_step(void *arg, const struct zk_answer *answer)
+{
+    struct job *job = arg;
+
+    (void)step_done(job, answer);
+    job_turn(job);
+}
+
+/* Kafka's controllers leave the version that they write, when it is absent or older. */
+static void on_feature(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct zk_features features = { .version = 0 };
+    struct str wanted = zk_build_features(&job->arena);
+
+    (void)item;
+    if (answer->err == ERR_OK && answer->data.len > 0 &&
+        zk_parse_features(&job->arena, answer->data, &features) != ERR_OK) {
+        refuse(job, xasprintf("cannot read the features data=%.*s", STR_ARG(answer->data)));
+    } else if (features.n > 0) {
+        refuse(job, xasprintf("a feature is finalised that is not known here feature=%.*s",
+                              STR_ARG(features.at[0].name)));
+    } else if (answer->err == ERR_NOT_FOUND) {
+        job->steps++;
+        zk_create(job->zk, ZK_FEATURE, wanted, ZK_PERSISTENT, on_step, job);
+    } else if (!str_eq(answer->data, wanted)) {
+        job->steps++;
+        zk_set(job->zk, ZK_FEATURE, wanted, answer->stat.version, on_step, job);
+    }
+}
+
+static void on_cluster_id(struct job *job, struct item *item, const struct zk_answer *answer);
+
+static void on_cluster_id_made(void *arg, const struct zk_answer *answer)
+{
+    struct job *job = arg;
+
+    if (step_done(job, answer)) /* whoever made it: read it */
+        job_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
+    job_turn(job);
+}
+
+static void on_cluster_parent(void *arg, const struct zk_answer *answer)
+{
+    struct job *job = arg;
+
+    if (step_done(job, answer)) {
+        struct rand rand;
+        char text[UUID_TEXT_LEN + 1];
+
+        rand_seed_os(&rand);
+        uuid_print(rand_uuid(&rand), text);
+        job->steps++;
+        zk_create(job->zk, ZK_CLUSTER_ID, zk_build_cluster_id(&job->arena, str_of(text)),
+                  ZK_PERSISTENT, on_cluster_id_made, job);
+    }
+    job_turn(job);
+}
+
+static void on_cluster_id(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    (void)item;
+    if (answer->err == ERR_NOT_FOUND) {
+        job->steps++;
+        zk_create_path(job->zk, "/cluster", on_cluster_parent, job);
+    } else if (zk_parse_cluster_id(&job->arena, answer->data, &job->cluster_id) != ERR_OK) {
+        refuse(job, xasprintf("cannot read the cluster's id data=%.*s", STR_ARG(answer->data)));
+    }
+}
+
+/* What cannot be read must not look like absence, so nothing is reported at all. */
+static bool is_refused(struct job *job)
+{
+    struct loader_hooks hooks = job->loader->hooks;
+
+    if (job->refused == NULL)
+        return false;
+    job_drop(job);
+    hooks.on_refused(hooks.arg, job->refused);
+    job_free(job);
+    return true;
+}
+
+/* ---- everything -------------------------------------------------------------------------------
+ */
+
+static void everything_read(struct job *job)
+{
+    struct core_event event = { .kind = CORE_LOADED };
+    struct core_loaded *loaded = &event.loaded;
+    struct core_read_topic *topics;
+
+    if (is_refused(job))
+        return;
+    topics = arena_zalloc(&job->arena, job->topics.n, sizeof *topics);
+    for (size_t i = 0; i < job->topics.n; i++) {
+        struct topic_slot *slot = ((struct topic_slot **)job->topics.at)[i];
+
+        if (slot->there)
+            topics[loaded->n_topics++] = slot->topic;
+    }
+    loaded->controller_epoch = job->epoch;
+    loaded->cluster_id = job->cluster_id;
+    loaded->topics = topics;
+    loaded->n_nodes = job->nodes.n;
+    loaded->nodes = things_flat(job, &job->nodes, sizeof(struct node));
+    loaded->n_configs = job->configs.n;
+    loaded->configs = things_flat(job, &job->configs, sizeof(struct image_config));
+    loaded->n_delete_marks = job->marks.n;
+    loaded->delete_marks = things_flat(job, &job->marks, sizeof(struct str));
+    loaded->n_tombstones = job->tombstones.n;
+    loaded->tombstones = things_flat(job, &job->tombstones, sizeof(struct core_tombstones));
+    loaded->pid_block = job->pid_block;
+    say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu partitions=%zu settings=%zu "
+             "took_ms=%" PRId64,
+             loaded->n_nodes, loaded->n_topics, job->n_parts_read, loaded->n_configs,
+             clock_mono_ms() - job->started_ms);
+    job_finish(job, &event);
+}
+
+static void everything_start(struct job *job)
+{
+    job->then = everything_read;
+    job->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
+    job_read(job, READ_EXISTS, ZK_MIGRATION, on_migration, NULL);
+    job_read(job, READ_CHILDREN, ZK_ACL, on_acl_types, NULL);
+    job_read(job, READ_CHILDREN, ZK_ACL_EXTENDED, on_acl_patterns, NULL);
+    job_read(job, READ_CHILDREN, ZK_TOKENS, on_protection, NULL);
+    job_read(job, READ_DATA, ZK_FEATURE, on_feature, NULL);
+    job_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
+    job_read(job, READ_CHILDREN, ZK_ISR_CHANGES, on_old_notes, NULL);
+    job_read(job, READ_CHILDREN, ZK_LOG_DIR_EVENTS, on_old_notes, NULL);
+    job_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
+    job_read(job, READ_CHILDREN, ZK_TOPICS, on_topics, NULL);
+    job_read(job, READ_CHILDREN, ZK_DELETE_TOPICS, on_marks, NULL);
+    job_read(job, READ_CHILDREN, ZK_TOMBSTONES, on_tombstones, NULL);
+    job_read(job, READ_DATA, ZK_PID_BLOCK, on_pid_block, NULL);
+    for (const char *const *type = zk_tree_entity_types; *type != NULL; type++)
+        job_read(job, READ_CHILDREN, arena_printf(&job->arena, ZK_CONFIG "/%s", *type).ptr,
+                 on_entities, arena_cstr(&job->arena, str_of(*type)));
+    job_turn(job);
+}
+
+static void on_paths(void *arg, const struct zk_answer *answer)
+{
+    struct job *job = arg;
+
+    if (step_done(job, answer) && answer->err != ERR_OK)
+        refuse(job, xasprintf("cannot create what is missing of Kafka's tree err=%s",
+                              err_name(answer->err)));
+    job_turn(job);
+}
+
+/* ---- one thing --------------------------------------------------------------------------------
+ */
+
+static void brokers_read(struct job *job)
+{
+    struct core_event event = {
+        .kind = CORE_BROKER_NODES,
+        .broker_nodes = { .n = job->nodes.n,
+                          .nodes = things_flat(job, &job->nodes, sizeof(struct node)) },
+    };
+
+    if (!is_refused(job))
+        job_finish(job, &event);
+}
+
+static void topic_was_read(struct job *job)
+{
+    struct topic_slot *slot = ((struct topic_slot **)job->topics.at)[0];
+    struct core_event event = { .kind = CORE_TOPIC_READ,
+                                .topic_read = { .name = job->topic,
+                                                .topic = slot->there ? &slot->topic : NULL } };
+
+    if (!is_refused(job))
+        job_finish(job, &event);
+}
+
+static void state_was_read(struct job *job)
+{
+    struct core_event event = {
+        .kind = CORE_STATE_READ,
+        .state_read = { .topic_id = job->topic_id,
+                        .partition = job->part.index,
+                        .part = job->part.has_state ? &job->part : NULL },
+    };
+
+    if (!is_refused(job))
+        job_finish(job, &event);
+}
+
+static void pid_block_was_read(struct job *job)
+{
+    struct core_event event = { .kind = CORE_PID_BLOCK_READ,
+                                .pid_block_read = { .block = job->pid_block } };
+
+    if (!is_refused(job))
+        job_finish(job, &event);
+}
+
+static void config_was_read(struct job *job)
+{
+    struct core_event event = { .kind = CORE_CONFIG_READ,
+                                .config_read = { .config = *job->config } };
+
+    if (!is_refused(job))
+        job_finish(job, &event);
+}
+
+/* ---- the module -------------------------------------------------------------------------------
+ */
+
+struct loader *loader_new(struct zk *zk, const struct sink *sink, const struct loader_hooks *hooks)
+{
+    struct loader *loader = xmalloc(sizeof *loader);
+
+    *loader = (struct loader){ .zk = zk, .sink = *sink, .hooks = *hooks };
+    return loader;
+}
+
+void loader_reset(struct loader *loader)
+{
+    while (loader->jobs != NULL)
+        job_drop(loader->jobs); /* it has answers to come, which free it */
+}
+
+void loader_free(struct loader **loader)
+{
+    if (*loader == NULL)
+        return;
+    loader_reset(*loader);
+    free(*loader);
+    *loader = NULL;
+}
+
+/* The same read that runs already would bring what may be old by now: its answer is not wanted. */
+static void drop_same(struct loader *loader, const struct core_reload *reload)
+{
+    struct job *next;
+
+    for (struct job *job = loader->jobs; job != NULL; job = next) {
+        next = job->next;
+        if (job->one_config || job->what != reload->what)
+            continue;
+        if ((job->what == RELOAD_TOPIC && !str_eq(job->topic, reload->topic)) ||
+            (job->what == RELOAD_STATE &&
+             (!uuid_eq(job->topic_id, reload->topic_id) || job->part.index != reload->partition)))
+            continue;
+        job_drop(job);
+    }
+}
+
+void loader_run(struct loader *loader, const struct core_reload *reload, int32_t epoch)
+{
+    struct job *job;
+
+    drop_same(loader, reload);
+    job = job_new(loader, reload->what);
+    job->epoch = epoch;
+    job->topic = keep(job, reload->topic);
+    job->topic_id = reload->topic_id;
+    switch (reload->what) {
+    case RELOAD_ALL:
+        job->then = everything_start;
+        job->steps = 2;
+        zk_enroll_paths(job->zk, zk_tree_start_paths, on_paths, job);
+        zk_enroll_paths(job->zk, zk_tree_own_paths, on_paths, job);
+        return;
+    case RELOAD_BROKERS:
+        job->then = brokers_read;
+        job_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
+        break;
+    case RELOAD_TOPIC:
+        job->then = topic_was_read;
+        thing_add(&job->topics, topic_read(job, job->topic));
+        break;
+    case RELOAD_STATE:
+        job->then = state_was_read;
+        job->part.index = reload->partition;
+        job_read(job, READ_DATA, zk_path_state(&job->arena, job->topic, reload->partition),
+                 on_state, &job->part);
+        break;
+    case RELOAD_PID_BLOCK:
+        job->then = pid_block_was_read;
+        job->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
+        job_read(job, READ_DATA, ZK_PID_BLOCK, on_pid_block, NULL);
+        break;
+    }
+    job_turn(job);
+}
+
+void loader_run_config(struct loader *loader, struct str type, struct str name)
+{
+    struct job *job = job_new(loader, RELOAD_TOPIC);
+
+    job->one_config = true;
+    job->then = config_was_read;
+    job->config = config_read(job, type, name);
+    job_turn(job);
+}

@@ -1,0 +1,302 @@
+/*
+ * A standing watch for each place. What it tells first belongs to before the load, or is read by
+ * the load again: names go to the core at once (which drops them before LOADED), registrations lead
+ * to a RELOAD of them all, once the first content of every one of them has been told.
+ *
+ * Change notes are numbered: those above the last one seen name an entity whose settings are read
+ * again. Whoever sees a note that is older than a quarter of an hour removes it, as Kafka's brokers
+ * do.
+ */
+#include "controller/shell/watch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/zk/zk_tree.h"
+#include "common/zk/zk_watch.h"
+
+#define NOTE_AGE_MS_MAX (15 * 60 * 1000)
+
+struct broker_watch {
+    struct broker_watch *next;
+    struct cluster_watch *watch;
+    struct zk_watch *data;
+    int32_t id;
+    bool told; /* for the first time */
+    bool keep; /* still registered */
+};
+
+/* A reading of change notes; outlives the watch if it must. */
+struct notes {
+    struct cluster_watch *watch; /* NULL: stopped */
+    unsigned out;
+};
+
+struct cluster_watch {
+    struct zk *zk;
+    struct loader *loader;
+    struct sink sink;
+    struct zk_watch *ids, *topics, *marks, *changes, *isr, *dirs;
+    struct broker_watch *brokers;
+    unsigned n_untold; /* brokers whose first content is awaited */
+    int64_t last_note; /* number of the last change note that has been dealt with */
+    bool notes_seen;   /* the first list of them has come */
+    struct notes *notes;
+};
+
+static const struct core_reload reload_brokers = { .what = RELOAD_BROKERS };
+
+/* ---- brokers ----------------------------------------------------------------------------------
+ */
+
+static void on_broker(void *arg, const struct zk_answer *answer)
+{
+    struct broker_watch *broker = arg;
+    struct cluster_watch *watch = broker->watch;
+
+    (void)answer;
+    if (!broker->told) {
+        broker->told = true;
+        watch->n_untold--;
+    }
+    if (watch->n_untold == 0)
+        loader_run(watch->loader, &reload_brokers, 0);
+}
+
+static void broker_add(struct cluster_watch *watch, int32_t id)
+{
+    struct broker_watch *broker;
+    struct arena arena;
+
+    for (broker = watch->brokers; broker != NULL; broker = broker->next) {
+        if (broker->id == id) {
+            broker->keep = true;
+            return;
+        }
+    }
+    broker = xmalloc(sizeof *broker);
+    *broker =
+        (struct broker_watch){ .next = watch->brokers, .watch = watch, .id = id, .keep = true };
+    watch->brokers = broker;
+    watch->n_untold++;
+    arena_init(&arena, SIZE_MAX);
+    broker->data =
+        zk_watch_start(watch->zk, ZK_WATCH_DATA, zk_path_broker(&arena, id), on_broker, broker);
+    arena_fini(&arena);
+}
+
+/* Those that are not to be kept go. */
+static void brokers_trim(struct cluster_watch *watch)
+{
+    for (struct broker_watch **at = &watch->brokers; *at != NULL;) {
+        struct broker_watch *broker = *at;
+
+        if (broker->keep) {
+            broker->keep = false;
+            at = &broker->next;
+            continue;
+        }
+        *at = broker->next;
+        watch->n_untold -= !broker->told;
+        zk_watch_stop(&broker->data);
+        free(broker);
+    }
+}
+
+static void on_broker_ids(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+
+    for (size_t i = 0; i < answer->n_children; i++) {
+        int32_t id;
+
+        if (zk_leaf_id(answer->children[i], &id))
+            broker_add(watch, id);
+    }
+    brokers_trim(watch);
+    if (watch->n_untold == 0)
+        loader_run(watch->loader, &reload_brokers, 0);
+}
+
+/* ---- names ------------------------------------------------------------------------------------
+ */
+
+static void on_topics(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+    struct core_event event = { .kind = CORE_TOPIC_NAMES,
+                                .names = { .n = answer->n_children, .names = answer->children } };
+
+    watch->sink.on_event(watch->sink.arg, &event);
+}
+
+static void on_marks(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+    struct core_event event = { .kind = CORE_DELETE_MARKS,
+                                .names = { .n = answer->n_children, .names = answer->children } };
+
+    watch->sink.on_event(watch->sink.arg, &event);
+}
+
+/* ---- notes ------------------------------------------------------------------------------------
+ */
+
+/* "config_change_0000000012" */
+static bool note_number(struct str leaf, int64_t *number)
+{
+    size_t at = leaf.len;
+
+    while (at > 0 && leaf.ptr[at - 1] >= '0' && leaf.ptr[at - 1] <= '9')
+        at--;
+    return str_to_i64((struct str){ .ptr = leaf.ptr + at, .len = leaf.len - at }, number);
+}
+
+static bool notes_back(struct notes *notes, const struct zk_answer *answer)
+{
+    notes->out--;
+    if (notes->watch != NULL)
+        return answer->err == ERR_OK;
+    if (notes->out == 0)
+        free(notes);
+    return false;
+}
+
+static void on_note(void *arg, const struct zk_answer *answer)
+{
+    struct notes *notes = arg;
+    struct cluster_watch *watch;
+    struct str type, name;
+    struct arena arena;
+    int64_t number;
+
+    if (!notes_back(notes, answer) || !note_number(zk_path_leaf(answer->path), &number))
+        return;
+    watch = notes->watch;
+    if (number > watch->last_note) {
+        watch->last_note = number; /* they come in the order of their numbers */
+        arena_init(&arena, SIZE_MAX);
+        if (zk_parse_config_change(&arena, answer->data, &type, &name) == ERR_OK)
+            loader_run_config(watch->loader, type, name);
+        else
+            say_warn("cannot read a note of changed settings, passed over path=%.*s",
+                     STR_ARG(answer->path));
+        arena_fini(&arena);
+    }
+    if (clock_wall_ms() - answer->stat.ctime_ms > NOTE_AGE_MS_MAX)
+        zk_delete(watch->zk, answer->path.ptr, ZK_ANY_VERSION, NULL, NULL);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void on_changes(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+    struct arena arena;
+    struct str *names;
+    int64_t number;
+
+    arena_init(&arena, SIZE_MAX);
+    names = arena_dup(&arena, answer->children, answer->n_children * sizeof *names);
+    if (answer->n_children > 0)
+        qsort(names, answer->n_children, sizeof *names, by_name);
+    for (size_t i = 0; i < answer->n_children; i++) {
+        if (!watch->notes_seen && note_number(names[i], &number) && number > watch->last_note)
+            watch->last_note = number; /* the load reads what these announce */
+        watch->notes->out++;
+        zk_get(watch->zk, zk_path_child(&arena, ZK_CONFIG_CHANGES, names[i]), false, on_note,
+               watch->notes);
+    }
+    watch->notes_seen = true;
+    arena_fini(&arena);
+}
+
+static void remove_children(struct cluster_watch *watch, const char *parent,
+                            const struct zk_answer *answer)
+{
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    for (size_t i = 0; i < answer->n_children; i++)
+        zk_delete(watch->zk, zk_path_child(&arena, parent, answer->children[i]), ZK_ANY_VERSION,
+                  NULL, NULL);
+    arena_fini(&arena);
+}
+
+/* Only brokers of Kafka before 2.7 leave these, and those that lose a directory; ours report both
+ * on their stream. */
+static void on_isr_changes(void *arg, const struct zk_answer *answer)
+{
+    remove_children(arg, ZK_ISR_CHANGES, answer);
+}
+
+static void on_dir_events(void *arg, const struct zk_answer *answer)
+{
+    remove_children(arg, ZK_LOG_DIR_EVENTS, answer);
+}
+
+/* ---- the module -------------------------------------------------------------------------------
+ */
+
+struct cluster_watch *cluster_watch_new(struct zk *zk, struct loader *loader,
+                                        const struct sink *sink)
+{
+    struct cluster_watch *watch = xcalloc(1, sizeof *watch);
+
+    watch->zk = zk;
+    watch->loader = loader;
+    watch->sink = *sink;
+    return watch;
+}
+
+void cluster_watch_start(struct cluster_watch *watch)
+{
+    struct zk *zk = watch->zk;
+
+    cluster_watch_stop(watch);
+    watch->last_note = -1;
+    watch->notes_seen = false;
+    watch->notes = xcalloc(1, sizeof *watch->notes);
+    watch->notes->watch = watch;
+    watch->ids = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_BROKER_IDS, on_broker_ids, watch);
+    watch->topics = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_TOPICS, on_topics, watch);
+    watch->marks = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_DELETE_TOPICS, on_marks, watch);
+    watch->changes = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_CONFIG_CHANGES, on_changes, watch);
+    watch->isr = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_ISR_CHANGES, on_isr_changes, watch);
+    watch->dirs = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_LOG_DIR_EVENTS, on_dir_events, watch);
+}
+
+void cluster_watch_stop(struct cluster_watch *watch)
+{
+    zk_watch_stop(&watch->ids);
+    zk_watch_stop(&watch->topics);
+    zk_watch_stop(&watch->marks);
+    zk_watch_stop(&watch->changes);
+    zk_watch_stop(&watch->isr);
+    zk_watch_stop(&watch->dirs);
+    for (struct broker_watch *broker = watch->brokers; broker != NULL; broker = broker->next)
+        broker->keep = false;
+    brokers_trim(watch);
+    if (watch->notes != NULL) {
+        watch->notes->watch = NULL;
+        if (watch->notes->out == 0)
+            free(watch->notes);
+        watch->notes = NULL;
+    }
+}
+
+void cluster_watch_free(struct cluster_watch **watch)
+{
+    if (*watch == NULL)
+        return;
+    cluster_watch_stop(*watch);
+    free(*watch);
+    *watch = NULL;
+}

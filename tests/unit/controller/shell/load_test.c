@@ -1,0 +1,303 @@
+/*
+ * load: a tree that Kafka left is read whole; what is missing is made; what must not be served is
+ * refused; single things come as their events; a lost connection is waited out.
+ */
+#include "controller/shell/load.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "tests/kit/fake_zk.h"
+#include "tests/kit/unit.h"
+
+static struct mailbox mailbox;
+static struct fake_zk *fake;
+static struct zk *zk;
+static struct loader *loader;
+
+static struct {
+    int events, refused;
+    enum core_event_kind kind;
+    char text[256];
+    size_t n_nodes, n_topics, n_parts, n_states, n_configs, n_marks, n_tombstones, n_settings;
+    int64_t node_epoch;
+    char cluster_id[32], user[64];
+    struct core_pid_block pid_block;
+    int32_t epoch, leader, partition_epoch;
+    bool there;
+} got;
+
+static void note_topic(const struct core_read_topic *topic)
+{
+    got.n_parts += topic->n_parts;
+    for (size_t i = 0; i < topic->n_parts; i++) {
+        got.n_states += topic->parts[i].has_state;
+        got.leader = topic->parts[i].state.leader;
+        ck_assert(!topic->parts[i].has_state || topic->parts[i].state.partition_epoch >= 0);
+    }
+}
+
+static void note_loaded(const struct core_loaded *loaded)
+{
+    got.epoch = loaded->controller_epoch;
+    got.n_nodes = loaded->n_nodes;
+    got.n_topics = loaded->n_topics;
+    got.n_configs = loaded->n_configs;
+    got.n_marks = loaded->n_delete_marks;
+    got.n_tombstones = loaded->n_tombstones;
+    got.pid_block = loaded->pid_block;
+    snprintf(got.cluster_id, sizeof got.cluster_id, "%.*s", STR_ARG(loaded->cluster_id));
+    for (size_t i = 0; i < loaded->n_topics; i++)
+        note_topic(&loaded->topics[i]);
+    for (size_t i = 0; i < loaded->n_configs; i++) {
+        if (str_is(loaded->configs[i].type, "users") &&
+            memchr(loaded->configs[i].name.ptr, '/', loaded->configs[i].name.len) != NULL)
+            snprintf(got.user, sizeof got.user, "%.*s", STR_ARG(loaded->configs[i].name));
+    }
+    if (loaded->n_nodes > 0)
+        got.node_epoch = loaded->nodes[0].epoch;
+}
+
+static void on_event(void *arg, const struct core_event *event)
+{
+    (void)arg;
+    got.events++;
+    got.kind = event->kind;
+    switch (event->kind) {
+    case CORE_LOADED:
+        note_loaded(&event->loaded);
+        break;
+    case CORE_BROKER_NODES:
+        got.n_nodes = event->broker_nodes.n;
+        break;
+    case CORE_TOPIC_READ:
+        got.there = event->topic_read.topic != NULL;
+        if (got.there)
+            note_topic(event->topic_read.topic);
+        break;
+    case CORE_STATE_READ:
+        got.there = event->state_read.part != NULL;
+        if (got.there)
+            got.partition_epoch = event->state_read.part->state.partition_epoch;
+        break;
+    case CORE_CONFIG_READ:
+        got.n_settings = event->config_read.config.n_settings;
+        break;
+    case CORE_PID_BLOCK_READ:
+        got.pid_block = event->pid_block_read.block;
+        break;
+    default:
+        ck_abort_msg("%s", core_event_name(event->kind));
+    }
+}
+
+static void on_refused(void *arg, const char *text)
+{
+    (void)arg;
+    got.refused++;
+    snprintf(got.text, sizeof got.text, "%s", text);
+}
+
+static void run(void)
+{
+    while (mailbox_run(&mailbox) > 0) {
+    }
+}
+
+static void set_up(void)
+{
+    struct sink sink = { .on_event = on_event };
+    struct loader_hooks hooks = { .on_refused = on_refused };
+
+    memset(&got, 0, sizeof got);
+    mailbox_init(&mailbox);
+    fake = fake_zk_new();
+    zk = fake_zk_open(fake, &mailbox);
+    loader = loader_new(zk, &sink, &hooks);
+    run();
+}
+
+static void tear_down(void)
+{
+    loader_free(&loader);
+    zk_close(&zk);
+    run();
+    fake_zk_free(&fake);
+    mailbox_fini(&mailbox);
+}
+
+static void load(void)
+{
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_ALL }, 9);
+}
+
+START_TEST(an_empty_zookeeper_becomes_an_empty_cluster)
+{
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_int_eq(got.epoch, 9);
+    ck_assert_uint_eq(strlen(got.cluster_id), 22);
+    ck_assert_uint_eq(got.n_topics + got.n_nodes, 0);
+    ck_assert(got.pid_block.last == -1 && got.pid_block.version == 0);
+    ck_assert_str_eq(fake_zk_data(fake, "/feature"),
+                     "{\"features\":{},\"version\":2,\"status\":1}");
+    ck_assert_ptr_nonnull(fake_zk_data(fake, "/controllers/tombstones"));
+    ck_assert_ptr_nonnull(fake_zk_data(fake, "/log_dir_event_notification"));
+}
+END_TEST
+
+START_TEST(what_kafka_left_is_read_whole)
+{
+    fake_zk_load(fake, "tree-busy.jsonl");
+    fake_zk_drop(fake, "/brokers/ids/1");
+    fake_zk_drop(fake, "/brokers/ids/3");
+    fake_zk_put(fake, "/brokers/ids/1",
+                "{\"features\":{},\"listener_security_protocol_map\":{\"A\":\"PLAINTEXT\"},"
+                "\"endpoints\":[\"A://h:1\"],\"jmx_port\":-1,\"port\":1,\"host\":\"h\","
+                "\"version\":5,\"timestamp\":\"1\",\"moldau\":\"1\"}");
+    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000001", "{}");
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_eq(got.n_nodes, 1); /* 2 is not one of ours */
+    ck_assert(got.node_epoch == fake_zk_czxid(fake, "/brokers/ids/1"));
+    ck_assert_uint_eq(got.n_topics, fake_zk_count(fake, "/brokers/topics"));
+    ck_assert_uint_ge(got.n_parts, 40);
+    ck_assert_uint_eq(got.n_states, got.n_parts);
+    ck_assert_uint_ge(got.n_configs, 20);
+    ck_assert_str_eq(got.user, "alice/clients/app%201%2A%2B");
+    ck_assert_str_eq(got.cluster_id, "AW6T_lL_R4iq6IuFZW4UEA");
+    ck_assert_int_eq((int)(got.pid_block.last % 1000), 999);
+    ck_assert_uint_eq(fake_zk_count(fake, "/isr_change_notification"), 0);
+}
+END_TEST
+
+START_TEST(a_tree_of_older_brokers_is_read)
+{
+    fake_zk_load(fake, "tree-ibp-2.6.jsonl");
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_ge(got.n_topics, 10);
+}
+END_TEST
+
+START_TEST(deletions_and_tombstones_are_read)
+{
+    fake_zk_load(fake, "tree-deleting.jsonl");
+    fake_zk_put(fake, "/controllers/tombstones/2-AQIDAAAAAAAAAAAAAAAAAA",
+                "{\"version\":1,\"topic\":\"gone\",\"partitions\":{\"0\":3,\"1\":2}}");
+    load();
+    run();
+    ck_assert_uint_eq(got.n_marks, 1);
+    ck_assert_uint_eq(got.n_tombstones, 1);
+}
+END_TEST
+
+START_TEST(acls_are_refused)
+{
+    fake_zk_load(fake, "tree-acls.jsonl");
+    load();
+    run();
+    ck_assert_int_eq(got.events, 0);
+    ck_assert_int_eq(got.refused, 1);
+    ck_assert_ptr_nonnull(strstr(got.text, "ACLs"));
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_is_refused)
+{
+    fake_zk_load(fake, "tree-busy.jsonl");
+    fake_zk_put(fake, "/brokers/topics/plain/partitions/0/state", "{\"leader\":");
+    load();
+    run();
+    ck_assert_int_eq(got.events, 0);
+    ck_assert_ptr_nonnull(strstr(got.text, "/brokers/topics/plain/partitions/0/state"));
+}
+END_TEST
+
+START_TEST(a_migration_is_refused)
+{
+    fake_zk_put(fake, "/migration", "{}");
+    load();
+    run();
+    ck_assert_int_eq(got.refused, 1);
+}
+END_TEST
+
+START_TEST(single_things_come_as_their_events)
+{
+    struct core_reload reload = { .what = RELOAD_TOPIC, .topic = STR("plain") };
+
+    fake_zk_load(fake, "tree-busy.jsonl");
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert_int_eq(got.kind, CORE_TOPIC_READ);
+    ck_assert(got.there && got.n_states > 0);
+    reload.topic = STR("nowhere");
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert(!got.there);
+    reload = (struct core_reload){ .what = RELOAD_STATE, .topic = STR("plain"), .partition = 0 };
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert_int_eq(got.kind, CORE_STATE_READ);
+    ck_assert_int_eq(got.partition_epoch,
+                     fake_zk_version(fake, "/brokers/topics/plain/partitions/0/state"));
+    reload = (struct core_reload){ .what = RELOAD_PID_BLOCK };
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert_int_eq(got.kind, CORE_PID_BLOCK_READ);
+    loader_run_config(loader, STR("topics"), STR("with.config"));
+    run();
+    ck_assert_int_eq(got.kind, CORE_CONFIG_READ);
+    ck_assert_uint_eq(got.n_settings, 2);
+    ck_assert_int_eq(got.events, 5);
+}
+END_TEST
+
+START_TEST(started_over_or_reset_it_tells_once_or_never)
+{
+    fake_zk_load(fake, "tree-busy.jsonl");
+    load();
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    load();
+    loader_reset(loader);
+    run();
+    ck_assert_int_eq(got.events, 1);
+    load();
+    fake_zk_expire(zk);
+    fake_zk_resume(zk);
+    run();
+    ck_assert_int_eq(got.events, 1);
+    fake_zk_suspend(zk);
+    load();
+    run();
+    fake_zk_resume(zk);
+    run();
+    ck_assert_int_eq(got.events, 2);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("load");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, an_empty_zookeeper_becomes_an_empty_cluster);
+    tcase_add_test(tc, what_kafka_left_is_read_whole);
+    tcase_add_test(tc, a_tree_of_older_brokers_is_read);
+    tcase_add_test(tc, deletions_and_tombstones_are_read);
+    tcase_add_test(tc, acls_are_refused);
+    tcase_add_test(tc, what_cannot_be_read_is_refused);
+    tcase_add_test(tc, a_migration_is_refused);
+    tcase_add_test(tc, single_things_come_as_their_events);
+    tcase_add_test(tc, started_over_or_reset_it_tells_once_or_never);
+    return unit_run(tc);
+}

@@ -1,0 +1,417 @@
+/*
+ * write: effects become Kafka's tree; a group that fails leaves the others alone; a moved epoch
+ * stops everything; a lost connection is found out about and never doubles anything.
+ */
+#include "controller/shell/write.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kit/fake_zk.h"
+#include "tests/kit/unit.h"
+
+static struct mailbox mailbox;
+static struct fake_zk *fake;
+static struct zk *zk;
+static struct writer *writer;
+
+static struct {
+    int events, fenced;
+    uint64_t batch;
+    size_t n;
+    struct core_op_result results[1200];
+} got;
+
+static void on_event(void *arg, const struct core_event *event)
+{
+    (void)arg;
+    ck_assert_int_eq(event->kind, CORE_WRITE_DONE);
+    got.events++;
+    got.batch = event->write_done.batch;
+    got.n = event->write_done.n;
+    memcpy(got.results, event->write_done.results, got.n * sizeof got.results[0]);
+}
+
+static void on_fenced(void *arg)
+{
+    (void)arg;
+    got.fenced++;
+}
+
+static void run(void)
+{
+    while (mailbox_run(&mailbox) > 0) {
+    }
+}
+
+static void set_up(void)
+{
+    struct sink sink = { .on_event = on_event };
+    struct writer_hooks hooks = { .on_fenced = on_fenced };
+
+    memset(&got, 0, sizeof got);
+    mailbox_init(&mailbox);
+    fake = fake_zk_new();
+    fake_zk_put(fake, "/controller_epoch", "4"); /* version 0 */
+    fake_zk_put(fake, "/brokers/topics", NULL);
+    fake_zk_put(fake, "/config/topics", NULL);
+    fake_zk_put(fake, "/config/users", NULL);
+    fake_zk_put(fake, "/config/changes", NULL);
+    fake_zk_put(fake, "/admin/delete_topics", NULL);
+    fake_zk_put(fake, "/controllers/tombstones", NULL);
+    fake_zk_put(fake, "/latest_producer_id_block", NULL);
+    zk = fake_zk_open(fake, &mailbox);
+    writer = writer_new(zk, &sink, &hooks);
+    run();
+}
+
+static void tear_down(void)
+{
+    writer_free(&writer);
+    zk_close(&zk);
+    run();
+    fake_zk_free(&fake);
+    mailbox_fini(&mailbox);
+}
+
+/* ---- operations -------------------------------------------------------------------------------
+ */
+
+static struct core_op ops[1200];
+static struct core_op_part parts[1200];
+static size_t n_ops;
+static const int32_t replicas[] = { 1, 2 };
+
+static struct core_op *op(enum core_op_kind kind, const char *topic, uint32_t group)
+{
+    ops[n_ops] =
+        (struct core_op){ .kind = kind, .group = group, .version = -1, .topic = str_of(topic) };
+    return &ops[n_ops++];
+}
+
+static void op_state(enum core_op_kind kind, const char *topic, uint32_t group, int32_t partition,
+                     int32_t version, int32_t leader_epoch)
+{
+    struct core_op *o = op(kind, topic, group);
+
+    o->version = version;
+    o->state.partition = partition;
+    o->state.state =
+        (struct leader_isr){ .leader = 1, .leader_epoch = leader_epoch, .isr = IDS_OF(replicas) };
+}
+
+static void op_topic(enum core_op_kind kind, const char *topic, uint32_t group, size_t n)
+{
+    struct core_op *o = op(kind, topic, group);
+
+    for (size_t i = 0; i < n; i++)
+        parts[i] = (struct core_op_part){ .index = (int32_t)i, .replicas = IDS_OF(replicas) };
+    o->topic_node.id = (struct uuid){ .bytes = { 1, 2, 3 } };
+    o->topic_node.n_parts = n;
+    o->topic_node.parts = parts;
+}
+
+static void op_config(const char *type, const char *name, uint32_t group,
+                      const struct image_setting *setting)
+{
+    struct core_op *o = op(OP_CONFIG_SET, NULL, group);
+
+    o->config = (struct image_config){ .type = str_of(type),
+                                       .name = str_of(name),
+                                       .n_settings = setting != NULL,
+                                       .settings = setting };
+}
+
+static void create_topic(const char *topic, uint32_t group, size_t n)
+{
+    op_config("topics", topic, group, NULL);
+    op_topic(OP_TOPIC_CREATE, topic, group, n);
+    for (size_t i = 0; i < n; i++)
+        op_state(OP_STATE_CREATE, topic, group, (int32_t)i, -1, 0);
+}
+
+static void start(void)
+{
+    struct core_write write = { .batch = 77, .controller_epoch = 4, .n = n_ops, .ops = ops };
+
+    writer_run(writer, &write, 0);
+    memset(ops, 0, sizeof ops); /* the writer has what it needs */
+    n_ops = 0;
+}
+
+static void all(enum err err)
+{
+    ck_assert_int_eq(got.events, 1);
+    for (size_t i = 0; i < got.n; i++)
+        ck_assert_msg(got.results[i].err == err, "%zu: %s", i, err_name(got.results[i].err));
+}
+
+/* ---- tests ------------------------------------------------------------------------------------
+ */
+
+START_TEST(a_topic_is_created_whole)
+{
+    create_topic("t", 1, 2);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq((int)got.batch, 77);
+    ck_assert_int_eq(got.results[1].version, 0);
+    ck_assert_str_eq(fake_zk_data(fake, "/config/topics/t"), "{\"version\":1,\"config\":{}}");
+    ck_assert_str_eq(fake_zk_data(fake, "/brokers/topics/t/partitions/1/state"),
+                     "{\"controller_epoch\":4,\"leader\":1,\"version\":1,\"leader_epoch\":0,"
+                     "\"isr\":[1,2]}");
+    ck_assert_str_eq(fake_zk_data(fake, "/brokers/topics/t"),
+                     "{\"partitions\":{\"0\":[1,2],\"1\":[1,2]},\"topic_id\":"
+                     "\"AQIDAAAAAAAAAAAAAAAAAA\",\"adding_replicas\":{},\"removing_replicas\":{},"
+                     "\"version\":3}");
+    ck_assert_int_eq(fake_zk_version(fake, "/controller_epoch"), 0);
+}
+END_TEST
+
+START_TEST(a_topic_with_traces_of_an_earlier_one_is_created)
+{
+    fake_zk_put(fake, "/config/topics/t", "{}"); /* left by a creation that crashed */
+    create_topic("t", 1, 1);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_str_eq(fake_zk_data(fake, "/config/topics/t"), "{\"version\":1,\"config\":{}}");
+}
+END_TEST
+
+START_TEST(a_group_that_fails_leaves_the_others_alone)
+{
+    create_topic("old", 1, 1);
+    start();
+    run();
+    got.events = 0;
+    op_state(OP_STATE_SET, "old", 1, 0, 7, 3); /* is at version 0 */
+    create_topic("old", 2, 1);
+    create_topic("new", 3, 1);
+    op_state(OP_STATE_SET, "old", 4, 0, 0, 1);
+    start();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_int_eq(got.results[0].err, ERR_BAD_VERSION);
+    ck_assert_int_eq(got.results[1].err, ERR_CLOSED); /* its settings: replaced by nobody */
+    ck_assert_int_eq(got.results[2].err, ERR_EXISTS);
+    ck_assert_int_eq(got.results[3].err, ERR_CLOSED);
+    ck_assert_int_eq(got.results[4].err, ERR_OK);
+    ck_assert_int_eq(got.results[7].err, ERR_OK);
+    ck_assert_int_eq(got.results[7].version, 1);
+    ck_assert_ptr_nonnull(fake_zk_data(fake, "/brokers/topics/new/partitions/0/state"));
+}
+END_TEST
+
+START_TEST(partitions_are_added_whatever_is_there_of_them)
+{
+    create_topic("t", 1, 1);
+    start();
+    run();
+    got.events = 0;
+    fake_zk_put(fake, "/brokers/topics/t/partitions/1", NULL); /* Kafka's multis are smaller */
+    op_state(OP_STATE_CREATE, "t", 1, 1, -1, 0);
+    op_state(OP_STATE_CREATE, "t", 2, 2, -1, 0);
+    fake_zk_put(fake, "/brokers/topics/bare", "{}"); /* not even .../partitions */
+    op_state(OP_STATE_CREATE, "bare", 3, 0, -1, 0);
+    op_state(OP_STATE_CREATE, "bare", 3, 1, -1, 0);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_ptr_nonnull(fake_zk_data(fake, "/brokers/topics/t/partitions/2/state"));
+    ck_assert_ptr_nonnull(fake_zk_data(fake, "/brokers/topics/bare/partitions/1/state"));
+}
+END_TEST
+
+START_TEST(a_moved_epoch_stops_everything)
+{
+    fake_zk_put(fake, "/controller_epoch", "5");
+    create_topic("t", 1, 1);
+    start();
+    run();
+    all(ERR_FENCED);
+    ck_assert_int_eq(got.fenced, 1);
+    ck_assert_ptr_null(fake_zk_data(fake, "/brokers/topics/t"));
+}
+END_TEST
+
+START_TEST(a_lost_answer_is_found_out)
+{
+    fake_zk_lose_write(zk, 0, FAKE_LOSS_APPLIED);
+    create_topic("t", 1, 2);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq((int)fake_zk_count(fake, "/brokers/topics/t/partitions"), 2);
+    got.events = 0;
+    fake_zk_lose_write(zk, 0, FAKE_LOSS_NOT_APPLIED);
+    op_state(OP_STATE_SET, "t", 1, 0, 0, 1);
+    op_state(OP_STATE_SET, "t", 2, 1, 0, 1);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq(fake_zk_version(fake, "/brokers/topics/t/partitions/0/state"), 1);
+    got.events = 0;
+    fake_zk_lose_write(zk, 0, FAKE_LOSS_APPLIED);
+    op_state(OP_STATE_SET, "t", 1, 0, 1, 2);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq(got.results[0].version, 2);
+    ck_assert_int_eq(fake_zk_version(fake, "/brokers/topics/t/partitions/0/state"), 2);
+}
+END_TEST
+
+START_TEST(an_outcome_that_cannot_be_found_out_is_said_so)
+{
+    create_topic("t", 1, 1);
+    start();
+    run();
+    got.events = 0;
+    fake_zk_lose_write(zk, 0, FAKE_LOSS_NOT_APPLIED);
+    op_state(OP_STATE_SET, "t", 1, 0, 0, 1);
+    start();
+    fake_zk_put(fake, "/brokers/topics/t/partitions/0/state", "{}"); /* by somebody else */
+    run();
+    all(ERR_CONNECTION_LOSS);
+}
+END_TEST
+
+START_TEST(much_goes_in_several_multis)
+{
+    create_topic("t", 1, 1);
+    for (uint32_t i = 1; i < 1000; i++)
+        op_state(OP_STATE_CREATE, "t", 1 + i, (int32_t)i, -1, 0);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq((int)fake_zk_count(fake, "/brokers/topics/t/partitions"), 1000);
+    ck_assert_int_ge((int)fake_zk_writes(fake), 8 + 4); /* 8: set_up */
+    ck_assert_int_le((int)fake_zk_writes(fake), 12 + 8);
+}
+END_TEST
+
+START_TEST(a_topic_is_deleted_with_all_that_is_left_of_it)
+{
+    create_topic("t", 1, 300);
+    op(OP_MARK_CREATE, "t", 2);
+    start();
+    run();
+    all(ERR_OK);
+    got.events = 0;
+    fake_zk_drop(fake, "/brokers/topics/t/partitions/7/state"); /* a deletion that crashed */
+    fake_zk_lose_write(zk, 0, FAKE_LOSS_APPLIED);
+    op(OP_TOPIC_DELETE, "t", 1)->topic_node.n_parts = 300;
+    op(OP_TOPIC_DELETE, "never", 2)->topic_node.n_parts = 1;
+    op(OP_MARK_DELETE, "never", 3);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_ptr_null(fake_zk_data(fake, "/brokers/topics/t"));
+    ck_assert_ptr_null(fake_zk_data(fake, "/config/topics/t"));
+    ck_assert_ptr_null(fake_zk_data(fake, "/admin/delete_topics/t"));
+}
+END_TEST
+
+START_TEST(marks_and_settings_are_as_wanted_afterwards)
+{
+    struct image_setting setting = { STR("producer_byte_rate"), STR("512") };
+
+    fake_zk_put(fake, "/admin/delete_topics/t", NULL);
+    op(OP_MARK_CREATE, "t", 1);
+    op_config("users", "alice/clients/app", 2, &setting);
+    op(OP_CONFIG_NOTIFY, NULL, 2)->config =
+        (struct image_config){ .type = STR("users"), .name = STR("alice/clients/app") };
+    op_config("users", "bob", 3, NULL);
+    op_config("users", "alice", 4, NULL); /* emptied, but there are clients below */
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_str_eq(fake_zk_data(fake, "/config/users/alice/clients/app"),
+                     "{\"version\":1,\"config\":{\"producer_byte_rate\":\"512\"}}");
+    ck_assert_str_eq(fake_zk_data(fake, "/config/changes/config_change_0000000000"),
+                     "{\"version\":2,\"entity_path\":\"users/alice/clients/app\"}");
+    ck_assert_str_eq(fake_zk_data(fake, "/config/users/alice"), "{\"version\":1,\"config\":{}}");
+    got.events = 0;
+    op_config("users", "alice/clients/app", 1, NULL);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_ptr_null(fake_zk_data(fake, "/config/users/alice/clients/app"));
+}
+END_TEST
+
+START_TEST(tombstones_and_producer_ids_are_stored)
+{
+    struct core_tombstone_part stones[] = { { 0, 3 } };
+    struct core_op *o = op(OP_TOMBSTONES_SET, "t", 1);
+
+    o->tombstones = (struct core_tombstones){ .broker = 2,
+                                              .topic_id = { .bytes = { 1, 2, 3 } },
+                                              .topic = STR("t"),
+                                              .n = 1,
+                                              .parts = stones };
+    o = op(OP_PID_BLOCK_SET, NULL, 2);
+    o->version = 0;
+    o->pid_block = (struct core_pid_block){ .broker = 2, .first = 0, .last = 999 };
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq(got.results[1].version, 1);
+    ck_assert_str_eq(fake_zk_data(fake, "/controllers/tombstones/2-AQIDAAAAAAAAAAAAAAAAAA"),
+                     "{\"version\":1,\"topic\":\"t\",\"partitions\":{\"0\":3}}");
+    ck_assert_str_eq(fake_zk_data(fake, "/latest_producer_id_block"),
+                     "{\"version\":1,\"broker\":2,\"block_start\":\"0\",\"block_end\":\"999\"}");
+    got.events = 0;
+    op(OP_TOMBSTONES_SET, "t", 1)->tombstones =
+        (struct core_tombstones){ .broker = 2, .topic_id = { .bytes = { 1, 2, 3 } } };
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq((int)fake_zk_count(fake, "/controllers/tombstones"), 0);
+}
+END_TEST
+
+START_TEST(after_a_reset_nothing_is_told)
+{
+    create_topic("t", 1, 1);
+    start();
+    writer_reset(writer);
+    ck_assert(!writer_is_busy(writer));
+    create_topic("u", 1, 1);
+    start();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    got.events = 0;
+    create_topic("v", 1, 1);
+    fake_zk_suspend(zk);
+    start();
+    fake_zk_expire(zk);
+    run();
+    ck_assert_int_eq(got.events, 0); /* the seat is lost with the session: reset follows */
+    writer_reset(writer);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("write");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, a_topic_is_created_whole);
+    tcase_add_test(tc, a_topic_with_traces_of_an_earlier_one_is_created);
+    tcase_add_test(tc, a_group_that_fails_leaves_the_others_alone);
+    tcase_add_test(tc, partitions_are_added_whatever_is_there_of_them);
+    tcase_add_test(tc, a_moved_epoch_stops_everything);
+    tcase_add_test(tc, a_lost_answer_is_found_out);
+    tcase_add_test(tc, an_outcome_that_cannot_be_found_out_is_said_so);
+    tcase_add_test(tc, much_goes_in_several_multis);
+    tcase_add_test(tc, a_topic_is_deleted_with_all_that_is_left_of_it);
+    tcase_add_test(tc, marks_and_settings_are_as_wanted_afterwards);
+    tcase_add_test(tc, tombstones_and_producer_ids_are_stored);
+    tcase_add_test(tc, after_a_reset_nothing_is_told);
+    return unit_run(tc);
+}
