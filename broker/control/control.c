@@ -54,6 +54,7 @@ struct control {
     struct uuid incarnation; /* [I] */
     struct reactor_timer tick;
     struct arena hello_arena;        /* [o] of the last hello */
+    struct node hello_self;          /* [o] the same */
     bool fresh;                      /* [o] no controller has confirmed this process */
     bool intact;                     /* [I] what the last process wrote is all there */
     char boot_id[BOOT_ID_BYTES + 1]; /* [I] */
@@ -219,14 +220,15 @@ static void on_node(struct zk_listener *listener, struct str path, enum zk_event
 static bool fill_hello(void *ctx, Control__Hello *hello)
 {
     struct control *control = ctx;
-    struct node self = *control->conf.self;
+    struct node *self = &control->hello_self; /* the hello points into it */
 
     if (enroll_epoch(control->enroll) < 0)
         return false;
     arena_reset(&control->hello_arena);
-    self.epoch = enroll_epoch(control->enroll);
-    self.incarnation = control->incarnation;
-    stream_image_write_hello(hello, &self, &control->hello_arena);
+    *self = *control->conf.self;
+    self->epoch = enroll_epoch(control->enroll);
+    self->incarnation = control->incarnation;
+    stream_image_write_hello(hello, self, &control->hello_arena);
     hello->protocol = STREAM_PROTOCOL;
     hello->has_protocol = true;
     hello->cluster_id = control->cluster_id;
