@@ -670,7 +670,8 @@ void streams_end(struct streams *streams, const struct core_end_stream *effect)
     if (conn == NULL)
         return;
     streams->refused++;
-    say_limited(SAY_WARN, "ending a stream broker=%d peer=%s reason=\"%s\"", conn->node.id,
+    say_limited(effect->reason == GOODBYE_RESIGNED ? SAY_INFO : SAY_WARN,
+                "ending a stream broker=%d peer=%s reason=\"%s\"", conn->node.id,
                 stream_peer(conn->stream), goodbye_names[effect->reason]);
     goodbye(conn, effect->reason, NULL);
 }
