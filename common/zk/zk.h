@@ -32,11 +32,11 @@
 #include "common/base/err.h"
 #include "common/base/mailbox.h"
 #include "common/base/str.h"
+#include "common/zk/zk_op.h"
 
 /* A request is at most this large, data and paths together: the server drops the connection at
  * 1 MiB, which would look like a lost connection for ever. */
 #define ZK_REQUEST_BYTES_MAX (900 * 1024)
-#define ZK_ANY_VERSION       (-1)
 
 struct zk; /* the real thing, or a fake of tests/kit */
 
@@ -102,45 +102,12 @@ enum err zk_close_session(const char *servers, int64_t id, const uint8_t passwor
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-struct zk_stat {
-    int64_t czxid; /* of the creation: a broker's epoch */
-    int64_t mzxid;
-    int64_t ctime_ms, mtime_ms;
-    int64_t owner; /* session of an ephemeral, else 0 */
-    int32_t version;
-    int32_t cversion;
-    int32_t n_children;
-};
-
-struct zk_op_result {
-    enum err err;
-    struct str path;     /* create: with the number of a sequential node */
-    struct zk_stat stat; /* set */
-};
-
-struct zk_answer {
-    enum err err;
-    struct str path;     /* asked for; create: as created. NUL-terminated */
-    struct str data;     /* get: null when the znode's data is null; NUL-terminated */
-    struct zk_stat stat; /* get, exists, children, set */
-    size_t n_children;
-    const struct str *children; /* in no order; each NUL-terminated */
-    size_t n_results;           /* multi: as many as it had operations */
-    const struct zk_op_result *results;
-};
-
 typedef void zk_done(void *arg, const struct zk_answer *answer);
 
 /* watch: listeners hear of the next change (once). On ERR_NOT_FOUND only exists leaves a watch. */
 void zk_get(struct zk *zk, const char *path, bool watch, zk_done *done, void *arg);
 void zk_exists(struct zk *zk, const char *path, bool watch, zk_done *done, void *arg);
 void zk_children(struct zk *zk, const char *path, bool watch, zk_done *done, void *arg);
-
-enum zk_mode {
-    ZK_PERSISTENT,
-    ZK_EPHEMERAL,
-    ZK_SEQUENTIAL, /* persistent, ZooKeeper appends ten digits to the path */
-};
 
 /* Null data is not empty data. */
 void zk_create(struct zk *zk, const char *path, struct str data, enum zk_mode mode, zk_done *done,
@@ -153,33 +120,6 @@ void zk_delete(struct zk *zk, const char *path, int32_t version, zk_done *done, 
 /* The server we are connected to catches up with the leader: reads made after it see every write
  * that was committed before it. */
 void zk_sync(struct zk *zk, zk_done *done, void *arg);
-
-enum zk_op_kind { ZK_OP_CHECK, ZK_OP_CREATE, ZK_OP_SET, ZK_OP_DELETE };
-
-struct zk_op {
-    enum zk_op_kind kind;
-    const char *path;
-    struct str data;   /* create, set */
-    enum zk_mode mode; /* create */
-    int32_t version;   /* check, set, delete */
-};
-
-static inline struct zk_op zk_op_check(const char *path, int32_t version)
-{
-    return (struct zk_op){ .kind = ZK_OP_CHECK, .path = path, .version = version };
-}
-static inline struct zk_op zk_op_create(const char *path, struct str data, enum zk_mode mode)
-{
-    return (struct zk_op){ .kind = ZK_OP_CREATE, .path = path, .data = data, .mode = mode };
-}
-static inline struct zk_op zk_op_set(const char *path, struct str data, int32_t version)
-{
-    return (struct zk_op){ .kind = ZK_OP_SET, .path = path, .data = data, .version = version };
-}
-static inline struct zk_op zk_op_delete(const char *path, int32_t version)
-{
-    return (struct zk_op){ .kind = ZK_OP_DELETE, .path = path, .version = version };
-}
 
 /* All or nothing. */
 void zk_multi(struct zk *zk, const struct zk_op *ops, size_t n, zk_done *done, void *arg);

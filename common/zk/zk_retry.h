@@ -17,7 +17,7 @@
 
 #include "common/base/err.h"
 #include "common/base/str.h"
-#include "common/zk/zk.h"
+#include "common/zk/zk_op.h"
 
 enum zk_retry {
     ZK_RETRY_NO,    /* the result is what it is */

@@ -1,0 +1,196 @@
+/*
+ * watch: every kind of change becomes its event, changes of one registration included; notes are
+ * read once and removed when old; stopped it is silent.
+ */
+#include "controller/shell/watch.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/kit/fake_zk.h"
+#include "tests/kit/unit.h"
+
+static struct mailbox mailbox;
+static struct fake_zk *fake;
+static struct zk *zk;
+static struct loader *loader;
+static struct cluster_watch *watch;
+
+static struct {
+    int events[CORE_N_EVENTS];
+    size_t n;
+    char name[64];
+    int32_t port;
+} got;
+
+static void on_event(void *arg, const struct core_event *event)
+{
+    (void)arg;
+    got.events[event->kind]++;
+    if (event->kind == CORE_BROKER_NODES) {
+        got.n = event->broker_nodes.n;
+        if (got.n > 0)
+            got.port = event->broker_nodes.nodes[0].endpoints[0].port;
+    } else if (event->kind == CORE_CONFIG_READ) {
+        snprintf(got.name, sizeof got.name, "%.*s/%.*s", STR_ARG(event->config_read.config.type),
+                 STR_ARG(event->config_read.config.name));
+    } else {
+        got.n = event->names.n;
+        if (got.n > 0)
+            snprintf(got.name, sizeof got.name, "%.*s", STR_ARG(event->names.names[0]));
+    }
+}
+
+static void run(void)
+{
+    while (mailbox_run(&mailbox) > 0) {
+    }
+}
+
+static void put_broker(int id, int port)
+{
+    char path[64], data[256];
+
+    snprintf(path, sizeof path, "/brokers/ids/%d", id);
+    snprintf(data, sizeof data,
+             "{\"listener_security_protocol_map\":{\"A\":\"PLAINTEXT\"},\"endpoints\":"
+             "[\"A://h:%d\"],\"version\":5,\"moldau\":\"1\"}",
+             port);
+    fake_zk_put(fake, path, data);
+}
+
+static void set_up(void)
+{
+    struct sink sink = { .on_event = on_event };
+    struct loader_hooks hooks = { 0 };
+
+    memset(&got, 0, sizeof got);
+    mailbox_init(&mailbox);
+    fake = fake_zk_new();
+    fake_zk_put(fake, "/brokers/ids", NULL);
+    fake_zk_put(fake, "/brokers/topics/t", NULL);
+    fake_zk_put(fake, "/admin/delete_topics", NULL);
+    fake_zk_put(fake, "/config/changes", NULL);
+    fake_zk_put(fake, "/isr_change_notification", NULL);
+    fake_zk_put(fake, "/log_dir_event_notification", NULL);
+    put_broker(1, 9092);
+    zk = fake_zk_open(fake, &mailbox);
+    loader = loader_new(zk, &sink, &hooks);
+    watch = cluster_watch_new(zk, loader, &sink);
+    run();
+}
+
+static void tear_down(void)
+{
+    cluster_watch_free(&watch);
+    loader_free(&loader);
+    zk_close(&zk);
+    run();
+    fake_zk_free(&fake);
+    mailbox_fini(&mailbox);
+}
+
+START_TEST(brokers_come_go_and_change)
+{
+    cluster_watch_start(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_BROKER_NODES], 1);
+    ck_assert_uint_eq(got.n, 1);
+    put_broker(2, 9093);
+    run();
+    ck_assert_uint_eq(got.n, 2);
+    fake_zk_drop(fake, "/brokers/ids/2");
+    run();
+    ck_assert_uint_eq(got.n, 1);
+    put_broker(1, 9999);
+    run();
+    ck_assert_int_eq(got.port, 9999);
+    fake_zk_drop(fake, "/brokers/ids/1");
+    run();
+    ck_assert_uint_eq(got.n, 0);
+}
+END_TEST
+
+START_TEST(topics_and_marks_are_told_by_name)
+{
+    cluster_watch_start(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_TOPIC_NAMES], 1);
+    fake_zk_put(fake, "/admin/delete_topics/t", NULL);
+    run();
+    ck_assert_int_eq(got.events[CORE_DELETE_MARKS], 2);
+    ck_assert_str_eq(got.name, "t");
+    fake_zk_put(fake, "/brokers/topics/u", NULL);
+    run();
+    ck_assert_int_eq(got.events[CORE_TOPIC_NAMES], 2);
+    ck_assert_uint_eq(got.n, 2);
+}
+END_TEST
+
+START_TEST(notes_of_settings_are_followed_once)
+{
+    fake_zk_put(fake, "/config/changes/config_change_0000000004",
+                "{\"version\":2,\"entity_path\":\"topics/old\"}");
+    cluster_watch_start(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 0); /* the load has it */
+    fake_zk_put(fake, "/config/changes/config_change_0000000005",
+                "{\"version\":2,\"entity_path\":\"topics/t\"}");
+    run();
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 1);
+    ck_assert_str_eq(got.name, "topics/t");
+    fake_zk_put(fake, "/config/changes/config_change_0000000006",
+                "{\"version\":1,\"entity_type\":\"clients\",\"entity_name\":\"c\"}");
+    run();
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 2);
+    ck_assert_str_eq(got.name, "clients/c");
+    /* the fake's clock stands in 2023: all of them are old */
+    ck_assert_uint_eq(fake_zk_count(fake, "/config/changes"), 0);
+}
+END_TEST
+
+START_TEST(notes_that_nobody_needs_are_removed)
+{
+    cluster_watch_start(watch);
+    run();
+    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000001", "{}");
+    fake_zk_put(fake, "/log_dir_event_notification/log_dir_event_0000000001", "{}");
+    run();
+    ck_assert_uint_eq(fake_zk_count(fake, "/isr_change_notification"), 0);
+    ck_assert_uint_eq(fake_zk_count(fake, "/log_dir_event_notification"), 0);
+}
+END_TEST
+
+START_TEST(stopped_it_is_silent_and_can_be_started_again)
+{
+    cluster_watch_start(watch);
+    run();
+    memset(&got, 0, sizeof got);
+    fake_zk_put(fake, "/config/changes/config_change_0000000001",
+                "{\"version\":2,\"entity_path\":\"topics/t\"}");
+    put_broker(1, 1);
+    cluster_watch_stop(watch);
+    loader_reset(loader);
+    put_broker(3, 9094);
+    run();
+    for (int i = 0; i < CORE_N_EVENTS; i++)
+        ck_assert_int_eq(got.events[i], 0);
+    cluster_watch_start(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_BROKER_NODES], 1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("watch");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, brokers_come_go_and_change);
+    tcase_add_test(tc, topics_and_marks_are_told_by_name);
+    tcase_add_test(tc, notes_of_settings_are_followed_once);
+    tcase_add_test(tc, notes_that_nobody_needs_are_removed);
+    tcase_add_test(tc, stopped_it_is_silent_and_can_be_started_again);
+    return unit_run(tc);
+}
