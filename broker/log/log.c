@@ -684,12 +684,18 @@ int32_t log_epoch_at(struct log *log, int64_t offset)
     return epoch;
 }
 
+/* The flusher and whoever cuts the log may both want this. One at a time, or the older state may
+ * end up in the file, and one takes away the other's temporary file. Who finds it clean after
+ * waiting knows that the file holds what it came for. */
 enum err log_save_epochs(struct log *log)
 {
     struct epochs copy;
 
-    if (!atomic_exchange(&log->epochs_dirty, false))
+    lock_take(&log->epochs_lock);
+    if (!atomic_exchange(&log->epochs_dirty, false)) {
+        lock_drop(&log->epochs_lock);
         return ERR_OK;
+    }
     epochs_init(&copy);
     lock_take(&log->lock);
     for (size_t i = 0; i < log->epochs.count; i++)
@@ -702,6 +708,7 @@ enum err log_save_epochs(struct log *log)
     epochs_fini(&copy);
     if (err != ERR_OK)
         atomic_store(&log->epochs_dirty, true);
+    lock_drop(&log->epochs_lock);
     return err;
 }
 

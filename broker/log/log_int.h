@@ -49,6 +49,7 @@ struct log {
     atomic_bool epochs_dirty; /* [a] the file is behind */
     atomic_bool is_deleted;   /* [a] nothing is to be written any more */
 
+    struct lock epochs_lock;   /* rank LOCK_LOG_EPOCHS */
     struct lock lock;          /* rank LOCK_LOG */
     struct log_conf conf;      /* [l] */
     struct epochs epochs;      /* [l] */

@@ -489,6 +489,7 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     log->name = xstrdup(name);
     log->path = xasprintf("%s/%s", env->dir, name);
     log->conf = *conf;
+    lock_init(&log->epochs_lock, LOCK_LOG_EPOCHS);
     lock_init(&log->lock, LOCK_LOG);
     lock_init(&log->producers_lock, LOCK_PRODUCERS);
     epochs_init(&log->epochs);
