@@ -17,8 +17,13 @@ static const struct conf_key keys[BROKER_CONF_N] = {
 };
 
 /* The controller's own, which may stand in a file for both; settings of plugged-in classes. */
-static const char *const others[] = { "controller.id", "controller.listener", "rlmm.config.",
-                                      "rsm.config.", NULL };
+static const char *const others[] = { "controller.id",
+                                      "controller.listener",
+                                      "controller.grace.ms",
+                                      "controller.heartbeat.",
+                                      "rlmm.config.",
+                                      "rsm.config.",
+                                      NULL };
 
 const struct conf_table broker_conf_table = { .keys = keys,
                                               .n_keys = BROKER_CONF_N,
