@@ -273,8 +273,13 @@ size_t fetch_sessions_count(struct fetch_sessions *sessions)
 
 /* ---- taking a request in ---- */
 
+/* A follower that asks in a new epoch has not looked at what it was told before. */
 static void set_target(struct fetch_target *target, const struct fetch_request_partition *from)
 {
+    if (target->current_leader_epoch != from->current_leader_epoch) {
+        target->told_hw = -1;
+        target->told_log_start = -1;
+    }
     target->current_leader_epoch = from->current_leader_epoch;
     target->fetch_offset = from->fetch_offset;
     target->last_fetched_epoch = from->last_fetched_epoch;
