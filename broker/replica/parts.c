@@ -253,8 +253,13 @@ static void bury(struct change *change, const struct image_tombstone *stone)
     struct log *log = logs_get_ref(parts->conf.logs, topic, stone->partition);
     if (log != NULL) {
         bool same = uuid_eq(log_topic_id(log), stone->topic_id);
+        bool newer = same && log_latest_epoch(log) > stone->leader_epoch;
 
         log_unref(&log);
+        if (newer) { /* nobody holds it as a partition, but its records tell */
+            fail(change, stone->topic_id, stone->partition, NULL, ERR_FENCED_LEADER_EPOCH);
+            return;
+        }
         if (same) {
             enum err err = logs_delete(parts->conf.logs, topic, stone->partition);
 

@@ -1,0 +1,522 @@
+/*
+ * parts: images and deltas against real log directories. Files go on a tombstone and on nothing
+ * else, what is older is refused, and a wrong ZooKeeper is not believed.
+ */
+#include "broker/replica/parts.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+static const char *dir;
+static struct logs *logs;
+static struct parts *parts;
+static struct image *image;
+static struct parts_result result;
+static int32_t min_isr;
+static int proposals;
+
+static const int32_t mine[] = { 1, 2 }, others[] = { 2, 3 };
+
+static void conf_of(void *ctx, const struct image *from, struct str topic, struct part_conf *out)
+{
+    const struct image_config *config = image_config(from, STR("topics"), topic);
+    int64_t value = min_isr;
+
+    (void)ctx;
+    if (config != NULL)
+        str_to_i64(image_config_value(config, STR("min.insync.replicas")), &value);
+    *out = (struct part_conf){ .log = LOG_CONF_DEFAULT,
+                               .validate = VALIDATE_CONF_DEFAULT,
+                               .min_isr = (int32_t)value };
+}
+
+static void on_propose(void *ctx, struct part *part, const struct part_proposal *proposal)
+{
+    (void)ctx;
+    (void)part;
+    (void)proposal;
+    proposals++;
+}
+
+static void start(void)
+{
+    ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = &dir,
+                                                       .dir_count = 1,
+                                                       .broker_id = 1,
+                                                       .recovery_threads = 1,
+                                                       .no_threads = true },
+                               &logs),
+                     ERR_OK);
+    parts = parts_new(&(struct parts_conf){ .broker_id = 1,
+                                            .lag_max_ms = 30000,
+                                            .logs = logs,
+                                            .conf_of = conf_of,
+                                            .propose = on_propose });
+}
+
+static void stop(void)
+{
+    parts_free(&parts);
+    logs_close(&logs);
+}
+
+static void setup(void)
+{
+    say_setup(SAY_ERROR, SAY_TEXT, "test");
+    dir = unit_temp_dir();
+    min_isr = 1;
+    image = image_new(1, 1, 3001, STR("kit"));
+    start();
+}
+
+static void teardown(void)
+{
+    parts_result_fini(&result);
+    stop();
+    image_unref(&image);
+}
+
+static struct uuid id_of(int n)
+{
+    struct uuid id = UUID_ZERO;
+
+    id.bytes[0] = 0x70;
+    id.bytes[14] = (uint8_t)(n >> 8);
+    id.bytes[15] = (uint8_t)(n + 1);
+    return id;
+}
+
+static struct image_part state(int32_t leader, int32_t epoch, int32_t partition_epoch)
+{
+    return (struct image_part){ .leader = leader,
+                                .leader_epoch = epoch,
+                                .partition_epoch = partition_epoch,
+                                .replicas = IDS_OF(mine),
+                                .isr = IDS_OF(mine) };
+}
+
+/* To the image, and to the partitions when they are to hear of it. */
+static enum err change(struct image_delta delta, bool tell)
+{
+    delta.controller_epoch = 1;
+    delta.version = image_version(image) + 1;
+    struct image *next = image_apply(image, &delta);
+    image_unref(&image);
+    image = next;
+    if (!tell)
+        return ERR_OK;
+    parts_result_fini(&result);
+    parts_apply(parts, image, &delta, clock_mono_ms(), &result);
+    return result.err;
+}
+
+static enum err tell_image(void)
+{
+    parts_result_fini(&result);
+    parts_apply(parts, image, NULL, clock_mono_ms(), &result);
+    return result.err;
+}
+
+static void set_as(const char *name, int id, const struct image_part *part, bool tell)
+{
+    struct image_topic_change topic = {
+        .id = id_of(id), .name = str_of(name), .n_parts = 1, .parts = part
+    };
+
+    ck_assert_int_eq(change((struct image_delta){ .n_topics = 1, .topics = &topic }, tell), ERR_OK);
+}
+
+static void set(const char *name, int id, struct image_part part)
+{
+    set_as(name, id, &part, true);
+}
+
+static void drop_topic(int id, bool tell)
+{
+    struct uuid gone = id_of(id);
+
+    ck_assert_int_eq(change((struct image_delta){ .n_topics_gone = 1, .topics_gone = &gone }, tell),
+                     ERR_OK);
+}
+
+static struct image_tombstone stone_of(const char *name, int id, int32_t broker, int32_t epoch)
+{
+    return (struct image_tombstone){
+        .broker = broker, .topic_id = id_of(id), .topic = str_of(name), .leader_epoch = epoch
+    };
+}
+
+static void bury(struct image_tombstone stone, bool tell)
+{
+    ck_assert_int_eq(change((struct image_delta){ .n_tombstones = 1, .tombstones = &stone }, tell),
+                     ERR_OK);
+}
+
+static bool find(const char *name, struct part_info *info)
+{
+    const struct parts_table *table = parts_get_table(parts);
+    struct part *part = parts_find(table, str_of(name), 0);
+
+    if (part != NULL && info != NULL)
+        part_get_info(part, info);
+    parts_put_table(&table);
+    return part != NULL;
+}
+
+static bool has_log(const char *name)
+{
+    struct log *log = logs_get_ref(logs, name, 0);
+
+    if (log == NULL)
+        return false;
+    log_unref(&log);
+    return true;
+}
+
+/* Folders whose name ends so. */
+static int folders(const char *suffix)
+{
+    DIR *folder = opendir(dir);
+    struct dirent *entry;
+    int n = 0;
+
+    while ((entry = readdir(folder)) != NULL) {
+        size_t len = strlen(entry->d_name);
+
+        n += len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
+    }
+    closedir(folder);
+    return n;
+}
+
+static void produce(const char *name, int count)
+{
+    const struct parts_table *table = parts_get_table(parts);
+    struct part *part = parts_find(table, str_of(name), 0);
+    struct buf buf = BUF_EMPTY;
+    struct validated batch;
+    struct validate_conf conf;
+    struct log_appended appended;
+    struct arena arena;
+    int32_t epoch;
+
+    arena_init(&arena, SIZE_MAX);
+    kit_batch_put(&buf, &(struct kit_batch){ .count = count });
+    part_get_validate_conf(part, &conf);
+    ck_assert_int_eq(
+        validate_batches(buf.bytes, buf.len, 9, &conf, clock_wall_ms(), &arena, &batch), ERR_OK);
+    ck_assert_int_eq(part_append(part, &batch, 1, LOG_FROM_CLIENT, clock_wall_ms(), clock_mono_ms(),
+                                 &appended, &epoch),
+                     ERR_OK);
+    buf_fini(&buf);
+    arena_fini(&arena);
+    parts_put_table(&table);
+}
+
+START_TEST(roles_come_from_image_and_deltas)
+{
+    struct part_info info;
+    struct image_part foreign = state(2, 0, 0);
+    const struct parts_table *table;
+
+    foreign.replicas = foreign.isr = IDS_OF(others);
+    set("a", 0, state(1, 0, 0));
+    set("b", 1, state(2, 0, 0));
+    set("c", 2, foreign);
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_LEADER);
+    ck_assert(find("b", &info));
+    ck_assert_int_eq(info.role, PART_FOLLOWER);
+    ck_assert(!find("c", NULL) && !has_log("c"));
+    table = parts_get_table(parts);
+    ck_assert_uint_eq(parts_count(table), 2);
+    ck_assert_ptr_eq(parts_find_id(table, id_of(0), 0), parts_find(table, STR("a"), 0));
+    ck_assert_ptr_null(parts_find(table, STR("a"), 1));
+    parts_put_table(&table);
+    set("b", 1, state(1, 1, 1));
+    ck_assert(find("b", &info));
+    ck_assert_int_eq(info.role, PART_LEADER);
+    struct parts_info sums;
+    parts_get_info(parts, &sums);
+    ck_assert_uint_eq(sums.leading, 2);
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert_uint_eq(result.failures_len, 0);
+}
+END_TEST
+
+START_TEST(older_states_are_refused_and_reported)
+{
+    struct image_part old = state(2, 3, 3);
+    struct part_info info;
+
+    set("a", 0, state(1, 5, 7));
+    struct image_topic_change topic = {
+        .id = id_of(0), .name = STR("a"), .n_parts = 1, .parts = &old
+    };
+    struct image_delta delta = {
+        .controller_epoch = 2, .version = 1, .n_topics = 1, .topics = &topic
+    };
+    /* A controller that lost its memory: its image knows only the older state. */
+    struct image *wrong = image_new(2, 1, 3002, STR("kit"));
+    image_add(wrong, &delta);
+    parts_result_fini(&result);
+    parts_apply(parts, wrong, NULL, clock_mono_ms(), &result);
+    ck_assert_int_eq(result.err, ERR_OK);
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_STALE_CONTROLLER_EPOCH);
+    ck_assert_int_eq(result.failures[0].leader_epoch, 5);
+    ck_assert_int_eq(result.failures[0].partition_epoch, 7);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_LEADER);
+    image_unref(&wrong);
+}
+END_TEST
+
+START_TEST(files_go_on_a_tombstone)
+{
+    set("a", 0, state(1, 0, 0));
+    produce("a", 3);
+    drop_topic(0, true);
+    ck_assert(!find("a", NULL));
+    ck_assert(has_log("a")); /* not by absence */
+    bury(stone_of("a", 0, 2, 1), true);
+    ck_assert(has_log("a")); /* of another broker */
+    ck_assert_uint_eq(result.deleted_len, 0);
+    bury(stone_of("a", 0, 1, 1), true);
+    ck_assert(!has_log("a"));
+    ck_assert_uint_eq(result.deleted_len, 1);
+    bury(stone_of("a", 0, 1, 1), true); /* once more: it is gone, and that is told again */
+    ck_assert_uint_eq(result.deleted_len, 1);
+    ck_assert_uint_eq(result.failures_len, 0);
+}
+END_TEST
+
+START_TEST(a_tombstone_waits_for_an_absent_broker)
+{
+    set("a", 0, state(1, 0, 0));
+    stop();
+    drop_topic(0, false);
+    bury(stone_of("a", 0, 1, 1), false);
+    start();
+    ck_assert(has_log("a"));
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert(!has_log("a"));
+    ck_assert_int_eq(folders("-stray"), 0);
+    ck_assert_uint_eq(result.deleted_len, 1);
+}
+END_TEST
+
+START_TEST(an_old_tombstone_deletes_nothing)
+{
+    set("a", 0, state(1, 5, 0));
+    produce("a", 1);
+    bury(stone_of("a", 0, 1, 4), true);
+    ck_assert(has_log("a")); /* it is assigned */
+    drop_topic(0, true);
+    bury(stone_of("a", 0, 1, 4), true);
+    ck_assert(has_log("a"));
+    ck_assert_uint_eq(result.deleted_len, 0);
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_FENCED_LEADER_EPOCH);
+    bury(stone_of("a", 7, 1, 9), true); /* another topic that had this name */
+    ck_assert(has_log("a"));
+    bury(stone_of("a", 0, 1, 5), true);
+    ck_assert(!has_log("a"));
+}
+END_TEST
+
+START_TEST(another_topic_of_the_same_name_begins_empty)
+{
+    struct part_info info;
+
+    set("a", 0, state(1, 0, 0));
+    produce("a", 3);
+    stop();
+    drop_topic(0, false);
+    struct image_part part = state(1, 0, 0);
+    set_as("a", 9, &part, false);
+    start();
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.leo, 0);
+    ck_assert_int_eq(folders("-stray"), 1);
+}
+END_TEST
+
+START_TEST(the_same_by_deltas_alone)
+{
+    struct part_info info;
+
+    set("a", 0, state(1, 0, 0));
+    produce("a", 3);
+    drop_topic(0, true);
+    set("a", 9, state(1, 0, 0));
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.leo, 0);
+    ck_assert_int_eq(folders("-stray"), 1);
+}
+END_TEST
+
+START_TEST(a_few_strays_are_parked)
+{
+    set("a", 0, state(1, 0, 0));
+    set("b", 1, state(1, 0, 0));
+    stop();
+    drop_topic(0, false);
+    start();
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert(!has_log("a") && has_log("b") && find("b", NULL));
+    ck_assert_int_eq(folders("-stray"), 1);
+    struct parts_info info;
+    parts_get_info(parts, &info);
+    ck_assert_uint_eq(info.strays, 1);
+}
+END_TEST
+
+START_TEST(a_wiped_zookeeper_is_not_believed)
+{
+    char name[16];
+
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "w%d", i);
+        set(name, i, state(1, 0, 0));
+    }
+    struct image *empty = image_new(9, 1, 3001, STR("kit"));
+    parts_result_fini(&result);
+    parts_apply(parts, empty, NULL, clock_mono_ms(), &result);
+    ck_assert_int_eq(result.err, ERR_INCONSISTENT_CLUSTER_ID);
+    image_unref(&empty);
+    ck_assert_int_eq(folders("-stray"), 0);
+    ck_assert(find("w0", NULL) && find("w29", NULL));
+    stop(); /* and not by one that has just started either */
+    start();
+    empty = image_new(9, 1, 3001, STR("kit"));
+    parts_result_fini(&result);
+    parts_apply(parts, empty, NULL, clock_mono_ms(), &result);
+    ck_assert_int_eq(result.err, ERR_INCONSISTENT_CLUSTER_ID);
+    image_unref(&empty);
+    ck_assert_int_eq(folders("-stray"), 0);
+    ck_assert(has_log("w0"));
+}
+END_TEST
+
+START_TEST(who_is_no_replica_any_more_stops_and_keeps_its_files)
+{
+    struct image_part part = state(2, 1, 1);
+
+    set("a", 0, state(1, 0, 0));
+    part.replicas = part.isr = IDS_OF(others);
+    set("a", 0, part);
+    ck_assert(!find("a", NULL));
+    ck_assert(has_log("a"));
+    set("a", 0, state(1, 2, 2)); /* and is one again */
+    ck_assert(find("a", NULL));
+}
+END_TEST
+
+START_TEST(settings_reach_the_partition)
+{
+    const struct image_setting two[] = { { STR("min.insync.replicas"), STR("2") } };
+    struct image_config config = {
+        .type = STR("topics"), .name = STR("a"), .n_settings = 1, .settings = two
+    };
+    struct image_part alone = state(1, 0, 0);
+    struct part_info info;
+
+    alone.isr = (struct ids){ .at = mine, .n = 1 };
+    set("a", 0, alone);
+    ck_assert(find("a", &info) && !info.is_under_min_isr);
+    ck_assert_int_eq(change((struct image_delta){ .n_configs = 1, .configs = &config }, true),
+                     ERR_OK);
+    ck_assert(find("a", &info) && info.is_under_min_isr);
+    struct parts_info sums;
+    parts_get_info(parts, &sums);
+    ck_assert_uint_eq(sums.under_min_isr, 1);
+    ck_assert_uint_eq(sums.under_replicated, 1);
+}
+END_TEST
+
+START_TEST(high_watermarks_survive_a_restart)
+{
+    struct image_part alone = state(1, 0, 0);
+    struct part_info info;
+
+    alone.isr = (struct ids){ .at = mine, .n = 1 };
+    parts_checkpoint_hw(parts); /* nothing is known yet: nothing is written */
+    set("a", 0, alone);
+    produce("a", 7);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.hw, 7);
+    stop();
+    start();
+    parts_checkpoint_hw(parts); /* must not replace the file by an empty one */
+    stop();
+    start();
+    struct image_part led = state(2, 1, 1);
+    set_as("a", 0, &led, false);
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_FOLLOWER);
+    ck_assert_int_eq(info.hw, 7);
+}
+END_TEST
+
+START_TEST(a_table_outlives_what_it_shows)
+{
+    set("a", 0, state(1, 0, 0));
+    const struct parts_table *table = parts_get_table(parts);
+    drop_topic(0, true);
+    bury(stone_of("a", 0, 1, 1), true);
+    ck_assert_uint_eq(parts_count(table), 1);
+    ck_assert_str_eq(part_name(parts_at(table, 0)), "a-0");
+    parts_put_table(&table);
+}
+END_TEST
+
+START_TEST(lag_and_proposals_follow_the_clock)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    set("a", 0, state(1, 0, 0));
+    produce("a", 1);
+    parts_tick(parts, now_ms + 10);
+    ck_assert_int_eq(proposals, 0);
+    parts_tick(parts, now_ms + 40000);
+    ck_assert_int_eq(proposals, 1);
+    parts_resend(parts, now_ms + 40001);
+    ck_assert_int_eq(proposals, 2);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("parts");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, roles_come_from_image_and_deltas);
+    tcase_add_test(tc, older_states_are_refused_and_reported);
+    tcase_add_test(tc, files_go_on_a_tombstone);
+    tcase_add_test(tc, a_tombstone_waits_for_an_absent_broker);
+    tcase_add_test(tc, an_old_tombstone_deletes_nothing);
+    tcase_add_test(tc, another_topic_of_the_same_name_begins_empty);
+    tcase_add_test(tc, the_same_by_deltas_alone);
+    tcase_add_test(tc, a_few_strays_are_parked);
+    tcase_add_test(tc, a_wiped_zookeeper_is_not_believed);
+    tcase_add_test(tc, who_is_no_replica_any_more_stops_and_keeps_its_files);
+    tcase_add_test(tc, settings_reach_the_partition);
+    tcase_add_test(tc, high_watermarks_survive_a_restart);
+    tcase_add_test(tc, a_table_outlives_what_it_shows);
+    tcase_add_test(tc, lag_and_proposals_follow_the_clock);
+    return unit_run(tc);
+}
