@@ -334,6 +334,19 @@ static enum err sync_snapshot(struct log *log, const struct segment *segment)
     return err;
 }
 
+/* A segment that was taken out meanwhile may have lost its files already: nothing is left to sync.
+ */
+static bool is_taken_out(struct log *log, const struct segment *segment)
+{
+    bool found = false;
+
+    lock_take(&log->lock);
+    for (size_t i = 0; i < log->segment_count && !found; i++)
+        found = log->segments[i] == segment;
+    lock_drop(&log->lock);
+    return !found;
+}
+
 enum err log_flush(struct log *log)
 {
     struct flush flush;
@@ -354,6 +367,8 @@ enum err log_flush(struct log *log)
             err = file_sync(flush.segments[i]->txn_file);
         if (err == ERR_OK)
             err = sync_snapshot(log, flush.segments[i]);
+        if (err == ERR_NOT_FOUND && is_taken_out(log, flush.segments[i]))
+            err = ERR_OK;
         segment_unref(&flush.segments[i]);
     }
     free(flush.segments);

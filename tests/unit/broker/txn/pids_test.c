@@ -4,6 +4,7 @@
 #include "broker/txn/pids.h"
 
 #include <check.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -136,14 +137,23 @@ struct taker {
     struct reactor *reactor;
 };
 
-static int64_t next_block = 1;
+struct told {
+    struct pids_waiter waiter;
+    bool is;
+};
+
+static void on_told(struct pids_waiter *waiter)
+{
+    container_of(waiter, struct told, waiter)->is = true;
+}
+
+static _Atomic int64_t next_block = 1;
 
 static void want_racing(void *ctx)
 {
     (void)ctx;
-    /* One question at a time, so nobody else is here. */
-    pids_give(pids, next_block, 7);
-    next_block += 7;
+    /* The block may be used up, and the next one asked for, before this returns. */
+    pids_give(pids, atomic_fetch_add(&next_block, 7), 7);
 }
 
 static void take_many(void *arg)
@@ -151,15 +161,13 @@ static void take_many(void *arg)
     struct taker *taker = arg;
 
     while (taker->len < TAKES) {
-        struct pids_waiter waiter = { .reactor = taker->reactor, .done = on_done, .pid = -2 };
+        struct told told = { .waiter = { .reactor = taker->reactor, .done = on_told } };
         int64_t pid;
 
-        if (!pids_take(pids, &waiter, &pid)) {
-            while (waiter.pid == -2)
+        if (!pids_take(pids, &told.waiter, &pid)) {
+            while (!told.is) /* the pid may be there before: the message counts */
                 reactor_turn(taker->reactor, true);
-            while (waiter.msg.next != NULL)
-                reactor_turn(taker->reactor, false);
-            pid = waiter.pid;
+            pid = told.waiter.pid;
         }
         taker->got[taker->len++] = pid;
     }
