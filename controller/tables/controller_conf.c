@@ -142,7 +142,8 @@ static void derive_addresses(struct conf *conf, struct controller_conf *out)
         conf_problem(conf, NULL, "controller.listener must be set: host:port");
     else if (!host_port(arena, out->controller_listener, &out->host, &out->port))
         conf_problem(conf, "controller.listener", "must be host:port");
-    else if (out->host[0] == '\0')
+    else if (out->host[0] == '\0' || strcmp(out->host, "0.0.0.0") == 0 ||
+             strcmp(out->host, "::") == 0)
         conf_problem(conf, "controller.listener",
                      "must name the host at which brokers reach this controller");
     if (out->metrics_listener != NULL && out->metrics_listener[0] != '\0' &&

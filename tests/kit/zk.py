@@ -21,13 +21,14 @@ def text(value):
 
 class Zk:
     def __init__(self, host, port, timeout_ms=20000):
-        self.sock = socket.create_connection((host, port), 10)
+        self.sock = socket.create_connection((host, port), 1)  # one that only just starts may accept and say nothing
         self.lock = threading.Lock()
         self.xid = 0
         self.sock.sendall(text(struct.pack(">iqiqi16s", 0, 0, timeout_ms, 0, 16, b"")))
         answer = self._frame()
         _, self.timeout_ms, self.session = struct.unpack_from(">iiq", answer)
         assert self.timeout_ms > 0, "the session was refused"
+        self.sock.settimeout(10)
         self.stopping = threading.Event()
         threading.Thread(target=self._ping, daemon=True).start()
 
