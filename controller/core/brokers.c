@@ -557,12 +557,26 @@ bool brokers_all_acked(const struct core *core, uint64_t version)
     return true;
 }
 
+/* Somebody lives who does not want to stop: the cluster is not being stopped as a whole. */
+static bool somebody_stays(const struct core *core)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        const struct broker *b = core->brokers[i];
+
+        if (!b->stopping && (b->state == NODE_LIVE || b->state == NODE_UNKNOWN))
+            return true;
+    }
+    return false;
+}
+
 int32_t broker_still_led(const struct core *core, int32_t id)
 {
     struct image_cursor at = { 0 };
     const struct image_topic *topic;
     int32_t n = 0;
 
+    if (!somebody_stays(core))
+        return 0; /* waiting would help nobody */
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
         for (int32_t i = 0; i < topic->n_parts; i++) {
             const struct image_part *part = image_topic_part(topic, i);

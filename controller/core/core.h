@@ -408,7 +408,7 @@ struct core_answer_shutdown {
     uint64_t stream;
     uint64_t number;
     enum err err;
-    int32_t still_led; /* partitions with other replicas that it still leads */
+    int32_t still_led; /* partitions with other replicas that it still leads, if anybody stays */
 };
 
 struct core_answer_pid_block {

@@ -121,7 +121,7 @@ def test_a_controlled_shutdown_is_not_felt(whole, topic):
         at = whole.terminate_at_once(victim)
         whole.wait_gone(victim, 60)
         gone = time.monotonic()
-        load.wait_acked_past(gone, 30)
+        load.wait_acked_past(gone + 0.5, 30)
         gaps = {q: load.longest_gap(q, at, gone + 0.5) for q in load.partitions}
         left = ops.partitions_of(whole, name)
         whole.start(victim)

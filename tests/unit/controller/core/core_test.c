@@ -147,6 +147,22 @@ START_TEST(shutdown_of_the_last_one_in_sync_leaves_it_leading)
 }
 END_TEST
 
+START_TEST(shutdown_of_everybody_waits_for_nobody)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    for (int32_t id = 1; id <= 3; id++) {
+        toy_step(&toy, (struct core_event){
+                           .kind = CORE_SHUTDOWN_WANTED,
+                           .shutdown_wanted = { .stream = toy.brokers[id].stream,
+                                                .number = 1,
+                                                .broker_epoch = toy.brokers[id].epoch } });
+        ck_assert_int_eq(toy.brokers[id].n_shutdowns, 1);
+        ck_assert_int_eq(toy.brokers[id].still_led, 0);
+    }
+    SHOWS("t", 0, "3/3 2 2");
+}
+END_TEST
+
 START_TEST(all_die_and_one_returns)
 {
     toy_create(&toy, "t", 1, IDS_OF(r123));
@@ -417,6 +433,7 @@ int main(void)
     tcase_add_test(tc, killed_leader_and_controller);
     tcase_add_test(tc, controlled_shutdown_and_return);
     tcase_add_test(tc, shutdown_of_the_last_one_in_sync_leaves_it_leading);
+    tcase_add_test(tc, shutdown_of_everybody_waits_for_nobody);
     tcase_add_test(tc, all_die_and_one_returns);
     tcase_add_test(tc, cold_start_in_any_order_keeps_the_isr);
     tcase_add_test(tc, a_quick_restart_never_leads_in_the_old_epoch);
