@@ -15,13 +15,14 @@
  *
  * Shutdown: the reactor's thread is joined first; what is left is let go of by the caller.
  */
-#include "broker/replica/fetcher_int.h"
+#include "broker/replica/fetcher.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/replica/fetcher_int.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "gen/wire/apis.h"

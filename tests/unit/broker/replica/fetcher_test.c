@@ -87,6 +87,39 @@ START_TEST(an_old_leader_cuts_what_nobody_else_had)
 }
 END_TEST
 
+/* Scenario 11 (KIP-279): 1 leads in epochs 1 and 3, 2 in between, and each has records of its own
+ * at the same offsets. Ends or high watermarks alone would leave 2's record in place. */
+START_TEST(fast_leaders_are_told_apart_by_epochs)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 4, 2, 100);
+    kit_wait(&cluster, 2, 0, 0, 8, 8);
+
+    kit_broker_stop(&cluster, 2, true);
+    state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 2, 1, 100); /* 8 and 9 in epoch 1 */
+    kit_broker_stop(&cluster, 1, true);
+    state = kit_state(2, 2, 2, IDS_OF(both), IDS_OF(both));
+    kit_put_part(&cluster, 0, &state);
+    kit_broker_start(&cluster, 2);
+    kit_produce(&cluster, 2, 0, 0, 1, 1, 77); /* another 8, in epoch 2 */
+    kit_broker_stop(&cluster, 2, true);
+    state = kit_state(1, 3, 3, IDS_OF(both), IDS_OF(both));
+    kit_put_part(&cluster, 0, &state);
+    kit_broker_start(&cluster, 1);
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 50);
+    kit_broker_start(&cluster, 2);
+    kit_wait(&cluster, 2, 0, 0, 11, 11);
+    kit_same(&cluster, 1, 2, 0, 0);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(a_log_that_ends_before_the_leaders_begins_starts_anew)
 {
     struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
@@ -268,6 +301,7 @@ int main(void)
     tcase_add_test(tc, a_follower_copies_its_leader);
     tcase_add_test(tc, what_is_larger_than_an_answer_comes_in_pieces);
     tcase_add_test(tc, an_old_leader_cuts_what_nobody_else_had);
+    tcase_add_test(tc, fast_leaders_are_told_apart_by_epochs);
     tcase_add_test(tc, a_log_that_ends_before_the_leaders_begins_starts_anew);
     tcase_add_test(tc, a_new_replica_starts_where_the_leaders_log_starts);
     tcase_add_test(tc, a_leader_that_does_not_know_yet_is_asked_again_soon);
