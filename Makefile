@@ -154,6 +154,7 @@ install: all   ## into $(DESTDIR)$(PREFIX): executables, samples, service units,
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/doc/moldau $(UNITDIR)
 	$(if $(strip $(EXES)),install -m 755 $(EXES) $(DESTDIR)$(PREFIX)/bin)
 	install -m 644 README.md LICENSE $(wildcard deploy/*.properties) $(SHARE)/doc/moldau
+	for program in broker controller; do scripts/conf_doc $$program > $(SHARE)/doc/moldau/$$program-settings.md || exit 1; done
 	for unit in $(notdir $(wildcard deploy/*.service)); do \
 	    sed 's|@PREFIX@|$(PREFIX)|' deploy/$$unit > $(UNITDIR)/$$unit && chmod 644 $(UNITDIR)/$$unit || exit 1; done
 	$(foreach page,$(wildcard deploy/man/*.1),install -D -m 644 -t $(SHARE)/man/man1 $(page) &&) true

@@ -167,10 +167,7 @@ void conf_setting_at(const struct conf *conf, size_t i, struct str *name, struct
 void conf_print_help(const struct conf_table *table, FILE *out);
 /* A properties file with every key commented out. */
 void conf_print_sample(const struct conf_table *table, FILE *out);
-/* The table as tab-separated lines, for scripts/conf_doc. */
-void conf_print_table(const struct conf_table *table, FILE *out);
 
 const char *conf_type_name(enum conf_type type);
-const char *conf_scope_name(enum conf_scope scope);
 
 #endif

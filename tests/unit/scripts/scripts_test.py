@@ -5,6 +5,7 @@ import importlib.util
 import os
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -191,6 +192,24 @@ class LocalCluster(unittest.TestCase):
             for start, pid in ((own, os.getpid()), (str(int(own) - 1), 0)):
                 cluster_nodes.write_file(node.pid_file, f'{os.getpid()} {start} {cluster_nodes.boot_id()}\n')
                 self.assertEqual(node.process()[0], pid)
+
+
+class SettingsPage(unittest.TestCase):
+    def test_every_setting_is_on_its_page(self):
+        for program in ('broker', 'controller'):
+            page = subprocess.run([os.path.join(ROOT, 'scripts', 'conf_doc'), program], check=True, capture_output=True,
+                                  text=True).stdout
+            with open(os.path.join(ROOT, program, 'tables', 'conf.def'), encoding='utf-8') as table:
+                rows = [line for line in table if line.startswith('CONF(') and ', HIDDEN, ' not in line]
+            self.assertEqual(len(rows), page.count('\n| `'), program)
+            for row in rows:
+                self.assertIn(f'| `{row.split(chr(34))[1]}` |', page)
+
+    def test_bounds_and_choices_are_told(self):
+        page = subprocess.run([os.path.join(ROOT, 'scripts', 'conf_doc'), 'broker'], check=True, capture_output=True,
+                              text=True).stdout
+        self.assertIn('| `log.segment.bytes` | `1073741824` | whole number from 14 |', page)
+        self.assertIn('| `say.format` | `text` | text, json |', page)
 
 
 class Counting(unittest.TestCase):
