@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/tables/broker_conf.h"
+#include "broker/tables/stats.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/io/http.h"
@@ -16,7 +17,7 @@ struct pages {
 
 static void gauge(FILE *out, const char *name, const char *help, int64_t value)
 {
-    fprintf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %" PRId64 "\n", name, help, name, name, value);
+    stat_print_gauge(out, name, NULL, help, (double)value);
 }
 
 static void counter(FILE *out, const char *name, const char *help, uint64_t value)
@@ -37,13 +38,11 @@ static void show_conns(const struct pages_source *source, FILE *out)
         open += conns_count(source->conns[i]);
         sum.accepted += totals.accepted;
         sum.closed += totals.closed;
-        sum.requests += totals.requests;
         sum.refused += totals.refused;
         sum.bytes_in += totals.bytes_in;
         sum.bytes_out += totals.bytes_out;
     }
     gauge(out, "kafka_server_socket_server_connection_count", "Open client connections.", open);
-    counter(out, "kafka_network_requestmetrics_requests_total", "Requests taken up.", sum.requests);
     counter(out, "moldau_connections_refused_total", "Connections closed for what they sent.",
             sum.refused);
     counter(out, "moldau_socket_in_bytes_total", "Bytes received from clients.", sum.bytes_in);
@@ -80,6 +79,7 @@ static void show_metrics(FILE *out, void *arg)
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
           control.controller_epoch);
     show_conns(&pages->source, out);
+    stats_print(out);
 }
 
 static void show_status(FILE *out, void *arg)

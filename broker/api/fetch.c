@@ -22,6 +22,7 @@
 #include "broker/api/api.h"
 #include "broker/api/fetch_session.h"
 #include "broker/delay/purgatory.h"
+#include "broker/tables/stats.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/codec.h"
@@ -293,6 +294,13 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
         out->diverging_epoch.epoch = result->read.diverging_epoch;
         out->diverging_epoch.end_offset = result->read.diverging_end;
     }
+    STAT_ADD(fetches, 1);
+    if (out->error_code != 0)
+        STAT_ADD(failed_fetches, 1);
+    else if (op->replica >= 0)
+        STAT_ADD(replication_bytes_out, out->records.len);
+    else
+        STAT_ADD(bytes_out, out->records.len);
     struct fetch_told told = {
         .hw = out->high_watermark,
         .log_start = out->log_start_offset,
@@ -540,6 +548,7 @@ void api_fetch(struct request *req, void *body, void *context)
         req->version >= 15 && fetch->has_replica_state ? fetch->replica_state.replica_epoch : -1;
     op->first_look = true;
     req->state = op;
+    req->is_follower = op->replica >= 0;
     fetch_plan_make(api->sessions, fetch, req->version, op->replica >= 0, &names,
                     reactor_now_ms(req->reactor), &req->arena, &op->plan);
     image_unref(&lookup.image);

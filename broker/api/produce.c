@@ -17,6 +17,7 @@
 
 #include "broker/api/api.h"
 #include "broker/log/group_commit.h"
+#include "broker/tables/stats.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
@@ -110,9 +111,19 @@ static void set_error(struct produce_op *op, struct slot *slot, enum err err)
     }
 }
 
+static void count(const struct produce_op *op)
+{
+    STAT_ADD(produces, op->slots_len);
+    for (int32_t i = 0; op->any_error && i < op->slots_len; i++) {
+        if (op->slots[i].out->error_code != 0)
+            STAT_ADD(failed_produces, 1);
+    }
+}
+
 static void answer(struct produce_op *op)
 {
     release(op);
+    count(op);
     if (op->acks == 0) {
         if (op->any_error)
             request_fail_close(op->req, "a produce with acks=0 failed");
@@ -250,6 +261,8 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     slot->out->log_start_offset = log_start_offset(part_log(part));
     if (err != ERR_OK) {
         fill_record_errors(op, slot, &batch);
+        if (err == ERR_MESSAGE_TOO_LARGE)
+            STAT_ADD(bytes_rejected, records->len);
         if (err == ERR_CORRUPT_MESSAGE || err == ERR_MESSAGE_TOO_LARGE)
             slot->out->log_start_offset = -1;
         return err;
@@ -266,6 +279,8 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
             slot->out->log_start_offset = -1;
         return err;
     }
+    STAT_ADD(bytes_in, batch.len);
+    STAT_ADD(messages_in, appended.last_offset - appended.first_offset + 1);
     slot->out->base_offset = appended.first_offset;
     slot->out->log_append_time_ms = appended.log_append_time_ms;
     slot->out->log_start_offset = appended.log_start_offset;

@@ -16,6 +16,8 @@
 #include "broker/log/log.h"
 #include "broker/log/log_int.h"
 #include "broker/log/retain.h"
+#include "broker/tables/stats.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 
@@ -356,6 +358,8 @@ enum err log_flush(struct log *log)
         return ERR_KAFKA_STORAGE_ERROR;
     if (log_recovery_point(log) >= log_leo(log))
         return log_failed(log, log_save_epochs(log), "write epochs");
+    int64_t began_us = clock_mono_us();
+
     flush_view(log, &flush);
     err = log_save_epochs(log);
     for (size_t i = 0; i < flush.count; i++) {
@@ -372,6 +376,7 @@ enum err log_flush(struct log *log)
         segment_unref(&flush.segments[i]);
     }
     free(flush.segments);
+    STAT_TIME(log_flush, clock_mono_us() - began_us);
     if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
         err = disk_sync_dir(log->env->disk, log->path);
     if (err != ERR_OK)

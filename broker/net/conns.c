@@ -212,6 +212,7 @@ struct request *conns_take_request(struct conns *conns, struct conn *conn)
     req->charged = 0;
     req->phase = REQUEST_OPEN;
     req->is_silent = false;
+    req->is_follower = false;
     conns->open_requests++;
     return req;
 }

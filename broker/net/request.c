@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "broker/net/conn_int.h"
+#include "broker/tables/stats.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
 static void check_open(const struct request *req)
@@ -21,6 +23,15 @@ static void check_open(const struct request *req)
 static bool is_gone(const struct conn *conn)
 {
     return conn->sock == NULL || conn->cut;
+}
+
+static void count(const struct request *req)
+{
+    unsigned kind = stats_request(req->key, req->is_follower);
+
+    STAT_ADD_AT(requests, kind, 1);
+    STAT_ADD_AT(request_bytes, kind, req->size);
+    STAT_TIME_AT(request_time, kind, clock_mono_us() - req->received_us);
 }
 
 void request_answer(struct request *req, const void *resp)
@@ -35,6 +46,7 @@ void request_answer_in(struct request *req, const void *resp, int16_t version)
 
     check_open(req);
     assert(!req->is_silent);
+    count(req);
     if (is_gone(conn)) {
         out_encode(conns, req, resp, version, &req->out);
         if (req->in_ring)
@@ -59,6 +71,7 @@ void request_answer_none(struct request *req)
     struct conn *conn = req->conn;
 
     check_open(req);
+    count(req);
     bool was_first = TAILQ_FIRST(&conn->ring) == req;
     conn_unlink(conn, req);
     if (!is_gone(conn)) {

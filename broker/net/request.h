@@ -101,6 +101,7 @@ struct request {
     bool is_silent;            /* [n] request_expect_none() */
     bool in_ring;              /* [n] */
     bool is_pipelined;         /* [n] */
+    bool is_follower;          /* [o] for the metrics: a fetch of another broker */
 };
 
 /* Ends it with resp, the API's response struct as the generated header declares it, encoded in

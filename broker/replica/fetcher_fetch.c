@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "broker/tables/stats.h"
 #include "common/base/clock.h"
 #include "common/base/say.h"
 #include "gen/wire/apis.h"
@@ -71,6 +72,7 @@ static void append(struct fetcher *fetcher, struct fetch_part *at,
     }
     follow->lag = got->high_watermark > start.offset ? got->high_watermark - start.offset : 0;
     atomic_fetch_add_explicit(&fetcher->bytes, len, memory_order_relaxed);
+    STAT_ADD(replication_bytes_in, len);
     fetcher_go_on(fetcher, at, &start, len > 0);
 }
 

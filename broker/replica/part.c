@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "broker/replica/fetch_core.h"
+#include "broker/tables/stats.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
@@ -168,9 +169,15 @@ static void step_locked(struct part *part, const struct part_event *ev, int64_t 
                         struct aftermath *after)
 {
     lock_assert_held(&part->state);
+    int32_t isr_before = part->core.isr_len;
     part_step(&part->core, ev, now_ms, &after->effects);
     after->hw = part->core.hw;
     after->leo = part->core.leo;
+    if (after->effects.isr_changed && !after->effects.role_changed &&
+        part->core.role == PART_LEADER) {
+        STAT_ADD(isr_expands, part->core.isr_len > isr_before);
+        STAT_ADD(isr_shrinks, part->core.isr_len < isr_before);
+    }
     if (after->effects.propose != NULL) {
         after->proposal = *after->effects.propose;
         after->proposal.members =
@@ -662,6 +669,7 @@ void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t
     struct part_event ev = { .kind = PART_EV_DECIDED,
                              .decided = { .proposal_id = proposal_id, .err = err } };
 
+    STAT_ADD(isr_failed, err != ERR_OK);
     step_and_see_to(part, &ev, now_ms);
 }
 

@@ -15,8 +15,7 @@
 
 #include "common/base/stat.h"
 
-#define STAT_REQUESTS 96  /* by API key, see stats_request() */
-#define STAT_ERRORS   160 /* by code on the wire plus one */
+#define STAT_REQUESTS 96 /* by API key, see stats_request() */
 
 enum broker_stat_slot {
 #define STAT(kind, field, n, label, name, help)                                                    \
@@ -33,15 +32,7 @@ enum broker_stat_slot {
 
 /* Where a request of this API counts: a follower's fetch beside the consumers'. */
 unsigned stats_request(int16_t key, bool is_follower);
-/* Counts an error code of an answer; 0 counts as well, as Kafka's NONE. */
-void stats_error(int16_t code);
-
-struct broker_gauges {
-#define GAUGE(field, name, help) int64_t field;
-#include "broker/tables/stat.def"
-};
-
-/* All counters, then these gauges. */
-void stats_print(FILE *out, const struct broker_gauges *gauges);
+/* As Prometheus text. */
+void stats_print(FILE *out);
 
 #endif
