@@ -45,6 +45,7 @@ KIT_C    := $(call find,tests/kit,*.c)
 UNIT_C   := $(call find,tests/unit,*_test.c)
 SIM_C    := $(call find,tests/sim,*.c)
 BENCH_C  := $(wildcard tests/bench/*.c)
+REAL_C   := $(wildcard tests/cluster/*.c)
 OURS     := $(call find,common broker controller tests,*.[ch])
 
 SCHEMAS := $(wildcard proto/kafka/*.msg)
@@ -62,13 +63,15 @@ EXES := $(if $(wildcard broker/main.c),$(BIN)/moldau-broker) \
 UNITS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_C))
 SIM   := $(if $(SIM_C),$(BIN)/moldau-sim)
 BENCHES := $(patsubst tests/bench/%.c,$(BIN)/%,$(BENCH_C))
+REALS   := $(patsubst tests/cluster/%.c,$(OUT)/cluster/%,$(REAL_C))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 
-.PHONY: all help units sim bench fuzz test test-unit test-unit-fast lint fmt fmt-check clean install gen \
+.PHONY: all help units reals sim bench fuzz test test-unit test-unit-fast lint fmt fmt-check clean install gen \
         compile_commands.json
 all: $(EXES)   ## the three executables, into build/bin
 units: $(UNITS)   ## unit test programs
 sim: $(SIM)   ## the cluster simulator
+reals: $(REALS)   ## test programs that start real servers, run by tests/cluster
 bench: $(BENCHES)   ## load generators of tests/bench
 gen: $(GEN_STAMPS)   ## generated C only
 fuzz: $(FUZZERS)   ## libFuzzer programs (clang)
@@ -119,6 +122,8 @@ $(BIN)/moldau: $(call obj,controller/cli/main.c) $(OUT)/libcli.a $(OUT)/libbroke
 LIBSET := $(OUT)/libkit.a $(OUT)/libcli.a $(OUT)/libcontroller.a $(OUT)/libbroker.a $(OUT)/libcommon.a
 $(UNITS): $(OUT)/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBSET)
 	$(link) $(shell pkg-config --libs check) $(CLI_LIBS) $(LIBS)
+$(REALS): $(OUT)/cluster/%: $(OUT)/obj/tests/cluster/%.o $(LIBSET)
+	$(link) $(shell pkg-config --libs check) $(CLI_LIBS) $(LIBS)
 $(SIM): $(call obj,$(SIM_C)) $(LIBSET)
 	$(link) $(LIBS)
 $(BENCHES): $(BIN)/%: $(OUT)/obj/tests/bench/%.o $(LIBSET)
@@ -146,7 +151,7 @@ fmt: ; @clang-format-14 -i $(OURS)   ## lay out the C sources
 fmt-check: ; @clang-format-14 --dry-run -Werror $(OURS)
 compile_commands.json:   ## for editors and clang-tidy
 	@$(PYTHON) scripts/compile_commands '$(CPPFLAGS) -std=gnu17' $(COMMON_C) $(BROKER_C) $(CONTROL_C) $(CLI_C) \
-	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(SIM_C) > $@
+	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(REAL_C) $(SIM_C) > $@
 
 SHARE   := $(DESTDIR)$(PREFIX)/share
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system

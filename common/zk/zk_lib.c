@@ -31,6 +31,7 @@
 #define WINDOW_DEFAULT         1000
 #define BACKOFF_MS_MIN_DEFAULT 50
 #define BACKOFF_MS_MAX_DEFAULT 2000
+#define DRAIN_MS               500
 
 /*   [I] set before use   [z] the zk thread only   [a] atomic */
 struct zk_lib {
@@ -470,6 +471,17 @@ static void session_open(struct zk_lib *lib)
     }
 }
 
+static void waiting_fail(struct zk_lib *lib, enum err err)
+{
+    while (lib->waiting != NULL) {
+        struct zk_call *call = lib->waiting;
+
+        lib->waiting = call->next;
+        zk_call_fail(call, err);
+    }
+    lib->waiting_last = NULL;
+}
+
 static void calls_fail(struct zk_lib *lib, enum err err)
 {
     while (lib->sent != NULL) {
@@ -478,13 +490,17 @@ static void calls_fail(struct zk_lib *lib, enum err err)
         sent_remove(lib, call);
         zk_call_fail(call, err);
     }
-    while (lib->waiting != NULL) {
-        struct zk_call *call = lib->waiting;
+    waiting_fail(lib, err);
+}
 
-        lib->waiting = call->next;
-        zk_call_fail(call, err);
-    }
-    lib->waiting_last = NULL;
+/* Gives what has been sent a moment to be answered: a handle that is closed with requests pending
+ * loses memory as well as completions. */
+static void sent_drain(struct zk_lib *lib)
+{
+    int64_t end_ms = clock_mono_ms() + DRAIN_MS, left_ms;
+
+    while (lib->connected && lib->n_sent > 0 && (left_ms = end_ms - clock_mono_ms()) > 0)
+        mailbox_wait(&lib->mailbox, (int)left_ms);
 }
 
 /* Ends the handle: everything that was asked in its session is answered when this returns. */
@@ -533,8 +549,11 @@ static void zk_thread(void *arg)
             retry_later(lib);
         }
     }
-    if (lib->handle != NULL)
+    waiting_fail(lib, ERR_CLOSED);
+    if (lib->handle != NULL) {
+        sent_drain(lib);
         session_end(lib);
+    }
     mailbox_run(&lib->mailbox);
     calls_fail(lib, ERR_CLOSED);
 }
