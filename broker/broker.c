@@ -552,9 +552,11 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     stop_clients(broker);
     stop_sched(broker);
     if (broker->fetchers != NULL)
-        fetchers_stop(&broker->fetchers);
+        fetchers_halt(broker->fetchers); /* the control thread may still ask it for something */
     if (broker->control != NULL)
         control_stop(&broker->control);
+    if (broker->fetchers != NULL)
+        fetchers_stop(&broker->fetchers);
     if (broker->pool != NULL)
         pool_stop(&broker->pool);
     free_clients(broker);

@@ -13,6 +13,7 @@
 #include "broker/replica/fetchers.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -39,6 +40,7 @@ struct fetchers {
     struct loop *loops;        /* [m] */
     size_t loops_len, loops_cap;
     struct assigned *assigned; /* [m] */
+    bool halted;               /* [m] */
 };
 
 int32_t fetchers_index(struct str topic, int32_t partition, int32_t n)
@@ -65,21 +67,35 @@ struct fetchers *fetchers_start(const struct fetchers_conf *conf)
     return fetchers;
 }
 
-void fetchers_stop(struct fetchers **fetchers_ptr)
+void fetchers_halt(struct fetchers *fetchers)
 {
-    struct fetchers *fetchers = *fetchers_ptr;
     struct assigned *entry, *next;
 
-    *fetchers_ptr = NULL;
-    for (size_t i = 0; i < fetchers->loops_len; i++)
-        fetcher_stop(&fetchers->loops[i].fetcher);
+    lock_take(&fetchers->lock);
+    struct loop *loops = fetchers->loops;
+    size_t loops_len = fetchers->loops_len;
+
+    fetchers->halted = true;
+    fetchers->loops = NULL;
+    fetchers->loops_len = fetchers->loops_cap = 0;
     HASH_ITER (hh, fetchers->assigned, entry, next) {
         HASH_DEL(fetchers->assigned, entry);
         free(entry);
     }
+    lock_drop(&fetchers->lock);
+    for (size_t i = 0; i < loops_len; i++)
+        fetcher_stop(&loops[i].fetcher);
+    free(loops);
+}
+
+void fetchers_stop(struct fetchers **fetchers_ptr)
+{
+    struct fetchers *fetchers = *fetchers_ptr;
+
+    *fetchers_ptr = NULL;
+    fetchers_halt(fetchers);
     image_unref(&fetchers->image);
     lock_fini(&fetchers->lock);
-    free(fetchers->loops);
     free(fetchers);
 }
 
@@ -150,6 +166,10 @@ void fetchers_follow(struct fetchers *fetchers, struct part *part, int32_t leade
         fetchers_index(str_of(part_topic(part)), part_partition(part), fetchers->conf.per_leader);
 
     lock_take(&fetchers->lock);
+    if (fetchers->halted) {
+        lock_drop(&fetchers->lock);
+        return;
+    }
     struct fetcher *fetcher = loop_of(fetchers, leader, index);
     HASH_FIND_PTR(fetchers->assigned, &part, entry);
     if (entry == NULL) {

@@ -28,7 +28,10 @@ struct fetchers_conf {
 };
 
 struct fetchers *fetchers_start(const struct fetchers_conf *conf);
-/* Stops every loop and lets go of every partition. */
+/* Stops every loop and lets go of every partition. What is asked for afterwards does nothing: the
+ * control thread may still apply what comes while a broker stops. */
+void fetchers_halt(struct fetchers *fetchers);
+/* The same, if that was not done, and the end of it: nobody asks any more. */
 void fetchers_stop(struct fetchers **fetchers);
 
 /* Endpoints, and our own broker epoch, as of this image. */

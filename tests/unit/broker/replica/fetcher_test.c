@@ -283,6 +283,31 @@ START_TEST(a_partition_that_is_gone_is_let_go_of)
 }
 END_TEST
 
+/* While a broker stops, deltas still come. */
+START_TEST(the_halted_follow_nobody)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct fetchers_info info;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 3, -1);
+    fetchers_halt(cluster.brokers[2].fetchers);
+    kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
+    state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
+    kit_set_part(&cluster, 0, &state);
+    state.index = 1;
+    kit_set_part(&cluster, 0, &state);
+    state = kit_state(1, 2, 2, IDS_OF(one), IDS_OF(one));
+    kit_set_part(&cluster, 0, &state);
+    fetchers_get_info(cluster.brokers[2].fetchers, &info);
+    ck_assert_int_eq(info.loops, 0);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(loops_are_chosen_as_kafka_does)
 {
     ck_assert_int_eq(fetchers_index(STR("a"), 0, 1), 0);
@@ -309,6 +334,7 @@ int main(void)
     tcase_add_test(tc, a_leader_that_moves_is_found_again);
     tcase_add_test(tc, leaders_take_turns_and_logs_stay_the_same);
     tcase_add_test(tc, a_partition_that_is_gone_is_let_go_of);
+    tcase_add_test(tc, the_halted_follow_nobody);
     tcase_add_test(tc, loops_are_chosen_as_kafka_does);
     return unit_run(tc);
 }
