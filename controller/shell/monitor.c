@@ -14,14 +14,15 @@
 #include "common/zk/zk_tree.h"
 #include "common/zk/zk_watch.h"
 
-#define RANK_MS    50
-#define JITTER_MS  20
-#define AGAIN_MS   200  /* between connections that come to nothing */
-#define VERDICT_MS 1000 /* after a verdict, until it is looked again whether it still stands */
-#define IDLE_MAX   2    /* times that the holder says it is not active */
-#define LISTED_MAX 64
-#define CONNECT_MS 1000
-#define FRAME_MAX  4096
+#define RANK_MS      50
+#define JITTER_MS    20
+#define AGAIN_MS     200  /* between connections that come to nothing, growing from the next: */
+#define AGAIN_MS_MIN 5    /* a dying process may accept one more */
+#define VERDICT_MS   1000 /* after a verdict, until it is looked again whether it still stands */
+#define IDLE_MAX     2    /* times that the holder says it is not active */
+#define LISTED_MAX   64
+#define CONNECT_MS   1000
+#define FRAME_MAX    4096
 
 enum next { CONNECT, VERDICT };
 
@@ -34,8 +35,8 @@ struct monitor {
     char *host;
     int32_t port;
     struct stream *stream;
-    int idle;     /* times in a row that it said it is not active */
-    bool seen_up; /* the present connection was accepted and welcomed */
+    int idle;         /* times in a row that it said it is not active */
+    int64_t again_ms; /* before the next connection; 0 after one that was welcomed */
     enum next next;
     struct reactor_timer timer;
     struct rand rand;
@@ -87,7 +88,7 @@ static void on_frame(void *ctx, const Control__Frame *frame)
     struct monitor *m = ctx;
 
     if (frame->welcome != NULL) {
-        m->seen_up = true;
+        m->again_ms = 0;
         m->idle = 0;
         return;
     }
@@ -104,14 +105,16 @@ static void on_frame(void *ctx, const Control__Frame *frame)
 static void on_end(void *ctx, enum stream_end reason)
 {
     struct monitor *m = ctx;
-    bool was_up = m->seen_up;
 
     stream_close(&m->stream);
-    m->seen_up = false;
-    if (reason == STREAM_REFUSED)
+    if (reason == STREAM_REFUSED) {
         found_dead(m, "it refuses connections");
-    else
-        after_ms(m, CONNECT, was_up ? 0 : AGAIN_MS);
+        return;
+    }
+    after_ms(m, CONNECT, m->again_ms);
+    m->again_ms = m->again_ms == 0             ? AGAIN_MS_MIN
+                  : m->again_ms * 2 > AGAIN_MS ? AGAIN_MS
+                                               : m->again_ms * 2;
 }
 
 static const struct stream_handler handler = { .on_open = on_open,
@@ -124,7 +127,6 @@ static void connect_to(struct monitor *m)
                                              .connect_timeout_ms = CONNECT_MS };
     struct net_addr addr;
 
-    m->seen_up = false;
     /* A name may block here: a standby has nothing else to do. */
     if (net_addr_find(m->host, m->port, &addr) != ERR_OK) {
         say_limited(SAY_WARN, "cannot find the active controller's address controller=%d host=%s",

@@ -1,7 +1,9 @@
 /*
  * Each probe is a struct on a list: looked up in the pool if it has to be, then a connecting socket
- * and a timer, whichever is first. One that is in the pool when everything ends is only marked; the
- * message that comes back frees it.
+ * and a timer, whichever is first. The kernel of a process that is just dying may accept once more
+ * before it closes the listener, and resets that connection then: so an answer counts when it has
+ * lasted for a moment, and is asked for again when it has not. One that is in the pool when
+ * everything ends is only marked; the message that comes back frees it.
  */
 #include "controller/shell/probes.h"
 
@@ -12,6 +14,11 @@
 #include "common/base/mem.h"
 #include "common/io/net.h"
 #include "common/io/pool.h"
+
+#define LAST_MS  25 /* an accepted connection is an answer when it is open for so long */
+#define AGAIN_MS 5  /* between a connection that was reset and the next */
+
+enum probe_state { CONNECTING, LASTING, AGAIN, DECIDED };
 
 struct probe {
     LIST_ENTRY(probe) link;
@@ -25,6 +32,8 @@ struct probe {
     int64_t timeout_ms;
     struct net_addr addr;
     enum err found;
+    enum probe_state state;
+    int64_t give_up_ms; /* on the reactor's clock */
     enum core_probe_result result;
     int32_t broker;
     uint64_t number;
@@ -59,13 +68,56 @@ static void finish(struct probe *p, enum core_probe_result result)
     done(arg, broker, number, result);
 }
 
+static void wait_ms(struct probe *p, enum probe_state state, int64_t delay_ms)
+{
+    p->state = state;
+    reactor_timer_set_ms(p->probes->reactor, &p->timer, delay_ms);
+}
+
+static void connected(struct probe *p)
+{
+    enum err err = net_connected(p->sock);
+
+    if (err != ERR_OK) {
+        finish(p, err == ERR_REFUSED ? PROBE_REFUSED : PROBE_SILENT);
+        return;
+    }
+    p->result = PROBE_ANSWERED;
+    net_want(p->sock, NET_READ);
+    wait_ms(p, LASTING, LAST_MS);
+}
+
 static void on_ready(void *arg, unsigned what)
 {
     struct probe *p = arg;
-    enum err err = net_connected(p->sock);
+    char byte;
+    size_t got;
 
     (void)what;
-    finish(p, err == ERR_OK ? PROBE_ANSWERED : err == ERR_REFUSED ? PROBE_REFUSED : PROBE_SILENT);
+    if (p->state == CONNECTING) {
+        connected(p);
+    } else if (net_read(p->sock, &byte, 1, &got) == ERR_OK) {
+        finish(p, PROBE_ANSWERED); /* it even speaks */
+    } else if (reactor_now_ms(p->probes->reactor) >= p->give_up_ms) {
+        finish(p, PROBE_ANSWERED);
+    } else {
+        net_close(&p->sock);
+        wait_ms(p, AGAIN, AGAIN_MS);
+    }
+}
+
+static void connect_to(struct probe *p)
+{
+    int64_t left_ms = p->give_up_ms - reactor_now_ms(p->probes->reactor);
+    enum err err = net_connect(p->probes->reactor, &p->addr, NULL, on_ready, p, &p->sock);
+
+    if (err == ERR_OK) {
+        wait_ms(p, CONNECTING, left_ms > 0 ? left_ms : 0);
+        return;
+    }
+    p->sock = NULL;
+    p->result = err == ERR_REFUSED ? PROBE_REFUSED : PROBE_SILENT;
+    wait_ms(p, DECIDED, 0);
 }
 
 /* Time is up, or the result was known at once and is told from here. */
@@ -73,23 +125,20 @@ static void on_timer(struct reactor_timer *timer)
 {
     struct probe *p = container_of(timer, struct probe, timer);
 
-    finish(p, p->result);
+    if (p->state == AGAIN)
+        connect_to(p);
+    else
+        finish(p, p->result);
 }
 
 static void begin(struct probe *p)
 {
-    enum err err = p->found;
-    int64_t delay_ms = 0;
-
     p->result = PROBE_SILENT;
-    if (err == ERR_OK) {
-        err = net_connect(p->probes->reactor, &p->addr, NULL, on_ready, p, &p->sock);
-        if (err == ERR_OK)
-            delay_ms = p->timeout_ms;
-        else if (err == ERR_REFUSED)
-            p->result = PROBE_REFUSED;
-    }
-    reactor_timer_set_ms(p->probes->reactor, &p->timer, delay_ms);
+    p->give_up_ms = reactor_now_ms(p->probes->reactor) + p->timeout_ms;
+    if (p->found == ERR_OK)
+        connect_to(p);
+    else
+        wait_ms(p, DECIDED, 0);
 }
 
 static void look_up(struct pool_job *job)

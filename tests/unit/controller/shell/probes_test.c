@@ -121,6 +121,24 @@ START_TEST(what_does_not_come_from_the_host_is_silence)
 }
 END_TEST
 
+/* As the kernel of a dying process does: it accepts, resets, and refuses from then on. */
+START_TEST(a_connection_that_is_reset_at_once_is_no_answer)
+{
+    int dying;
+    int port = port_of(&dying);
+
+    start();
+    ask(STR("127.0.0.1"), port, 5000, 0);
+    for (int i = 0; i < 5; i++)
+        reactor_turn(reactor, false); /* connected */
+    ck_assert_int_eq(n_done, 0);
+    close(dying);
+    wait_for(1);
+    ck_assert_int_eq(results[0], PROBE_REFUSED);
+    finish();
+}
+END_TEST
+
 START_TEST(what_runs_may_be_given_up)
 {
     int open;
@@ -144,6 +162,7 @@ int main(void)
 
     tcase_add_test(tc, a_listener_answers_and_a_closed_port_refuses);
     tcase_add_test(tc, what_does_not_come_from_the_host_is_silence);
+    tcase_add_test(tc, a_connection_that_is_reset_at_once_is_no_answer);
     tcase_add_test(tc, what_runs_may_be_given_up);
     return unit_run(tc);
 }
