@@ -13,6 +13,9 @@
 #include "gen/wire/apis.h"
 #include "gen/wire/fetch.h"
 
+/* A leader that hears of a new topic or epoch after its follower is no news. */
+#define SAY_AFTER_TRIES 4
+
 /* ---- one partition's answer ---- */
 
 const char *fetcher_part_name(const struct fetch_part *at)
@@ -118,6 +121,8 @@ static void on_partition(struct fetcher *fetcher, struct uuid topic_id,
         fetcher->resets_due = true;
         break;
     case FETCH_BACK_OFF:
+        if (at->tries < SAY_AFTER_TRIES)
+            break;
         say_limited(SAY_WARN, "fetch failed, retrying %s leader=%d epoch=%d err=%s",
                     fetcher_part_name(at), fetcher->leader, at->leader_epoch, err_name(answer.err));
         break;
