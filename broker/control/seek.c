@@ -52,6 +52,7 @@ struct read {
 };
 
 static void attempt(struct seek *seek);
+static void drop(struct seek *seek);
 
 /* ---- who there is ---- */
 
@@ -134,6 +135,19 @@ static void on_seats_there(void *arg, const struct zk_answer *answer)
         zk_children(seek->conf.zk, ZK_SEATS, true, on_seats, seek);
 }
 
+/* A controller that hangs keeps its streams open: when another has its seat, it is not waited for.
+ */
+static void go_to_holder(struct seek *seek)
+{
+    if (seek->up && seek->tried != seek->active) {
+        say_warn("another controller is active now, leaving the stream of controller=%d active=%d",
+                 seek->tried, seek->active);
+        drop(seek);
+    }
+    if (!seek->up)
+        attempt(seek);
+}
+
 static void on_holder(void *arg, const struct zk_answer *answer)
 {
     struct seek *seek = arg;
@@ -149,8 +163,8 @@ static void on_holder(void *arg, const struct zk_answer *answer)
     arena_init(&arena, SIZE_MAX);
     if (zk_parse_holder(&arena, answer->data, &holder) == ERR_OK) {
         seek->active = holder.id;
-        if (!seek->up && find(seek, holder.id) != NULL)
-            attempt(seek);
+        if (find(seek, holder.id) != NULL)
+            go_to_holder(seek);
     }
     arena_fini(&arena);
 }

@@ -10,6 +10,8 @@ import time
 import urllib.request
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kit.cluster import ROOT, PortBase, wait_until
 from tests.kit.control import Closed, Stream
@@ -303,3 +305,26 @@ def test_a_clean_stop_hands_over_and_says_goodbye(house):
     broker.connect(2)
     assert house.zk.children("/controllers/ids") == ["3002"]
     broker.close()
+
+
+def test_brokers_leave_a_controller_that_hangs(new_cluster):
+    cluster = new_cluster("hung", brokers=1, controllers=2, settings={"zookeeper.session.timeout.ms": 4000})
+    hung = next(c["id"] for c in cluster.status()["controllers"] if c["active"])
+    cluster.pause(hung)
+    try:
+        wait_until(lambda: create(cluster, "after-the-hang"), 15, "a topic created through the other controller")
+    finally:
+        cluster.resume(hung)
+    cluster.close()
+
+
+def create(cluster, topic):
+    """True once a topic could be created; a try is short, for a hung controller answers nothing."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0})
+    future = admin.create_topics([NewTopic(topic, 1, 1)], operation_timeout=1, request_timeout=2)[topic]
+    try:
+        future.result(5)
+    except KafkaException as e:
+        if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise AssertionError(e) from e
+    return True
