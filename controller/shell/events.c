@@ -289,6 +289,7 @@ enum err events_start(const struct events_conf *conf, struct events **out)
 {
     struct events *events = xcalloc(1, sizeof *events);
     struct streams_conf streams = { .sink = &events->sink,
+                                    .zookeeper_connect = conf->zookeeper_connect,
                                     .controller_id = conf->core.controller_id,
                                     .heartbeat_interval_ms = conf->heartbeat_interval_ms,
                                     .heartbeat_timeout_ms =

@@ -130,6 +130,14 @@ static void on_end(void *ctx, enum stream_end reason)
         tell(streams, &event);
 }
 
+/* What is queued goes out, then the connection ends. */
+static void leave(struct conn *conn)
+{
+    forget(conn);
+    conn->role = ROLE_LEAVING;
+    stream_finish(conn->stream, GOODBYE_MS);
+}
+
 static void goodbye(struct conn *conn, enum core_goodbye reason, const char *text)
 {
     struct streams *streams = conn->streams;
@@ -151,9 +159,7 @@ static void goodbye(struct conn *conn, enum core_goodbye reason, const char *tex
     }
     frame.goodbye = &message;
     stream_send(conn->stream, &frame);
-    forget(conn);
-    conn->role = ROLE_LEAVING;
-    stream_finish(conn->stream, GOODBYE_MS);
+    leave(conn);
 }
 
 /* goodbye() to somebody who has no stream known to the core. */
@@ -191,6 +197,7 @@ static void welcome(struct conn *conn)
     message.has_heartbeat_timeout_ms = 1;
     message.heartbeat_timeout_ms = streams->conf.heartbeat_timeout_ms;
     message.software = software;
+    message.zookeeper = (char *)(uintptr_t)streams->conf.zookeeper_connect;
     frame.welcome = &message;
     stream_send(conn->stream, &frame);
 }
@@ -261,6 +268,9 @@ static void on_hello(struct conn *conn, const Control__Hello *hello)
 
     if (!hello->has_protocol || hello->protocol != STREAM_PROTOCOL) {
         refuse(conn, GOODBYE_PROTOCOL, NULL);
+    } else if (hello->has_asks_place && hello->asks_place) {
+        welcome(conn);
+        leave(conn);
     } else if (streams->state == STANDBY) {
         conn->node.id = hello->has_broker_id ? hello->broker_id : -1;
         refuse(conn, GOODBYE_NOT_ACTIVE, NULL);

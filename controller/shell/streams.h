@@ -31,6 +31,7 @@ struct streams_conf {
     int32_t controller_id;
     uint32_t heartbeat_interval_ms, heartbeat_timeout_ms; /* brokers are told */
     size_t backlog_bytes_max;                             /* 0: that of stream.h */
+    const char *zookeeper_connect; /* told to who asks where the cluster is; NULL: not told */
 };
 
 struct streams *streams_new(const struct streams_conf *conf);
