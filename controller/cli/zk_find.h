@@ -1,0 +1,44 @@
+/*
+ * zk_find - what the command line reads in ZooKeeper: where brokers and controllers are, and who is
+ * the active controller.
+ *
+ * Ownership:  texts live in cli->arena.
+ * Threads:    one; calls wait.
+ */
+#ifndef CONTROLLER_CLI_ZK_FIND_H
+#define CONTROLLER_CLI_ZK_FIND_H
+
+#include "controller/cli/cli.h"
+#include "controller/cli/place.h"
+
+/* Fills place->brokers from place->zookeeper, or from what a controller of place->controllers
+ * knows. What is wrong has been said. */
+enum exit_code zk_find_brokers(struct cli *cli, struct place *place);
+
+struct zk_seen {
+    struct zk_seen_broker {
+        int32_t id;
+        const char *host; /* NULL: none that is plaintext */
+        int32_t port;
+        const char *moldau; /* version of ours, NULL: somebody else's */
+        int64_t since_ms;   /* wall clock; of its registration */
+    } * brokers;
+    int brokers_len;
+    struct zk_seen_controller {
+        int32_t id;
+        const char *host;
+        int32_t port;
+        int64_t since_ms;
+    } * controllers; /* of ours; Kafka has none */
+    int controllers_len;
+    int32_t active; /* controller, -1 none */
+    int64_t active_since_ms;
+    int32_t epoch;          /* of the controller, -1 not known */
+    const char *cluster_id; /* NULL: none */
+};
+
+/* ERR_TIMED_OUT: no server of connect answered within wait_ms. */
+enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms,
+                 struct zk_seen *seen) MUST_USE;
+
+#endif
