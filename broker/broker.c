@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/api/api.h"
@@ -178,6 +179,16 @@ static void make_reactors(struct broker *broker)
     }
 }
 
+/* Kafka's default of 50 is soon full when the clients of a lost broker come all at once, and who
+ * finds it full waits a second for the kernel to try again. Only a bound that was asked for is
+ * kept. */
+static int backlog_of(const struct broker *broker)
+{
+    return conf_is_set(broker->conf, "socket.listen.backlog.size")
+               ? broker->settings_file->socket_listen_backlog_size
+               : SOMAXCONN;
+}
+
 static enum err open_listeners(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -192,7 +203,7 @@ static enum err open_listeners(struct broker *broker)
                                           .protocol = bind->protocol,
                                           .host = bind->host,
                                           .port = bind->port,
-                                          .backlog = conf->socket_listen_backlog_size,
+                                          .backlog = backlog_of(broker),
                                           .is_inter_broker = bind->is_inter_broker };
         enum err err = listener_open(broker->reactors[0], &listener, broker->door, broker->conns,
                                      broker->reactors_len, &broker->listeners[i]);
