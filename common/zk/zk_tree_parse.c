@@ -149,7 +149,8 @@ static bool parse_endpoints(struct arena *arena, const json_t *root, struct zk_r
         reg->node.endpoints = endpoints;
         reg->node.n_endpoints = 1;
         return get_text(arena, root, "host", &endpoints[0].host) &&
-               get_i32(root, "port", &endpoints[0].port);
+               get_i32(root, "port", &endpoints[0].port) && endpoints[0].port >= -1 &&
+               endpoints[0].port <= 65535;
     }
     if (!json_is_array(list))
         return false;

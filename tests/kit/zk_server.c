@@ -86,7 +86,7 @@ static void write_conf(const struct zk_ensemble *e, int i)
 {
     char *dir = xasprintf("%s/%d", e->dir, i), *conf = conf_path(e, i);
     char *id_path = xasprintf("%s/myid", dir), *text;
-    char peers[512] = "", id[8];
+    char peers[512] = "", id[16];
 
     for (int j = 0; e->n > 1 && j < e->n; j++)
         snprintf(peers + strlen(peers), sizeof peers - strlen(peers), "server.%d=127.0.0.1:%d:%d\n",
