@@ -109,7 +109,7 @@ enum err place_replicas(const struct place *p, int32_t *out)
         spots[i].id = p->brokers[i].id;
 
     for (int32_t i = 0; i < p->n_partitions; i++) {
-        size_t partition = (size_t)(p->first_partition + i);
+        size_t partition = (size_t)p->first_partition + (size_t)i;
         int32_t *to = &out[(size_t)i * (size_t)p->replication_factor];
 
         if (partition > 0 && partition % p->n_brokers == 0)

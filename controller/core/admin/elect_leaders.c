@@ -2,6 +2,7 @@
  * ElectLeaders: the preferred replica of partitions, or, on demand and in danger of loss, any
  * replica that lives of partitions that have no leader.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -113,6 +114,7 @@ static const void *respond(struct core *core, struct job *job, struct arena *are
 {
     const struct elect_leaders_request *req = job->request;
     struct elect_leaders_response *resp = arena_alloc(arena, sizeof *resp);
+    struct elect_leaders_response_topic *to = NULL;
     bool all = req->topic_partitions_len < 0;
 
     (void)core;
@@ -120,14 +122,12 @@ static const void *respond(struct core *core, struct job *job, struct arena *are
     resp->replica_election_results =
         arena_zalloc(arena, job->n, sizeof *resp->replica_election_results);
     for (size_t i = 0; i < job->n; i++) {
-        struct elect_leaders_response_topic *to = NULL;
         struct elect_leaders_response_partition *part;
 
+        assert(!str_is_null(job->items[i].topic));
         /* who asks for all is not told where nothing was needed */
         if (all && job->items[i].err == ERR_ELECTION_NOT_NEEDED)
             continue;
-        if (resp->replica_election_results_len > 0)
-            to = &resp->replica_election_results[resp->replica_election_results_len - 1];
         if (to == NULL || !str_eq(to->topic, job->items[i].topic)) {
             to = &resp->replica_election_results[resp->replica_election_results_len++];
             elect_leaders_response_topic_init(to);
