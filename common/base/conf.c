@@ -63,6 +63,8 @@ static const struct conf_key *rules_of(const struct conf_table *table, struct st
 }
 
 static void note_about(struct conf *conf, struct notes *notes, struct str name, const char *format,
+                       va_list args) __attribute__((format(printf, 4, 0)));
+static void note_about(struct conf *conf, struct notes *notes, struct str name, const char *format,
                        va_list args)
 {
     const struct setting *set = str_is_null(name) ? NULL : find_setting(conf, name);
