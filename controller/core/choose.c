@@ -128,7 +128,7 @@ static bool replace(const struct choice *c, uint8_t leader, struct leader_isr *n
         for (uint32_t i = 0; i < part->isr.n; i++) {
             int32_t id = part->isr.at[i];
 
-            if (id == part->leader || !is(what_is(c, id), REPLICA_GONE))
+            if (id == part->leader || !is(what_is(c, id), REPLICA_GONE | REPLICA_UNCLEAN))
                 room[n++] = id;
         }
         next->leader = part->leader;
@@ -142,7 +142,11 @@ static bool replace(const struct choice *c, uint8_t leader, struct leader_isr *n
     if (is(leader, REPLICA_LEAVING))
         return true; /* it must not go on in the old epoch */
     /* who is about to lead needs no write in between */
-    return is(leader, REPLICA_GONE) && is(leader, REPLICA_CERTAIN) && !may_wait(c);
+    if (is(leader, REPLICA_GONE) && is(leader, REPLICA_CERTAIN) && !may_wait(c))
+        return true;
+    /* but who may have lost records must be out of the ISR before it can be elected from it */
+    next->leader = part->leader;
+    return !ids_eq(next->isr, part->isr);
 }
 
 bool choose_leader(const struct choice *c, struct leader_isr *next, int32_t *isr_room)
