@@ -406,17 +406,13 @@ void brokers_on_stream_ended(struct core *core, uint64_t stream)
     if (b == NULL)
         return;
     b->phase = STREAM_NONE;
-    if (b->vanished_ms != NEVER_MS) {
-        fence(core, b, true, GOODBYE_NOT_REGISTERED,
-              "its session has expired and its stream ended");
-        return;
-    }
     if (b->state == NODE_DEAD) {
         /* a new process that has not come far: nothing is its own yet, but for what it led before
          */
         b->probe_ms = core->now_ms;
         return;
     }
+    /* also without a registration: one that registers anew ends its stream to say so in a hello */
     doubt(core, b, core->settings.heartbeat_timeout_ms, "its stream has ended");
 }
 
@@ -504,8 +500,9 @@ static void broker_on_time(struct core *core, struct broker *b)
         doubt(core, b, timeout_ms / 2, "its beats are missing");
     if (b->vanished_ms != NEVER_MS && now - b->vanished_ms >= core->settings.session_timeout_ms)
         fence(core, b, true, GOODBYE_NOT_REGISTERED, "it did not register again");
+    /* who has neither a registration nor a stream has had its time to come back with both */
     if (b->fence_ms <= now)
-        fence(core, b, false, GOODBYE_FENCED, "it was silent too long");
+        fence(core, b, !b->registered, GOODBYE_FENCED, "it was silent too long");
     if (b->probe_ms <= now) {
         if (b->phase != STREAM_NONE && b->state == NODE_DEAD)
             b->probe_ms = NEVER_MS; /* it is on its way in */
