@@ -452,7 +452,9 @@ static void set_alarm(struct core *core)
 
     if (jobs < at)
         at = jobs;
-    if (core->settings.auto_leader_rebalance_enable && core->balance_ms < at)
+    /* nothing is balanced while a WRITE is out: its end brings us back here */
+    if (core->settings.auto_leader_rebalance_enable && core->writing == NULL && !core->reloading &&
+        core->balance_ms < at)
         at = core->balance_ms;
     if (at == core->wake_ms)
         return;
