@@ -1,0 +1,934 @@
+/*
+ * A controller's process: seat, loading, writing, watching and streams around the real core, in the
+ * order of controller/shell. It registers in every session, stands when nobody holds the seat, and
+ * loads when it has won. What was asked under an earlier term is not told to the core.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "tests/sim/sim.h"
+
+#define TOPIC STR("t")
+
+static void step(struct world *w, struct boss *boss, const struct core_event *ev);
+static void stand(struct world *w, struct boss *boss);
+static void load(struct world *w, struct boss *boss);
+
+static struct endpoint endpoints[SIM_BROKERS] = {
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b1", 2 }, 9001 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b2", 2 }, 9002 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b3", 2 }, 9003 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b4", 2 }, 9004 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b5", 2 }, 9005 },
+};
+
+/* ---- the seat ---- */
+
+static void lose_seat(struct world *w, struct boss *boss, const char *why)
+{
+    struct boss_stream *s, *next;
+
+    if (!boss->held)
+        return;
+    TRACE(w, "%s loses its seat: %s", node_name(boss->node), why);
+    boss->held = false;
+    boss->term++;
+    boss->writer.busy = false;
+    step(w, boss, &(struct core_event){ .kind = CORE_RESIGNED });
+    for (s = boss->streams; s != NULL; s = next) {
+        next = s->next;
+        conn_close(w, s->conn, 1);
+        conn_unref(&s->conn);
+        free(s);
+    }
+    boss->streams = NULL;
+}
+
+static void take_seat(struct world *w, struct zreq *req)
+{
+    struct zoo *zoo = w->zoo;
+    int i = (int)req->a;
+
+    zoo->epoch++;
+    zoo->epoch_version++;
+    TRACE(w, "%s takes the seat in epoch %d", node_name(NODE_BOSS + i), zoo->epoch);
+    zoo_set_holder(w, i, (uint64_t)req->b);
+}
+
+static void exec_stand(struct world *w, struct zreq *req)
+{
+    if (w->zoo->holder < 0 && w->zoo->seats[req->a] == (uint64_t)req->b)
+        take_seat(w, req);
+}
+
+static void exec_take_over(struct world *w, struct zreq *req)
+{
+    int holder = w->zoo->holder;
+
+    if (holder != (int)req->a && (holder < 0 || w->zoo->seats[holder] != 0) &&
+        w->zoo->seats[req->a] == (uint64_t)req->b)
+        take_seat(w, req);
+}
+
+static void run_stand(struct world *w, struct event *ev)
+{
+    stand(w, &w->bosses[ev->node - NODE_BOSS]);
+}
+
+static void done_stand(struct world *w, struct zreq *req, enum err err)
+{
+    struct boss *boss = &w->bosses[req->a];
+
+    boss->standing = false;
+    if (err != ERR_OK) {
+        if (err == ERR_CONNECTION_LOSS)
+            world_at(w, 50000, boss->node, run_stand);
+        return;
+    }
+    /* ours whoever asked: an attempt whose answer was lost counts too */
+    if (boss->held || w->zoo->holder != (int)req->a || w->zoo->holder_session != (uint64_t)req->b)
+        return;
+    boss->held = true;
+    boss->watching = true;
+    boss->term++;
+    boss->epoch = w->zoo->epoch;
+    boss->epoch_version = w->zoo->epoch_version;
+    load(w, boss);
+}
+
+static void stand(struct world *w, struct boss *boss)
+{
+    struct zreq *req;
+
+    if (boss->held || boss->standing || !boss->listed || !w->procs[boss->node].zk.connected)
+        return;
+    boss->standing = true;
+    req = zoo_call(w, boss->node, exec_stand, done_stand);
+    req->a = boss->node - NODE_BOSS;
+    req->b = (int64_t)w->procs[boss->node].zk.session;
+}
+
+void boss_take_over(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+    struct zreq *req;
+
+    if (!w->procs[boss->node].running || boss->held || boss->standing || !boss->listed ||
+        !w->procs[boss->node].zk.connected)
+        return;
+    boss->standing = true;
+    req = zoo_call(w, boss->node, exec_take_over, done_stand);
+    req->a = i;
+    req->b = (int64_t)w->procs[boss->node].zk.session;
+}
+
+static void run_take_over(struct world *w, struct event *ev)
+{
+    if (!w->procs[NODE_BOSS + ev->a].running && w->procs[NODE_BOSS + ev->a].machine_up)
+        boss_take_over(w, ev->node - NODE_BOSS);
+}
+
+void boss_on_seat(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+
+    if (!w->procs[boss->node].zk.connected)
+        return;
+    if (boss->held && (w->zoo->holder != i || w->zoo->epoch_version != boss->epoch_version))
+        lose_seat(w, boss, "somebody else has it");
+    if (w->zoo->holder < 0)
+        world_at(w, world_between(w, 0, 5000), boss->node, run_stand);
+}
+
+static void exec_list(struct world *w, struct zreq *req)
+{
+    w->zoo->seats[req->a] = (uint64_t)req->b;
+}
+
+static void enlist(struct world *w, struct boss *boss);
+
+static void run_enlist(struct world *w, struct event *ev)
+{
+    enlist(w, &w->bosses[ev->node - NODE_BOSS]);
+}
+
+static void done_list(struct world *w, struct zreq *req, enum err err)
+{
+    struct boss *boss = &w->bosses[req->a];
+
+    if (err == ERR_CONNECTION_LOSS)
+        world_at(w, 50000, boss->node, run_enlist);
+    if (err != ERR_OK)
+        return;
+    boss->listed = true;
+    stand(w, boss);
+}
+
+static void enlist(struct world *w, struct boss *boss)
+{
+    struct zreq *req = zoo_call(w, boss->node, exec_list, done_list);
+
+    req->a = boss->node - NODE_BOSS;
+    req->b = (int64_t)w->procs[boss->node].zk.session;
+}
+
+void boss_on_session(struct world *w, int i, bool is_new)
+{
+    struct boss *boss = &w->bosses[i];
+
+    if (is_new) {
+        lose_seat(w, boss, "its session has expired");
+        boss->listed = boss->standing = false;
+        enlist(w, boss);
+        return;
+    }
+    boss_on_seat(w, i);
+    if (boss->held)
+        boss_on_regs(w, i);
+    else if (!boss->listed)
+        enlist(w, boss);
+}
+
+static void exec_resign(struct world *w, struct zreq *req)
+{
+    if (w->zoo->holder == (int)req->a && w->zoo->epoch_version == (int32_t)req->b)
+        zoo_set_holder(w, -1, 0);
+}
+
+static void done_resign(struct world *w, struct zreq *req, enum err err)
+{
+    (void)err;
+    world_at(w, 200000, w->bosses[req->a].node, run_stand);
+}
+
+static void run_resign(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct zreq *req;
+
+    if (boss->term != (uint64_t)ev->a)
+        return;
+    req = zoo_call(w, boss->node, exec_resign, done_resign);
+    req->a = ev->node - NODE_BOSS;
+    req->b = boss->epoch_version;
+    lose_seat(w, boss, "it resigned");
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    enum core_reload_what what;
+    uint64_t term;
+    int32_t partition;
+    int phase;
+    size_t n_nodes;
+    struct node nodes[SIM_BROKERS];
+    struct zoo_state states[SIM_PARTS];
+};
+
+static void read_on(struct world *w, struct boss *boss, struct reading *reading);
+
+static void exec_read(struct world *w, struct zreq *req)
+{
+    struct reading *reading = req->ptr;
+
+    if (reading == NULL)
+        return; /* nobody waits for it */
+    if (reading->what == RELOAD_BROKERS || (reading->what == RELOAD_ALL && reading->phase == 0)) {
+        reading->n_nodes = 0;
+        for (int i = 0; i < w->conf.brokers; i++)
+            if (w->zoo->regs[i].there)
+                reading->nodes[reading->n_nodes++] = (struct node){ .id = i + 1,
+                                                                    .epoch = w->zoo->regs[i].czxid,
+                                                                    .n_endpoints = 1,
+                                                                    .endpoints = &endpoints[i] };
+    } else {
+        memcpy(reading->states, w->zoo->states, sizeof reading->states);
+    }
+}
+
+static struct core_read_part read_part(const struct world *w, const struct reading *reading, int p)
+{
+    const struct zoo_state *state = &reading->states[p];
+    struct core_read_part part = {
+        .index = p,
+        .replicas = { .at = w->zoo->replicas[p], .n = (uint32_t)w->conf.rf },
+        .has_state = state->there,
+        .state_controller_epoch = state->boss_epoch,
+        .state = { .leader = state->leader,
+                   .leader_epoch = state->leader_epoch,
+                   .partition_epoch = state->version,
+                   .recovering = state->recovering,
+                   .isr = { .at = state->isr, .n = state->n_isr } },
+    };
+
+    if (w->conf.mutation == MUTATION_ISR_WIDE)
+        part.state.isr = part.replicas;
+    return part;
+}
+
+static void give_all(struct world *w, struct boss *boss, const struct reading *reading)
+{
+    struct core_read_part parts[SIM_PARTS];
+    struct image_setting min_isr = { .key = STR("min.insync.replicas"),
+                                     .value = w->conf.min_isr == 1 ? STR("1") : STR("2") };
+    struct image_config config = {
+        .type = STR("topics"), .name = TOPIC, .n_settings = 1, .settings = &min_isr
+    };
+    struct core_read_topic topic = {
+        .name = TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
+    };
+    struct core_event ev = { .kind = CORE_LOADED };
+
+    for (int p = 0; p < w->conf.parts; p++)
+        parts[p] = read_part(w, reading, p);
+    ev.loaded.controller_epoch = boss->epoch;
+    ev.loaded.cluster_id = STR("sim");
+    ev.loaded.n_nodes = reading->n_nodes;
+    ev.loaded.nodes = reading->nodes;
+    ev.loaded.n_topics = 1;
+    ev.loaded.topics = &topic;
+    ev.loaded.n_configs = 1;
+    ev.loaded.configs = &config;
+    ev.loaded.pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
+    TRACE(w, "%s has loaded", node_name(boss->node));
+    step(w, boss, &ev);
+}
+
+static void give(struct world *w, struct boss *boss, const struct reading *reading)
+{
+    struct core_event ev = { .kind = CORE_BROKER_NODES };
+    struct core_read_part part;
+
+    switch (reading->what) {
+    case RELOAD_ALL:
+        give_all(w, boss, reading);
+        return;
+    case RELOAD_BROKERS:
+        ev.broker_nodes.n = reading->n_nodes;
+        ev.broker_nodes.nodes = reading->nodes;
+        break;
+    case RELOAD_STATE:
+        ev.kind = CORE_STATE_READ;
+        part = read_part(w, reading, reading->partition);
+        ev.state_read.topic_id = w->topic_id;
+        ev.state_read.partition = reading->partition;
+        ev.state_read.part = &part;
+        break;
+    case RELOAD_TOPIC:
+    case RELOAD_PID_BLOCK:
+        return; /* nobody but the core writes those here */
+    }
+    step(w, boss, &ev);
+}
+
+static void run_read_on(struct world *w, struct event *ev)
+{
+    struct reading *reading = ev->ptr;
+
+    ev->ptr = NULL;
+    read_on(w, &w->bosses[ev->node - NODE_BOSS], reading);
+}
+
+static void done_read(struct world *w, struct zreq *req, enum err err)
+{
+    struct boss *boss = &w->bosses[req->a];
+    struct reading *reading = req->ptr;
+
+    if (reading->what == RELOAD_BROKERS)
+        boss->nodes_due = false;
+    if (reading->term != boss->term || err == ERR_SESSION_EXPIRED)
+        return;
+    if (err == ERR_OK && (reading->what != RELOAD_ALL || reading->phase == 1)) {
+        give(w, boss, reading);
+        return;
+    }
+    req->ptr = NULL;
+    if (err == ERR_OK) {
+        reading->phase++;
+        read_on(w, boss, reading);
+        return;
+    }
+    struct event *ev = world_at(w, 30000, boss->node, run_read_on);
+    ev->ptr = reading;
+    ev->drop = free;
+}
+
+/* Takes reading. */
+static void read_on(struct world *w, struct boss *boss, struct reading *reading)
+{
+    struct zreq *req;
+
+    if (reading->term != boss->term) {
+        free(reading);
+        return;
+    }
+    req = zoo_call(w, boss->node, exec_read, done_read);
+    req->a = boss->node - NODE_BOSS;
+    req->ptr = reading;
+    req->drop = free;
+}
+
+static void read_again(struct world *w, struct boss *boss, enum core_reload_what what,
+                       int32_t partition)
+{
+    struct reading *reading = xcalloc(1, sizeof *reading);
+
+    reading->what = what;
+    reading->partition = partition;
+    reading->term = boss->term;
+    read_on(w, boss, reading);
+}
+
+static void load(struct world *w, struct boss *boss)
+{
+    read_again(w, boss, RELOAD_ALL, -1);
+}
+
+void boss_on_regs(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+
+    if (!boss->held || boss->nodes_due)
+        return;
+    boss->nodes_due = true;
+    read_again(w, boss, RELOAD_BROKERS, -1);
+}
+
+/* ---- writing ---- */
+
+struct batch {
+    int refs;
+    struct arena arena;
+    struct core_write write;
+    struct core_op *ops;
+    struct core_op_result *results;
+    bool *stored; /* found to be there after a lost connection */
+    int32_t epoch_version;
+    size_t at, until;
+    uint64_t term;
+    int64_t decided_us;
+};
+
+static void batch_drop(void *ptr)
+{
+    struct batch *batch = ptr;
+
+    if (--batch->refs > 0)
+        return;
+    arena_fini(&batch->arena);
+    free(batch);
+}
+
+static void *batch_keep(void *ptr)
+{
+    ((struct batch *)ptr)->refs++;
+    return ptr;
+}
+
+static size_t group_end(const struct batch *batch, size_t i)
+{
+    uint32_t group = batch->ops[i].group;
+
+    while (i < batch->write.n && batch->ops[i].group == group)
+        i++;
+    return i;
+}
+
+static void exec_multi(struct world *w, struct zreq *req)
+{
+    struct batch *batch = req->ptr;
+
+    if (batch->epoch_version != w->zoo->epoch_version &&
+        w->conf.mutation != MUTATION_NO_SEAT_CHECK) {
+        for (size_t i = batch->at; i < batch->write.n; i++)
+            if (!batch->stored[i])
+                batch->results[i].err = ERR_FENCED;
+        return;
+    }
+    w->decided_us = batch->decided_us;
+    for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
+        if (!batch->stored[i])
+            zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->results);
+}
+
+static void send_multi(struct world *w, struct boss *boss, struct batch *batch);
+
+static void finish(struct world *w, struct boss *boss, struct batch *batch)
+{
+    struct core_event ev = { .kind = CORE_WRITE_DONE };
+
+    boss->writer.busy = false;
+    ev.write_done.batch = batch->write.batch;
+    ev.write_done.n = batch->write.n;
+    ev.write_done.results = batch->results;
+    step(w, boss, &ev);
+}
+
+static void exec_look(struct world *w, struct zreq *req)
+{
+    struct batch *batch = req->ptr;
+
+    for (size_t i = batch->at; i < batch->until; i = group_end(batch, i)) {
+        size_t n = group_end(batch, i) - i;
+        bool there = zoo_left_behind(w, &batch->write, i, n, batch->results);
+
+        for (size_t j = i; j < i + n; j++)
+            batch->stored[j] = there;
+    }
+}
+
+static void run_look(struct world *w, struct event *ev);
+
+static void done_look(struct world *w, struct zreq *req, enum err err)
+{
+    struct boss *boss = &w->bosses[req->a];
+    struct batch *batch = req->ptr;
+
+    if (batch->term != boss->term || err == ERR_SESSION_EXPIRED)
+        return;
+    if (err == ERR_OK) {
+        send_multi(w, boss, batch);
+        return;
+    }
+    struct event *ev = world_at(w, 30000, boss->node, run_look);
+    ev->ptr = batch_keep(batch);
+    ev->drop = batch_drop;
+}
+
+static struct zreq *call_for(struct world *w, struct boss *boss, struct batch *batch,
+                             void (*exec)(struct world *, struct zreq *),
+                             void (*done)(struct world *, struct zreq *, enum err))
+{
+    struct zreq *req = zoo_call(w, boss->node, exec, done);
+
+    req->a = boss->node - NODE_BOSS;
+    req->ptr = batch_keep(batch);
+    req->drop = batch_drop;
+    req->keep = batch_keep;
+    return req;
+}
+
+static void run_look(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct batch *batch = ev->ptr;
+
+    if (batch->term == boss->term)
+        call_for(w, boss, batch, exec_look, done_look);
+}
+
+static void done_multi(struct world *w, struct zreq *req, enum err err)
+{
+    struct boss *boss = &w->bosses[req->a];
+    struct batch *batch = req->ptr;
+    bool fenced = false;
+
+    if (batch->term != boss->term || err == ERR_SESSION_EXPIRED)
+        return;
+    if (err == ERR_CONNECTION_LOSS) {
+        if (world_chance(w, 20)) { /* it could not be found out */
+            for (size_t i = batch->at; i < batch->write.n; i++)
+                batch->results[i].err = ERR_CONNECTION_LOSS;
+            finish(w, boss, batch);
+            return;
+        }
+        struct event *ev = world_at(w, 20000, boss->node, run_look);
+        ev->ptr = batch_keep(batch);
+        ev->drop = batch_drop;
+        return;
+    }
+    for (size_t i = batch->at; i < batch->write.n; i++)
+        fenced |= batch->results[i].err == ERR_FENCED;
+    batch->at = batch->until;
+    if (fenced || batch->at == batch->write.n)
+        finish(w, boss, batch);
+    else
+        send_multi(w, boss, batch);
+}
+
+static void send_multi(struct world *w, struct boss *boss, struct batch *batch)
+{
+    if (batch->until <= batch->at) {
+        batch->until = group_end(batch, batch->at);
+        while (batch->until < batch->write.n && !world_chance(w, 5))
+            batch->until = group_end(batch, batch->until);
+    }
+    call_for(w, boss, batch, exec_multi, done_multi);
+}
+
+static void write_out(struct world *w, struct boss *boss, const struct core_write *write)
+{
+    struct batch *batch = xcalloc(1, sizeof *batch);
+
+    if (boss->writer.busy)
+        world_fail(w, "a second WRITE while one is out");
+    boss->writer.busy = true;
+    batch->refs = 1;
+    arena_init(&batch->arena, SIZE_MAX);
+    batch->write = *write;
+    batch->write.ops = batch->ops =
+        arena_dup(&batch->arena, write->ops, write->n * sizeof *write->ops);
+    batch->results = arena_zalloc(&batch->arena, write->n, sizeof *batch->results);
+    batch->stored = arena_zalloc(&batch->arena, write->n, sizeof *batch->stored);
+    for (size_t i = 0; i < write->n; i++) {
+        struct core_op *op = &batch->ops[i];
+
+        if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
+            op->state.state.isr.at = arena_dup(&batch->arena, op->state.state.isr.at,
+                                               op->state.state.isr.n * sizeof(int32_t));
+    }
+    batch->epoch_version = boss->epoch_version;
+    batch->term = boss->term;
+    batch->decided_us = w->us;
+    send_multi(w, boss, batch);
+    batch_drop(batch);
+}
+
+/* ---- streams ---- */
+
+static struct boss_stream *stream_of(const struct boss *boss, uint64_t id)
+{
+    struct boss_stream *s = boss->streams;
+
+    while (s != NULL && s->id != id)
+        s = s->next;
+    return s;
+}
+
+static void drop_stream(struct world *w, struct boss *boss, uint64_t id)
+{
+    struct boss_stream **at = &boss->streams, *s;
+
+    while (*at != NULL && (*at)->id != id)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return;
+    s = *at;
+    *at = s->next;
+    conn_close(w, s->conn, 1);
+    conn_unref(&s->conn);
+    free(s);
+}
+
+void boss_on_stream_closed(struct world *w, struct conn *conn)
+{
+    struct boss *boss = &w->bosses[conn->node[1] - NODE_BOSS];
+    uint64_t id = conn->id;
+
+    if (stream_of(boss, id) == NULL)
+        return;
+    drop_stream(w, boss, id);
+    step(w, boss,
+         &(struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { .stream = id } });
+}
+
+void boss_on_hello(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct hello_msg *msg = ev->ptr;
+    struct core_event event = { .kind = CORE_HELLO, .hello = msg->hello };
+    struct boss_stream *s = xcalloc(1, sizeof *s);
+
+    s->id = ev->conn->id;
+    s->conn = conn_ref(ev->conn);
+    s->next = boss->streams;
+    boss->streams = s;
+    event.hello.stream = s->id;
+    if (core_is_active(boss->core)) {
+        w->bros[event.hello.broker - 1].introduced_us = w->us;
+        conn_send(w, s->conn, 1, bro_on_welcome)->a = boss->epoch;
+    }
+    step(w, boss, &event);
+}
+
+void boss_on_beat(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct core_event event = { .kind = CORE_HEARTBEAT,
+                                .heartbeat = { .broker = (int32_t)ev->a,
+                                               .broker_epoch = ev->b,
+                                               .incarnation = *(struct uuid *)ev->ptr,
+                                               .stalled = ev->c != 0 } };
+
+    step(w, boss, &event);
+}
+
+void boss_on_ack(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct ack_msg *msg = ev->ptr;
+    struct core_event event = { .kind = CORE_ACKED, .acked = msg->acked };
+
+    event.acked.stream = ev->conn->id;
+    event.acked.failures = msg->failures;
+    if (stream_of(boss, ev->conn->id) != NULL)
+        step(w, boss, &event);
+}
+
+void boss_on_alter(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct alter_msg *msg = ev->ptr;
+    struct core_event event = { .kind = CORE_ALTER_PARTITION,
+                                .alter_partition = { .stream = ev->conn->id,
+                                                     .broker_epoch = msg->broker_epoch,
+                                                     .n = 1,
+                                                     .proposals = &msg->proposal } };
+
+    if (stream_of(boss, ev->conn->id) != NULL)
+        step(w, boss, &event);
+}
+
+void boss_on_shutdown(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct core_event event = { .kind = CORE_SHUTDOWN_WANTED,
+                                .shutdown_wanted = { .stream = ev->conn->id,
+                                                     .number = (uint64_t)ev->a,
+                                                     .broker_epoch = ev->b } };
+
+    if (stream_of(boss, ev->conn->id) != NULL)
+        step(w, boss, &event);
+}
+
+/* ---- effects ---- */
+
+static void drop_image(void *ptr)
+{
+    struct image *image = ptr;
+
+    image_unref(&image);
+}
+
+static void drop_delta(void *ptr)
+{
+    struct delta_msg *msg = ptr;
+
+    if (--msg->refs > 0)
+        return;
+    arena_fini(&msg->arena);
+    free(msg);
+}
+
+static struct ids copy_ids(struct arena *arena, struct ids ids)
+{
+    return (struct ids){ .at = arena_dup(arena, ids.at, ids.n * sizeof ids.at[0]), .n = ids.n };
+}
+
+/* Endpoints and texts of nodes are ours and static; topics have no configs that change. */
+static struct delta_msg *copy_delta(const struct image_delta *delta)
+{
+    struct delta_msg *msg = xcalloc(1, sizeof *msg);
+    struct arena *arena = &msg->arena;
+    struct image_topic_change *topics;
+    struct node *nodes;
+
+    arena_init(arena, SIZE_MAX);
+    msg->refs = 1;
+    msg->delta = *delta;
+    nodes = arena_dup(arena, delta->brokers, delta->n_brokers * sizeof *nodes);
+    for (size_t i = 0; i < delta->n_brokers; i++)
+        nodes[i].endpoints = &endpoints[nodes[i].id - 1];
+    msg->delta.brokers = nodes;
+    msg->delta.brokers_gone = copy_ids(arena, delta->brokers_gone);
+    topics = arena_dup(arena, delta->topics, delta->n_topics * sizeof *topics);
+    for (size_t t = 0; t < delta->n_topics; t++) {
+        struct image_part *parts =
+            arena_dup(arena, topics[t].parts, topics[t].n_parts * sizeof *parts);
+
+        topics[t].name = TOPIC;
+        topics[t].parts = parts;
+        for (size_t i = 0; i < topics[t].n_parts; i++) {
+            parts[i].replicas = copy_ids(arena, parts[i].replicas);
+            parts[i].isr = copy_ids(arena, parts[i].isr);
+            parts[i].adding = copy_ids(arena, parts[i].adding);
+            parts[i].removing = copy_ids(arena, parts[i].removing);
+            parts[i].offline = copy_ids(arena, parts[i].offline);
+        }
+    }
+    msg->delta.topics = topics;
+    return msg;
+}
+
+static void send_delta(struct world *w, struct boss *boss, const struct core_send_delta *send)
+{
+    struct delta_msg *msg = copy_delta(send->delta);
+
+    for (size_t i = 0; i < send->n_streams; i++) {
+        struct boss_stream *s = stream_of(boss, send->streams[i]);
+
+        if (s == NULL)
+            continue;
+        struct event *ev = conn_send(w, s->conn, 1, bro_on_delta);
+        msg->refs++;
+        ev->ptr = msg;
+        ev->drop = drop_delta;
+    }
+    drop_delta(msg);
+}
+
+static void run_probed(struct world *w, struct event *ev)
+{
+    struct core_event event = { .kind = CORE_PROBED,
+                                .probed = { .broker = (int32_t)ev->a,
+                                            .probe = (uint64_t)ev->b,
+                                            .result = (enum core_probe_result)ev->c } };
+
+    step(w, &w->bosses[ev->node - NODE_BOSS], &event);
+}
+
+static void run_probe(struct world *w, struct event *ev)
+{
+    int to = (int)ev->a - 1;
+    bool near = link_is_up(w, ev->node, to) && link_is_up(w, to, ev->node);
+    bool there = near && w->procs[to].machine_up;
+    struct event *back = world_at(w, there ? world_delay_us(w) : 300000, ev->node, run_probed);
+
+    back->a = ev->a;
+    back->b = ev->b;
+    back->c = !there ? PROBE_SILENT : w->procs[to].running ? PROBE_ANSWERED : PROBE_REFUSED;
+}
+
+static void run_tick(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+
+    if (boss->alarm == (uint64_t)ev->a)
+        step(w, boss, &(struct core_event){ .kind = CORE_TICK });
+}
+
+static void send_answers(struct world *w, struct boss *boss, const struct core_answer_alter *answer)
+{
+    struct boss_stream *s = stream_of(boss, answer->stream);
+    struct answers_msg *msg;
+
+    if (s == NULL)
+        return;
+    msg = xcalloc(1, sizeof *msg);
+    msg->n = answer->n < ARRAY_LEN(msg->answers) ? answer->n : ARRAY_LEN(msg->answers);
+    memcpy(msg->answers, answer->answers, msg->n * sizeof msg->answers[0]);
+    struct event *ev = conn_send(w, s->conn, 1, bro_on_answers);
+    ev->ptr = msg;
+    ev->drop = free;
+}
+
+static void carry_out(struct world *w, struct boss *boss, const struct core_effect *effect)
+{
+    struct boss_stream *s;
+    struct event *ev;
+    int64_t at_us;
+
+    switch (effect->kind) {
+    case CORE_DO_WRITE:
+        write_out(w, boss, &effect->write);
+        break;
+    case CORE_DO_RELOAD:
+        read_again(w, boss, effect->reload.what, effect->reload.partition);
+        break;
+    case CORE_DO_RESIGN:
+        world_at(w, 0, boss->node, run_resign)->a = (int64_t)boss->term;
+        break;
+    case CORE_DO_SEND_IMAGE:
+        if ((s = stream_of(boss, effect->send_image.stream)) == NULL)
+            break;
+        ev = conn_send(w, s->conn, 1, bro_on_image);
+        ev->ptr = image_ref(effect->send_image.image);
+        ev->drop = drop_image;
+        break;
+    case CORE_DO_SEND_DELTA:
+        send_delta(w, boss, &effect->send_delta);
+        break;
+    case CORE_DO_ANSWER_ALTER:
+        send_answers(w, boss, &effect->answer_alter);
+        break;
+    case CORE_DO_ANSWER_SHUTDOWN:
+        if ((s = stream_of(boss, effect->answer_shutdown.stream)) == NULL)
+            break;
+        ev = conn_send(w, s->conn, 1, bro_on_relieved);
+        ev->a = effect->answer_shutdown.err;
+        ev->b = effect->answer_shutdown.still_led;
+        break;
+    case CORE_DO_END_STREAM:
+        if ((s = stream_of(boss, effect->end_stream.stream)) == NULL)
+            break;
+        conn_send(w, s->conn, 1, bro_on_goodbye)->a = effect->end_stream.reason;
+        drop_stream(w, boss, effect->end_stream.stream);
+        break;
+    case CORE_DO_PROBE:
+        ev = world_at(w, world_delay_us(w), boss->node, run_probe);
+        ev->a = effect->probe.broker;
+        ev->b = (int64_t)effect->probe.probe;
+        break;
+    case CORE_DO_SAY:
+        TRACE(w, "%s: %.*s", node_name(boss->node), STR_ARG(effect->say.text));
+        break;
+    case CORE_DO_WAKE_AT:
+        boss->alarm++;
+        if (effect->wake_at.at_ms > INT64_MAX / 2000)
+            break;
+        at_us = effect->wake_at.at_ms * 1000 > w->us ? effect->wake_at.at_ms * 1000 : w->us;
+        world_at(w, at_us - w->us, boss->node, run_tick)->a = (int64_t)boss->alarm;
+        break;
+    case CORE_DO_ANSWER_PID_BLOCK:
+    case CORE_DO_ANSWER_ADMIN:
+    case CORE_N_EFFECTS:
+        break;
+    }
+}
+
+static void step(struct world *w, struct boss *boss, const struct core_event *ev)
+{
+    if (boss->core == NULL)
+        return;
+    core_step(boss->core, ev, world_ms(w), &boss->effects);
+    for (size_t i = 0; i < boss->effects.n; i++)
+        carry_out(w, boss, &boss->effects.at[i]);
+    core_effects_reset(&boss->effects);
+}
+
+/* ---- its life ---- */
+
+void boss_init(struct world *w, int i)
+{
+    w->bosses[i].id = 3001 + i;
+    w->bosses[i].node = NODE_BOSS + i;
+}
+
+void boss_start(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+    struct core_settings settings;
+    uint64_t term = boss->term;
+
+    *boss = (struct boss){ .id = 3001 + i, .node = NODE_BOSS + i, .term = term + 1 };
+    core_settings_init(&settings);
+    settings.controller_id = boss->id;
+    settings.heartbeat_timeout_ms = w->conf.heartbeat_ms;
+    settings.session_timeout_ms = settings.grace_ms = w->conf.session_ms;
+    settings.leader_imbalance_check_interval_ms = 7000;
+    boss->core = core_new(&settings, rand_u64(&w->rand));
+    core_effects_init(&boss->effects);
+}
+
+void boss_end(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+    struct boss_stream *s, *next;
+
+    for (s = boss->streams; s != NULL; s = next) {
+        next = s->next;
+        conn_unref(&s->conn);
+        free(s);
+    }
+    boss->streams = NULL;
+    boss->held = false;
+    core_free(&boss->core);
+    core_effects_fini(&boss->effects);
+    /* standbys see its connections refused */
+    for (int j = 0; j < w->conf.bosses; j++)
+        if (j != i && w->procs[NODE_BOSS + j].running && link_is_up(w, NODE_BOSS + j, boss->node))
+            world_at(w, world_between(w, 1000, 20000), NODE_BOSS + j, run_take_over)->a = i;
+}

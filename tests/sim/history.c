@@ -1,0 +1,103 @@
+/*
+ * One history: a cluster starts, things go wrong for a while, then everything is put right and has
+ * to become whole within a bound. The seed decides the cluster's size, its settings, which kinds of
+ * faults there are and everything that follows.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+#define HEAL_MS 90000
+
+void history_conf(struct sim_conf *conf, uint64_t seed)
+{
+    static const int64_t sessions[] = { 3000, 6000, 18000 };
+    static const int64_t lags[] = { 800, 2000, 10000 };
+    struct rand rand;
+
+    rand_seed(&rand, seed ^ 0x5eed);
+    conf->brokers = 3 + (int)rand_below(&rand, 10) / 7 + (int)rand_below(&rand, 10) / 8;
+    conf->bosses = 1 + (int)rand_below(&rand, 3);
+    conf->parts = 1 + (int)rand_below(&rand, SIM_PARTS);
+    conf->rf = 2 + (int)rand_below(&rand, 4) / 1 % 2;
+    if (rand_below(&rand, 2) == 0)
+        conf->rf = 3;
+    conf->min_isr = 1 + (int)rand_below(&rand, 2);
+    conf->session_ms = sessions[rand_below(&rand, 3)];
+    conf->lag_max_ms = lags[rand_below(&rand, 3)];
+    conf->heartbeat_ms = 1000;
+    conf->delay_us = 200 + (int64_t)rand_below(&rand, 2) * 3000;
+    conf->produce_ms = 10 + (int64_t)rand_below(&rand, 100);
+    conf->faults_ms = 3000 + (int64_t)rand_below(&rand, 9000);
+    conf->mischief_ms = 100 + (int64_t)rand_below(&rand, 1200);
+    conf->mischief = (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
+}
+
+/* Leadership may still move to the preferred replicas: a few tries. */
+static bool takes_records(struct world *w, int p)
+{
+    size_t acked = w->acked;
+
+    for (int i = 0; i < 100 && !w->failed && w->acked == acked; i++) {
+        if (i % 10 == 0)
+            client_produce(w, p, -1);
+        world_run_ms(w, 50);
+    }
+    return w->acked > acked;
+}
+
+void history_heal(struct world *w, struct verdict *out)
+{
+    const char *missing = "";
+    int64_t from_ms = world_ms(w);
+
+    mischief_end(w);
+    while (!w->failed && !promise_is_whole(w, &missing)) {
+        if (world_ms(w) - from_ms > HEAL_MS) {
+            world_fail(w, "7: not whole %d s after the last fault: no %s", HEAL_MS / 1000, missing);
+            break;
+        }
+        world_run_ms(w, 50);
+    }
+    out->healed_ms = world_ms(w) - from_ms;
+    for (int p = 0; p < w->conf.parts && !w->failed; p++)
+        if (!takes_records(w, p))
+            world_fail(w, "7: whole, but partition %d takes no records", p);
+    for (int i = 0; i < 100 && !w->failed && !promise_is_whole(w, &missing); i++)
+        world_run_ms(w, 50);
+    if (!w->failed && !promise_is_whole(w, &missing))
+        world_fail(w, "7: no %s after a last record", missing);
+    if (!w->failed)
+        promise_end(w);
+}
+
+void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out)
+{
+    struct sim_conf made = *conf;
+    static struct world world;
+    struct world *w = &world;
+
+    memset(out, 0, sizeof *out);
+    history_conf(&made, seed);
+    world_init(w, seed, &made);
+    for (int i = 0; i < made.bosses; i++)
+        proc_start(w, NODE_BOSS + i);
+    for (int i = 0; i < made.brokers; i++)
+        proc_start(w, i);
+    client_start(w);
+    if (world_chance(w, 80))
+        world_run_ms(w, 1000);
+    mischief_start(w);
+    world_run_ms(w, made.faults_ms);
+    history_heal(w, out);
+    out->ok = !w->failed;
+    memcpy(out->why, w->why, sizeof out->why);
+    out->steps = w->steps;
+    out->acked = w->acked;
+    if (w->failed && w->ring != NULL)
+        for (size_t i = w->n_ring > (size_t)made.ring ? w->n_ring - (size_t)made.ring : 0;
+             i < w->n_ring; i++)
+            puts(w->ring[i % (size_t)made.ring]);
+    world_fini(w);
+}

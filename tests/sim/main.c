@@ -1,0 +1,236 @@
+/*
+ * moldau-sim - whole clusters in one thread, from seeds.
+ *
+ *   --seeds A-B [--jobs N]     histories by chance; prints the seed that repeats a failure
+ *   --seed N [--trace]         one of them again; --trace says everything that happens
+ *   --story NAME, --stories    known hard cases; --list names them and the mutations
+ *   --mutation NAME            with a rule broken on purpose
+ *   --mutations                every mutation must be caught
+ *
+ * The last line is "N passed, N failed".
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/sim.h"
+
+#define RING_LINES     120
+#define MUTATION_SEEDS 1000 /* a broken rule must show within so many */
+#define FAILURES_SHOWN 3
+
+static const struct {
+    const char *name;
+    const char *doc;
+} mutations[] = {
+    { "none", "" },
+#define MUTATION(kind, name, doc) { #name, doc },
+#include "tests/sim/mutation.def"
+#undef MUTATION
+};
+
+struct job {
+    uint64_t first, last;
+    size_t passed, failed, steps, acked;
+    int64_t healed_ms, healed_ms_max;
+};
+
+static double now_s(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static enum mutation mutation_named(const char *name)
+{
+    for (int i = 1; i < MUTATIONS; i++)
+        if (strcmp(mutations[i].name, name) == 0)
+            return (enum mutation)i;
+    fprintf(stderr, "moldau-sim: no mutation %s; --list names them\n", name);
+    exit(2);
+}
+
+static void show_failure(uint64_t seed, const struct sim_conf *conf, const char *why)
+{
+    struct sim_conf again = *conf;
+    struct verdict verdict;
+
+    printf("FAILED seed=%" PRIu64 ": %s\n", seed, why);
+    again.ring = RING_LINES;
+    history_run(seed, &again, &verdict);
+    printf("repeat with: moldau-sim --seed %" PRIu64 "%s%s --trace\n", seed,
+           conf->mutation != MUTATION_NONE ? " --mutation " : "",
+           conf->mutation != MUTATION_NONE ? mutations[conf->mutation].name : "");
+    fflush(stdout);
+}
+
+static void run_job(struct job *job, const struct sim_conf *conf)
+{
+    for (uint64_t seed = job->first; seed <= job->last; seed++) {
+        struct verdict verdict;
+
+        history_run(seed, conf, &verdict);
+        job->steps += verdict.steps;
+        job->acked += verdict.acked;
+        job->healed_ms += verdict.healed_ms;
+        if (verdict.healed_ms > job->healed_ms_max)
+            job->healed_ms_max = verdict.healed_ms;
+        if (verdict.ok) {
+            job->passed++;
+        } else if (job->failed++ < FAILURES_SHOWN) {
+            show_failure(seed, conf, verdict.why);
+        } else {
+            printf("FAILED seed=%" PRIu64 ": %s\n", seed, verdict.why);
+        }
+    }
+}
+
+/* Each job in a process of its own; what it found comes back through a pipe. */
+static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
+{
+    uint64_t n = total->last - total->first + 1;
+    int pipes[64][2];
+
+    if (jobs <= 1) {
+        run_job(total, conf);
+        return;
+    }
+    for (int i = 0; i < jobs; i++) {
+        struct job part = { .first = total->first + n * (uint64_t)i / (uint64_t)jobs,
+                            .last = total->first + n * (uint64_t)(i + 1) / (uint64_t)jobs - 1 };
+
+        fflush(stdout);
+        if (pipe(pipes[i]) != 0)
+            abort();
+        if (fork() == 0) {
+            run_job(&part, conf);
+            fflush(stdout);
+            _exit(write(pipes[i][1], &part, sizeof part) == (ssize_t)sizeof part ? 0 : 1);
+        }
+        close(pipes[i][1]);
+    }
+    for (int i = 0; i < jobs; i++) {
+        struct job part;
+        int status = 0;
+
+        if (read(pipes[i][0], &part, sizeof part) == (ssize_t)sizeof part) {
+            total->passed += part.passed;
+            total->failed += part.failed;
+            total->steps += part.steps;
+            total->acked += part.acked;
+            total->healed_ms += part.healed_ms;
+            if (part.healed_ms_max > total->healed_ms_max)
+                total->healed_ms_max = part.healed_ms_max;
+        } else {
+            total->failed++;
+            printf("FAILED: a job ended early\n");
+        }
+        close(pipes[i][0]);
+        wait(&status);
+    }
+}
+
+static int run_seeds(uint64_t first, uint64_t last, int jobs, const struct sim_conf *conf)
+{
+    struct job total = { .first = first, .last = last };
+    double from_s = now_s(), took_s;
+    size_t n;
+
+    run_jobs(&total, jobs, conf);
+    took_s = now_s() - from_s;
+    n = total.passed + total.failed;
+    if (n > 0)
+        printf("%zu histories in %.1f s, %.0f a minute; %zu events and %zu acknowledged records "
+               "each; whole again after %" PRId64 " ms, at most %" PRId64 "\n",
+               n, took_s, (double)n / took_s * 60, total.steps / n, total.acked / n,
+               total.healed_ms / (int64_t)n, total.healed_ms_max);
+    printf("%zu passed, %zu failed\n", total.passed, total.failed);
+    return total.failed > 0 ? 1 : 0;
+}
+
+static int run_mutations(struct sim_conf *conf)
+{
+    int caught = 0, missed = 0;
+
+    for (int i = 1; i < MUTATIONS; i++) {
+        struct verdict verdict = { .ok = true };
+        uint64_t seed = 0;
+
+        conf->mutation = (enum mutation)i;
+        while (verdict.ok && seed < MUTATION_SEEDS)
+            history_run(++seed, conf, &verdict);
+        if (verdict.ok) {
+            missed++;
+            printf("%-18s NOT caught in %d histories: %s\n", mutations[i].name, MUTATION_SEEDS,
+                   mutations[i].doc);
+        } else {
+            caught++;
+            printf("%-18s seed %-4" PRIu64 " %s\n", mutations[i].name, seed, verdict.why);
+        }
+        fflush(stdout);
+    }
+    printf("%d passed, %d failed\n", caught, missed);
+    return missed > 0 ? 1 : 0;
+}
+
+static int list(void)
+{
+    for (int i = 1; i < MUTATIONS; i++)
+        printf("mutation %-18s %s\n", mutations[i].name, mutations[i].doc);
+    return 0;
+}
+
+static int usage(void)
+{
+    fprintf(stderr,
+            "usage: moldau-sim --seeds A-B [--jobs N] | --seed N [--trace] | --story NAME | "
+            "--stories | --mutations | --list   [--mutation NAME]\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    struct sim_conf conf = { .mutation = MUTATION_NONE };
+    uint64_t first = 0, last = 0;
+    int jobs = 1;
+    bool all_mutations = false;
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (strcmp(argv[i], "--trace") == 0) {
+            conf.trace = true;
+        } else if (strcmp(argv[i], "--mutations") == 0) {
+            all_mutations = true;
+        } else if (strcmp(argv[i], "--list") == 0) {
+            return list();
+        } else if (value == NULL) {
+            return usage();
+        } else if (strcmp(argv[i], "--seeds") == 0 &&
+                   sscanf(value, "%" SCNu64 "-%" SCNu64, &first, &last) == 2) {
+            i++;
+        } else if (strcmp(argv[i], "--seed") == 0 && sscanf(value, "%" SCNu64, &first) == 1) {
+            last = first;
+            i++;
+        } else if (strcmp(argv[i], "--jobs") == 0 && atoi(value) > 0 && atoi(value) <= 64) {
+            jobs = atoi(value);
+            i++;
+        } else if (strcmp(argv[i], "--mutation") == 0) {
+            conf.mutation = mutation_named(value);
+            i++;
+        } else {
+            return usage();
+        }
+    }
+    if (all_mutations)
+        return run_mutations(&conf);
+    if (last == 0 || last < first)
+        return usage();
+    return run_seeds(first, last, jobs, &conf);
+}

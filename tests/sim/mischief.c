@@ -1,0 +1,197 @@
+/*
+ * Every history may have some kinds of faults and not others, so that rare mixes come up. A fault
+ * is put right by itself after a while, or at the end of the bad times.
+ */
+#include "tests/sim/sim.h"
+
+static int any_broker(struct world *w)
+{
+    return (int)world_between(w, 0, w->conf.brokers - 1);
+}
+
+static int any_boss(struct world *w)
+{
+    return NODE_BOSS + (int)world_between(w, 0, w->conf.bosses - 1);
+}
+
+static int anybody(struct world *w)
+{
+    return world_chance(w, 80) ? any_broker(w) : any_boss(w);
+}
+
+static void run_restart(struct world *w, struct event *ev)
+{
+    proc_start(w, (int)ev->a);
+}
+
+static void run_resume(struct world *w, struct event *ev)
+{
+    proc_resume(w, (int)ev->a);
+}
+
+static void run_mend(struct world *w, struct event *ev)
+{
+    link_mend(w, (int)ev->a, (int)ev->b);
+}
+
+/* Mostly at once, sometimes long. */
+static int64_t a_while_us(struct world *w)
+{
+    return (world_chance(w, 60) ? world_between(w, 1, 800) : world_between(w, 800, 8000)) * 1000;
+}
+
+static void power_off(struct world *w, int node)
+{
+    struct bro *b = &w->bros[node];
+
+    if (!w->procs[node].machine_up || !promise_may_lose(w, b))
+        return;
+    for (int p = 0; p < w->conf.parts; p++) {
+        int64_t keep = world_between(w, b->logs[p].flushed, b->logs[p].leo);
+
+        b->damaged[p] |= keep < b->logs[p].leo;
+        disk_lose_tail(&b->logs[p], keep);
+    }
+    proc_power_off(w, node);
+    world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+}
+
+static void cut_one(struct world *w, int from, int to)
+{
+    struct event *ev;
+
+    if (from == to || w->cut[from][to])
+        return;
+    link_cut(w, from, to);
+    ev = world_at(w, a_while_us(w), NODE_WORLD, run_mend);
+    ev->a = from;
+    ev->b = to;
+}
+
+static void cut_some(struct world *w)
+{
+    int from = anybody(w), to = world_chance(w, 20) ? NODE_ZOO : anybody(w);
+    bool both = world_chance(w, 70);
+
+    if (world_chance(w, 25)) { /* from everybody */
+        for (int node = 0; node < NODES; node++)
+            if (node < w->conf.brokers ||
+                (node >= NODE_BOSS && node < NODE_BOSS + w->conf.bosses)) {
+                cut_one(w, from, node);
+                cut_one(w, node, from);
+            }
+        return;
+    }
+    cut_one(w, from, to);
+    if (both)
+        cut_one(w, to, from);
+}
+
+static void expire_some(struct world *w)
+{
+    bool all = world_chance(w, 30);
+    uint64_t sessions[NODES * 4];
+    size_t n = 0;
+
+    for (struct zoo_session *s = w->zoo->sessions; s != NULL && n < NODES * 4; s = s->next)
+        if (all || world_chance(w, 25))
+            sessions[n++] = s->id;
+    for (size_t i = 0; i < n; i++)
+        zoo_expire(w, sessions[i]);
+}
+
+static void reset_some(struct world *w)
+{
+    struct conn *conn;
+
+    for (conn = w->conns; conn != NULL; conn = conn->next)
+        if (world_chance(w, 30))
+            conn_reset(w, conn);
+}
+
+static void do_one(struct world *w, enum mischief what)
+{
+    int node;
+
+    switch (what) {
+    case MISCHIEF_KILL:
+        node = any_broker(w);
+        proc_kill(w, node);
+        world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+        break;
+    case MISCHIEF_POWER:
+        power_off(w, any_broker(w));
+        break;
+    case MISCHIEF_PAUSE:
+        node = anybody(w);
+        proc_pause(w, node);
+        world_at(w, a_while_us(w), NODE_WORLD, run_resume)->a = node;
+        break;
+    case MISCHIEF_CUT:
+        cut_some(w);
+        break;
+    case MISCHIEF_RESET:
+        reset_some(w);
+        break;
+    case MISCHIEF_EXPIRE:
+        expire_some(w);
+        break;
+    case MISCHIEF_ZK_LOSS:
+        zoo_lose(w, anybody(w));
+        zoo_lose(w, any_boss(w));
+        break;
+    case MISCHIEF_BOSS:
+        node = any_boss(w);
+        proc_kill(w, node);
+        world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+        break;
+    case MISCHIEF_TAKE_OVER:
+        boss_take_over(w, any_boss(w) - NODE_BOSS);
+        break;
+    case MISCHIEF_STOP:
+        node = any_broker(w);
+        bro_stop(w, node);
+        world_at(w, 3000000 + a_while_us(w), NODE_WORLD, run_restart)->a = node;
+        break;
+    case MISCHIEF_ALL:
+        break;
+    }
+}
+
+static void run_mischief(struct world *w, struct event *ev)
+{
+    enum mischief kinds[16];
+    int64_t n = 0;
+
+    (void)ev;
+    if (w->quiet)
+        return;
+    for (uint32_t bit = 1; bit < MISCHIEF_ALL; bit *= 2)
+        if ((w->conf.mischief & bit) != 0)
+            kinds[n++] = (enum mischief)bit;
+    if (n > 0)
+        do_one(w, kinds[world_between(w, 0, n - 1)]);
+    world_at(w, world_between(w, 1, 2 * w->conf.mischief_ms) * 1000, NODE_WORLD, run_mischief);
+}
+
+void mischief_start(struct world *w)
+{
+    world_at(w, 0, NODE_WORLD, run_mischief);
+}
+
+void mischief_end(struct world *w)
+{
+    w->quiet = true;
+    for (int from = 0; from < NODES; from++)
+        for (int to = 0; to < NODES; to++)
+            link_mend(w, from, to);
+    for (int node = 0; node < NODE_ZOO; node++) {
+        bool there =
+            node < w->conf.brokers || (node >= NODE_BOSS && node < NODE_BOSS + w->conf.bosses);
+
+        if (!there)
+            continue;
+        proc_resume(w, node);
+        proc_start(w, node);
+    }
+}

@@ -1,0 +1,523 @@
+/*
+ * sim - a cluster in one thread from one seed: what the parts of the simulator share.
+ *
+ *   world     the clock, the queue of events, processes, connections, chance, the trace
+ *   zoo       ZooKeeper by meaning: states, sessions, ephemerals, multis, watches
+ *   boss      a controller's process around the real core
+ *   bro       a broker's process around the real partition cores: image, roles, proposals
+ *   repl      the same process's replication and produce: fetchers, fetches, log
+ *   disk      its log directory: what was flushed survives the machine, the rest the process
+ *   mischief  what goes wrong when
+ *   promise   what must hold whatever goes wrong (tests/kit/oracle)
+ *
+ * Units:      _us microseconds and _ms milliseconds of simulated time; offsets count records.
+ * Ownership:  a struct world owns everything; world_fini() ends it.
+ * Threads:    one. Nothing here may look at the real clock or at addresses.
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/log/epochs.h"
+#include "broker/replica/fetch_core.h"
+#include "broker/replica/part_core.h"
+#include "common/base/rand.h"
+#include "common/model/image.h"
+#include "controller/core/core.h"
+#include "tests/kit/oracle.h"
+
+#define SIM_BROKERS 5 /* most; ids are index + 1 */
+#define SIM_BOSSES  3
+#define SIM_PARTS   4 /* of the one topic */
+#define NODE_BOSS   8 /* index of the first controller among all processes */
+#define NODE_ZOO    15
+#define NODES       16
+#define NODE_WORLD  (-1)
+
+enum mutation {
+    MUTATION_NONE,
+#define MUTATION(kind, name, doc) MUTATION_##kind,
+#include "tests/sim/mutation.def"
+#undef MUTATION
+    MUTATIONS
+};
+
+struct world;
+struct conn;
+struct zoo;
+
+/* ---- events ---- */
+
+struct event {
+    int64_t at_us;
+    uint64_t seq;
+    void (*run)(struct world *w, struct event *ev);
+    int node; /* whose process it happens in; NODE_WORLD: nobody's */
+    uint32_t life;
+    struct conn *conn; /* a reference; a message that came on it */
+    int side;          /* its receiver's */
+    int64_t a, b, c;
+    void *ptr;
+    void (*drop)(void *ptr); /* ends ptr after the event has run or was dropped */
+    struct event *next;
+};
+
+/* ---- processes ---- */
+
+struct zreq;
+
+struct zk_client {
+    uint64_t session; /* 0: none */
+    uint64_t link;    /* number of its connection; grows */
+    bool connected;
+    int64_t ready_us[2]; /* requests and answers keep their order */
+    struct zreq *out;    /* oldest first */
+};
+
+struct proc {
+    bool machine_up, running, paused;
+    uint32_t life; /* of this process; grows with each start */
+    uint64_t boot; /* of the machine */
+    struct event *held, **held_tail;
+    struct zk_client zk;
+};
+
+/* ---- connections ---- */
+
+enum conn_kind { CONN_STREAM, CONN_FETCH };
+
+struct session_part {
+    bool in, sent;
+    int32_t leader_epoch, last_epoch;
+    int64_t offset, log_start;
+    int64_t sent_hw;
+};
+
+struct conn {
+    struct conn *next;
+    enum conn_kind kind;
+    uint64_t id;
+    int refs;
+    int node[2]; /* 0: who connected */
+    uint32_t life[2];
+    bool open[2];
+    int64_t ready_us[2];
+    struct event *held[2], **held_tail[2]; /* to that side, while the link is cut */
+    /* a fetch connection, the leader's side */
+    int32_t session_id, session_epoch;
+    struct session_part parts[SIM_PARTS];
+    int64_t replica_epoch;
+    int replica;
+    bool parked;
+    uint64_t park;
+};
+
+/* ---- brokers ---- */
+
+struct disk_log {
+    struct oracle_rec *recs;
+    size_t cap;
+    int64_t leo, flushed;
+    int64_t recovery_file; /* recovery point as last written */
+    struct epochs epochs;
+    struct epochs epochs_file; /* as last written */
+    int64_t hw_file;
+    bool epochs_dirty;
+};
+
+struct replica {
+    bool open;
+    struct part_core core;
+    int32_t seen_epoch; /* highest leader epoch acted on in this process */
+};
+
+struct fetcher {
+    bool used;
+    struct fetch_core core;
+    struct conn *conn; /* NULL: none */
+    bool connecting, flying, known;
+    bool resets_due;
+    uint64_t flight; /* number of the last request */
+    int64_t retry_ms;
+    uint64_t retry; /* number of the timer that counts */
+    uint64_t wake;
+    struct uuid incarnation;
+    int64_t broker_epoch;
+    struct fetch_part **scratch;
+    size_t scratch_cap;
+};
+
+struct parked_produce {
+    struct parked_produce *next;
+    int part;
+    int64_t first, end;
+    int64_t value; /* of the first */
+    int64_t until_ms;
+};
+
+struct bro {
+    int id, node;
+    /* disk */
+    struct disk_log logs[SIM_PARTS];
+    uint64_t saved_session;
+    uint64_t boot_file; /* last boot of the machine that is known to have lost nothing */
+    bool clean_marker;
+    struct uuid saved_incarnation; /* only for a mutation */
+    bool damaged[SIM_PARTS];       /* the machine lost records that were in the log */
+    int64_t introduced_us;         /* a controller has heard this process's hello; 0: none */
+    /* process */
+    struct uuid incarnation;
+    bool fresh, unclean, was_clean, leaving;
+    int64_t epoch;         /* broker epoch, -1 */
+    uint64_t last_session; /* with which this process registered */
+    bool enrolling;
+    struct conn *stream;
+    bool up, seeking;
+    int next_boss, active_hint, tried;
+    int64_t pause_ms;
+    uint64_t seek, patience;
+    struct image *image;
+    int32_t apply_epoch;
+    uint64_t apply_version;
+    bool expects_image;
+    struct replica reps[SIM_PARTS];
+    struct fetcher fetchers[SIM_BROKERS];
+    struct parked_produce *produces;
+};
+
+/* ---- controllers ---- */
+
+struct boss_stream {
+    struct boss_stream *next;
+    uint64_t id;
+    struct conn *conn;
+};
+
+struct writer {
+    bool busy;
+};
+
+struct boss {
+    int id, node;
+    struct core *core;
+    struct core_effects effects;
+    bool held; /* the seat */
+    int32_t epoch, epoch_version;
+    uint64_t term; /* what was asked in an earlier one is not for us */
+    bool watching, standing, listed;
+    bool nodes_due;
+    struct boss_stream *streams;
+    struct writer writer;
+    uint64_t alarm;
+};
+
+/* ---- all of it ---- */
+
+struct sim_conf {
+    int brokers, bosses, parts, rf, min_isr;
+    int64_t lag_max_ms, session_ms, heartbeat_ms;
+    int64_t faults_ms; /* how long things go wrong */
+    int64_t delay_us;  /* of a message, typical */
+    int64_t produce_ms;
+    uint32_t mischief;   /* bits: which kinds may happen */
+    int64_t mischief_ms; /* mean time between two */
+    enum mutation mutation;
+    bool trace; /* print as it goes */
+    int ring;   /* or keep so many lines and print them on failure */
+};
+
+struct world {
+    struct sim_conf conf;
+    uint64_t seed;
+    struct rand rand;
+    int64_t us;
+    uint64_t seq, ids;
+    size_t steps;
+    size_t standing; /* events since time has moved */
+    struct event **heap;
+    size_t n_heap, cap_heap;
+    struct proc procs[NODES];
+    bool cut[NODES][NODES];
+    struct conn *conns;
+    struct zoo *zoo;
+    struct bro bros[SIM_BROKERS];
+    struct boss bosses[SIM_BOSSES];
+    struct oracle oracle;
+    struct uuid topic_id;
+    bool quiet;                /* faults have stopped */
+    bool forfeited[SIM_PARTS]; /* the precondition of the promise is broken */
+    int64_t decided_us;        /* when the write that is carried out now was decided */
+    int64_t value;
+    size_t acked;
+    bool failed;
+    char why[512];
+    char (*ring)[160];
+    size_t n_ring;
+};
+
+/* ---- world.c ---- */
+
+void world_init(struct world *w, uint64_t seed, const struct sim_conf *conf);
+void world_fini(struct world *w);
+/* One event; false when there is none. */
+bool world_step(struct world *w);
+void world_run_ms(struct world *w, int64_t ms);
+static inline int64_t world_ms(const struct world *w)
+{
+    return w->us / 1000;
+}
+/* In [low, high]. */
+int64_t world_between(struct world *w, int64_t low, int64_t high);
+bool world_chance(struct world *w, int percent);
+struct uuid world_uuid(struct world *w);
+struct event *world_at(struct world *w, int64_t in_us, int node,
+                       void (*run)(struct world *w, struct event *ev));
+int64_t world_delay_us(struct world *w);
+void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool world_traces(const struct world *w);
+void world_trace(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define TRACE(w, ...)                                                                              \
+    do {                                                                                           \
+        if (world_traces(w))                                                                       \
+            world_trace(w, __VA_ARGS__);                                                           \
+    } while (0)
+
+const char *node_name(int node);
+/* Can a packet go from one to the other? */
+bool link_is_up(const struct world *w, int from, int to);
+void link_cut(struct world *w, int from, int to);
+void link_mend(struct world *w, int from, int to);
+
+void proc_start(struct world *w, int node);
+void proc_kill(struct world *w, int node);
+/* The machine goes: what was not flushed is lost, nobody is told. */
+void proc_power_off(struct world *w, int node);
+void proc_pause(struct world *w, int node);
+void proc_resume(struct world *w, int node);
+
+struct conn *conn_open(struct world *w, enum conn_kind kind, int from, int to);
+struct conn *conn_ref(struct conn *conn);
+void conn_unref(struct conn **conn);
+/* To the other side, in order; the event has no effect when that side has closed. */
+struct event *conn_send(struct world *w, struct conn *conn, int from_side,
+                        void (*run)(struct world *w, struct event *ev));
+void conn_close(struct world *w, struct conn *conn, int side);
+/* Both ends learn that it broke. */
+void conn_reset(struct world *w, struct conn *conn);
+
+/* ---- zoo.c ---- */
+
+struct zoo_state {
+    bool there;
+    int32_t leader, leader_epoch, version, boss_epoch;
+    bool recovering;
+    int32_t isr[SIM_BROKERS];
+    uint32_t n_isr;
+};
+
+struct zoo_session {
+    struct zoo_session *next;
+    uint64_t id;
+    int node;
+    uint32_t life;
+    int64_t heard_us;
+};
+
+struct zoo {
+    int32_t epoch, epoch_version;
+    int holder; /* index of a boss, -1 */
+    uint64_t holder_session;
+    struct zoo_session *sessions;
+    struct zoo_reg {
+        bool there;
+        int64_t czxid;
+        uint64_t session;
+    } regs[SIM_BROKERS];
+    uint64_t seats[SIM_BOSSES]; /* session, 0: not listed */
+    int32_t replicas[SIM_PARTS][SIM_BROKERS];
+    struct zoo_state states[SIM_PARTS];
+    struct core_pid_block pid_block;
+    int64_t zxid;
+};
+
+/* A request of a process: exec at ZooKeeper, then done at home unless the process is gone. */
+struct zreq {
+    struct zreq *next;
+    int node;
+    uint32_t life;
+    uint64_t link;
+    bool sent, over;
+    void (*exec)(struct world *w, struct zreq *req);
+    void (*done)(struct world *w, struct zreq *req, enum err err);
+    int64_t a, b;
+    void *ptr;
+    void (*drop)(void *ptr);
+    void *(*keep)(void *ptr); /* another hold on ptr, for what is executed after all */
+};
+
+struct zoo *zoo_new(struct world *w);
+void zoo_free(struct zoo **zoo);
+struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, struct zreq *),
+                      void (*done)(struct world *, struct zreq *, enum err));
+/* A new process connects: a session comes, zk_on_session() is called. */
+void zoo_connect(struct world *w, int node);
+/* The process's connection breaks; it comes back by itself. */
+void zoo_lose(struct world *w, int node);
+void zoo_expire(struct world *w, uint64_t session);
+void zoo_forget_process(struct world *w, int node);
+bool zoo_session_lives(const struct world *w, uint64_t session);
+void zoo_set_holder(struct world *w, int holder, uint64_t session);
+/* One group of operations; results say what came of it. */
+void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n,
+               struct core_op_result *results);
+/* Is what the group wanted to leave behind there? */
+bool zoo_left_behind(struct world *w, const struct core_write *write, size_t first, size_t n,
+                     struct core_op_result *results);
+void zoo_reg_changed(struct world *w);
+
+/* ---- boss.c ---- */
+
+void boss_init(struct world *w, int i);
+void boss_start(struct world *w, int i);
+void boss_end(struct world *w, int i);
+void boss_on_session(struct world *w, int i, bool is_new);
+void boss_on_seat(struct world *w, int i); /* /controller has changed */
+void boss_on_regs(struct world *w, int i); /* /brokers/ids has changed */
+/* Tries to take the seat from who holds it. */
+void boss_take_over(struct world *w, int i);
+void boss_on_stream_closed(struct world *w, struct conn *conn);
+void boss_on_hello(struct world *w, struct event *ev);
+void boss_on_beat(struct world *w, struct event *ev);
+void boss_on_ack(struct world *w, struct event *ev);
+void boss_on_alter(struct world *w, struct event *ev);
+void boss_on_shutdown(struct world *w, struct event *ev);
+
+/* What broker and boss say on the stream. */
+struct hello_msg {
+    struct core_hello hello;
+};
+struct ack_msg {
+    struct core_acked acked;
+    struct core_failure failures[SIM_PARTS];
+};
+struct alter_msg {
+    int64_t broker_epoch;
+    struct core_proposal proposal;
+    struct core_member members[SIM_BROKERS];
+};
+struct delta_msg {
+    int refs;
+    struct arena arena;
+    struct image_delta delta;
+};
+struct answers_msg {
+    size_t n;
+    struct core_alter_answer answers[SIM_PARTS * 4];
+};
+
+/* ---- bro.c ---- */
+
+void bro_init(struct world *w, int i);
+void bro_start(struct world *w, int i);
+void bro_end(struct world *w, int i); /* the process is gone */
+void bro_fini(struct world *w, int i);
+void bro_stop(struct world *w, int i); /* controlled shutdown */
+void bro_on_session(struct world *w, int i, bool is_new);
+void bro_on_seat(struct world *w, int i);
+void bro_on_stream_closed(struct world *w, struct conn *conn);
+void bro_on_welcome(struct world *w, struct event *ev);
+void bro_on_goodbye(struct world *w, struct event *ev);
+void bro_on_image(struct world *w, struct event *ev);
+void bro_on_delta(struct world *w, struct event *ev);
+void bro_on_answers(struct world *w, struct event *ev);
+void bro_on_relieved(struct world *w, struct event *ev);
+/* Steps a partition's core and sees to the effects. */
+struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_event *ev);
+
+/* ---- repl.c ---- */
+
+void repl_follow(struct world *w, struct bro *b, int p, int leader, int32_t epoch);
+void repl_unfollow(struct world *w, struct bro *b, int p);
+void repl_sources(struct world *w, struct bro *b);
+void repl_end(struct world *w, struct bro *b);
+void repl_on_closed(struct world *w, struct conn *conn, int side);
+/* Its log has grown or its role has changed: look at what waits. */
+void repl_wake_fetches(struct world *w, struct bro *b);
+void repl_wake_produces(struct world *w, struct bro *b, int p);
+/* A client's produce arrives at the broker: a values, b part, c acks. */
+void repl_on_produce(struct world *w, struct event *ev);
+
+/* ---- disk.c ---- */
+
+void disk_init(struct disk_log *log);
+void disk_fini(struct disk_log *log);
+void disk_append(struct disk_log *log, struct oracle_rec rec);
+void disk_cut(struct disk_log *log, int64_t offset);
+void disk_assign(struct disk_log *log, int32_t epoch, int64_t offset);
+void disk_save_epochs(struct disk_log *log);
+void disk_flush(struct disk_log *log);
+/* A new process opens it. */
+void disk_load(struct disk_log *log, bool is_clean);
+void disk_lose_tail(struct disk_log *log, int64_t keep);
+
+/* ---- promise.c: the invariants on this world ---- */
+
+struct oracle_log promise_log(const struct disk_log *log);
+/* The high watermark of a replica is now at its core's hw. */
+void promise_hw(struct world *w, struct bro *b, int p, int64_t from);
+void promise_leads(struct world *w, struct bro *b, int p);
+/* ZooKeeper holds another state; before: who was in sync. */
+void promise_state(struct world *w, int p, struct ids before);
+void promise_cut(struct world *w, struct bro *b, int p, int64_t to);
+void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_t value);
+/* May the machine of b lose its tail without breaking the precondition of the promise? */
+bool promise_may_lose(struct world *w, struct bro *b);
+/* Everything is replicated, agreed on and writable. */
+bool promise_is_whole(struct world *w, const char **missing);
+void promise_end(struct world *w);
+
+/* ---- client.c ---- */
+
+void client_start(struct world *w);
+/* One record with acks=all to the leader of p. */
+void client_produce(struct world *w, int p, int acks);
+
+/* ---- mischief.c ---- */
+
+enum mischief {
+    MISCHIEF_KILL = 1,
+    MISCHIEF_POWER = 2,
+    MISCHIEF_PAUSE = 4,
+    MISCHIEF_CUT = 8,
+    MISCHIEF_RESET = 16,
+    MISCHIEF_EXPIRE = 32,
+    MISCHIEF_ZK_LOSS = 64,
+    MISCHIEF_BOSS = 128,
+    MISCHIEF_TAKE_OVER = 256,
+    MISCHIEF_STOP = 512,
+    MISCHIEF_ALL = 1023,
+};
+
+void mischief_start(struct world *w);
+/* Everything that is down, stopped or cut is put right. */
+void mischief_end(struct world *w);
+
+/* ---- history.c ---- */
+
+struct verdict {
+    bool ok;
+    char why[512];
+    size_t steps, acked;
+    int64_t healed_ms;
+};
+
+/* A history made by chance from the seed alone; the conf's mutation, trace and ring count. */
+void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out);
+void history_conf(struct sim_conf *conf, uint64_t seed);
+/* Faults are over: until everything is whole, within bounds. Fails the world if not. */
+void history_heal(struct world *w, struct verdict *out);
+
+#endif
