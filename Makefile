@@ -128,7 +128,8 @@ $(SIM): $(call obj,$(SIM_C)) $(LIBSET)
 	$(link) $(LIBS)
 $(BENCHES): $(BIN)/%: $(OUT)/obj/tests/bench/%.o $(LIBSET)
 	$(link) $(CLI_LIBS) $(LIBS)
-# By clang, which has libFuzzer, and with all warnings: what gcc lets pass is found here.
+# By clang, which has libFuzzer, and with all warnings: what gcc lets pass is found here. Fall-through is left to gcc,
+# which reads the comments in uthash.h.
 FUZZ_CC := $(shell command -v ccache 2>/dev/null) clang-14
 FUZZ_CFLAGS := -std=gnu17 -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -fsanitize=address,undefined \
                -fno-sanitize-recover=all

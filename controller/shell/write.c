@@ -183,7 +183,7 @@ static void todo_make(struct run *run, struct todo *todo, const struct core_op *
         todo->dir = dir_of(run, op->topic);
         todo->part_dir = zk_path_partition(arena, op->topic, op->state.partition);
         todo->form = FORM_CREATE;
-        /* fall through */
+        __attribute__((fallthrough));
     case OP_STATE_SET:
         todo->path = zk_path_state(arena, op->topic, op->state.partition);
         todo->data = zk_build_state(arena, epoch, &op->state.state);
@@ -191,7 +191,7 @@ static void todo_make(struct run *run, struct todo *todo, const struct core_op *
     case OP_TOPIC_CREATE:
         dir_of(run, op->topic)->missing = true;
         todo->form = FORM_CREATE;
-        /* fall through */
+        __attribute__((fallthrough));
     case OP_TOPIC_SET:
         todo->path = zk_path_topic(arena, op->topic);
         todo->data = topic_data(run, op);
