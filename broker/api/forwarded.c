@@ -8,10 +8,13 @@
 #include "broker/api/api.h"
 #include "broker/control/forward.h"
 #include "common/base/mem.h"
+#include "gen/wire/alter_configs.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/delete_topics.h"
+#include "gen/wire/elect_leaders.h"
+#include "gen/wire/incremental_alter_configs.h"
 
 #define TIMEOUT_DEFAULT_MS 30000
 #define TIMEOUT_GRACE_MS                                                                           \
@@ -78,6 +81,42 @@ static void refuse_partitions(struct forwarded_op *op, enum err err,
     }
 }
 
+static void refuse_alter(struct forwarded_op *op, enum err err, struct alter_configs_response *resp)
+{
+    const struct alter_configs_request *asked = op->body;
+
+    resp->responses =
+        arena_zalloc(&op->req->arena, (size_t)asked->resources_len + 1, sizeof *resp->responses);
+    for (int32_t i = 0; i < asked->resources_len; i++) {
+        struct alter_configs_response_resource *out = &resp->responses[resp->responses_len++];
+
+        alter_configs_response_resource_init(out);
+        out->resource_type = asked->resources[i].resource_type;
+        out->resource_name = asked->resources[i].resource_name;
+        out->error_code = err_to_wire(err);
+        out->error_message = str_of(err_text(err));
+    }
+}
+
+static void refuse_incremental(struct forwarded_op *op, enum err err,
+                               struct incremental_alter_configs_response *resp)
+{
+    const struct incremental_alter_configs_request *asked = op->body;
+
+    resp->responses =
+        arena_zalloc(&op->req->arena, (size_t)asked->resources_len + 1, sizeof *resp->responses);
+    for (int32_t i = 0; i < asked->resources_len; i++) {
+        struct incremental_alter_configs_response_resource *out =
+            &resp->responses[resp->responses_len++];
+
+        incremental_alter_configs_response_resource_init(out);
+        out->resource_type = asked->resources[i].resource_type;
+        out->resource_name = asked->resources[i].resource_name;
+        out->error_code = err_to_wire(err);
+        out->error_message = str_of(err_text(err));
+    }
+}
+
 static void refuse(struct forwarded_op *op, enum err err)
 {
     void *resp = arena_zalloc(&op->req->arena, 1, op->req->api->response_size);
@@ -92,6 +131,15 @@ static void refuse(struct forwarded_op *op, enum err err)
         break;
     case API_CREATE_PARTITIONS:
         refuse_partitions(op, err, resp);
+        break;
+    case API_ALTER_CONFIGS:
+        refuse_alter(op, err, resp);
+        break;
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        refuse_incremental(op, err, resp);
+        break;
+    case API_ELECT_LEADERS:
+        ((struct elect_leaders_response *)resp)->error_code = err_to_wire(err);
         break;
     default:
         request_fail_close(op->req, "no controller answered an admin request");
@@ -128,6 +176,8 @@ static int64_t timeout_of(const struct forwarded_op *op)
         return ((const struct delete_topics_request *)op->body)->timeout_ms;
     case API_CREATE_PARTITIONS:
         return ((const struct create_partitions_request *)op->body)->timeout_ms;
+    case API_ELECT_LEADERS:
+        return ((const struct elect_leaders_request *)op->body)->timeout_ms;
     default:
         return TIMEOUT_DEFAULT_MS;
     }
