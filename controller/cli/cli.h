@@ -28,6 +28,7 @@ struct cli {
     FILE *trace;         /* stderr with --trace, else NULL */
     int64_t timeout_ms;  /* --timeout */
     int64_t deadline_ms; /* of clock_mono_ms() */
+    void *command;       /* the state of a command whose callbacks only know the run */
 };
 
 /* The whole program. */

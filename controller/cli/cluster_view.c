@@ -141,6 +141,24 @@ static void look_at_brokers(struct looker *looker)
     }
 }
 
+/* Registered, so ZooKeeper tells where, but not shown to clients: down, fenced or starting. */
+static void look_at_unlisted(struct looker *looker)
+{
+    struct cluster_view *view = looker->view;
+
+    for (int i = 0; i < view->brokers_len; i++) {
+        struct broker_view *broker = &view->brokers[i];
+        struct kafka_target target = { .host = broker->host, .port = broker->port };
+
+        if (broker->is_listed || broker->host == NULL)
+            continue;
+        kafka_dial(&target, 1, true, clock_mono_ms() + BROKER_WAIT_MS, looker->cli->trace);
+        if (target.client == NULL)
+            broker->answers = target.err;
+        kafka_close(&target.client);
+    }
+}
+
 /* ---- settings -------------------------------------------------------------------------------- */
 
 static struct str setting(struct looker *looker, int32_t broker, int8_t type, struct str name,
@@ -330,6 +348,7 @@ enum exit_code cluster_look(struct cli *cli, struct link *link, struct cluster_v
     look_at_brokers(&looker);
     find_zookeeper(&looker);
     look_at_zookeeper(&looker);
+    look_at_unlisted(&looker);
     look_at_controllers(&looker);
     judge_parts(&looker);
     return CLI_OK;

@@ -144,6 +144,14 @@ static void judge_parts(struct judge *judge)
             cli_text(cli, "%s down to one in-sync replica: %s",
                      plural(cli, view->last_copy, "partition"), some_parts(judge, is_last_copy)),
             "one more loss there makes data unavailable", "moldau topic list --unhealthy");
+}
+
+/* When nothing else explains it. */
+static void judge_lag(struct judge *judge)
+{
+    const struct cluster_view *view = judge->view;
+    struct cli *cli = judge->cli;
+
     if (view->under_replicated > 0 && judge->problems_len == 0)
         add(judge, CLI_DEGRADED,
             cli_text(cli, "%s under-replicated", plural(cli, view->under_replicated, "partition")),
@@ -443,6 +451,7 @@ enum exit_code cmd_cluster_status(struct cli *cli)
         judge_brokers(judge);
         judge_controllers(judge);
         judge_zookeeper(judge);
+        judge_lag(judge);
         print_all(judge);
         code = judge->code;
     }

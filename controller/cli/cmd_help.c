@@ -87,6 +87,8 @@ static void print_overview(const char *noun)
 
     if (noun == NULL)
         puts("  moldau topic create orders --partitions 12 --replication-factor 3\n"
+             "  seq 1 100 | moldau produce orders\n"
+             "  moldau consume orders -o start --exit\n"
              "  moldau cluster status\n"
              "  moldau topic list -o json -b broker1:9092\n"
              "\n"

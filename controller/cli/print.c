@@ -216,6 +216,18 @@ static size_t utf8_char(struct str text)
     return n;
 }
 
+bool print_is_utf8(struct str text)
+{
+    while (text.len > 0) {
+        size_t n = utf8_char(text);
+
+        if (n == 0)
+            return false;
+        text = (struct str){ .ptr = text.ptr + n, .len = text.len - n };
+    }
+    return true;
+}
+
 void print_json_text(FILE *out, struct str text)
 {
     fputc('"', out);

@@ -83,6 +83,7 @@ struct cell cell_hinted(struct cell cell, enum cell_hint hint);
 
 /* Text as JSON: quoted, escaped; bytes that are not UTF-8 become U+FFFD. */
 void print_json_text(FILE *out, struct str text);
+bool print_is_utf8(struct str text);
 /* Turns colour on and off on out; "" without colour. */
 const char *print_color(bool color, enum cell_hint hint);
 const char *print_plain(bool color);
