@@ -10,13 +10,11 @@
 #include "common/base/mem.h"
 #include "tests/sim/sim.h"
 
-#define TOPIC STR("t")
-
 static void step(struct world *w, struct boss *boss, const struct core_event *ev);
 static void stand(struct world *w, struct boss *boss);
 static void load(struct world *w, struct boss *boss);
 
-static struct endpoint endpoints[SIM_BROKERS] = {
+struct endpoint boss_endpoints[SIM_BROKERS] = {
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b1", 2 }, 9001 },
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b2", 2 }, 9002 },
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b3", 2 }, 9003 },
@@ -240,10 +238,11 @@ static void exec_read(struct world *w, struct zreq *req)
         reading->n_nodes = 0;
         for (int i = 0; i < w->conf.brokers; i++)
             if (w->zoo->regs[i].there)
-                reading->nodes[reading->n_nodes++] = (struct node){ .id = i + 1,
-                                                                    .epoch = w->zoo->regs[i].czxid,
-                                                                    .n_endpoints = 1,
-                                                                    .endpoints = &endpoints[i] };
+                reading->nodes[reading->n_nodes++] =
+                    (struct node){ .id = i + 1,
+                                   .epoch = w->zoo->regs[i].czxid,
+                                   .n_endpoints = 1,
+                                   .endpoints = &boss_endpoints[i] };
     } else {
         memcpy(reading->states, w->zoo->states, sizeof reading->states);
     }
@@ -275,10 +274,10 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
     struct image_setting min_isr = { .key = STR("min.insync.replicas"),
                                      .value = w->conf.min_isr == 1 ? STR("1") : STR("2") };
     struct image_config config = {
-        .type = STR("topics"), .name = TOPIC, .n_settings = 1, .settings = &min_isr
+        .type = STR("topics"), .name = SIM_TOPIC, .n_settings = 1, .settings = &min_isr
     };
     struct core_read_topic topic = {
-        .name = TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
+        .name = SIM_TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
     };
     struct core_event ev = { .kind = CORE_LOADED };
 
@@ -703,59 +702,9 @@ static void drop_image(void *ptr)
     image_unref(&image);
 }
 
-static void drop_delta(void *ptr)
-{
-    struct delta_msg *msg = ptr;
-
-    if (--msg->refs > 0)
-        return;
-    arena_fini(&msg->arena);
-    free(msg);
-}
-
-static struct ids copy_ids(struct arena *arena, struct ids ids)
-{
-    return (struct ids){ .at = arena_dup(arena, ids.at, ids.n * sizeof ids.at[0]), .n = ids.n };
-}
-
-/* Endpoints and texts of nodes are ours and static; topics have no configs that change. */
-static struct delta_msg *copy_delta(const struct image_delta *delta)
-{
-    struct delta_msg *msg = xcalloc(1, sizeof *msg);
-    struct arena *arena = &msg->arena;
-    struct image_topic_change *topics;
-    struct node *nodes;
-
-    arena_init(arena, SIZE_MAX);
-    msg->refs = 1;
-    msg->delta = *delta;
-    nodes = arena_dup(arena, delta->brokers, delta->n_brokers * sizeof *nodes);
-    for (size_t i = 0; i < delta->n_brokers; i++)
-        nodes[i].endpoints = &endpoints[nodes[i].id - 1];
-    msg->delta.brokers = nodes;
-    msg->delta.brokers_gone = copy_ids(arena, delta->brokers_gone);
-    topics = arena_dup(arena, delta->topics, delta->n_topics * sizeof *topics);
-    for (size_t t = 0; t < delta->n_topics; t++) {
-        struct image_part *parts =
-            arena_dup(arena, topics[t].parts, topics[t].n_parts * sizeof *parts);
-
-        topics[t].name = TOPIC;
-        topics[t].parts = parts;
-        for (size_t i = 0; i < topics[t].n_parts; i++) {
-            parts[i].replicas = copy_ids(arena, parts[i].replicas);
-            parts[i].isr = copy_ids(arena, parts[i].isr);
-            parts[i].adding = copy_ids(arena, parts[i].adding);
-            parts[i].removing = copy_ids(arena, parts[i].removing);
-            parts[i].offline = copy_ids(arena, parts[i].offline);
-        }
-    }
-    msg->delta.topics = topics;
-    return msg;
-}
-
 static void send_delta(struct world *w, struct boss *boss, const struct core_send_delta *send)
 {
-    struct delta_msg *msg = copy_delta(send->delta);
+    struct delta_msg *msg = delta_msg_new(send->delta);
 
     for (size_t i = 0; i < send->n_streams; i++) {
         struct boss_stream *s = stream_of(boss, send->streams[i]);
@@ -765,9 +714,9 @@ static void send_delta(struct world *w, struct boss *boss, const struct core_sen
         struct event *ev = conn_send(w, s->conn, 1, bro_on_delta);
         msg->refs++;
         ev->ptr = msg;
-        ev->drop = drop_delta;
+        ev->drop = delta_msg_drop;
     }
-    drop_delta(msg);
+    delta_msg_drop(msg);
 }
 
 static void run_probed(struct world *w, struct event *ev)

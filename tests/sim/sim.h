@@ -380,6 +380,9 @@ void zoo_reg_changed(struct world *w);
 
 /* ---- boss.c ---- */
 
+#define SIM_TOPIC STR("t")
+extern struct endpoint boss_endpoints[SIM_BROKERS];
+
 void boss_init(struct world *w, int i);
 void boss_start(struct world *w, int i);
 void boss_end(struct world *w, int i);
@@ -413,6 +416,8 @@ struct delta_msg {
     struct arena arena;
     struct image_delta delta;
 };
+struct delta_msg *delta_msg_new(const struct image_delta *delta);
+void delta_msg_drop(void *ptr);
 struct answers_msg {
     size_t n;
     struct core_alter_answer answers[SIM_PARTS * 4];
