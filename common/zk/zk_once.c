@@ -2,6 +2,7 @@
  * What is asked of the library once, with a handle that is opened for it and closed again: creating
  * a chroot, ending the session of an earlier process. And the library's words in ours.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "common/zk/zk_lib_int.h"
 
 #define CHROOT_WAIT_MS 10000
+#define REMINDER_MS    10000
 
 enum err zk_lib_err(int rc)
 {
@@ -48,23 +50,23 @@ enum err zk_lib_err(int rc)
     }
 }
 
-/* "2026-01-02 03:04:05,678:12(0x7f):ZOO_WARN@check_events@2468: text": the words after the third
- * '@…:' are what an operator can use. */
+/* "2026-01-02 03:04:05,678:12(0x7f):ZOO_WARN@check_events@2468: text": the words after the first
+ * ": " are what an operator can use. The library repeats itself several times a second while there
+ * is no server; who owns the session says so himself, so a reminder now and then is enough. */
 static void on_library_says(const char *message)
 {
-    const char *text = strstr(message, "ZOO_");
-    bool loud = text != NULL && strncmp(text, "ZOO_ERROR", 9) == 0;
+    static _Atomic int64_t next_ms;
+    const char *words = strstr(message, ": ");
+    bool loud = strstr(message, "ZOO_ERROR") != NULL;
+    int64_t now_ms = clock_mono_ms(), due_ms = next_ms;
 
-    if (text != NULL) {
-        const char *words = strstr(text, ": ");
-
-        if (words != NULL)
-            message = words + 2;
-    }
-    if (loud)
-        say_limited(SAY_WARN, "zookeeper client: %s", message);
-    else if (say_is_on(SAY_DEBUG))
-        say_limited(SAY_DEBUG, "zookeeper client: %s", message);
+    if (words != NULL)
+        message = words + 2;
+    if (loud && now_ms >= due_ms &&
+        atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + REMINDER_MS))
+        say_warn("zookeeper client: %s", message);
+    else
+        say_debug("zookeeper client: %s", message);
 }
 
 zhandle_t *zk_lib_handle(const char *servers, watcher_fn watcher, int32_t timeout_ms,

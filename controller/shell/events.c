@@ -173,8 +173,6 @@ static void on_won(void *arg, int32_t epoch, int32_t epoch_version)
     struct core_reload all = { .what = RELOAD_ALL };
 
     (void)epoch_version;
-    say_info("became the active controller controller=%d epoch=%d", events->conf.core.controller_id,
-             epoch);
     monitor_watch(events->monitor, NULL);
     streams_won(events->streams, epoch);
     cluster_watch_start(events->watch);

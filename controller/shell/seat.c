@@ -272,7 +272,7 @@ static void won(struct seat *seat, int32_t version)
     seat->holder = (struct seat_holder){
         .id = seat->id, .is_listed = true, .host = str_of(seat->holder_host), .port = seat->port
     };
-    say_info("became the active controller controller=%" PRId32 " epoch=%" PRId32, seat->id,
+    say_info("won the seat, reading the cluster controller=%" PRId32 " epoch=%" PRId32, seat->id,
              seat->epoch);
     seat->hooks.on_won(seat->arg, seat->epoch, seat->epoch_version);
     tell_holder(seat);
@@ -624,7 +624,8 @@ static void holder_is(struct seat *seat, int32_t id)
         tell_holder(seat);
         return;
     }
-    say_info("the active controller is another controller=%" PRId32, id);
+    if (id != seat->id)
+        say_info("the active controller is another controller=%" PRId32, id);
     arena_init(&arena, SIZE_MAX);
     seat->out++;
     zk_get(seat->zk, zk_path_seat(&arena, id), false, on_holder_listed, seat);
@@ -665,9 +666,16 @@ static void on_session(struct zk_listener *listener, const struct zk_session *se
 {
     struct seat *seat = container_of(listener, struct seat, listener);
 
-    if (session->state == ZK_CONNECTED && session->is_new) {
-        register_seat(seat);
-    } else if (session->state == ZK_EXPIRED) {
+    if (session->state == ZK_CONNECTED) {
+        say_info("ZooKeeper connected session=0x%" PRIx64 " timeout_ms=%" PRId32,
+                 (uint64_t)session->id, session->timeout_ms);
+        if (session->is_new)
+            register_seat(seat);
+    } else if (session->state == ZK_SUSPENDED) {
+        say_warn("ZooKeeper connection lost, changes wait session=0x%" PRIx64,
+                 (uint64_t)session->id);
+    } else {
+        say_warn("ZooKeeper session has expired session=0x%" PRIx64, (uint64_t)session->id);
         seat->registered = seat->registering = false;
         attempt_end(seat);
         lost(seat, "the ZooKeeper session has expired");
