@@ -203,7 +203,6 @@ static void on_session(struct zk_listener *listener, const struct zk_session *se
              (unsigned long long)session->id, session->timeout_ms);
     if (session->state != ZK_CONNECTED || !session->is_new)
         return;
-    enroll_on_session(control->enroll);
     if (control->seek != NULL)
         seek_on_session(control->seek);
 }
@@ -561,12 +560,12 @@ static void end(void *arg)
     reactor_timer_cancel(control->reactor, &control->tick);
     if (control->seek != NULL)
         seek_free(&control->seek);
+    if (control->enroll != NULL)
+        enroll_free(&control->enroll);
     if (control->zk != NULL) {
         zk_unlisten(control->zk, &control->listener);
         zk_close(&control->zk);
     }
-    if (control->enroll != NULL)
-        enroll_free(&control->enroll);
     if (control->forward != NULL)
         forward_free(&control->forward);
     if (control->report != NULL)

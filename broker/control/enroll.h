@@ -1,10 +1,10 @@
 /*
  * enroll - the ephemeral node that says we live (C1): /brokers/ids/N.
  *
- * In each new ZooKeeper session: the paths that Kafka expects are made, the cluster id is read or
- * made, and the registration is created, whose czxid is our broker epoch. A node of ours from an
- * earlier session is replaced. A node of somebody else's is only waited out when nobody answers on
- * its endpoint: two brokers with one id must never both serve.
+ * common/zk/zk_enroll does the registering; here stands what a broker makes of it: it reads the
+ * cluster id first, registers only when it is allowed to, and when somebody else's registration is
+ * in its way, waits for that one's session to expire if nobody answers on its endpoint, and gives
+ * up if somebody does: two brokers with one id must never both serve.
  *
  * Ownership:  borrows the zk and what the conf points to.
  * Threads:    all on the control reactor.
@@ -37,8 +37,6 @@ struct enroll_conf {
 struct enroll *enroll_new(const struct enroll_conf *conf);
 void enroll_free(struct enroll **enroll);
 
-/* A new session is there: begin. */
-void enroll_on_session(struct enroll *enroll);
 /* May the registration be made? From the first call on it is, in every session. */
 void enroll_allow(struct enroll *enroll);
 /* -1 while not registered. */
