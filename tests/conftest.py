@@ -21,6 +21,8 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", default=bool(os.environ.get("LONG")),
                      help="also the tests marked long; also $LONG")
     parser.addoption("--frames", type=int, default=50_000, help="fuzzed frames of tests/cluster/test_garbage.py")
+    parser.addoption("--chaos-seed", type=int, help="repeats one history of tests/chaos/test_chaos.py")
+    parser.addoption("--chaos-steps", type=int, default=30, help="things that happen in such a history")
 
 
 def pytest_configure(config):
