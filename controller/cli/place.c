@@ -174,9 +174,9 @@ static const char *ports_from(struct cli *cli, int64_t n, int64_t first)
 {
     struct str text = STR_EMPTY;
 
-    for (int64_t i = 0; i < n; i++)
-        text = arena_printf(&cli->arena, "%.*s%s127.0.0.1:%lld", STR_ARG(text), i > 0 ? "," : "",
-                            (long long)(first + i));
+    for (int64_t port = first; port < first + n; port++)
+        text = arena_printf(&cli->arena, "%.*s%s127.0.0.1:%lld", STR_ARG(text),
+                            port > first ? "," : "", (long long)port);
     return n > 0 ? arena_cstr(&cli->arena, text) : NULL;
 }
 
