@@ -25,6 +25,7 @@
 #include "controller/core/core_int.h"
 
 #define PROBE_EVERY_MS      100  /* while unknown */
+#define UNREGISTERED_MS     3000 /* longer than registering anew after an expiry takes */
 #define PROBE_DEAD_EVERY_MS 1000 /* while silent, to learn that it is gone for certain */
 
 /* ---- the table
@@ -223,6 +224,8 @@ static void admit(struct core *core, struct broker *b);
 static void on_registration_gone(struct core *core, struct broker *b)
 {
     b->registered = false;
+    if (b->reg == NULL && b->state == NODE_UNKNOWN)
+        return; /* was not there when we took the seat: its moment is running */
     if (stream_is_well(b) && b->state != NODE_UNKNOWN) {
         if (b->vanished_ms == NEVER_MS) {
             b->vanished_ms = core->now_ms;
@@ -254,6 +257,40 @@ void brokers_on_nodes(struct core *core, size_t n, const struct node *nodes)
     }
 }
 
+/* Who leads or is in sync but is not registered may have lost its session in the hiccup that also
+ * cost the last controller its own: it gets a moment to come back before anything is decided
+ * without it. */
+static void await_unregistered(struct core *core, int32_t id)
+{
+    struct broker *b = id >= 0 ? broker_add(core, id) : NULL;
+    int64_t wait_ms =
+        core->settings.grace_ms < UNREGISTERED_MS ? core->settings.grace_ms : UNREGISTERED_MS;
+
+    if (b == NULL || b->registered || b->state == NODE_UNKNOWN)
+        return;
+    b->state = NODE_UNKNOWN;
+    b->certain = false;
+    b->fence_ms = core->now_ms + wait_ms;
+}
+
+static void await_all_unregistered(struct core *core)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        for (int32_t i = 0; i < topic->n_parts; i++) {
+            const struct image_part *part = image_topic_part(topic, i);
+
+            if (part == NULL)
+                continue;
+            await_unregistered(core, part->leader);
+            for (uint32_t k = 0; k < part->isr.n; k++)
+                await_unregistered(core, part->isr.at[k]);
+        }
+    }
+}
+
 /* At a new seat everybody is unknown until heard of. After a second load only the lists are new,
  * and who is on a stream gets the whole image again: what changed meanwhile is in no delta. */
 void brokers_load(struct core *core, size_t n, const struct node *nodes, bool again)
@@ -270,6 +307,8 @@ void brokers_load(struct core *core, size_t n, const struct node *nodes, bool ag
             b->fence_ms = core->now_ms + core->settings.grace_ms;
         }
     }
+    if (!again)
+        await_all_unregistered(core);
 }
 
 /* ---- hello

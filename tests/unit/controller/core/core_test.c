@@ -188,6 +188,8 @@ START_TEST(cold_start_in_any_order_keeps_the_isr)
         toy.brokers[id].probe = PROBE_REFUSED;
     }
     toy_win(&toy);
+    SHOWS("t", 0, "1/1,2,3 0 0"); /* they may be on their way */
+    toy_advance(&toy, 4000);
     SHOWS("t", 0, "-1/1,2,3 1 1");
     toy_start(&toy, 3);
     /* Kafka would have shrunk the ISR to whoever was taken for the last; here all are still in it,
@@ -246,6 +248,7 @@ START_TEST(an_unclean_return_leaves_the_isr)
     }
     toy_win(&toy);
     toy_hello(&toy, 3, false, false);
+    toy_advance(&toy, 4000);
     SHOWS("t", 0, "-1/1,2 1 1");
     toy_register(&toy, 2);
     toy_nodes(&toy);
@@ -318,6 +321,27 @@ START_TEST(a_zookeeper_hiccup_is_no_bounce)
     /* and it may join again under its new epoch */
     toy_kill(&toy, 3);
     SHOWS("t", 0, "1/1,2 1 1");
+}
+END_TEST
+
+/* ZooKeeper stood still past every session, and the first controller to come back was another one:
+ * the brokers register one after the other, the same processes as before. */
+START_TEST(a_hiccup_that_moves_the_seat_changes_no_role)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    for (int32_t id = 1; id <= 3; id++) {
+        toy.brokers[id].registered = false;
+        toy.brokers[id].stream = 0;
+    }
+    toy_win(&toy);
+    for (int32_t id = 3; id >= 1; id--) {
+        toy_register(&toy, id);
+        toy_nodes(&toy);
+        toy_hello(&toy, id, false, false);
+        toy_advance(&toy, 300);
+    }
+    toy_advance(&toy, 60000);
+    SHOWS("t", 0, "1/1,2,3 0 0");
 }
 END_TEST
 
@@ -443,6 +467,7 @@ int main(void)
     tcase_add_test(tc, beats_that_come_back_change_nothing);
     tcase_add_test(tc, a_controller_that_was_held_up_fences_nobody);
     tcase_add_test(tc, a_zookeeper_hiccup_is_no_bounce);
+    tcase_add_test(tc, a_hiccup_that_moves_the_seat_changes_no_role);
     tcase_add_test(tc, a_registration_that_stays_away_fences);
     tcase_add_test(tc, a_fenced_controller_resigns);
     tcase_add_test(tc, a_state_that_is_not_as_known_is_read_again);
