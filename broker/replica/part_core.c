@@ -325,6 +325,9 @@ static void on_live(struct part_core *core, const struct part_event *ev, int64_t
 {
     struct part_replica *r = find_other(core, ev->live.id);
 
+    /* registered anew in mid-stream: proposals name us as we are now */
+    if (ev->live.id == core->me && ev->live.broker_epoch >= 0)
+        core->my_epoch = ev->live.broker_epoch;
     if (r == NULL)
         return;
     note_live(r, &ev->live);
