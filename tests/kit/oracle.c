@@ -150,11 +150,22 @@ bool oracle_one_leader(struct oracle *oracle, int part, const char *who, int32_t
     return true;
 }
 
+void oracle_seat(struct oracle *oracle, int32_t controller_epoch)
+{
+    if (controller_epoch > oracle->seat_epoch)
+        oracle->seat_epoch = controller_epoch;
+}
+
 bool oracle_stored(struct oracle *oracle, int part, int32_t leader, int32_t leader_epoch,
-                   int32_t partition_epoch)
+                   int32_t partition_epoch, int32_t controller_epoch)
 {
     struct oracle_part *p = &oracle->parts[part];
 
+    if (controller_epoch < oracle->seat_epoch)
+        return oracle_break(oracle,
+                            "3: the controller of epoch %d stored a state of partition %d, but "
+                            "epoch %d was won",
+                            controller_epoch, part, oracle->seat_epoch);
     if (leader_epoch < p->leader_epoch || partition_epoch <= p->partition_epoch)
         return oracle_break(oracle, "3: the stored epochs of partition %d went from %d,%d to %d,%d",
                             part, p->leader_epoch, p->partition_epoch, leader_epoch,

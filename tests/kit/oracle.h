@@ -50,6 +50,7 @@ struct oracle_part {
 
 struct oracle {
     struct oracle_part parts[ORACLE_PARTS];
+    int32_t seat_epoch; /* highest controller epoch that was won */
     bool broken;
     char text[400];
 };
@@ -70,9 +71,11 @@ bool oracle_high_watermark(struct oracle *oracle, int part, const char *who, boo
 /* 3. One process for a leader epoch, for ever. process: not 0. */
 bool oracle_one_leader(struct oracle *oracle, int part, const char *who, int32_t leader_epoch,
                        int64_t process);
-/* 3. Stored epochs never go back; who leads changes with the leader epoch only. */
+/* 3. Stored epochs never go back; who leads changes with the leader epoch only; a controller that
+ * was followed by another stores nothing. */
 bool oracle_stored(struct oracle *oracle, int part, int32_t leader, int32_t leader_epoch,
-                   int32_t partition_epoch);
+                   int32_t partition_epoch, int32_t controller_epoch);
+void oracle_seat(struct oracle *oracle, int32_t controller_epoch);
 /* 5. A member of an ISR has all that is committed from offset `from` on. */
 bool oracle_in_sync(struct oracle *oracle, int part, const char *who, struct oracle_log log,
                     int64_t from);

@@ -1,6 +1,6 @@
 /*
- * A controller's process: seat, loading, writing, watching and streams around the real core, in the
- * order of controller/shell. It registers in every session, stands when nobody holds the seat, and
+ * A controller's process: seat, watching and streams around the real core, in the order of
+ * controller/shell. It registers in every session, stands when nobody holds the seat, and
  * loads when it has won. What was asked under an earlier term is not told to the core.
  */
 #include <stdio.h>
@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/boss_int.h"
 
-static void step(struct world *w, struct boss *boss, const struct core_event *ev);
 static void stand(struct world *w, struct boss *boss);
-static void load(struct world *w, struct boss *boss);
 
 struct endpoint boss_endpoints[SIM_BROKERS] = {
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b1", 2 }, 9001 },
@@ -34,7 +32,7 @@ static void lose_seat(struct world *w, struct boss *boss, const char *why)
     boss->held = false;
     boss->term++;
     boss->writer.busy = false;
-    step(w, boss, &(struct core_event){ .kind = CORE_RESIGNED });
+    boss_step(w, boss, &(struct core_event){ .kind = CORE_RESIGNED });
     for (s = boss->streams; s != NULL; s = next) {
         next = s->next;
         conn_close(w, s->conn, 1);
@@ -51,6 +49,7 @@ static void take_seat(struct world *w, struct zreq *req)
 
     zoo->epoch++;
     zoo->epoch_version++;
+    oracle_seat(&w->oracle, zoo->epoch);
     TRACE(w, "%s takes the seat in epoch %d", node_name(NODE_BOSS + i), zoo->epoch);
     zoo_set_holder(w, i, (uint64_t)req->b);
 }
@@ -93,7 +92,7 @@ static void done_stand(struct world *w, struct zreq *req, enum err err)
     boss->term++;
     boss->epoch = w->zoo->epoch;
     boss->epoch_version = w->zoo->epoch_version;
-    load(w, boss);
+    boss_load(w, boss);
 }
 
 static void stand(struct world *w, struct boss *boss)
@@ -187,6 +186,8 @@ void boss_on_session(struct world *w, int i, bool is_new)
         boss_on_regs(w, i);
     else if (!boss->listed)
         enlist(w, boss);
+    else
+        stand(w, boss); /* it may have won without hearing of it */
 }
 
 static void exec_resign(struct world *w, struct zreq *req)
@@ -212,378 +213,6 @@ static void run_resign(struct world *w, struct event *ev)
     req->a = ev->node - NODE_BOSS;
     req->b = boss->epoch_version;
     lose_seat(w, boss, "it resigned");
-}
-
-/* ---- reading ---- */
-
-struct reading {
-    enum core_reload_what what;
-    uint64_t term;
-    int32_t partition;
-    int phase;
-    size_t n_nodes;
-    struct node nodes[SIM_BROKERS];
-    struct zoo_state states[SIM_PARTS];
-};
-
-static void read_on(struct world *w, struct boss *boss, struct reading *reading);
-
-static void exec_read(struct world *w, struct zreq *req)
-{
-    struct reading *reading = req->ptr;
-
-    if (reading == NULL)
-        return; /* nobody waits for it */
-    if (reading->what == RELOAD_BROKERS || (reading->what == RELOAD_ALL && reading->phase == 0)) {
-        reading->n_nodes = 0;
-        for (int i = 0; i < w->conf.brokers; i++)
-            if (w->zoo->regs[i].there)
-                reading->nodes[reading->n_nodes++] =
-                    (struct node){ .id = i + 1,
-                                   .epoch = w->zoo->regs[i].czxid,
-                                   .n_endpoints = 1,
-                                   .endpoints = &boss_endpoints[i] };
-    } else {
-        memcpy(reading->states, w->zoo->states, sizeof reading->states);
-    }
-}
-
-static struct core_read_part read_part(const struct world *w, const struct reading *reading, int p)
-{
-    const struct zoo_state *state = &reading->states[p];
-    struct core_read_part part = {
-        .index = p,
-        .replicas = { .at = w->zoo->replicas[p], .n = (uint32_t)w->conf.rf },
-        .has_state = state->there,
-        .state_controller_epoch = state->boss_epoch,
-        .state = { .leader = state->leader,
-                   .leader_epoch = state->leader_epoch,
-                   .partition_epoch = state->version,
-                   .recovering = state->recovering,
-                   .isr = { .at = state->isr, .n = state->n_isr } },
-    };
-
-    if (w->conf.mutation == MUTATION_ISR_WIDE)
-        part.state.isr = part.replicas;
-    return part;
-}
-
-static void give_all(struct world *w, struct boss *boss, const struct reading *reading)
-{
-    struct core_read_part parts[SIM_PARTS];
-    struct image_setting min_isr = { .key = STR("min.insync.replicas"),
-                                     .value = w->conf.min_isr == 1 ? STR("1") : STR("2") };
-    struct image_config config = {
-        .type = STR("topics"), .name = SIM_TOPIC, .n_settings = 1, .settings = &min_isr
-    };
-    struct core_read_topic topic = {
-        .name = SIM_TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
-    };
-    struct core_event ev = { .kind = CORE_LOADED };
-
-    for (int p = 0; p < w->conf.parts; p++)
-        parts[p] = read_part(w, reading, p);
-    ev.loaded.controller_epoch = boss->epoch;
-    ev.loaded.cluster_id = STR("sim");
-    ev.loaded.n_nodes = reading->n_nodes;
-    ev.loaded.nodes = reading->nodes;
-    ev.loaded.n_topics = 1;
-    ev.loaded.topics = &topic;
-    ev.loaded.n_configs = 1;
-    ev.loaded.configs = &config;
-    ev.loaded.pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
-    TRACE(w, "%s has loaded", node_name(boss->node));
-    step(w, boss, &ev);
-}
-
-static void give(struct world *w, struct boss *boss, const struct reading *reading)
-{
-    struct core_event ev = { .kind = CORE_BROKER_NODES };
-    struct core_read_part part;
-
-    switch (reading->what) {
-    case RELOAD_ALL:
-        give_all(w, boss, reading);
-        return;
-    case RELOAD_BROKERS:
-        ev.broker_nodes.n = reading->n_nodes;
-        ev.broker_nodes.nodes = reading->nodes;
-        break;
-    case RELOAD_STATE:
-        ev.kind = CORE_STATE_READ;
-        part = read_part(w, reading, reading->partition);
-        ev.state_read.topic_id = w->topic_id;
-        ev.state_read.partition = reading->partition;
-        ev.state_read.part = &part;
-        break;
-    case RELOAD_TOPIC:
-    case RELOAD_PID_BLOCK:
-        return; /* nobody but the core writes those here */
-    }
-    step(w, boss, &ev);
-}
-
-static void run_read_on(struct world *w, struct event *ev)
-{
-    struct reading *reading = ev->ptr;
-
-    ev->ptr = NULL;
-    read_on(w, &w->bosses[ev->node - NODE_BOSS], reading);
-}
-
-static void done_read(struct world *w, struct zreq *req, enum err err)
-{
-    struct boss *boss = &w->bosses[req->a];
-    struct reading *reading = req->ptr;
-
-    if (reading->what == RELOAD_BROKERS)
-        boss->nodes_due = false;
-    if (reading->term != boss->term || err == ERR_SESSION_EXPIRED)
-        return;
-    if (err == ERR_OK && (reading->what != RELOAD_ALL || reading->phase == 1)) {
-        give(w, boss, reading);
-        return;
-    }
-    req->ptr = NULL;
-    if (err == ERR_OK) {
-        reading->phase++;
-        read_on(w, boss, reading);
-        return;
-    }
-    struct event *ev = world_at(w, 30000, boss->node, run_read_on);
-    ev->ptr = reading;
-    ev->drop = free;
-}
-
-/* Takes reading. */
-static void read_on(struct world *w, struct boss *boss, struct reading *reading)
-{
-    struct zreq *req;
-
-    if (reading->term != boss->term) {
-        free(reading);
-        return;
-    }
-    req = zoo_call(w, boss->node, exec_read, done_read);
-    req->a = boss->node - NODE_BOSS;
-    req->ptr = reading;
-    req->drop = free;
-}
-
-static void read_again(struct world *w, struct boss *boss, enum core_reload_what what,
-                       int32_t partition)
-{
-    struct reading *reading = xcalloc(1, sizeof *reading);
-
-    reading->what = what;
-    reading->partition = partition;
-    reading->term = boss->term;
-    read_on(w, boss, reading);
-}
-
-static void load(struct world *w, struct boss *boss)
-{
-    read_again(w, boss, RELOAD_ALL, -1);
-}
-
-void boss_on_regs(struct world *w, int i)
-{
-    struct boss *boss = &w->bosses[i];
-
-    if (!boss->held || boss->nodes_due)
-        return;
-    boss->nodes_due = true;
-    read_again(w, boss, RELOAD_BROKERS, -1);
-}
-
-/* ---- writing ---- */
-
-struct batch {
-    int refs;
-    struct arena arena;
-    struct core_write write;
-    struct core_op *ops;
-    struct core_op_result *results;
-    bool *stored; /* found to be there after a lost connection */
-    int32_t epoch_version;
-    size_t at, until;
-    uint64_t term;
-    int64_t decided_us;
-};
-
-static void batch_drop(void *ptr)
-{
-    struct batch *batch = ptr;
-
-    if (--batch->refs > 0)
-        return;
-    arena_fini(&batch->arena);
-    free(batch);
-}
-
-static void *batch_keep(void *ptr)
-{
-    ((struct batch *)ptr)->refs++;
-    return ptr;
-}
-
-static size_t group_end(const struct batch *batch, size_t i)
-{
-    uint32_t group = batch->ops[i].group;
-
-    while (i < batch->write.n && batch->ops[i].group == group)
-        i++;
-    return i;
-}
-
-static void exec_multi(struct world *w, struct zreq *req)
-{
-    struct batch *batch = req->ptr;
-
-    if (batch->epoch_version != w->zoo->epoch_version &&
-        w->conf.mutation != MUTATION_NO_SEAT_CHECK) {
-        for (size_t i = batch->at; i < batch->write.n; i++)
-            if (!batch->stored[i])
-                batch->results[i].err = ERR_FENCED;
-        return;
-    }
-    w->decided_us = batch->decided_us;
-    for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
-        if (!batch->stored[i])
-            zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->results);
-}
-
-static void send_multi(struct world *w, struct boss *boss, struct batch *batch);
-
-static void finish(struct world *w, struct boss *boss, struct batch *batch)
-{
-    struct core_event ev = { .kind = CORE_WRITE_DONE };
-
-    boss->writer.busy = false;
-    ev.write_done.batch = batch->write.batch;
-    ev.write_done.n = batch->write.n;
-    ev.write_done.results = batch->results;
-    step(w, boss, &ev);
-}
-
-static void exec_look(struct world *w, struct zreq *req)
-{
-    struct batch *batch = req->ptr;
-
-    for (size_t i = batch->at; i < batch->until; i = group_end(batch, i)) {
-        size_t n = group_end(batch, i) - i;
-        bool there = zoo_left_behind(w, &batch->write, i, n, batch->results);
-
-        for (size_t j = i; j < i + n; j++)
-            batch->stored[j] = there;
-    }
-}
-
-static void run_look(struct world *w, struct event *ev);
-
-static void done_look(struct world *w, struct zreq *req, enum err err)
-{
-    struct boss *boss = &w->bosses[req->a];
-    struct batch *batch = req->ptr;
-
-    if (batch->term != boss->term || err == ERR_SESSION_EXPIRED)
-        return;
-    if (err == ERR_OK) {
-        send_multi(w, boss, batch);
-        return;
-    }
-    struct event *ev = world_at(w, 30000, boss->node, run_look);
-    ev->ptr = batch_keep(batch);
-    ev->drop = batch_drop;
-}
-
-static struct zreq *call_for(struct world *w, struct boss *boss, struct batch *batch,
-                             void (*exec)(struct world *, struct zreq *),
-                             void (*done)(struct world *, struct zreq *, enum err))
-{
-    struct zreq *req = zoo_call(w, boss->node, exec, done);
-
-    req->a = boss->node - NODE_BOSS;
-    req->ptr = batch_keep(batch);
-    req->drop = batch_drop;
-    req->keep = batch_keep;
-    return req;
-}
-
-static void run_look(struct world *w, struct event *ev)
-{
-    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
-    struct batch *batch = ev->ptr;
-
-    if (batch->term == boss->term)
-        call_for(w, boss, batch, exec_look, done_look);
-}
-
-static void done_multi(struct world *w, struct zreq *req, enum err err)
-{
-    struct boss *boss = &w->bosses[req->a];
-    struct batch *batch = req->ptr;
-    bool fenced = false;
-
-    if (batch->term != boss->term || err == ERR_SESSION_EXPIRED)
-        return;
-    if (err == ERR_CONNECTION_LOSS) {
-        if (world_chance(w, 20)) { /* it could not be found out */
-            for (size_t i = batch->at; i < batch->write.n; i++)
-                batch->results[i].err = ERR_CONNECTION_LOSS;
-            finish(w, boss, batch);
-            return;
-        }
-        struct event *ev = world_at(w, 20000, boss->node, run_look);
-        ev->ptr = batch_keep(batch);
-        ev->drop = batch_drop;
-        return;
-    }
-    for (size_t i = batch->at; i < batch->write.n; i++)
-        fenced |= batch->results[i].err == ERR_FENCED;
-    batch->at = batch->until;
-    if (fenced || batch->at == batch->write.n)
-        finish(w, boss, batch);
-    else
-        send_multi(w, boss, batch);
-}
-
-static void send_multi(struct world *w, struct boss *boss, struct batch *batch)
-{
-    if (batch->until <= batch->at) {
-        batch->until = group_end(batch, batch->at);
-        while (batch->until < batch->write.n && !world_chance(w, 5))
-            batch->until = group_end(batch, batch->until);
-    }
-    call_for(w, boss, batch, exec_multi, done_multi);
-}
-
-static void write_out(struct world *w, struct boss *boss, const struct core_write *write)
-{
-    struct batch *batch = xcalloc(1, sizeof *batch);
-
-    if (boss->writer.busy)
-        world_fail(w, "a second WRITE while one is out");
-    boss->writer.busy = true;
-    batch->refs = 1;
-    arena_init(&batch->arena, SIZE_MAX);
-    batch->write = *write;
-    batch->write.ops = batch->ops =
-        arena_dup(&batch->arena, write->ops, write->n * sizeof *write->ops);
-    batch->results = arena_zalloc(&batch->arena, write->n, sizeof *batch->results);
-    batch->stored = arena_zalloc(&batch->arena, write->n, sizeof *batch->stored);
-    for (size_t i = 0; i < write->n; i++) {
-        struct core_op *op = &batch->ops[i];
-
-        if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
-            op->state.state.isr.at = arena_dup(&batch->arena, op->state.state.isr.at,
-                                               op->state.state.isr.n * sizeof(int32_t));
-    }
-    batch->epoch_version = boss->epoch_version;
-    batch->term = boss->term;
-    batch->decided_us = w->us;
-    send_multi(w, boss, batch);
-    batch_drop(batch);
 }
 
 /* ---- streams ---- */
@@ -620,8 +249,8 @@ void boss_on_stream_closed(struct world *w, struct conn *conn)
     if (stream_of(boss, id) == NULL)
         return;
     drop_stream(w, boss, id);
-    step(w, boss,
-         &(struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { .stream = id } });
+    boss_step(w, boss,
+              &(struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { .stream = id } });
 }
 
 void boss_on_hello(struct world *w, struct event *ev)
@@ -636,11 +265,9 @@ void boss_on_hello(struct world *w, struct event *ev)
     s->next = boss->streams;
     boss->streams = s;
     event.hello.stream = s->id;
-    if (core_is_active(boss->core)) {
-        w->bros[event.hello.broker - 1].introduced_us = w->us;
+    if (core_is_active(boss->core))
         conn_send(w, s->conn, 1, bro_on_welcome)->a = boss->epoch;
-    }
-    step(w, boss, &event);
+    boss_step(w, boss, &event);
 }
 
 void boss_on_beat(struct world *w, struct event *ev)
@@ -652,7 +279,7 @@ void boss_on_beat(struct world *w, struct event *ev)
                                                .incarnation = *(struct uuid *)ev->ptr,
                                                .stalled = ev->c != 0 } };
 
-    step(w, boss, &event);
+    boss_step(w, boss, &event);
 }
 
 void boss_on_ack(struct world *w, struct event *ev)
@@ -664,7 +291,7 @@ void boss_on_ack(struct world *w, struct event *ev)
     event.acked.stream = ev->conn->id;
     event.acked.failures = msg->failures;
     if (stream_of(boss, ev->conn->id) != NULL)
-        step(w, boss, &event);
+        boss_step(w, boss, &event);
 }
 
 void boss_on_alter(struct world *w, struct event *ev)
@@ -678,7 +305,7 @@ void boss_on_alter(struct world *w, struct event *ev)
                                                      .proposals = &msg->proposal } };
 
     if (stream_of(boss, ev->conn->id) != NULL)
-        step(w, boss, &event);
+        boss_step(w, boss, &event);
 }
 
 void boss_on_shutdown(struct world *w, struct event *ev)
@@ -690,7 +317,7 @@ void boss_on_shutdown(struct world *w, struct event *ev)
                                                      .broker_epoch = ev->b } };
 
     if (stream_of(boss, ev->conn->id) != NULL)
-        step(w, boss, &event);
+        boss_step(w, boss, &event);
 }
 
 /* ---- effects ---- */
@@ -726,7 +353,7 @@ static void run_probed(struct world *w, struct event *ev)
                                             .probe = (uint64_t)ev->b,
                                             .result = (enum core_probe_result)ev->c } };
 
-    step(w, &w->bosses[ev->node - NODE_BOSS], &event);
+    boss_step(w, &w->bosses[ev->node - NODE_BOSS], &event);
 }
 
 static void run_probe(struct world *w, struct event *ev)
@@ -746,7 +373,7 @@ static void run_tick(struct world *w, struct event *ev)
     struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
 
     if (boss->alarm == (uint64_t)ev->a)
-        step(w, boss, &(struct core_event){ .kind = CORE_TICK });
+        boss_step(w, boss, &(struct core_event){ .kind = CORE_TICK });
 }
 
 static void send_answers(struct world *w, struct boss *boss, const struct core_answer_alter *answer)
@@ -772,10 +399,10 @@ static void carry_out(struct world *w, struct boss *boss, const struct core_effe
 
     switch (effect->kind) {
     case CORE_DO_WRITE:
-        write_out(w, boss, &effect->write);
+        boss_write_out(w, boss, &effect->write);
         break;
     case CORE_DO_RELOAD:
-        read_again(w, boss, effect->reload.what, effect->reload.partition);
+        boss_read_again(w, boss, effect->reload.what, effect->reload.partition);
         break;
     case CORE_DO_RESIGN:
         world_at(w, 0, boss->node, run_resign)->a = (int64_t)boss->term;
@@ -828,11 +455,26 @@ static void carry_out(struct world *w, struct boss *boss, const struct core_effe
     }
 }
 
-static void step(struct world *w, struct boss *boss, const struct core_event *ev)
+/* Which processes it has admitted shows in its image. */
+static void note_introduced(struct world *w, const struct boss *boss)
+{
+    const struct image *image = core_image(boss->core);
+
+    for (int i = 0; image != NULL && i < w->conf.brokers; i++) {
+        const struct node *node = image_node(image, i + 1);
+
+        if (w->bros[i].introduced == 0 && w->procs[i].running && node != NULL &&
+            uuid_eq(node->incarnation, w->bros[i].incarnation))
+            w->bros[i].introduced = w->steps;
+    }
+}
+
+void boss_step(struct world *w, struct boss *boss, const struct core_event *ev)
 {
     if (boss->core == NULL)
         return;
     core_step(boss->core, ev, world_ms(w), &boss->effects);
+    note_introduced(w, boss);
     for (size_t i = 0; i < boss->effects.n; i++)
         carry_out(w, boss, &boss->effects.at[i]);
     core_effects_reset(&boss->effects);

@@ -65,20 +65,30 @@ static void propose(struct world *w, struct bro *b, int p, const struct part_pro
 struct broken {
     int64_t hw, epoch_start;
     enum part_pending pending;
+    bool joining;           /* HW_COMMITTED: who joins does not count */
+    bool live[SIM_BROKERS]; /* of the others, then */
 };
 
 static void break_before(struct world *w, struct part_core *core, struct part_event *ev,
                          struct broken *kept)
 {
-    *kept = (struct broken){ core->hw, core->epoch_start, core->pending };
+    *kept = (struct broken){ .hw = core->hw,
+                             .epoch_start = core->epoch_start,
+                             .pending = core->pending };
     switch (w->conf.mutation) {
     case MUTATION_ISR_EARLY:
         if (ev->kind == PART_EV_FETCHED)
             core->hw = core->epoch_start = core->log_start;
         break;
     case MUTATION_HW_COMMITTED:
-        if (ev->kind == PART_EV_FETCHED && core->pending == PART_EXPANDING)
-            core->pending = PART_SHRINKING; /* pending, but nobody is joining */
+        kept->joining = core->pending == PART_EXPANDING &&
+                        (ev->kind == PART_EV_FETCHED || ev->kind == PART_EV_APPENDED);
+        if (kept->joining)
+            core->pending = PART_SHRINKING;
+        for (int32_t i = 0; kept->joining && i < core->others_len; i++) {
+            kept->live[i] = core->others[i].live;
+            core->others[i].live = false;
+        }
         break;
     case MUTATION_PROPOSAL_DROPPED:
         if (ev->kind == PART_EV_TICK && core->pending != PART_SETTLED)
@@ -101,8 +111,9 @@ static void break_after(struct world *w, struct part_core *core, const struct pa
         if (core->hw < kept->hw)
             core->hw = kept->hw;
     }
-    if (w->conf.mutation == MUTATION_HW_COMMITTED && kept->pending == PART_EXPANDING &&
-        ev->kind == PART_EV_FETCHED && core->pending == PART_SHRINKING)
+    for (int32_t i = 0; kept->joining && i < core->others_len; i++)
+        core->others[i].live = kept->live[i];
+    if (kept->joining)
         core->pending = PART_EXPANDING;
     if (w->conf.mutation == MUTATION_HW_ALONE && core->role == PART_LEADER &&
         core->hw < core->leo) {
@@ -412,8 +423,10 @@ void bro_on_goodbye(struct world *w, struct event *ev)
 {
     struct bro *b = &w->bros[ev->node];
 
-    if (b->stream == ev->conn)
-        restart(w, b, "goodbye");
+    if (b->stream != ev->conn)
+        return;
+    TRACE(w, "%s is told goodbye reason=%lld", node_name(b->node), (long long)ev->a);
+    restart(w, b, "goodbye");
 }
 
 static void run_beat(struct world *w, struct event *ev)
@@ -518,13 +531,14 @@ static void exec_enroll(struct world *w, struct zreq *req)
     struct zoo_reg *reg = &w->zoo->regs[req->a];
 
     if (reg->there && reg->session != (uint64_t)req->b) {
-        if (reg->session != w->bros[req->a].last_session)
+        if (reg->session != (uint64_t)req->c)
             return; /* another's: until that expires */
         reg->there = false;
     }
     if (reg->there)
         return; /* our own attempt whose answer was lost */
     *reg = (struct zoo_reg){ .there = true, .czxid = ++w->zoo->zxid, .session = (uint64_t)req->b };
+    TRACE(w, "%s has made its node epoch=%lld", node_name((int)req->a), (long long)reg->czxid);
     zoo_reg_changed(w);
 }
 
@@ -563,6 +577,7 @@ static void enroll(struct world *w, struct bro *b)
     req = zoo_call(w, b->node, exec_enroll, done_enroll);
     req->a = b->node;
     req->b = (int64_t)w->procs[b->node].zk.session;
+    req->c = (int64_t)b->last_session;
 }
 
 void bro_on_session(struct world *w, int i, bool is_new)
@@ -585,6 +600,11 @@ static void run_end_session(struct world *w, struct event *ev)
     zoo_expire(w, (uint64_t)ev->a);
 }
 
+static void run_start_again(struct world *w, struct event *ev)
+{
+    proc_start(w, (int)ev->a);
+}
+
 static void stop_now(struct world *w, struct bro *b)
 {
     uint64_t session = w->procs[b->node].zk.session;
@@ -598,6 +618,8 @@ static void stop_now(struct world *w, struct bro *b)
     b->clean_marker = true;
     if (session != 0 && link_is_up(w, b->node, NODE_ZOO))
         world_at(w, world_delay_us(w), NODE_WORLD, run_end_session)->a = (int64_t)session;
+    if (w->quiet)
+        world_at(w, 100000, NODE_WORLD, run_start_again)->a = b->node;
     proc_kill(w, b->node);
 }
 
@@ -673,7 +695,7 @@ void bro_start(struct world *w, int i)
 
     b->incarnation = world_uuid(w);
     b->fresh = true;
-    b->introduced_us = 0;
+    b->introduced = 0;
     if (w->conf.mutation == MUTATION_RESUMES && !uuid_is_zero(b->saved_incarnation)) {
         b->incarnation = b->saved_incarnation;
         b->fresh = false;

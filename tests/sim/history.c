@@ -34,6 +34,15 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     conf->mischief = (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
 }
 
+/* Somebody is still in a controlled shutdown. */
+static bool leaving(const struct world *w)
+{
+    for (int i = 0; i < w->conf.brokers; i++)
+        if (w->bros[i].leaving)
+            return true;
+    return false;
+}
+
 /* Leadership may still move to the preferred replicas: a few tries. */
 static bool takes_records(struct world *w, int p)
 {
@@ -53,6 +62,7 @@ void history_heal(struct world *w, struct verdict *out)
     int64_t from_ms = world_ms(w);
 
     mischief_end(w);
+    world_run_ms(w, leaving(w) ? 4000 : 0);
     while (!w->failed && !promise_is_whole(w, &missing)) {
         if (world_ms(w) - from_ms > HEAL_MS) {
             world_fail(w, "7: not whole %d s after the last fault: no %s", HEAL_MS / 1000, missing);

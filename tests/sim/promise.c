@@ -72,6 +72,14 @@ void promise_leads(struct world *w, struct bro *b, int p)
     check(w);
 }
 
+/* Had a controller heard of this very process when the state was decided on? */
+static bool was_known(const struct world *w, int node)
+{
+    const struct bro *b = &w->bros[node];
+
+    return w->procs[node].running && b->introduced != 0 && b->introduced <= w->decided;
+}
+
 /* Nobody in the ISR has everything, and no controller can know it yet. */
 static bool is_forfeited(const struct world *w, int p)
 {
@@ -80,10 +88,8 @@ static bool is_forfeited(const struct world *w, int p)
     for (uint32_t i = 0; i < state->n_isr; i++) {
         const struct bro *b = &w->bros[state->isr[i] - 1];
 
-        bool known =
-            w->procs[b->node].running && b->introduced_us != 0 && b->introduced_us < w->decided_us;
-
-        if (!b->damaged[p] || known || oracle_has_all(&w->oracle, p, promise_log(&b->logs[p])))
+        if (!b->damaged[p] || was_known(w, b->node) ||
+            oracle_has_all(&w->oracle, p, promise_log(&b->logs[p])))
             return false;
     }
     return true;
@@ -95,10 +101,11 @@ void promise_state(struct world *w, int p, struct ids before)
 
     /* who joins anew has shown its leader that it is whole */
     for (uint32_t i = 0; i < state->n_isr; i++)
-        if (!ids_has(before, state->isr[i]) && w->procs[state->isr[i] - 1].running)
+        if (!ids_has(before, state->isr[i]) && was_known(w, state->isr[i] - 1))
             w->bros[state->isr[i] - 1].damaged[p] = false;
 
-    oracle_stored(&w->oracle, p, state->leader, state->leader_epoch, state->version);
+    oracle_stored(&w->oracle, p, state->leader, state->leader_epoch, state->version,
+                  state->boss_epoch);
     check(w);
     if (!w->forfeited[p] && is_forfeited(w, p)) {
         w->forfeited[p] = true;

@@ -167,7 +167,7 @@ struct bro {
     bool clean_marker;
     struct uuid saved_incarnation; /* only for a mutation */
     bool damaged[SIM_PARTS];       /* the machine lost records that were in the log */
-    int64_t introduced_us;         /* a controller has heard this process's hello; 0: none */
+    size_t introduced;             /* step at which a controller knew this process; 0: none */
     /* process */
     struct uuid incarnation;
     bool fresh, unclean, was_clean, leaving;
@@ -249,7 +249,7 @@ struct world {
     struct uuid topic_id;
     bool quiet;                /* faults have stopped */
     bool forfeited[SIM_PARTS]; /* the precondition of the promise is broken */
-    int64_t decided_us;        /* when the write that is carried out now was decided */
+    size_t decided;            /* step in which the write that is carried out was decided */
     int64_t value;
     size_t acked;
     bool failed;
@@ -352,7 +352,7 @@ struct zreq {
     bool sent, over;
     void (*exec)(struct world *w, struct zreq *req);
     void (*done)(struct world *w, struct zreq *req, enum err err);
-    int64_t a, b;
+    int64_t a, b, c;
     void *ptr;
     void (*drop)(void *ptr);
     void *(*keep)(void *ptr); /* another hold on ptr, for what is executed after all */

@@ -77,12 +77,20 @@ static int64_t in_order(struct world *w, int64_t *ready_us)
     return at_us;
 }
 
+static bool is_back(const struct world *w, const struct zreq *req)
+{
+    const struct proc *proc = &w->procs[req->node];
+
+    return proc->life == req->life && proc->running && proc->zk.link != req->link;
+}
+
 static void run_exec(struct world *w, struct event *ev)
 {
     struct zreq *req = ev->ptr;
     bool lives = zoo_session_lives(w, (uint64_t)ev->b);
 
-    if (lives && (!req->over || world_chance(w, 50)))
+    /* what was under way when its connection broke may still arrive, but not after the next one */
+    if (lives && (!req->over || (world_chance(w, 50) && !is_back(w, req))))
         req->exec(w, req);
     if (req->over)
         return;
@@ -101,6 +109,12 @@ static struct zreq *twin(const struct zreq *req)
     return copy;
 }
 
+static void run_give_up(struct world *w, struct event *ev)
+{
+    if (w->procs[ev->node].zk.link == (uint64_t)ev->a)
+        zoo_lose(w, ev->node);
+}
+
 struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, struct zreq *),
                       void (*done)(struct world *, struct zreq *, enum err))
 {
@@ -111,6 +125,7 @@ struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, st
     req->life = w->procs[node].life;
     req->exec = exec;
     req->done = done;
+    req->link = zk->link;
     if (!zk->connected) {
         carry(w, req, w->us + 5000, node, run_done)->a =
             zk->session == 0 ? ERR_SESSION_EXPIRED : ERR_CONNECTION_LOSS;
@@ -119,8 +134,11 @@ struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, st
     while (*tail != NULL)
         tail = &(*tail)->next;
     *tail = req;
-    if (!link_is_up(w, node, NODE_ZOO) || !link_is_up(w, NODE_ZOO, node))
-        return req; /* until the connection is given up */
+    if (!link_is_up(w, node, NODE_ZOO) || !link_is_up(w, NODE_ZOO, node)) {
+        /* until the connection is given up */
+        world_at(w, world_between(w, 100, 1000) * 1000, node, run_give_up)->a = (int64_t)zk->link;
+        return req;
+    }
     req->sent = true;
     carry(w, req, in_order(w, &zk->ready_us[0]), NODE_WORLD, run_exec)->b = (int64_t)zk->session;
     return req;
@@ -190,6 +208,7 @@ static void new_session(struct world *w, int node)
     w->zoo->sessions = s;
     zk->session = s->id;
     zk->connected = true;
+    zk->link++;
     world_at(w, w->conf.session_ms * 1000 / 4, NODE_WORLD, run_check)->a = (int64_t)s->id;
     on_session(w, node, true);
 }
@@ -212,6 +231,7 @@ static void run_connect(struct world *w, struct event *ev)
         if (s->id == zk->session)
             s->heard_us = w->us;
     zk->connected = true;
+    zk->link++;
     on_session(w, ev->node, false);
 }
 
@@ -362,9 +382,7 @@ static enum err check_op(const struct world *w, const struct core_op *op)
     case OP_STATE_SET:
         if (!state->there)
             return ERR_NOT_FOUND;
-        return state->version == op->version || w->conf.mutation == MUTATION_NO_VERSIONS
-                   ? ERR_OK
-                   : ERR_BAD_VERSION;
+        return state->version == op->version ? ERR_OK : ERR_BAD_VERSION;
     default:
         return ERR_OK;
     }
