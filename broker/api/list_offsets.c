@@ -175,7 +175,7 @@ void api_list_offsets(struct request *req, void *body, void *context)
 
 static void epoch_end_of(const struct api *api, const struct parts_table *table, struct str topic,
                          const struct offset_for_leader_epoch_request_partition *asked,
-                         bool leader_only, struct offset_for_leader_epoch_response_partition *out)
+                         struct offset_for_leader_epoch_response_partition *out)
 {
     struct part *part = parts_find(table, topic, asked->partition);
     struct epoch_end end = { .epoch = -1, .end_offset = -1 };
@@ -189,8 +189,7 @@ static void epoch_end_of(const struct api *api, const struct parts_table *table,
         err = api_why_not_here(image, topic, asked->partition);
         image_unref(&image);
     } else {
-        err = part_epoch_end(part, asked->current_leader_epoch, leader_only, asked->leader_epoch,
-                             &end);
+        err = part_epoch_end(part, asked->current_leader_epoch, asked->leader_epoch, &end);
     }
     out->error_code = err_to_wire(err);
     out->leader_epoch = end.epoch;
@@ -217,8 +216,7 @@ void api_offset_for_leader_epoch(struct request *req, void *body, void *context)
         out->partitions =
             arena_zalloc(&req->arena, (size_t)topic->partitions_len + 1, sizeof *out->partitions);
         for (int32_t i = 0; i < topic->partitions_len; i++)
-            epoch_end_of(api, table, topic->topic, &topic->partitions[i],
-                         asked->replica_id != DEBUG_REPLICA, &out->partitions[i]);
+            epoch_end_of(api, table, topic->topic, &topic->partitions[i], &out->partitions[i]);
     }
     parts_put_table(&table);
     request_answer(req, &resp);

@@ -409,12 +409,12 @@ enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool l
     return known ? ERR_OK : ERR_OFFSET_NOT_AVAILABLE;
 }
 
-enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, bool leader_only,
-                        int32_t epoch, struct epoch_end *out)
+enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t epoch,
+                        struct epoch_end *out)
 {
     lock_take(&part->state);
     enum err err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
-                                : part_check_epoch(&part->core, current_leader_epoch, leader_only);
+                                : part_check_epoch(&part->core, current_leader_epoch, true);
     lock_drop(&part->state);
     if (err == ERR_OK)
         *out = log_epoch_end(part->log, epoch);

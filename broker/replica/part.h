@@ -117,9 +117,10 @@ MUST_USE enum err part_read(struct part *part, struct part_read *read, int64_t n
 MUST_USE enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool leader_only,
                                   enum part_isolation isolation, int64_t *bound,
                                   int32_t *leader_epoch);
-/* OffsetForLeaderEpoch. */
-MUST_USE enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, bool leader_only,
-                                 int32_t epoch, struct epoch_end *out);
+/* OffsetForLeaderEpoch; at the leader only, whoever asks: a follower may not have heard of the
+ * epoch yet, and a consumer takes "never heard of it" for records that were lost. */
+MUST_USE enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t epoch,
+                                 struct epoch_end *out);
 
 /* ---- the follower's side; on the thread of the fetcher that owns it ---- */
 

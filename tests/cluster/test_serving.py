@@ -118,6 +118,20 @@ def test_offsets_are_found_by_time(whole, topic):
     ops.ask_leader(whole, name, 0, ask)
 
 
+def test_where_an_epoch_ended_only_the_leader_says(whole, topic):
+    name = topic(partitions=1)
+    p = ops.partitions_of(whole, name)[0]
+    with raw.Connection(whole.host, whole.port(str(p.leader))) as c:
+        assert c.produce(name, {0: batch.build([b"a", b"b"])})[0].error == 0
+        assert c.epoch_end(name, 0, p.epoch) == (0, 0, p.epoch, 2)
+        assert c.epoch_end(name, 0, p.epoch + 5) == (0, 0, -1, -1)
+        assert c.epoch_end(name, 0, p.epoch, current=p.epoch + 5)[0] == 75
+    follower = next(b for b in p.replicas if b != p.leader)
+    with raw.Connection(whole.host, whole.port(str(follower))) as c:
+        for replica_id in (-1, -2):
+            assert c.epoch_end(name, 0, p.epoch, replica_id=replica_id)[0] == 6
+
+
 def test_errors_are_kafkas(whole, topic):
     name = topic(partitions=1, replication=1)
     leader = ops.partitions_of(whole, name)[0].leader

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DELETE_RECORDS, ELECT_LEADERS = 18, 19, 20, 22, 21, 43
+OFFSET_FOR_LEADER_EPOCH = 23
 LATEST, EARLIEST = -1, -2
 
 ERRORS = {0: "NONE", 1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -121,7 +122,7 @@ class Reader:
 
 
 FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5,
-                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2}
+                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2, OFFSET_FOR_LEADER_EPOCH: 4}
 
 
 def frame(api, version, correlation, body, client_id="moldau-tests"):
@@ -420,6 +421,14 @@ class Connection:
 
     def list_offsets(self, topic, times):
         return list_offsets_answer(self.ask(LIST_OFFSETS, 7, list_offsets_body(topic, times)))
+
+    def epoch_end(self, topic, partition, epoch, current=-1, replica_id=-1):
+        """(error, partition, epoch, end offset)"""
+        body = Writer().put("i", replica_id).carray(1).cstring(topic).carray(1).put("iii", partition, current, epoch)
+        r = self.ask(OFFSET_FOR_LEADER_EPOCH, 4, body.tags().tags().tags().out)
+        r.get("i")
+        (_, found, _), = r.carray(lambda: (r.cstring(), r.carray(lambda: (r.get("hiiq"), r.tags())[0]), r.tags()))
+        return found[0]
 
     def create_topic(self, name, partitions=1, replication=1, configs=None, assignments=None):
         body = create_topics_body(name, partitions, replication, configs, assignments)
