@@ -36,7 +36,7 @@ def test_kill_9_under_load_loses_nothing_and_the_broker_rejoins(whole, topic, id
     whole.wait_gone(victim)
     gap = max(load.first_ack_of_write_after(p, at) for p in load.partitions)
     if whole.target == "moldau":
-        assert gap < 2.0, f"writing went on only after {gap:.2f} s"
+        assert gap < 2.0 + load.slack(at, at + gap), f"writing went on only after {gap:.2f} s"
     moved = ops.partitions_of(whole, name)
     assert all(int(victim) not in p.isr and p.leader != int(victim) for p in moved.values()), \
         f"{victim} is still shown: {moved}"
@@ -72,7 +72,7 @@ def test_the_active_controller_is_killed_together_with_a_broker(whole, topic):
     load.wait_acked_past(at, 60)
     if whole.target == "moldau":
         gap = max(load.first_ack_of_write_after(p, at) for p in load.partitions)
-        assert gap < 2.0, f"writing went on only after {gap:.2f} s"
+        assert gap < 2.0 + load.slack(at, at + gap), f"writing went on only after {gap:.2f} s"
         assert whole.active_controller() not in (None, controller)
     for node in nodes:
         whole.wait_gone(node)
@@ -91,7 +91,8 @@ def test_the_controller_alone_dies_and_nobody_notices(whole, topic):
     at = whole.kill_at_once(controller)
     wait_until(lambda: whole.active_controller() not in (None, controller), 30, "another active controller")
     load.wait_acked_past(time.monotonic(), 10)
-    assert max(load.longest_gap(p, at, time.monotonic()) for p in load.partitions) < 0.5
+    now = time.monotonic()
+    assert max(load.longest_gap(p, at, now) for p in load.partitions) < 0.5 + load.slack(at, now)
     ops.create_topic(whole, name + ".after", 3, 3)
     whole.start(controller)
     load.stop()
@@ -137,7 +138,8 @@ def test_a_controlled_shutdown_is_not_felt(whole, topic):
         ours = [r for r in records if not r.value.startswith(b"a")]
         load.check(q, ours)
     if whole.target == "moldau":
-        assert max(gaps.values()) < 0.2, {q: round(g, 3) for q, g in gaps.items()}
+        slack = load.slack(at, gone + 0.5)
+        assert max(gaps.values()) < 0.2 + slack, ({q: round(g, 3) for q, g in gaps.items()}, round(slack, 3))
 
 
 def test_a_paused_broker_is_left_behind_and_comes_back(whole, topic):
