@@ -1,4 +1,5 @@
 """Brokers and controllers die under load: nothing acknowledged is lost, writing goes on, replicas agree."""
+import shutil
 import threading
 import time
 
@@ -207,3 +208,38 @@ def test_everybody_paused_for_a_moment_costs_nothing(whole, topic):
     load.stop()
     assert_nothing_lost(whole, load)
     ops.assert_replicas_identical(whole, name)
+
+
+def test_a_broker_with_an_empty_disk_is_filled_again(whole, topic):
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name, idempotent=True)
+    victim = str(ops.partitions_of(whole, name)[0].leader)
+    whole.kill(victim)
+    shutil.rmtree(whole.data(victim))
+    whole.start(victim)
+    ops.wait_full_isr(whole)
+    load.wait_acked_past(time.monotonic(), 30)
+    load.stop()
+    assert_nothing_lost(whole, load)
+    ops.assert_replicas_identical(whole, name)
+
+
+@pytest.mark.moldau_only                # Kafka's deletion waits for the broker that is away
+def test_a_topic_made_anew_under_its_name_has_nothing_of_the_old_one(whole, topic):
+    """A broker that was away deletes its files of the old one before it stores the new one's."""
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name)
+    wait_until(lambda: load.total_acked() > 200, 30, "some load")
+    load.stop()
+    victim = str(ops.partitions_of(whole, name)[0].leader)
+    whole.kill(victim)
+    ops.ask_controller(whole, lambda c: c.delete_topic(name))
+    ops.create_topic(whole, name, PARTITIONS, replication=2)
+    load = run_load(whole, name)
+    whole.start(victim)
+    ops.wait_full_isr(whole)
+    load.stop()
+    assert_nothing_lost(whole, load)
+    whole.stop(next(b for b in whole.brokers if b != victim))
+    ops.create_topic(whole, name + ".after", 3, 2)
+    assert_nothing_lost(whole, load)
