@@ -37,6 +37,7 @@
 #define BEAT_DEFAULT_MS  100
 #define TICK_MS          250
 #define BOOT_ID_BYTES    36
+#define BOOT_LOST        "------------------------------------" /* in place of a boot id */
 #define NO_CONTROLLER_MS 500
 
 struct control {
@@ -56,7 +57,7 @@ struct control {
     struct arena hello_arena;        /* [o] of the last hello */
     struct node hello_self;          /* [o] the same */
     bool fresh;                      /* [o] no controller has confirmed this process */
-    bool intact;                     /* [I] what the last process wrote is all there */
+    bool intact;                     /* [I] what earlier processes wrote is all there */
     char boot_id[BOOT_ID_BYTES + 1]; /* [I] */
 
     struct lock lock; /* rank LOCK_CONTROL */
@@ -77,14 +78,14 @@ static void file_path(const struct control *control, const char *name, char path
 }
 
 static void write_file(const struct control *control, const char *name, const void *bytes,
-                       size_t len)
+                       size_t len, bool durable)
 {
     char path[4096];
     int fd;
 
     file_path(control, name, path);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, bytes, len) != (ssize_t)len)
+    if (fd < 0 || write(fd, bytes, len) != (ssize_t)len || (durable && fdatasync(fd) != 0))
         say_warn("cannot write %s: the next start may take longer", path);
     if (fd >= 0)
         close(fd);
@@ -115,7 +116,7 @@ static void save_session(const struct control *control)
     struct saved_session saved = { .id = session->id };
 
     memcpy(saved.password, session->password, sizeof saved.password);
-    write_file(control, SESSION_FILE, &saved, sizeof saved);
+    write_file(control, SESSION_FILE, &saved, sizeof saved, false);
 }
 
 /* A quick restart must not meet the node of the process before it. */
@@ -131,20 +132,32 @@ static void end_last_session(const struct control *control)
         say_warn("cannot end the ZooKeeper session of the process before err=%s", err_name(err));
 }
 
-/* Another boot id than the last process saw: the machine's page cache is gone. */
 static void read_boot_id(struct control *control)
 {
-    char last[BOOT_ID_BYTES + 1] = "";
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
 
-    if (file != NULL) {
-        if (fgets(control->boot_id, sizeof control->boot_id, file) == NULL)
-            control->boot_id[0] = '\0';
-        fclose(file);
-    }
-    control->intact = read_file(control, BOOT_FILE, last, BOOT_ID_BYTES) &&
-                      control->boot_id[0] != '\0' && strcmp(last, control->boot_id) == 0;
-    write_file(control, BOOT_FILE, control->boot_id, strlen(control->boot_id));
+    if (file == NULL)
+        return;
+    if (fgets(control->boot_id, sizeof control->boot_id, file) == NULL)
+        control->boot_id[0] = '\0';
+    fclose(file);
+}
+
+/* Another boot id than the last process saw, and that did not stop cleanly: the machine's page
+ * cache is gone, and records with it. This stays on record, whatever processes come and go and
+ * however they stop, until a controller has acted on it: see on_applied(). */
+static void judge_logs(struct control *control)
+{
+    char last[BOOT_ID_BYTES + 1] = "";
+    bool whole = read_file(control, BOOT_FILE, last, BOOT_ID_BYTES);
+    bool same = whole && control->boot_id[0] != '\0' && strcmp(last, control->boot_id) == 0;
+    bool is_lost = whole && strcmp(last, BOOT_LOST) == 0;
+
+    control->intact = !is_lost && (control->parties.clean_stop || same);
+    if (!control->intact)
+        write_file(control, BOOT_FILE, BOOT_LOST, BOOT_ID_BYTES, true);
+    else
+        write_file(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
 }
 
 /* ---- what the parts tell one another, on the control reactor ---- */
@@ -233,7 +246,7 @@ static bool fill_hello(void *ctx, Control__Hello *hello)
     hello->cluster_id = control->cluster_id;
     hello->fresh = control->fresh;
     hello->has_fresh = true;
-    hello->clean_stop = control->parties.clean_stop || control->intact;
+    hello->clean_stop = control->intact;
     hello->has_clean_stop = true;
     hello->boot_id.data = (uint8_t *)control->boot_id;
     hello->boot_id.len = strlen(control->boot_id);
@@ -327,6 +340,8 @@ static void on_applied(void *ctx, int32_t controller_epoch, uint64_t version)
 {
     struct control *control = ctx;
 
+    if (control->fresh && !control->intact)
+        write_file(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
     control->fresh = false;
     if (!atomic_exchange_explicit(&control->has_image, true, memory_order_acq_rel))
         control->conf.on_ready(control->conf.ctx);
@@ -456,6 +471,7 @@ void control_attach(struct control *control, const struct control_parties *parti
                               .stall_ms = STALL_MS };
 
     control->parties = *parties;
+    judge_logs(control);
     control->beat = beat_start(&beat);
     reactor_call(control->reactor, attach, control);
 }

@@ -1,0 +1,76 @@
+/*
+ * Everybody goes and comes back: an accident must not decide who is in sync.
+ */
+#include "tests/sim/stories/stories.h"
+
+static void kill_all(struct world *w)
+{
+    for (int i = 0; i < w->conf.brokers; i++)
+        proc_kill(w, i);
+}
+
+static void start_all(struct world *w, int64_t apart_ms)
+{
+    int first = (int)world_between(w, 0, w->conf.brokers - 1);
+
+    for (int i = 0; i < w->conf.brokers; i++) {
+        proc_start(w, (first + i) % w->conf.brokers);
+        world_run_ms(w, world_between(w, 0, apart_ms));
+    }
+}
+
+void story_cold_start(struct world *w)
+{
+    story_write(w, 5);
+    kill_all(w);
+    if (world_chance(w, 50)) {
+        proc_kill(w, NODE_BOSS);
+        proc_kill(w, NODE_BOSS + 1);
+        proc_start(w, NODE_BOSS);
+    }
+    world_run_ms(w, world_between(w, 0, 30000));
+    start_all(w, world_chance(w, 50) ? 10 : 20000);
+}
+
+static void lose_power(struct world *w, int node)
+{
+    struct bro *b = &w->bros[node];
+
+    if (!promise_may_lose(w, b))
+        return;
+    for (int p = 0; p < w->conf.parts; p++) {
+        b->damaged[p] |= b->logs[p].flushed < b->logs[p].leo;
+        disk_lose_tail(&b->logs[p], b->logs[p].flushed);
+    }
+    proc_power_off(w, node);
+}
+
+void story_cold_start_after_power_loss(struct world *w)
+{
+    int victim = story_leader(w, 0);
+
+    story_write(w, 5);
+    lose_power(w, victim);
+    kill_all(w);
+    world_run_ms(w, world_between(w, 0, 3000));
+    proc_start(w, victim); /* alone: it must wait for who has everything */
+    world_run_ms(w, world_between(w, 0, 20000));
+    start_all(w, 3000);
+}
+
+void story_lost_tail_twice(struct world *w)
+{
+    int victim = story_follower(w, 0);
+
+    story_write(w, 5);
+    lose_power(w, victim);
+    story_isolate(w, victim, true);
+    proc_start(w, victim);
+    world_run_ms(w, world_between(w, 0, 500));
+    proc_kill(w, victim); /* nobody has heard of it */
+    kill_all(w);
+    story_isolate(w, victim, false);
+    proc_start(w, victim);
+    world_run_ms(w, world_between(w, 500, 20000));
+    start_all(w, 3000);
+}
