@@ -82,6 +82,20 @@ void history_heal(struct world *w, struct verdict *out)
         promise_end(w);
 }
 
+void history_end(struct world *w, struct verdict *out)
+{
+    size_t ring = (size_t)w->conf.ring;
+
+    out->ok = !w->failed;
+    memcpy(out->why, w->why, sizeof out->why);
+    out->steps = w->steps;
+    out->acked = w->acked;
+    if (w->failed && w->ring != NULL)
+        for (size_t i = w->n_ring > ring ? w->n_ring - ring : 0; i < w->n_ring; i++)
+            puts(w->ring[i % ring]);
+    world_fini(w);
+}
+
 void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out)
 {
     struct sim_conf made = *conf;
@@ -101,13 +115,5 @@ void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out
     mischief_start(w);
     world_run_ms(w, made.faults_ms);
     history_heal(w, out);
-    out->ok = !w->failed;
-    memcpy(out->why, w->why, sizeof out->why);
-    out->steps = w->steps;
-    out->acked = w->acked;
-    if (w->failed && w->ring != NULL)
-        for (size_t i = w->n_ring > (size_t)made.ring ? w->n_ring - (size_t)made.ring : 0;
-             i < w->n_ring; i++)
-            puts(w->ring[i % (size_t)made.ring]);
-    world_fini(w);
+    history_end(w, out);
 }

@@ -3,7 +3,9 @@
  *
  *   --seeds A-B [--jobs N]     histories by chance; prints the seed that repeats a failure
  *   --seed N [--trace]         one of them again; --trace says everything that happens
- *   --story NAME, --stories    known hard cases; --list names them and the mutations
+ *   --story NAME, --stories    known hard cases, each with many seeds (--seeds, --seed: with
+ * those);
+ *                              --list names them and the mutations
  *   --mutation NAME            with a rule broken on purpose
  *   --mutations                every mutation must be caught
  *
@@ -18,10 +20,12 @@
 #include <unistd.h>
 
 #include "tests/sim/sim.h"
+#include "tests/sim/stories/stories.h"
 
 #define RING_LINES     120
-#define MUTATION_SEEDS 1000 /* a broken rule must show within so many */
+#define MUTATION_SEEDS 5000 /* a broken rule must show within so many */
 #define FAILURES_SHOWN 3
+#define STORY_SEEDS    200
 
 static const struct {
     const char *name;
@@ -179,10 +183,49 @@ static int run_mutations(struct sim_conf *conf)
     return missed > 0 ? 1 : 0;
 }
 
+static void run_story(const struct story *story, uint64_t first, uint64_t last,
+                      const struct sim_conf *conf, size_t *passed, size_t *failed)
+{
+    for (uint64_t seed = first; seed <= last; seed++) {
+        struct verdict verdict;
+
+        story_run(story, seed, conf, &verdict);
+        if (verdict.ok) {
+            ++*passed;
+            continue;
+        }
+        ++*failed;
+        printf("FAILED story=%s seed=%" PRIu64 ": %s\n", story->name, seed, verdict.why);
+        printf("repeat with: moldau-sim --story %s --seed %" PRIu64 " --trace\n", story->name,
+               seed);
+    }
+}
+
+/* name NULL: all of them */
+static int run_stories(const char *name, uint64_t first, uint64_t last, const struct sim_conf *conf)
+{
+    size_t passed = 0, failed = 0, told = 0;
+
+    for (size_t i = 0; i < n_stories; i++) {
+        if (name != NULL && strcmp(stories[i].name, name) != 0)
+            continue;
+        told++;
+        run_story(&stories[i], first, last, conf, &passed, &failed);
+    }
+    if (told == 0) {
+        fprintf(stderr, "moldau-sim: no story %s; --list names them\n", name);
+        return 2;
+    }
+    printf("%zu passed, %zu failed\n", passed, failed);
+    return failed > 0 ? 1 : 0;
+}
+
 static int list(void)
 {
+    for (size_t i = 0; i < n_stories; i++)
+        printf("story    %-28s %s\n", stories[i].name, stories[i].doc);
     for (int i = 1; i < MUTATIONS; i++)
-        printf("mutation %-18s %s\n", mutations[i].name, mutations[i].doc);
+        printf("mutation %-28s %s\n", mutations[i].name, mutations[i].doc);
     return 0;
 }
 
@@ -199,7 +242,8 @@ int main(int argc, char **argv)
     struct sim_conf conf = { .mutation = MUTATION_NONE };
     uint64_t first = 0, last = 0;
     int jobs = 1;
-    bool all_mutations = false;
+    bool all_mutations = false, all_stories = false;
+    const char *story = NULL;
 
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -208,6 +252,8 @@ int main(int argc, char **argv)
             conf.trace = true;
         } else if (strcmp(argv[i], "--mutations") == 0) {
             all_mutations = true;
+        } else if (strcmp(argv[i], "--stories") == 0) {
+            all_stories = true;
         } else if (strcmp(argv[i], "--list") == 0) {
             return list();
         } else if (value == NULL) {
@@ -221,6 +267,9 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--jobs") == 0 && atoi(value) > 0 && atoi(value) <= 64) {
             jobs = atoi(value);
             i++;
+        } else if (strcmp(argv[i], "--story") == 0) {
+            story = value;
+            i++;
         } else if (strcmp(argv[i], "--mutation") == 0) {
             conf.mutation = mutation_named(value);
             i++;
@@ -230,6 +279,8 @@ int main(int argc, char **argv)
     }
     if (all_mutations)
         return run_mutations(&conf);
+    if (all_stories || story != NULL)
+        return run_stories(story, last == 0 ? 1 : first, last == 0 ? STORY_SEEDS : last, &conf);
     if (last == 0 || last < first)
         return usage();
     return run_seeds(first, last, jobs, &conf);

@@ -522,6 +522,8 @@ struct verdict {
 /* A history made by chance from the seed alone; the conf's mutation, trace and ring count. */
 void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out);
 void history_conf(struct sim_conf *conf, uint64_t seed);
+/* The verdict; ends the world, and prints its last lines when a promise was broken. */
+void history_end(struct world *w, struct verdict *out);
 /* Faults are over: until everything is whole, within bounds. Fails the world if not. */
 void history_heal(struct world *w, struct verdict *out);
 

@@ -9,6 +9,12 @@ static void kill_all(struct world *w)
         proc_kill(w, i);
 }
 
+static void kill_bosses(struct world *w)
+{
+    for (int i = 0; i < w->conf.bosses; i++)
+        proc_kill(w, NODE_BOSS + i);
+}
+
 static void start_all(struct world *w, int64_t apart_ms)
 {
     int first = (int)world_between(w, 0, w->conf.brokers - 1);
@@ -24,8 +30,7 @@ void story_cold_start(struct world *w)
     story_write(w, 5);
     kill_all(w);
     if (world_chance(w, 50)) {
-        proc_kill(w, NODE_BOSS);
-        proc_kill(w, NODE_BOSS + 1);
+        kill_bosses(w);
         proc_start(w, NODE_BOSS);
     }
     world_run_ms(w, world_between(w, 0, 30000));
@@ -50,8 +55,10 @@ void story_cold_start_after_power_loss(struct world *w)
     int victim = story_leader(w, 0);
 
     story_write(w, 5);
+    kill_bosses(w); /* nobody is left to take anybody out of an ISR */
     lose_power(w, victim);
     kill_all(w);
+    proc_start(w, NODE_BOSS);
     world_run_ms(w, world_between(w, 0, 3000));
     proc_start(w, victim); /* alone: it must wait for who has everything */
     world_run_ms(w, world_between(w, 0, 20000));

@@ -1,0 +1,81 @@
+/*
+ * ZooKeeper, controllers and the stream: what is lost or late there changes no record.
+ */
+#include "tests/sim/stories/stories.h"
+
+static void expire_all(struct world *w)
+{
+    uint64_t sessions[NODES * 2];
+    size_t n = 0;
+
+    for (struct zoo_session *s = w->zoo->sessions; s != NULL && n < NODES * 2; s = s->next)
+        sessions[n++] = s->id;
+    for (size_t i = 0; i < n; i++)
+        zoo_expire(w, sessions[i]);
+}
+
+void story_hiccup(struct world *w)
+{
+    int32_t epochs[SIM_PARTS];
+
+    for (int p = 0; p < w->conf.parts; p++)
+        epochs[p] = w->zoo->states[p].leader_epoch;
+    story_write(w, 2);
+    expire_all(w);
+    story_write(w, 20);
+    world_run_ms(w, 1000);
+    for (int p = 0; p < w->conf.parts && !w->failed; p++)
+        if (w->zoo->states[p].leader_epoch != epochs[p] && story_leader(w, p) != p)
+            world_fail(w, "a hiccup of ZooKeeper moved the leadership of partition %d", p);
+}
+
+void story_registers_in_mid_hello(struct world *w)
+{
+    int node = story_leader(w, 0);
+
+    for (int i = 0; i < 5 && !w->failed; i++) {
+        if (w->bros[node].stream != NULL)
+            conn_reset(w, w->bros[node].stream);
+        world_run_ms(w, world_between(w, 0, 20));
+        zoo_expire(w, w->procs[node].zk.session);
+        world_run_ms(w, world_between(w, 0, 40));
+        story_write(w, 2);
+    }
+    proc_kill(w, story_follower(w, 0) >= 0 ? story_follower(w, 0) : node);
+    story_write(w, 5);
+}
+
+void story_lost_answer(struct world *w)
+{
+    int out = story_follower(w, 0), leader = story_leader(w, 0);
+
+    proc_kill(w, out);
+    world_run_ms(w, 300);
+    proc_start(w, out);
+    for (int i = 0; i < 30 && !w->failed; i++) {
+        story_write(w, 1);
+        if (w->bros[leader].stream != NULL && world_chance(w, 40))
+            conn_reset(w, w->bros[leader].stream);
+        world_run_ms(w, world_between(w, 0, 60));
+        if (i == 20 && world_chance(w, 50)) /* who may have joined now is asked for */
+            proc_kill(w, leader);
+    }
+}
+
+void story_two_bosses(struct world *w)
+{
+    int held = w->zoo->holder, leader = story_leader(w, 0);
+
+    if (held < 0)
+        return;
+    proc_pause(w, NODE_BOSS + held);
+    proc_kill(w, leader);
+    world_run_ms(w, world_between(w, 0, 100));
+    boss_take_over(w, 1 - held);
+    /* what it has not heard of yet makes the first one write as soon as it goes on */
+    world_run_ms(w, world_between(w, 0, 3000));
+    story_write(w, 3);
+    proc_resume(w, NODE_BOSS + held);
+    world_run_ms(w, world_between(w, 0, 500));
+    proc_start(w, leader);
+}
