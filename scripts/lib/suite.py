@@ -183,7 +183,10 @@ def sim(long):
     if not os.path.exists(program):
         return skip('no build/bin/moldau-sim')
     seeds = int(os.environ.get('MOLDAU_SIM_SEEDS', '100000' if long else '2000'))
-    return counted([program, '--seeds', f'1-{seeds}'], 3600 if long else 300)
+    count = counted([program, '--stories'], 300)
+    count += counted([program, '--mutations'], 300)  # what is broken on purpose must be caught
+    count += counted([program, '--seeds', f'1-{seeds}'], 3600 if long else 300)
+    return count
 
 
 def venv():
