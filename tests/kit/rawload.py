@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from tests.kit import batch, raw
 from tests.kit.cluster import wait_until
+from tests.kit.stalls import Stalls
 
 RETRY_PAUSE = 0.004
 REQUEST_TIMEOUT = 20.0
 MOVED = {3, 5, 6, 9, 56, 74, 75, 100}     # errors after which somebody else may lead
-STALL = 0.01                              # no code of ours holds the loop for that long
 AGAIN = {7, 19, 20}                       # try the same leader once more
 
 
@@ -36,7 +36,7 @@ class RawLoad:
         self.acked = {p: [] for p in self.partitions}
         self.created = dict.fromkeys(self.partitions, 0)
         self.errors = collections.Counter()
-        self.stalls = []                      # (when, how late we ourselves came to run), the long ones
+        self.stalls = Stalls()
         self.fatal = None
         self.queues = {p: collections.deque() for p in self.partitions}
         self.leaders, self.nodes, self.connections, self.opening = {}, {}, {}, {}
@@ -46,6 +46,7 @@ class RawLoad:
     # --- for the test's thread ---
 
     def start(self):
+        self.stalls.start()
         self.thread.start()
         return self
 
@@ -53,6 +54,7 @@ class RawLoad:
         """Ends the creation of records, waits for the answers that are due."""
         self.stopping.set()
         self.thread.join(timeout)
+        self.stalls.stop()
         if self.fatal:
             raise self.fatal
         assert not self.thread.is_alive(), f"unanswered after {timeout} s: {self.pending()}, {dict(self.errors)}"
@@ -98,9 +100,8 @@ class RawLoad:
         return max(b - a for a, b in zip(times, times[1:]))
 
     def slack(self, since, until):
-        """What a bound on time has to grant a busy machine: we, and likely each of those who hand a record on,
-        were kept from running for so long. Milliseconds on a quiet one."""
-        return 4 * max((late for at, late in list(self.stalls) if at >= since and at - late <= until), default=0)
+        """What a bound on time has to grant a busy machine."""
+        return self.stalls.slack(since, until)
 
     def check(self, partition, records):
         """Every acknowledged number is among the records; with idempotence exactly once and in order."""
@@ -149,11 +150,7 @@ class RawLoad:
                 self.created[p] += 1
                 self.wake[p].set()
             made = max(made, due)
-            asleep = time.monotonic()
             await asyncio.sleep(0.001)
-            now = time.monotonic()
-            if now - asleep > STALL:
-                self.stalls.append((now, now - asleep))
         for event in self.wake.values():
             event.set()
 
