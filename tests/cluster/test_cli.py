@@ -155,7 +155,7 @@ def test_a_hung_broker_does_not_hang_status(whole, cli):
 def test_lines_go_in_and_come_out(cli, name):
     cli("topic", "create", name, "-p", "3", "-r", "3")
     lines = [f"line {i}" for i in range(1000)]
-    said = cli("produce", name, stdin="\n".join(lines) + "\n").stderr
+    said = cli("produce", name, "-k", ":", stdin="".join(f"{i}:{line}\n" for i, line in enumerate(lines))).stderr
     assert said.startswith("1000 records acknowledged")
     assert sorted(cli("consume", name, "--exit").stdout.splitlines()) == sorted(lines)
     assert len(cli("consume", name, "-o", "start", "-n", "7").stdout.splitlines()) == 7
