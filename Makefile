@@ -163,6 +163,7 @@ install: all   ## into $(DESTDIR)$(PREFIX): executables, samples, service units,
 	for program in broker controller; do scripts/conf_doc $$program > $(SHARE)/doc/moldau/$$program-settings.md || exit 1; done
 	for unit in $(notdir $(wildcard deploy/*.service)); do \
 	    sed 's|@PREFIX@|$(PREFIX)|' deploy/$$unit > $(UNITDIR)/$$unit && chmod 644 $(UNITDIR)/$$unit || exit 1; done
+	install -d $(SHARE)/man/man1 && $(BIN)/moldau help --man > $(SHARE)/man/man1/moldau.1
 	$(foreach page,$(wildcard deploy/man/*.1),install -D -m 644 -t $(SHARE)/man/man1 $(page) &&) true
 clean: ; rm -rf build compile_commands.json   ## throw the build away
 help:   ## this list

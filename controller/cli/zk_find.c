@@ -1,7 +1,6 @@
 /*
  * The session is common/zk's, whose answers come as messages; here a question waits for its answer
- * in a loop of the mailbox. A session that never was connected is not closed but left to the end of
- * the process, since closing waits for a server.
+ * in a loop of the mailbox.
  */
 #include "controller/cli/zk_find.h"
 
@@ -192,6 +191,7 @@ enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct z
     if (err == ERR_OK)
         err = read_active(&asker, seen);
     zk_close(&asker.zk);
+    mailbox_run(&asker.mailbox); /* a message that is still inside frees the session */
     mailbox_fini(&asker.mailbox);
     if (cli->trace != NULL)
         fprintf(cli->trace, "trace %s zookeeper us=%lld %s\n", connect,
