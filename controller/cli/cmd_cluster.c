@@ -164,8 +164,10 @@ static void judge_controllers(struct judge *judge)
 {
     const struct cluster_view *view = judge->view;
     struct cli *cli = judge->cli;
-    bool works = false;
+    bool works = false, any = false;
 
+    for (int i = 0; i < view->controllers_len; i++)
+        any = any || view->controllers[i].answers == ERR_OK;
     for (int i = 0; i < view->controllers_len; i++) {
         const struct controller_view *one = &view->controllers[i];
         const char *name = one->id >= 0 ? cli_text(cli, "controller %d", one->id) : "a controller";
@@ -179,8 +181,9 @@ static void judge_controllers(struct judge *judge)
                 : cli_text(cli, "%s is down: %s at %s:%d", name,
                            one->answers == ERR_REFUSED ? "nobody listens" : err_text(one->answers),
                            one->host, one->port),
-            one->is_active ? "it is still named the active one, another takes over"
-                           : "there is one standby fewer",
+            !any ? "no controller is left: leaders, in-sync replicas and topics cannot change"
+            : one->is_active ? "it is still named the active one, another takes over"
+                             : "there is one standby fewer",
             judge->place->local ? "scripts/cluster status" : "look at its log and start it again");
     }
     if (view->zookeeper_err != ERR_OK)

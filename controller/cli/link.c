@@ -12,6 +12,8 @@
 #include "controller/cli/zk_find.h"
 #include "gen/wire/apis.h"
 
+#define CONNECT_MS 5000 /* for the first broker to answer, unless --timeout is given */
+
 struct peer {
     int32_t id;
     const char *host;
@@ -33,12 +35,15 @@ static enum err connect_any(struct link *link)
 {
     int n = link->place.brokers_len;
     struct kafka_target *targets = xcalloc((size_t)n + 1, sizeof *targets);
+    int64_t deadline_ms = link->cli->deadline_ms;
     enum err err = ERR_NOT_FOUND;
 
+    if (!args_has(&link->cli->args, "timeout") && deadline_ms > clock_mono_ms() + CONNECT_MS)
+        deadline_ms = clock_mono_ms() + CONNECT_MS;
     for (int i = 0; i < n; i++)
         targets[i] = (struct kafka_target){ .host = link->place.brokers[i].host,
                                             .port = link->place.brokers[i].port };
-    kafka_dial(targets, n, true, link->cli->deadline_ms, link->cli->trace);
+    kafka_dial(targets, n, true, deadline_ms, link->cli->trace);
     for (int i = 0; i < n; i++) {
         if (targets[i].client == NULL) {
             if (err == ERR_NOT_FOUND || targets[i].err == ERR_TIMED_OUT)
