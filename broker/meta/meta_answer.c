@@ -7,14 +7,6 @@ static bool is_internal(struct str name)
     return str_is(name, "__consumer_offsets") || str_is(name, "__transaction_state");
 }
 
-/* A broker that has just died leads nothing any more, but is listed as long as ZooKeeper has its
- * registration: librdkafka forgets a broker that is not listed together with the partitions that it
- * is about to move away from it, and then takes a second to find their new leader. */
-static bool is_listed(const struct node *node)
-{
-    return node_is_visible(node) || node->epoch >= 0;
-}
-
 void meta_answer_cluster(const struct image *image, struct str listener, int32_t broker_id,
                          struct arena *arena, struct metadata_response *out)
 {
@@ -24,7 +16,8 @@ void meta_answer_cluster(const struct image *image, struct str listener, int32_t
     out->brokers_len = 0;
     for (size_t i = 0; i < n; i++) {
         const struct node *node = image_node_at(image, i);
-        const struct endpoint *endpoint = is_listed(node) ? node_endpoint(node, listener) : NULL;
+        const struct endpoint *endpoint =
+            node_is_visible(node) ? node_endpoint(node, listener) : NULL;
 
         if (endpoint == NULL)
             continue;
