@@ -352,8 +352,9 @@ static void print_for_people(struct judge *judge, int64_t now_ms)
 {
     struct cli *cli = judge->cli;
     const struct cluster_view *view = judge->view;
-    const char *active =
-        view->active >= 0 ? cli_text(cli, "controller %d", view->active) : "no controller";
+    const char *active = view->active >= 0 ? cli_text(cli, "controller %d", view->active)
+                         : view->zookeeper_err == ERR_OK ? "no controller"
+                                                         : "controller not known";
     enum cell_hint hint = judge->code == CLI_UNAVAILABLE ? HINT_ACT
                           : judge->code == CLI_DEGRADED  ? HINT_DEGRADED
                                                          : HINT_NONE;
