@@ -141,7 +141,8 @@ void boss_on_seat(struct world *w, int i)
 
 static void exec_list(struct world *w, struct zreq *req)
 {
-    w->zoo->seats[req->a] = (uint64_t)req->b;
+    if (w->zoo->seats[req->a] == 0) /* else: of a process before, until its session ends */
+        w->zoo->seats[req->a] = (uint64_t)req->b;
 }
 
 static void enlist(struct world *w, struct boss *boss);
@@ -155,10 +156,12 @@ static void done_list(struct world *w, struct zreq *req, enum err err)
 {
     struct boss *boss = &w->bosses[req->a];
 
-    if (err == ERR_CONNECTION_LOSS)
-        world_at(w, 50000, boss->node, run_enlist);
-    if (err != ERR_OK)
+    if (err == ERR_SESSION_EXPIRED)
         return;
+    if (err != ERR_OK || w->zoo->seats[req->a] != (uint64_t)req->b) {
+        world_at(w, 50000, boss->node, run_enlist);
+        return;
+    }
     boss->listed = true;
     stand(w, boss);
 }

@@ -683,6 +683,7 @@ void bro_init(struct world *w, int i)
     b->id = i + 1;
     b->node = i;
     b->boot_file = BOOT_NONE;
+    b->clean_marker = true; /* an empty directory has lost nothing */
     for (int p = 0; p < w->conf.parts; p++)
         disk_init(&b->logs[p]);
 }

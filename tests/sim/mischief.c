@@ -49,7 +49,7 @@ static void power_off(struct world *w, int node)
     for (int p = 0; p < w->conf.parts; p++) {
         int64_t keep = world_between(w, b->logs[p].flushed, b->logs[p].leo);
 
-        b->damaged[p] |= keep < b->logs[p].leo;
+        b->damaged[p] |= !b->clean_marker;
         disk_lose_tail(&b->logs[p], keep);
     }
     proc_power_off(w, node);

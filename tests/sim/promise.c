@@ -2,11 +2,11 @@
  * The oracle asked about this world. What is cheap is asked at every step that can break it: a high
  * watermark that moves is compared from where it was, and the ISR's members from there too.
  *
- * A machine that lost its tail is excused as a member of an ISR until it has joined one anew; it
- * may only lose it while another member of the stored ISR has everything, which is the precondition
- * of the promise. A controller that has not heard yet that such a machine is down may hand the
- * partition to it alone: then the precondition is broken, and the partition's records prove nothing
- * any more.
+ * A machine that lost its page cache, whatever was in it, is excused as a member of an ISR until it
+ * has joined one anew; it may only lose it while another member of the stored ISR has everything,
+ * which is the precondition of the promise. A controller that has not heard yet that such a machine
+ * is down may hand the partition to it alone: then the precondition is broken, and the partition's
+ * records prove nothing any more.
  */
 #include <stdio.h>
 
@@ -88,8 +88,7 @@ static bool is_forfeited(const struct world *w, int p)
     for (uint32_t i = 0; i < state->n_isr; i++) {
         const struct bro *b = &w->bros[state->isr[i] - 1];
 
-        if (!b->damaged[p] || was_known(w, b->node) ||
-            oracle_has_all(&w->oracle, p, promise_log(&b->logs[p])))
+        if (!b->damaged[p] || was_known(w, b->node))
             return false;
     }
     return true;

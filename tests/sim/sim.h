@@ -516,6 +516,7 @@ struct verdict {
     bool ok;
     char why[512];
     size_t steps, acked;
+    int forfeited; /* partitions whose promise lost its precondition */
     int64_t healed_ms;
 };
 

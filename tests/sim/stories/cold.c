@@ -44,7 +44,7 @@ static void lose_power(struct world *w, int node)
     if (!promise_may_lose(w, b))
         return;
     for (int p = 0; p < w->conf.parts; p++) {
-        b->damaged[p] |= b->logs[p].flushed < b->logs[p].leo;
+        b->damaged[p] |= !b->clean_marker;
         disk_lose_tail(&b->logs[p], b->logs[p].flushed);
     }
     proc_power_off(w, node);
