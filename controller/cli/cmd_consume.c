@@ -165,6 +165,11 @@ static enum exit_code find_ends(struct consumer *consumer)
                 consumer, err,
                 cli_text(consumer->cli, "find the end of partition %d", part->partition));
         part->end = high;
+        if (part->start <= RD_KAFKA_OFFSET_TAIL(0)) { /* the last so many of what is read */
+            int64_t last = RD_KAFKA_OFFSET_TAIL(0) - part->start;
+
+            part->start = high - low > last ? high - last : low;
+        }
         if (high == low || part->start >= high || part->start == RD_KAFKA_OFFSET_END) {
             part->done = true;
             consumer->left--;
@@ -281,7 +286,8 @@ static enum exit_code on_message(struct consumer *consumer, const rd_kafka_messa
     if (part == NULL || part->done)
         return CLI_OK;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (consumer->ends)
+        /* A leader that was just elected may not know yet how far all is committed. */
+        if (consumer->ends && message->offset >= part->end)
             part_done(consumer, part);
         return CLI_OK;
     }
