@@ -136,6 +136,12 @@ struct wait_alter {
     struct core_proposal *proposals;
 };
 
+struct refused_proposal { /* the last one of a partition on that stream */
+    uint64_t stream, proposal_id;
+    struct uuid topic_id;
+    int32_t partition, leader_epoch, partition_epoch;
+};
+
 struct wait_shutdown {
     STAILQ_ENTRY(wait_shutdown) link;
     uint64_t stream, number;
@@ -271,6 +277,8 @@ struct core {
     struct plan *writing; /* out */
     struct pend pend;
     struct wait_alters alters;
+    struct refused_proposal *refused;
+    size_t n_refused, cap_refused;
     struct wait_shutdowns shutdowns;
     struct wait_pids pids;
     struct jobs jobs;

@@ -35,10 +35,70 @@ static void wait_free(struct wait_alter *wait)
     free(wait);
 }
 
+/* ---- refusals are for good
+ * ---------------------------------------------------------------------------- */
+
+/* A leader that is refused gives up who was to join, and counts only the others. But it may have
+ * sent the proposal twice: the second copy must not find the newcomer eligible. */
+static struct refused_proposal *find_refused(struct core *core, uint64_t stream,
+                                             const struct core_proposal *p)
+{
+    for (size_t i = 0; i < core->n_refused; i++) {
+        struct refused_proposal *r = &core->refused[i];
+
+        if (r->stream == stream && r->partition == p->partition &&
+            uuid_eq(r->topic_id, p->topic_id))
+            return r;
+    }
+    return NULL;
+}
+
+static bool was_refused(struct core *core, uint64_t stream, const struct core_proposal *p)
+{
+    const struct refused_proposal *r = find_refused(core, stream, p);
+
+    return r != NULL && r->leader_epoch == p->leader_epoch &&
+           r->partition_epoch == p->partition_epoch && p->proposal_id <= r->proposal_id;
+}
+
+static void note_refused(struct core *core, uint64_t stream, const struct core_proposal *p)
+{
+    struct refused_proposal *r = find_refused(core, stream, p);
+
+    if (r == NULL) {
+        array_reserve(&core->refused, &core->cap_refused, core->n_refused, sizeof *r);
+        r = &core->refused[core->n_refused++];
+    }
+    *r = (struct refused_proposal){ .stream = stream,
+                                    .topic_id = p->topic_id,
+                                    .partition = p->partition,
+                                    .leader_epoch = p->leader_epoch,
+                                    .partition_epoch = p->partition_epoch,
+                                    .proposal_id = p->proposal_id };
+}
+
+static void forget_refused(struct core *core, uint64_t stream)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < core->n_refused; i++) {
+        if (stream != 0 && core->refused[i].stream != stream)
+            core->refused[n++] = core->refused[i];
+    }
+    core->n_refused = n;
+    if (n > 0)
+        return;
+    free(core->refused);
+    core->refused = NULL;
+    core->cap_refused = 0;
+}
+
 /* stream 0: all */
 void isr_drop_stream(struct core *core, uint64_t stream)
 {
     struct wait_alter *wait, *next;
+
+    forget_refused(core, stream);
 
     for (wait = STAILQ_FIRST(&core->alters); wait != NULL; wait = next) {
         next = STAILQ_NEXT(wait, link);
@@ -137,6 +197,10 @@ static void plan_one(struct core *core, const struct broker *sender, const struc
     answer->partition = p->partition;
     answer->proposal_id = p->proposal_id;
     answer->err = check(core, sender, p, &already);
+    if (answer->err == ERR_OK && !already && was_refused(core, sender->stream, p))
+        answer->err = ERR_INELIGIBLE_REPLICA;
+    if (answer->err == ERR_INELIGIBLE_REPLICA)
+        note_refused(core, sender->stream, p);
     if (answer->err == ERR_NOT_CONTROLLER) {
         const struct image_topic *topic = image_topic(core->image, p->topic_id);
 

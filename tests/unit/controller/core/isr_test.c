@@ -10,6 +10,7 @@
 static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r23[] = { 2, 3 }, r124[] = { 1, 2, 4 },
                      r112[] = { 1, 1, 2 };
 static struct toy toy;
+static uint64_t proposal_id; /* of the last proposal */
 
 static void topic_of_three(void)
 {
@@ -32,7 +33,7 @@ static enum err propose(int32_t from, struct ids isr, int32_t leader_epoch, int3
 {
     struct core_member members[4];
     struct core_proposal p = { .topic_id = toy_topic(&toy, "t")->id,
-                               .proposal_id = 1,
+                               .proposal_id = ++proposal_id,
                                .leader_epoch = leader_epoch,
                                .partition_epoch = partition_epoch,
                                .n_isr = isr.n,
@@ -96,6 +97,24 @@ START_TEST(the_unknown_may_stay_but_not_join)
     ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
     ck_assert_int_eq(propose(1, (struct ids){ r12, 1 }, 0, 1, 0), ERR_OK);
     ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1 0 2");
+}
+END_TEST
+
+/* The leader gives up who was to join: a second copy of the proposal must not add it after all. */
+START_TEST(a_refusal_is_for_good)
+{
+    uint64_t stream = toy.brokers[3].stream;
+
+    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
+    toy.brokers[3].probe = PROBE_SILENT;
+    toy.brokers[3].stream = 0;
+    toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
+                                        .stream_ended = { .stream = stream } });
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    toy_hello(&toy, 3, false, false);
+    proposal_id--;
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_OK);
 }
 END_TEST
 
@@ -183,6 +202,7 @@ int main(void)
     tcase_add_test(tc, checks_in_order);
     tcase_add_test(tc, a_stale_sender);
     tcase_add_test(tc, the_unknown_may_stay_but_not_join);
+    tcase_add_test(tc, a_refusal_is_for_good);
     tcase_add_test(tc, an_unknown_topic_id);
     tcase_add_test(tc, the_same_proposal_twice_in_one_round);
     tcase_add_test(tc, a_failed_directory_moves_its_leaders);
