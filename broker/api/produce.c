@@ -24,8 +24,9 @@
 #include "gen/wire/produce.h"
 
 struct slot {
-    struct part *part; /* a reference while its records are awaited, else NULL */
-    int64_t end;       /* offset after its last record */
+    struct part *part;    /* a reference while its records are awaited, else NULL */
+    int64_t end;          /* offset after its last record */
+    int32_t leader_epoch; /* in which they were appended */
     struct produce_response_partition *out;
     struct str topic;
     struct sync_wait sync;
@@ -146,7 +147,7 @@ static void finish(struct produce_op *op, bool timed_out)
         if (slot->part == NULL)
             continue;
         if (err == ERR_OK && op->acks == -1 &&
-            part_check_acked(slot->part, slot->end, &err) == PART_ACK_WAIT)
+            part_check_acked(slot->part, slot->end, slot->leader_epoch, &err) == PART_ACK_WAIT)
             err = timed_out ? ERR_REQUEST_TIMED_OUT : ERR_NOT_LEADER_OR_FOLLOWER;
         if (err != ERR_OK)
             set_error(op, slot, err);
@@ -164,7 +165,8 @@ static bool all_decided(struct produce_op *op)
 
     for (int i = 0; i < op->slots_len; i++)
         if (op->slots[i].part != NULL &&
-            part_check_acked(op->slots[i].part, op->slots[i].end, &err) == PART_ACK_WAIT)
+            part_check_acked(op->slots[i].part, op->slots[i].end, op->slots[i].leader_epoch,
+                             &err) == PART_ACK_WAIT)
             return false;
     return true;
 }
@@ -285,6 +287,7 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     slot->out->log_append_time_ms = appended.log_append_time_ms;
     slot->out->log_start_offset = appended.log_start_offset;
     slot->end = appended.last_offset + 1;
+    slot->leader_epoch = epoch;
     if (acks == -1 || appended.flush_due) {
         slot->part = part_ref(part);
         op->awaited++;

@@ -277,10 +277,10 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
     return err;
 }
 
-enum part_ack part_check_acked(struct part *part, int64_t end, enum err *err)
+enum part_ack part_check_acked(struct part *part, int64_t end, int32_t leader_epoch, enum err *err)
 {
     lock_take(&part->state);
-    enum part_ack ack = part_acked(&part->core, end, err);
+    enum part_ack ack = part_acked(&part->core, end, leader_epoch, err);
     lock_drop(&part->state);
     return ack;
 }

@@ -182,6 +182,8 @@ static void lead(struct part_core *core, bool led_before, int64_t now_ms, struct
 {
     core->role = PART_LEADER;
     core->epoch_start = core->leo;
+    if (!led_before)
+        core->led_since = core->leader_epoch;
     out->assign_epoch = true;
     for (int32_t i = 0; i < core->others_len; i++) {
         struct part_replica *r = &core->others[i];
@@ -420,10 +422,11 @@ enum err part_check_produce(const struct part_core *core, int16_t acks)
     return ERR_OK;
 }
 
-enum part_ack part_acked(const struct part_core *core, int64_t end, enum err *err)
+enum part_ack part_acked(const struct part_core *core, int64_t end, int32_t leader_epoch,
+                         enum err *err)
 {
     *err = ERR_OK;
-    if (core->role != PART_LEADER) {
+    if (core->role != PART_LEADER || leader_epoch < core->led_since) {
         *err = ERR_NOT_LEADER_OR_FOLLOWER;
         return PART_ACK_FAILED;
     }

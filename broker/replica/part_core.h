@@ -84,6 +84,7 @@ struct part_core {
     int64_t hw;
     int64_t log_start;
     int64_t epoch_start; /* leader only */
+    int32_t led_since;   /* leader only: the epoch in which it began to lead without a break */
     int64_t leader_hw;   /* follower: as last told */
 
     int32_t min_isr;    /* min.insync.replicas of the topic */
@@ -207,9 +208,11 @@ enum err part_check_follower(const struct part_core *core, int32_t replica, int6
 enum err part_check_produce(const struct part_core *core, int16_t acks);
 
 enum part_ack { PART_ACK_WAIT, PART_ACK_DONE, PART_ACK_FAILED };
-/* Is all below `end` committed? FAILED sets *err: NOT_ENOUGH_REPLICAS_AFTER_APPEND, or
- * NOT_LEADER_OR_FOLLOWER. */
-enum part_ack part_acked(const struct part_core *core, int64_t end, enum err *err);
+/* Is all below `end`, appended by us as the leader of leader_epoch, committed? Who has not led all
+ * the time since may have lost it to another leader: what is there now proves nothing. FAILED sets
+ * *err: NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER. */
+enum part_ack part_acked(const struct part_core *core, int64_t end, int32_t leader_epoch,
+                         enum err *err);
 
 /* Smallest log start of all live replicas, ourselves included: how far DeleteRecords has got. */
 int64_t part_low_watermark(const struct part_core *core);

@@ -269,7 +269,7 @@ static void run_wake(struct world *w, struct event *ev)
         enum err err;
 
         if (rep->open)
-            ack = part_acked(&rep->core, waits->end, &err);
+            ack = part_acked(&rep->core, waits->end, waits->leader_epoch, &err);
         if (ack == PART_ACK_WAIT && world_ms(w) < waits->until_ms) {
             at = &waits->next;
             continue;
@@ -281,11 +281,17 @@ static void run_wake(struct world *w, struct event *ev)
     }
 }
 
+/* Reactors come soon, but now and then one is held up. */
+static int64_t late_us(struct world *w)
+{
+    return world_chance(w, 95) ? world_between(w, 0, 300) : world_between(w, 0, 2000000);
+}
+
 void repl_wake_produces(struct world *w, struct bro *b, int p)
 {
     (void)p;
     if (b->produces != NULL)
-        world_at(w, world_between(w, 0, 300), b->node, run_wake);
+        world_at(w, late_us(w), b->node, run_wake);
 }
 
 void repl_on_produce(struct world *w, struct event *ev)
@@ -322,6 +328,7 @@ void repl_on_produce(struct world *w, struct event *ev)
                                       .first = first,
                                       .end = log->leo,
                                       .value = ev->a,
+                                      .leader_epoch = epoch,
                                       .until_ms = world_ms(w) + ACK_MS };
     b->produces = waits;
     repl_wake_produces(w, b, p);

@@ -154,7 +154,8 @@ struct parked_produce {
     struct parked_produce *next;
     int part;
     int64_t first, end;
-    int64_t value; /* of the first */
+    int64_t value;        /* of the first */
+    int32_t leader_epoch; /* in which they were appended */
     int64_t until_ms;
 };
 

@@ -354,18 +354,23 @@ START_TEST(acked_means_committed_by_enough)
     min_isr(2);
     role(1, 5, 7, 2);
     appended(110);
-    ck_assert_int_eq(part_acked(&core, 110, &err), PART_ACK_WAIT);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_WAIT);
     fetched(2, 110);
     alive(3, 12, false);
-    ck_assert_int_eq(part_acked(&core, 110, &err), PART_ACK_DONE);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_DONE);
     role(1, 5, 8, 1);
-    ck_assert_int_eq(part_acked(&core, 110, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_FAILED);
     ck_assert_int_eq(err, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
-    ck_assert_int_eq(part_acked(&core, 111, &err), PART_ACK_WAIT);
+    ck_assert_int_eq(part_acked(&core, 111, 5, &err), PART_ACK_WAIT);
     role(1, 6, 9, 2);
-    ck_assert_int_eq(part_acked(&core, 110, &err), PART_ACK_DONE);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_DONE);
     role(2, 7, 10, 2);
-    ck_assert_int_eq(part_acked(&core, 110, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(err, ERR_NOT_LEADER_OR_FOLLOWER);
+    /* it leads again: what it appended then may have been replaced */
+    role(1, 8, 11, 2);
+    fetched(2, 110);
+    ck_assert_int_eq(part_acked(&core, 110, 5, &err), PART_ACK_FAILED);
     ck_assert_int_eq(err, ERR_NOT_LEADER_OR_FOLLOWER);
 }
 END_TEST

@@ -186,7 +186,7 @@ START_TEST(produce_and_fetch_move_the_high_watermark)
     ck_assert_int_eq(completed(&follower), 1);
     wait_on(&produce, part_committed(part), 5);
     wait_on(&consumer, part_stable(part), 1);
-    ck_assert_int_eq(part_check_acked(part, 5, &err), PART_ACK_WAIT);
+    ck_assert_int_eq(part_check_acked(part, 5, 3, &err), PART_ACK_WAIT);
 
     struct part_read read = fetch_of(2, 0, 3);
     ck_assert_int_eq(part_read(part, &read, now_ms), ERR_OK);
@@ -198,7 +198,7 @@ START_TEST(produce_and_fetch_move_the_high_watermark)
     ck_assert_int_eq(read.hw, 0); /* as it was before this fetch was noted */
     ck_assert_int_eq(completed(&produce), 1);
     ck_assert_int_eq(completed(&consumer), 1);
-    ck_assert_int_eq(part_check_acked(part, 5, &err), PART_ACK_DONE);
+    ck_assert_int_eq(part_check_acked(part, 5, 3, &err), PART_ACK_DONE);
 }
 END_TEST
 
@@ -281,7 +281,7 @@ START_TEST(lost_leadership_wakes_all)
     role(2, 4, 2, 2);
     ck_assert(effects.lost_leadership && effects.start_fetching);
     ck_assert_int_eq(completed(&follower), 1);
-    ck_assert_int_eq(part_check_acked(part, 6, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(part_check_acked(part, 6, 3, &err), PART_ACK_FAILED);
     ck_assert_int_eq(append(1), ERR_NOT_LEADER_OR_FOLLOWER);
 }
 END_TEST
