@@ -4,6 +4,10 @@
  * session has, so that the next ask names it again. A partition without news is not named: the
  * leader's session remembers it.
  *
+ * Whatever may make a difference to the next request puts the partition into `changed`, and an ask
+ * looks at nothing else: thousands of idle partitions cost nothing. Those that wait in error stay
+ * in there, because time alone changes them.
+ *
  * A partition that may not be asked for (delayed, failed, resetting, removed) leaves the session,
  * as otherwise the leader would answer for it. When the session is lost, all start anew with
  * session 0.
@@ -20,6 +24,7 @@ void fetch_core_init(struct fetch_core *core, int32_t backoff_ms)
 {
     *core = (struct fetch_core){ .backoff_ms = backoff_ms, .buckets_len = 64 };
     TAILQ_INIT(&core->parts);
+    TAILQ_INIT(&core->changed);
     core->buckets = xcalloc(core->buckets_len, sizeof(struct fetch_part *));
 }
 
@@ -75,6 +80,32 @@ static void grow_buckets(struct fetch_core *core)
         put_in_bucket(core, part);
 }
 
+static void note_change(struct fetch_core *core, struct fetch_part *part)
+{
+    if (part->queued)
+        return;
+    part->queued = true;
+    TAILQ_INSERT_TAIL(&core->changed, part, changed_link);
+}
+
+static void unqueue(struct fetch_core *core, struct fetch_part *part)
+{
+    if (!part->queued)
+        return;
+    part->queued = false;
+    TAILQ_REMOVE(&core->changed, part, changed_link);
+}
+
+static void set_state(struct fetch_core *core, struct fetch_part *part, enum fetch_state state)
+{
+    if (part->state == FETCH_READY)
+        core->ready--;
+    if (state == FETCH_READY)
+        core->ready++;
+    part->state = state;
+    note_change(core, part);
+}
+
 /* The leader must be told; where no session is, there is nothing to tell. */
 static void leave_session(struct fetch_core *core, struct fetch_part *part)
 {
@@ -94,20 +125,26 @@ static void drop_session(struct fetch_core *core)
     core->session_id = 0;
     core->session_epoch = 0;
     core->forgotten_len = 0;
-    TAILQ_FOREACH (part, &core->parts, link)
+    TAILQ_FOREACH (part, &core->parts, link) {
         part->in_session = false;
+        unqueue(core, part); /* all are named anew, in asking order */
+        note_change(core, part);
+    }
 }
 
-static void unforget(struct fetch_core *core, const struct fetch_part *part)
+/* Who left the session and is in it again by this very request need not leave it. */
+static void unforget(struct fetch_core *core)
 {
-    for (size_t i = 0; i < core->forgotten_len; i++) {
-        struct fetch_forgotten *gone = &core->forgotten[i];
+    size_t kept = 0;
 
-        if (gone->partition == part->partition && uuid_eq(gone->topic_id, part->topic_id)) {
-            *gone = core->forgotten[--core->forgotten_len];
-            return;
-        }
+    for (size_t i = 0; i < core->forgotten_len; i++) {
+        const struct fetch_forgotten gone = core->forgotten[i];
+        const struct fetch_part *part = fetch_core_find(core, gone.topic_id, gone.partition);
+
+        if (part == NULL || !part->in_session)
+            core->forgotten[kept++] = gone;
     }
+    core->forgotten_len = kept;
 }
 
 struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id, int32_t partition,
@@ -120,6 +157,7 @@ struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id,
         part = xcalloc(1, sizeof *part);
         part->topic_id = topic_id;
         part->partition = partition;
+        part->state = FETCH_FAILED;
         TAILQ_INSERT_TAIL(&core->parts, part, link);
         if (++core->count > core->buckets_len)
             grow_buckets(core);
@@ -127,7 +165,7 @@ struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id,
             put_in_bucket(core, part);
     }
     part->owner = owner;
-    part->state = FETCH_READY;
+    set_state(core, part, FETCH_READY);
     part->leader_epoch = leader_epoch;
     part->offset = offset;
     part->last_epoch = last_epoch;
@@ -150,6 +188,8 @@ void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t p
         at = &(*at)->hash_next;
     *at = part->hash_next;
     TAILQ_REMOVE(&core->parts, part, link);
+    unqueue(core, part);
+    core->ready -= part->state == FETCH_READY;
     core->count--;
     free(part);
     return owner;
@@ -171,39 +211,47 @@ static void note_sent(struct fetch_part *part)
     part->sent_log_start = part->log_start;
 }
 
+/* Whoever waits goes on waiting, or is ready again. */
+static void end_wait(struct fetch_core *core, struct fetch_part *part, int64_t now_ms,
+                     int64_t *wake_ms)
+{
+    if (part->state != FETCH_DELAYED)
+        return;
+    if (part->until_ms <= now_ms)
+        set_state(core, part, FETCH_READY);
+    else if (part->until_ms < *wake_ms)
+        *wake_ms = part->until_ms;
+}
+
 bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
                     struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms)
 {
-    struct fetch_part *part;
+    struct fetch_part *part, *next;
     int32_t news = 0;
-    bool any = false;
 
     *wake_ms = INT64_MAX;
-    TAILQ_FOREACH (part, &core->parts, link) {
-        part->asked = false;
-        if (part->state == FETCH_DELAYED && part->until_ms <= now_ms)
-            part->state = FETCH_READY;
-        if (part->state == FETCH_DELAYED && part->until_ms < *wake_ms)
-            *wake_ms = part->until_ms;
-        if (part->state != FETCH_READY)
+    TAILQ_FOREACH (part, &core->changed, changed_link)
+        end_wait(core, part, now_ms, wake_ms);
+    for (part = TAILQ_FIRST(&core->changed); part != NULL; part = next) {
+        next = TAILQ_NEXT(part, changed_link);
+        if (part->state != FETCH_READY) {
+            part->asked = false;
             leave_session(core, part);
-        else
-            any = true;
+            if (part->state != FETCH_DELAYED)
+                unqueue(core, part);
+        } else {
+            unqueue(core, part);
+            part->asked = true;
+            if (!is_news(part))
+                continue;
+            note_sent(part);
+            array_reserve(scratch, scratch_cap, (size_t)news, sizeof **scratch);
+            (*scratch)[news++] = part;
+        }
     }
-    if (!any)
+    if (core->ready == 0)
         return false;
-    TAILQ_FOREACH (part, &core->parts, link) {
-        if (part->state != FETCH_READY)
-            continue;
-        part->asked = true;
-        if (!is_news(part))
-            continue;
-        if (!part->in_session)
-            unforget(core, part);
-        note_sent(part);
-        array_reserve(scratch, scratch_cap, (size_t)news, sizeof **scratch);
-        (*scratch)[news++] = part;
-    }
+    unforget(core);
     *out = (struct fetch_ask){
         .session_id = core->session_id,
         .session_epoch = core->session_epoch,
@@ -224,7 +272,7 @@ static void delay(struct fetch_core *core, struct fetch_part *part, int64_t now_
         wait_ms = (INT64_C(1) << part->tries) * FETCH_FIRST_BACKOFF_MS;
     if (part->tries < INT32_MAX)
         part->tries++;
-    part->state = FETCH_DELAYED;
+    set_state(core, part, FETCH_DELAYED);
     part->until_ms = now_ms + wait_ms;
 }
 
@@ -280,11 +328,11 @@ enum fetch_verdict fetch_core_decide(struct fetch_core *core, struct fetch_part 
     case ERR_OK:
         return answer->diverging ? FETCH_TRUNCATE : FETCH_APPEND;
     case ERR_OFFSET_OUT_OF_RANGE:
-        part->state = FETCH_RESET;
+        set_state(core, part, FETCH_RESET);
         return FETCH_ASK_OFFSETS;
     case ERR_FENCED_LEADER_EPOCH:
         /* We are behind: the image that tells us of the new leader will come. */
-        part->state = FETCH_FAILED;
+        set_state(core, part, FETCH_FAILED);
         return FETCH_GIVE_UP;
     default:
         delay(core, part, now_ms);
@@ -300,10 +348,14 @@ void fetch_core_set(struct fetch_core *core, struct fetch_part *part, int64_t of
     part->log_start = log_start;
     part->tries = 0;
     if (part->state == FETCH_RESET)
-        part->state = FETCH_READY;
+        set_state(core, part, FETCH_READY);
+    if (is_news(part))
+        note_change(core, part);
     if (got_records) { /* those that wait longer come first when a response's size is bounded */
         TAILQ_REMOVE(&core->parts, part, link);
         TAILQ_INSERT_TAIL(&core->parts, part, link);
+        unqueue(core, part);
+        note_change(core, part);
     }
 }
 
@@ -311,7 +363,7 @@ void fetch_core_failed(struct fetch_core *core, struct fetch_part *part, bool fo
                        int64_t now_ms)
 {
     if (for_good)
-        part->state = FETCH_FAILED;
+        set_state(core, part, FETCH_FAILED);
     else
         delay(core, part, now_ms);
 }

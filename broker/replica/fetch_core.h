@@ -41,12 +41,14 @@ struct fetch_part {
     int32_t tries; /* failures in a row: each waits longer, up to backoff_ms */
 
     bool in_session; /* the leader's session has it, as follows */
-    bool asked;      /* is part of the request in flight */
+    bool asked;      /* is part of the request in flight, or was of the last one */
+    bool queued;     /* in `changed` */
     int64_t sent_offset;
     int32_t sent_last_epoch;
     int32_t sent_leader_epoch;
     int64_t sent_log_start;
     TAILQ_ENTRY(fetch_part) link; /* in asking order: who delivered goes to the end */
+    TAILQ_ENTRY(fetch_part) changed_link;
     struct fetch_part *hash_next;
 };
 
@@ -57,6 +59,8 @@ struct fetch_forgotten {
 
 struct fetch_core {
     TAILQ_HEAD(fetch_parts, fetch_part) parts;
+    struct fetch_parts changed;  /* those that the next ask looks at: new, moved on, waiting */
+    uint32_t ready;              /* parts in FETCH_READY */
     struct fetch_part **buckets; /* by topic id and partition */
     uint32_t buckets_len, count;
     int32_t session_id;                /* 0: none */

@@ -86,6 +86,36 @@ START_TEST(a_session_opens_grows_and_names_only_news)
 }
 END_TEST
 
+START_TEST(the_idle_are_not_looked_at)
+{
+    struct fetch_part *a = NULL;
+
+    for (int i = 0; i < 100; i++)
+        a = add(i, 10);
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 100);
+    ck_assert(TAILQ_EMPTY(&core.changed));
+    answered(77);
+    fetch_core_set(&core, a, 10, 2, 0, false); /* a new high watermark, no records */
+    ck_assert(TAILQ_EMPTY(&core.changed));
+    fetch_core_set(&core, a, 11, 3, 0, true);
+    ck_assert_ptr_eq(TAILQ_FIRST(&core.changed), a);
+    ck_assert_ptr_null(TAILQ_NEXT(a, changed_link));
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert(TAILQ_EMPTY(&core.changed));
+    /* who leaves and comes back between two requests has never left */
+    for (int i = 0; i < 50; i++)
+        fetch_core_remove(&core, topic(i), i);
+    for (int i = 10; i < 50; i++)
+        add(i, 12);
+    ck_assert(next());
+    ck_assert_int_eq(ask.forgotten_len, 10);
+    ck_assert_int_eq(ask.parts_len, 40);
+    ck_assert_uint_eq(core.ready, 90);
+}
+END_TEST
+
 START_TEST(session_epochs_go_round_to_one)
 {
     add(1, 10);
@@ -428,6 +458,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_session_opens_grows_and_names_only_news);
+    tcase_add_test(tc, the_idle_are_not_looked_at);
     tcase_add_test(tc, session_epochs_go_round_to_one);
     tcase_add_test(tc, a_leader_without_sessions_is_asked_fully);
     tcase_add_test(tc, who_leaves_is_forgotten_and_who_returns_is_not);
