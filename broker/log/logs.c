@@ -52,8 +52,10 @@ enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key, stru
     lock_take(&logs->lock);
     bool is_taken = find_locked(logs, key) != NULL;
 
-    if (!is_taken)
+    if (!is_taken) {
         HASH_ADD_KEYPTR(hh, logs->entries, entry->key, strlen(entry->key), entry);
+        dir->log_count++;
+    }
     lock_drop(&logs->lock);
     if (!is_taken)
         return ERR_OK;
@@ -177,19 +179,14 @@ static bool any_offline(const struct logs *logs)
 /* The live directory with the fewest logs, NULL when none lives. */
 static struct logs_dir *fewest(struct logs *logs)
 {
-    size_t counts[MAX_DIRS] = { 0 };
     struct logs_dir *best = NULL;
-    struct logs_entry *entry;
-    struct logs_entry *next;
 
     lock_take(&logs->lock);
-    HASH_ITER (hh, logs->entries, entry, next)
-        counts[entry->dir->index]++;
-    lock_drop(&logs->lock);
     for (size_t i = 0; i < logs->dir_count; i++)
         if (!atomic_load(&logs->dirs[i].env.failed) &&
-            (best == NULL || counts[i] < counts[best->index]))
+            (best == NULL || logs->dirs[i].log_count < best->log_count))
             best = &logs->dirs[i];
+    lock_drop(&logs->lock);
     return best;
 }
 
@@ -249,6 +246,7 @@ static struct log *take_out(struct logs *logs, const char *topic, int32_t partit
 
     if (entry != NULL) {
         HASH_DEL(logs->entries, entry);
+        entry->dir->log_count--;
         log = entry->log;
         free(entry->key);
         free(entry);

@@ -36,6 +36,7 @@ struct logs_dir {
     struct logs *logs;           /* [I] */
     char *path;                  /* [I] */
     size_t index;                /* [I] */
+    size_t log_count;            /* [m] of logs: entries of this directory */
     int lock_fd;                 /* [I] -1: not ours */
     bool was_clean;              /* [I] */
     bool is_loaded;              /* [I] every log of it */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "common/base/lock.h"
 #include "common/base/mem.h"
@@ -152,36 +153,84 @@ static void publish(struct parts *parts, struct part **all, size_t count)
 
 /* ---- a change in the making ---- */
 
+struct added { /* the reference is the one that the table will hold */
+    struct added_key {
+        struct uuid topic_id;
+        int32_t partition;
+    } key;
+    struct part *part;
+    UT_hash_handle hh; /* uthash keeps the order of adding, too */
+};
+
+struct removed {
+    const struct part *part; /* lent by `before`, or added */
+    UT_hash_handle hh;
+};
+
 struct change {
     struct parts *parts;
     const struct parts_table *before;
     const struct image *image;
     int64_t now_ms;
     struct parts_result *out;
-    struct part **added; /* with the reference that the table will hold */
-    size_t added_len, added_cap;
-    struct part **removed; /* lent by `before` */
-    size_t removed_len, removed_cap;
-    struct part_live *live; /* scratch */
+    struct added *added;     /* by topic id and partition */
+    struct removed *removed; /* by address */
+    struct part_live *live;  /* scratch */
     size_t live_cap;
+    struct uuid conf_topic; /* whose settings these are; zero: nobody's yet */
+    struct part_conf conf;
 };
+
+static struct added_key key_of(struct uuid topic_id, int32_t partition)
+{
+    struct added_key key;
+
+    memset(&key, 0, sizeof key); /* compared with what pads it */
+    key.topic_id = topic_id;
+    key.partition = partition;
+    return key;
+}
+
+static void add_part(struct change *change, struct part *part)
+{
+    struct added *added = xcalloc(1, sizeof *added);
+
+    added->key = key_of(part_topic_id(part), part_partition(part));
+    added->part = part;
+    HASH_ADD(hh, change->added, key, sizeof added->key, added);
+}
 
 static bool is_removed(const struct change *change, const struct part *part)
 {
-    for (size_t i = 0; i < change->removed_len; i++)
-        if (change->removed[i] == part)
-            return true;
-    return false;
+    struct removed *removed;
+
+    HASH_FIND_PTR(change->removed, &part, removed);
+    return removed != NULL;
 }
 
 static struct part *find_now(const struct change *change, struct uuid topic_id, int32_t partition)
 {
-    for (size_t i = 0; i < change->added_len; i++)
-        if (part_partition(change->added[i]) == partition &&
-            uuid_eq(part_topic_id(change->added[i]), topic_id))
-            return change->added[i];
+    struct added_key key = key_of(topic_id, partition);
+    struct added *added;
+
+    HASH_FIND(hh, change->added, &key, sizeof key, added);
+    if (added != NULL)
+        return added->part;
     struct part *part = parts_find_id(change->before, topic_id, partition);
     return part != NULL && !is_removed(change, part) ? part : NULL;
+}
+
+/* Partitions come topic by topic, mostly: their settings are made once for each. */
+static const struct part_conf *settings_of(struct change *change, struct uuid topic_id,
+                                           struct str topic)
+{
+    const struct parts_conf *conf = &change->parts->conf;
+
+    if (!uuid_eq(change->conf_topic, topic_id)) {
+        conf->conf_of(conf->ctx, change->image, topic, &change->conf);
+        change->conf_topic = topic_id;
+    }
+    return &change->conf;
 }
 
 static void fail(struct change *change, struct uuid topic_id, int32_t partition, struct part *part,
@@ -207,9 +256,11 @@ static void remove_part(struct change *change, struct part *part)
     if (change->parts->conf.fetchers != NULL)
         fetchers_unfollow(change->parts->conf.fetchers, part);
     part_close(part);
-    array_reserve(&change->removed, &change->removed_cap, change->removed_len,
-                  sizeof(struct part *));
-    change->removed[change->removed_len++] = part;
+    if (is_removed(change, part))
+        return;
+    struct removed *removed = xcalloc(1, sizeof *removed);
+    removed->part = part;
+    HASH_ADD_PTR(change->removed, part, removed);
 }
 
 static void park(struct change *change, const char *topic, int32_t partition, const char *why)
@@ -300,7 +351,6 @@ static struct part *open_part(struct change *change, const struct image_topic *t
                               const struct image_part *state)
 {
     const struct parts_conf *conf = &change->parts->conf;
-    struct part_conf settings;
     struct log *log = NULL;
     enum err err = open_log(change, topic, state, &log);
 
@@ -312,14 +362,13 @@ static struct part *open_part(struct change *change, const struct image_topic *t
         fail(change, topic->id, state->index, NULL, err);
         return NULL;
     }
-    conf->conf_of(conf->ctx, change->image, topic->name, &settings);
-    log_set_conf(log, &settings.log);
+    const struct part_conf *settings = settings_of(change, topic->id, topic->name);
+    log_set_conf(log, &settings->log);
     int64_t hw = logs_saved_hw(conf->logs, log);
     struct part *part = part_new(&change->parts->env, topic->name.ptr, topic->id, state->index,
-                                 &log, hw < 0 ? 0 : hw, settings.min_isr, conf->lag_max_ms);
-    part_set_conf(part, &settings.validate, settings.min_isr, conf->lag_max_ms, change->now_ms);
-    array_reserve(&change->added, &change->added_cap, change->added_len, sizeof(struct part *));
-    change->added[change->added_len++] = part;
+                                 &log, hw < 0 ? 0 : hw, settings->min_isr, conf->lag_max_ms);
+    part_set_conf(part, &settings->validate, settings->min_isr, conf->lag_max_ms, change->now_ms);
+    add_part(change, part);
     return part;
 }
 
@@ -409,38 +458,54 @@ static void apply_topic(struct change *change, const struct image_topic *topic,
 
 static void apply_conf(struct change *change, struct part *part)
 {
-    const struct parts_conf *conf = &change->parts->conf;
-    struct part_conf settings;
+    const struct part_conf *settings =
+        settings_of(change, part_topic_id(part), str_of(part_topic(part)));
 
-    conf->conf_of(conf->ctx, change->image, str_of(part_topic(part)), &settings);
-    log_set_conf(part_log(part), &settings.log);
-    part_set_conf(part, &settings.validate, settings.min_isr, conf->lag_max_ms, change->now_ms);
+    log_set_conf(part_log(part), &settings->log);
+    part_set_conf(part, &settings->validate, settings->min_isr, change->parts->conf.lag_max_ms,
+                  change->now_ms);
 }
 
-static bool config_concerns(const struct parts_conf *conf, const struct image_config *config,
-                            const struct part *part)
+/* Of every partition that was there before: those opened in this change have them already. */
+static void apply_all_configs(struct change *change)
+{
+    for (size_t i = 0; i < change->before->count; i++)
+        if (!is_removed(change, change->before->all[i]))
+            apply_conf(change, change->before->all[i]);
+}
+
+static void apply_topic_config(struct change *change, struct str name)
+{
+    const struct image_topic *topic = image_topic_named(change->image, name);
+
+    for (int32_t i = 0; topic != NULL && i < topic->n_parts; i++) {
+        struct part *part = parts_find_id(change->before, topic->id, i);
+
+        if (part != NULL && !is_removed(change, part))
+            apply_conf(change, part);
+    }
+}
+
+static bool is_for_broker(const struct image_config *config, int32_t broker_id)
 {
     char id[16];
 
-    if (str_is(config->type, "topics"))
-        return str_is(config->name, part_topic(part));
-    if (!str_is(config->type, "brokers"))
-        return false;
-    snprintf(id, sizeof id, "%d", conf->broker_id);
-    return str_is(config->name, "<default>") || str_is(config->name, id);
+    snprintf(id, sizeof id, "%d", broker_id);
+    return str_is(config->type, "brokers") &&
+           (str_is(config->name, "<default>") || str_is(config->name, id));
 }
 
 static void apply_configs(struct change *change, const struct image_delta *delta)
 {
-    for (size_t i = 0; i < change->before->count; i++) {
-        struct part *part = change->before->all[i];
-        bool concerned = delta == NULL;
-
-        for (size_t c = 0; delta != NULL && c < delta->n_configs && !concerned; c++)
-            concerned = config_concerns(&change->parts->conf, &delta->configs[c], part);
-        if (concerned && !is_removed(change, part))
-            apply_conf(change, part);
+    for (size_t i = 0; i < delta->n_configs; i++) {
+        if (is_for_broker(&delta->configs[i], change->parts->conf.broker_id)) {
+            apply_all_configs(change);
+            return;
+        }
     }
+    for (size_t i = 0; i < delta->n_configs; i++)
+        if (str_is(delta->configs[i].type, "topics"))
+            apply_topic_config(change, delta->configs[i].name);
 }
 
 static void apply_brokers(struct change *change, const struct image_delta *delta)
@@ -468,17 +533,6 @@ struct stray_scan {
     size_t found_cap;
 };
 
-static bool has_tombstone(const struct image *image, int32_t broker, struct uuid id, int32_t part)
-{
-    struct image_cursor at = { 0 };
-    const struct image_tombstone *stone;
-
-    while ((stone = image_next_tombstone(image, &at)) != NULL)
-        if (stone->broker == broker && stone->partition == part && uuid_eq(stone->topic_id, id))
-            return true;
-    return false;
-}
-
 static void scan_log(void *ctx, struct log *log)
 {
     struct stray_scan *scan = ctx;
@@ -492,7 +546,7 @@ static void scan_log(void *ctx, struct log *log)
     scan->logs++;
     if (part != NULL && ids_has(part->replicas, scan->broker_id))
         return;
-    if (has_tombstone(scan->image, scan->broker_id, id, log_partition(log)))
+    if (image_tombstone(scan->image, scan->broker_id, id, log_partition(log)) != NULL)
         return;
     array_reserve(&scan->found, &scan->found_cap, scan->strays, sizeof(struct log *));
     scan->found[scan->strays++] = log_ref(log);
@@ -549,19 +603,18 @@ static void apply_image(struct change *change)
     }
     while ((topic = image_next_topic(change->image, &topics)) != NULL)
         apply_topic(change, topic, NULL);
-    apply_configs(change, NULL);
+    apply_all_configs(change);
 }
 
 static void apply_delta(struct change *change, const struct image_delta *delta)
 {
     apply_brokers(change, delta);
-    for (size_t t = 0; t < delta->n_topics_gone; t++)
-        for (size_t i = 0; i < change->before->count; i++) {
-            struct part *part = change->before->all[i];
+    for (size_t i = 0; delta->n_topics_gone > 0 && i < change->before->count; i++) {
+        struct part *part = change->before->all[i];
 
-            if (uuid_eq(part_topic_id(part), delta->topics_gone[t]) && !is_removed(change, part))
-                remove_part(change, part);
-        }
+        if (image_topic(change->image, part_topic_id(part)) == NULL && !is_removed(change, part))
+            remove_part(change, part);
+    }
     for (size_t t = 0; t < delta->n_topics; t++) {
         const struct image_topic *topic = image_topic(change->image, delta->topics[t].id);
 
@@ -576,21 +629,40 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
 
 static void republish(struct change *change)
 {
-    size_t count = 0, room = change->before->count + change->added_len + 1;
+    size_t count = 0;
+    struct added *added;
 
-    if (change->added_len == 0 && change->removed_len == 0)
+    if (change->added == NULL && change->removed == NULL)
         return;
-    struct part **all = xcalloc(room, sizeof(struct part *));
+    struct part **all =
+        xcalloc(change->before->count + HASH_COUNT(change->added) + 1, sizeof(struct part *));
     for (size_t i = 0; i < change->before->count; i++)
         if (!is_removed(change, change->before->all[i]))
             all[count++] = part_ref(change->before->all[i]);
-    for (size_t i = 0; i < change->added_len; i++) {
-        if (is_removed(change, change->added[i]))
-            part_unref(&change->added[i]);
+    for (added = change->added; added != NULL; added = added->hh.next) {
+        if (is_removed(change, added->part))
+            part_unref(&added->part);
         else
-            all[count++] = change->added[i];
+            all[count++] = added->part;
     }
     publish(change->parts, all, count);
+}
+
+static void change_fini(struct change *change)
+{
+    struct added *added, *next_added;
+    struct removed *removed, *next_removed;
+
+    parts_put_table(&change->before);
+    HASH_ITER (hh, change->added, added, next_added) {
+        HASH_DEL(change->added, added);
+        free(added);
+    }
+    HASH_ITER (hh, change->removed, removed, next_removed) {
+        HASH_DEL(change->removed, removed);
+        free(removed);
+    }
+    free(change->live);
 }
 
 void parts_apply(struct parts *parts, const struct image *after, const struct image_delta *delta,
@@ -614,10 +686,7 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
     republish(&change);
     if (out->err == ERR_OK)
         atomic_store_explicit(&parts->has_image, true, memory_order_release);
-    parts_put_table(&change.before);
-    free(change.added);
-    free(change.removed);
-    free(change.live);
+    change_fini(&change);
 }
 
 void parts_result_fini(struct parts_result *result)

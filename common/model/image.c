@@ -626,6 +626,16 @@ size_t image_n_tombstones(const struct image *image)
     return image->tombstones.n;
 }
 
+const struct image_tombstone *image_tombstone(const struct image *image, int32_t broker,
+                                              struct uuid topic_id, int32_t partition)
+{
+    struct image_tombstone key = { .broker = broker, .topic_id = topic_id, .partition = partition };
+    struct tombstone_item *item =
+        ITEM(struct tombstone_item, pmap_get(&image->tombstones, tombstone_hash(&key), &key));
+
+    return item != NULL ? &item->tombstone : NULL;
+}
+
 const struct image_topic *image_topic(const struct image *image, struct uuid id)
 {
     struct topic_item *item =
@@ -737,11 +747,9 @@ static bool config_eq(const struct image_config *a, const struct image_config *b
 
 static bool tombstone_eq(const struct image_tombstone *a, const struct image *image)
 {
-    struct tombstone_item *b =
-        ITEM(struct tombstone_item, pmap_get(&image->tombstones, tombstone_hash(a), a));
+    const struct image_tombstone *b = image_tombstone(image, a->broker, a->topic_id, a->partition);
 
-    return b != NULL && a->leader_epoch == b->tombstone.leader_epoch &&
-           str_eq(a->topic, b->tombstone.topic);
+    return b != NULL && a->leader_epoch == b->leader_epoch && str_eq(a->topic, b->topic);
 }
 
 bool image_eq(const struct image *a, const struct image *b)

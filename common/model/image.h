@@ -148,6 +148,8 @@ const struct image_config *image_config(const struct image *image, struct str ty
 struct str image_config_value(const struct image_config *config, struct str key);
 size_t image_n_configs(const struct image *image);
 size_t image_n_tombstones(const struct image *image);
+const struct image_tombstone *image_tombstone(const struct image *image, int32_t broker,
+                                              struct uuid topic_id, int32_t partition); /* NULL */
 
 static inline struct leader_isr image_part_state(const struct image_part *part)
 {
