@@ -50,7 +50,7 @@ struct fetch_op {
     bool first_look;
     int64_t deadline_ms;
     size_t bytes;
-    bool must_answer; /* an error or a divergence */
+    bool must_answer; /* an error, a divergence, a log start that a follower does not know */
     bool hw_is_news;  /* a follower does not know the latest high watermark of some partition */
 };
 
@@ -130,6 +130,10 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
     if (op->replica >= 0 && result->err == ERR_OK &&
         (target->told_hw != result->read.hw || result->read.hw < result->read.upper))
         op->hw_is_news = true;
+    /* Somebody may be waiting for the followers to let go of deleted records. */
+    if (op->replica >= 0 && result->err == ERR_OK && target->told_log_start >= 0 &&
+        target->told_log_start < result->read.log_start)
+        op->must_answer = true;
 }
 
 static void read_all(struct fetch_op *op)
@@ -451,7 +455,8 @@ static bool has_moved(const struct fetch_op *op)
         int64_t bound = op->replica >= 0 ? info.leo : info.hw;
         int64_t seen = op->replica >= 0 ? result->read.upper : result->read.hw;
 
-        if (bound != seen || info.leader_epoch != result->read.leader_epoch)
+        if (bound != seen || info.leader_epoch != result->read.leader_epoch ||
+            (op->replica >= 0 && info.log_start != result->read.log_start))
             return true;
     }
     return false;

@@ -1,7 +1,9 @@
 #include "broker/api/table.h"
 
 #include "broker/api/api_versions.h"
+#include "broker/api/delete_records.h"
 #include "broker/api/describe_configs.h"
+#include "broker/api/describe_log_dirs.h"
 #include "broker/api/fetch.h"
 #include "broker/api/find_coordinator.h"
 #include "broker/api/forwarded.h"
@@ -22,12 +24,14 @@ static const struct handler rows[] = {
     { API_API_VERSIONS, 0, 4, HANDLER_ANY_VERSION, api_versions_handle },
     { API_CREATE_TOPICS, 0, 7, 0, api_forwarded },
     { API_DELETE_TOPICS, 0, 6, 0, api_forwarded },
+    { API_DELETE_RECORDS, 0, 2, 0, api_delete_records },
     { API_INIT_PRODUCER_ID, 0, 5, 0, api_init_producer_id },
     { API_OFFSET_FOR_LEADER_EPOCH, 0, 4, 0, api_offset_for_leader_epoch },
     { API_ELECT_LEADERS, 0, 2, 0, api_forwarded },
     { API_ALTER_CONFIGS, 0, 2, 0, api_forwarded },
     { API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, api_forwarded },
     { API_DESCRIBE_CONFIGS, 0, 4, 0, describe_configs_handle },
+    { API_DESCRIBE_LOG_DIRS, 0, 4, 0, api_describe_log_dirs },
     { API_CREATE_PARTITIONS, 0, 3, 0, api_forwarded },
     { API_DESCRIBE_CLUSTER, 0, 1, 0, api_describe_cluster },
 };

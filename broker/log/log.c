@@ -68,6 +68,15 @@ const char *log_name(const struct log *log)
     return log->name;
 }
 
+bool log_is_future(const struct log *log)
+{
+    const char *name = log->name;
+    size_t len = strlen(name);
+    size_t tail = strlen(LOG_FUTURE_SUFFIX);
+
+    return len > tail && strcmp(name + len - tail, LOG_FUTURE_SUFFIX) == 0;
+}
+
 const char *log_parent_dir(const struct log *log)
 {
     return log->env->dir;

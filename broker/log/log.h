@@ -43,6 +43,8 @@ const char *log_topic(const struct log *log);
 int32_t log_partition(const struct log *log);
 /* "orders-3", with a suffix while it is a future, stray or deleted log. Changes by logs.h only. */
 const char *log_name(const struct log *log);
+/* It is a copy in the making, in the directory that the replica is being moved to. */
+bool log_is_future(const struct log *log);
 /* Zero when the directory has no partition.metadata. */
 struct uuid log_topic_id(struct log *log);
 /* Writes partition.metadata, once. ERR_INCONSISTENT_TOPIC_ID when it has another one. */

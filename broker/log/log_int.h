@@ -13,7 +13,8 @@
 #include "broker/log/segment.h"
 #include "common/base/lock.h"
 
-#define LOG_TAIL_BATCHES 32
+#define LOG_TAIL_BATCHES  32
+#define LOG_FUTURE_SUFFIX "-future"
 
 /* A batch near the end of the active segment: where a consumer that keeps up reads next. */
 struct tail_batch {

@@ -336,6 +336,19 @@ void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out)
         out->free_bytes = out->total_bytes = -1;
 }
 
+void logs_each_in(struct logs *logs, size_t index,
+                  void (*each)(void *ctx, struct log *log, bool is_future), void *ctx)
+{
+    struct log **list;
+    size_t count = logs_list(logs, &logs->dirs[index], &list);
+
+    for (size_t i = 0; i < count; i++) {
+        each(ctx, list[i], log_is_future(list[i]));
+        log_unref(&list[i]);
+    }
+    free(list);
+}
+
 void logs_fail_dir(struct logs *logs, const char *path)
 {
     struct logs_dir *dir = dir_by_path(logs, path);

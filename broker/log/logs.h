@@ -84,6 +84,9 @@ struct logs_dir_info {
 };
 size_t logs_dir_count(const struct logs *logs);
 void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out);
+/* Visits the logs of one directory, each lent during the visit. */
+void logs_each_in(struct logs *logs, size_t index,
+                  void (*each)(void *ctx, struct log *log, bool is_future), void *ctx);
 /* Marks a directory failed, as an I/O error of ours would. */
 void logs_fail_dir(struct logs *logs, const char *dir);
 

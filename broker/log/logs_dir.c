@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "broker/log/logs_int.h"
 #include "common/base/clock.h"
@@ -156,10 +157,20 @@ static enum err on_save_recovery_point(struct log_env *env)
 /* --- prepare -----------------------------------------------------------------------------------
  */
 
+/* Tools name directories by the whole path, and so does Kafka whatever the settings say. */
+static char *absolute(const char *path)
+{
+    char here[DISK_PATH_MAX];
+
+    if (path[0] == '/' || getcwd(here, sizeof here) == NULL)
+        return xstrdup(path);
+    return xasprintf("%s/%s", here, path);
+}
+
 void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path)
 {
     *dir = (struct logs_dir){ .logs = logs, .index = index, .lock_fd = -1 };
-    dir->path = xstrdup(path);
+    dir->path = absolute(path);
     dir->env.disk = logs->disk;
     dir->env.files = logs->files;
     dir->env.dir = dir->path;

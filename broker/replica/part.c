@@ -44,6 +44,7 @@ struct part {
     struct watch_list committed; /* bound: high watermark */
     struct watch_list grown;     /* bound: log end */
     struct watch_list stable;    /* bound: last stable offset */
+    struct watch_list cleared;   /* bound: low watermark */
 };
 
 struct part *part_new(const struct part_env *env, const char *topic, struct uuid topic_id,
@@ -68,6 +69,7 @@ struct part *part_new(const struct part_env *env, const char *topic, struct uuid
     watch_list_init(&part->committed);
     watch_list_init(&part->grown);
     watch_list_init(&part->stable);
+    watch_list_init(&part->cleared);
     return part;
 }
 
@@ -88,6 +90,7 @@ void part_unref(struct part **part_ptr)
     watch_list_fini(&part->committed);
     watch_list_fini(&part->grown);
     watch_list_fini(&part->stable);
+    watch_list_fini(&part->cleared);
     part_core_fini(&part->core);
     lock_fini(&part->append);
     lock_fini(&part->state);
@@ -117,6 +120,11 @@ struct log *part_log(const struct part *part)
     return part->log;
 }
 
+bool part_is_offline(const struct part *part)
+{
+    return log_is_offline(part->log);
+}
+
 const char *part_name(const struct part *part)
 {
     return part->name;
@@ -135,6 +143,11 @@ struct watch_list *part_grown(struct part *part)
 struct watch_list *part_stable(struct part *part)
 {
     return &part->stable;
+}
+
+struct watch_list *part_cleared(struct part *part)
+{
+    return &part->cleared;
 }
 
 void part_get_info(struct part *part, struct part_info *out)
@@ -163,6 +176,7 @@ struct aftermath {
     struct part_proposal proposal;
     int64_t hw;
     int64_t leo;
+    int64_t low_watermark; /* -1: nobody waits for it */
 };
 
 static void step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
@@ -173,6 +187,9 @@ static void step_locked(struct part *part, const struct part_event *ev, int64_t 
     part_step(&part->core, ev, now_ms, &after->effects);
     after->hw = part->core.hw;
     after->leo = part->core.leo;
+    /* Who begins to wait looks at the core afterwards, under this lock: nothing is missed. */
+    after->low_watermark =
+        watch_list_is_empty(&part->cleared) ? -1 : part_low_watermark(&part->core);
     if (after->effects.isr_changed && !after->effects.role_changed &&
         part->core.role == PART_LEADER) {
         STAT_ADD(isr_expands, part->core.isr_len > isr_before);
@@ -186,6 +203,14 @@ static void step_locked(struct part *part, const struct part_event *ev, int64_t 
     }
 }
 
+static void flush_watches(struct part *part)
+{
+    watch_list_flush(&part->committed);
+    watch_list_flush(&part->grown);
+    watch_list_flush(&part->stable);
+    watch_list_flush(&part->cleared);
+}
+
 /* What the effects ask for that may call out: with no lock held. */
 static void see_to(struct part *part, struct aftermath *after)
 {
@@ -197,10 +222,10 @@ static void see_to(struct part *part, struct aftermath *after)
         if (!watch_list_is_empty(&part->stable))
             watch_list_reach(&part->stable, log_last_stable_offset(part->log, after->hw));
     }
+    if (after->low_watermark >= 0)
+        watch_list_reach(&part->cleared, after->low_watermark);
     if (effects->role_changed) {
-        watch_list_flush(&part->committed);
-        watch_list_flush(&part->grown);
-        watch_list_flush(&part->stable);
+        flush_watches(part);
     } else if (effects->isr_changed) {
         watch_list_flush(&part->committed);
     }
@@ -249,7 +274,7 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                      enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                      struct log_appended *out, int32_t *leader_epoch)
 {
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
     enum err err;
 
     lock_take(&part->append);
@@ -480,7 +505,7 @@ static enum err append_from_leader(struct part *part, const uint8_t *bytes, size
                                    int64_t wall_ms, int64_t now_ms)
 {
     struct log_appended appended;
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
     enum err err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
 
     lock_assert_held(&part->append);
@@ -496,7 +521,7 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
                      int64_t leader_hw, int64_t leader_log_start, int64_t wall_ms, int64_t now_ms,
                      struct part_fetch_start *out)
 {
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
@@ -562,7 +587,7 @@ static enum err cut_to(struct part *part, int64_t offset, bool restart, const ch
 enum err part_follow_diverged(struct part *part, int32_t leader_epoch, int32_t diverging_epoch,
                               int64_t diverging_end, int64_t now_ms, struct part_fetch_start *out)
 {
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
@@ -585,7 +610,7 @@ enum err part_follow_diverged(struct part *part, int32_t leader_epoch, int32_t d
 enum err part_follow_reset(struct part *part, int32_t leader_epoch, int64_t leader_start,
                            int64_t leader_end, int64_t now_ms, struct part_fetch_start *out)
 {
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
     int64_t offset;
 
     lock_take(&part->append);
@@ -616,7 +641,7 @@ enum err part_follow_reset(struct part *part, int32_t leader_epoch, int64_t lead
 void part_set_role(struct part *part, const struct part_event *role, int64_t now_ms,
                    struct part_effects *out)
 {
-    struct aftermath after = { 0 };
+    struct aftermath after = { .low_watermark = -1 };
 
     assert(role->kind == PART_EV_ROLE);
     lock_take(&part->append);
@@ -688,33 +713,70 @@ void part_close(struct part *part)
     part->core.role = PART_IDLE;
     lock_drop(&part->state);
     lock_drop(&part->append);
-    watch_list_flush(&part->committed);
-    watch_list_flush(&part->grown);
-    watch_list_flush(&part->stable);
+    flush_watches(part);
 }
 
-enum err part_delete_records(struct part *part, int64_t offset, int64_t now_ms,
-                             int64_t *low_watermark)
+static enum err check_leading(struct part *part)
+{
+    if (log_is_offline(part->log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    return part->closed ? ERR_NOT_LEADER_OR_FOLLOWER : part_check_epoch(&part->core, -1, true);
+}
+
+enum err part_get_low_watermark(struct part *part, int64_t *low_watermark)
 {
     lock_take(&part->state);
-    enum err err = part_check_epoch(&part->core, -1, true);
+    enum err err = check_leading(part);
+    *low_watermark = err == ERR_OK ? part_low_watermark(&part->core) : -1;
+    lock_drop(&part->state);
+    return err;
+}
+
+/* Under append, so that no cut comes between the log's new start and the core's. */
+static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms,
+                              struct aftermath *after)
+{
+    struct log_conf conf;
+
+    lock_assert_held(&part->append);
+    log_get_conf(part->log, &conf);
+    lock_take(&part->state);
+    enum err err = check_leading(part);
     int64_t hw = part->core.hw;
     lock_drop(&part->state);
     if (err != ERR_OK)
         return err;
-    if (offset == -1)
-        offset = hw;
-    if (offset < 0 || offset > hw)
+    if (!conf.cleanup_delete)
+        return ERR_POLICY_VIOLATION;
+    if (*offset == PART_DELETE_TO_HW)
+        *offset = hw;
+    if (*offset < 0 || *offset > hw)
         return ERR_OFFSET_OUT_OF_RANGE;
-    if (log_advance_start(part->log, offset)) {
-        struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = offset } };
+    if (!log_advance_start(part->log, *offset))
+        return ERR_OK;
+    struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = *offset } };
 
-        step_and_see_to(part, &ev, now_ms);
-    }
     lock_take(&part->state);
-    *low_watermark = part_low_watermark(&part->core);
+    step_locked(part, &ev, now_ms, after);
     lock_drop(&part->state);
     return ERR_OK;
+}
+
+enum err part_delete_records(struct part *part, int64_t *offset, int64_t now_ms,
+                             int64_t *low_watermark)
+{
+    struct aftermath after = { .low_watermark = -1 };
+
+    *low_watermark = -1;
+    lock_take(&part->append);
+    enum err err = advance_start(part, offset, now_ms, &after);
+    lock_drop(&part->append);
+    if (err != ERR_OK)
+        return err;
+    see_to(part, &after);
+    if (after.effects.log_start_moved)
+        watch_list_flush(&part->grown); /* followers learn of it now and not when their wait ends */
+    return part_get_low_watermark(part, low_watermark);
 }
 
 size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)

@@ -45,6 +45,8 @@ const char *part_topic(const struct part *part);
 struct uuid part_topic_id(const struct part *part);
 int32_t part_partition(const struct part *part);
 struct log *part_log(const struct part *part);
+/* The directory that its log is in has failed. */
+bool part_is_offline(const struct part *part);
 /* "orders-3" */
 const char *part_name(const struct part *part);
 
@@ -81,6 +83,8 @@ struct watch_list *part_committed(struct part *part);
 struct watch_list *part_grown(struct part *part);
 /* Where a read_committed fetch waits for the last stable offset. */
 struct watch_list *part_stable(struct part *part);
+/* Where a DeleteRecords waits for every live replica to have let go: need = the new start. */
+struct watch_list *part_cleared(struct part *part);
 
 enum part_isolation { PART_READ_UNCOMMITTED, PART_READ_COMMITTED, PART_READ_LOG_END };
 
@@ -162,9 +166,15 @@ void part_stop(struct part *part, int64_t now_ms);
 /* Gone from here: nothing is served any more, every waiter is told. */
 void part_close(struct part *part);
 
-/* Moves the log start up to offset, at most to the high watermark: OFFSET_OUT_OF_RANGE above it. */
-MUST_USE enum err part_delete_records(struct part *part, int64_t offset, int64_t now_ms,
+#define PART_DELETE_TO_HW (-1)
+/* Moves the log start up to *offset, or to the high watermark, which *offset is then. The answer
+ * may be a low watermark below it: replicas follow with their next fetch. OFFSET_OUT_OF_RANGE above
+ * the high watermark, POLICY_VIOLATION when the topic's settings delete nothing,
+ * NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. (Kafka: Partition.deleteRecordsOnLeader) */
+MUST_USE enum err part_delete_records(struct part *part, int64_t *offset, int64_t now_ms,
                                       int64_t *low_watermark);
+/* How far the log start has moved at every live replica; -1 and an error as above. */
+MUST_USE enum err part_get_low_watermark(struct part *part, int64_t *low_watermark);
 /* Deletes what the settings no longer keep. Returns segments. */
 size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms);
 

@@ -72,6 +72,20 @@ def kafka_jars():
                       ROOT / "build" / "kafka39")
 
 
+def tool(main, *args, timeout=120):
+    """What one of Kafka's own command line tools prints: tool("LogDirsCommand", "--describe", ...)."""
+    if not shutil.which("java"):
+        raise Missing("java is not installed")
+    jars = fetch_jars([f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}", "org.slf4j:slf4j-nop:1.7.36"],
+                      ROOT / "build" / "kafka39-tools")
+    done = subprocess.run(["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*",
+                           f"org.apache.kafka.tools.{main}", *map(str, args)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout)
+    if done.returncode != 0:
+        raise AssertionError(f"{main} {args} exited {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def zookeeper_jar():
     for path in ("/usr/share/java/zookeeper.jar", "/usr/share/zookeeper/zookeeper.jar"):
         if os.path.exists(path):
@@ -104,7 +118,7 @@ class KafkaCluster(Cluster):
         return self.ports.base + (81 if node == "z1" else int(node))
 
     def data(self, broker):
-        return self.dir / f"data{broker}"
+        return self.dir / f"node{broker}" / self.settings.get("log.dirs", "data").split(",")[0]
 
     def pid(self, node):
         child = self.children.get(node)
@@ -206,5 +220,8 @@ class KafkaCluster(Cluster):
             "group.initial.rebalance.delay.ms": 0,
             **self.settings,
         }
+        if "log.dirs" in self.settings:         # relative ones are the node's own, as with scripts/cluster
+            conf["log.dirs"] = ",".join(str(self.dir / f"node{broker}" / d)
+                                        for d in self.settings["log.dirs"].split(","))
         (self.dir / f"{broker}.properties").write_text("".join(f"{k}={v}\n" for k, v in conf.items()))
         (self.dir / "log4j.properties").write_text(LOG4J)

@@ -84,9 +84,9 @@ def end_offset(cluster, topic, partition):
     return ask_leader(cluster, topic, partition, ask)
 
 
-def read_partition(cluster, topic, partition, check_crc=True):
-    """All records up to the end that its leader names now."""
-    end, offset, records = end_offset(cluster, topic, partition), 0, []
+def read_partition(cluster, topic, partition, check_crc=True, start=0):
+    """All records from start up to the end that its leader names now."""
+    end, offset, records = end_offset(cluster, topic, partition), start, []
 
     def ask(c):
         nonlocal offset
@@ -107,11 +107,19 @@ def assert_dense(records, where=""):
         assert r.offset == expected, f"{where}: offset {r.offset} where {expected} should be"
 
 
+def replica_dir(cluster, broker, topic, partition):
+    """Where a replica lies, whichever of its broker's log directories that is."""
+    found = list(cluster.data(str(broker)).parent.glob(f"*/{topic}-{partition}"))
+    if len(found) != 1:
+        raise ValueError(f"{topic}-{partition} of broker {broker} is in {found}")
+    return found[0]
+
+
 def assert_replicas_identical(cluster, topic, timeout=60):
     """The log files of all replicas of every partition hold the same batches up to the high watermark."""
     for index, p in partitions_of(cluster, topic).items():
         hw = end_offset(cluster, topic, index)
-        dirs = [cluster.data(str(b)) / f"{topic}-{index}" for b in p.replicas]
+        dirs = [replica_dir(cluster, b, topic, index) for b in p.replicas]
 
         def same():
             difference = batch.replica_difference(dirs, hw)

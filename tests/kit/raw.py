@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DELETE_RECORDS, ELECT_LEADERS = 18, 19, 20, 22, 21, 43
-OFFSET_FOR_LEADER_EPOCH = 23
+OFFSET_FOR_LEADER_EPOCH, ALTER_REPLICA_LOG_DIRS, DESCRIBE_LOG_DIRS = 23, 34, 35
 LATEST, EARLIEST = -1, -2
 
 ERRORS = {0: "NONE", 1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -122,7 +122,8 @@ class Reader:
 
 
 FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5,
-                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2, OFFSET_FOR_LEADER_EPOCH: 4}
+                 DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2, OFFSET_FOR_LEADER_EPOCH: 4,
+                 ALTER_REPLICA_LOG_DIRS: 2, DESCRIBE_LOG_DIRS: 2}
 
 
 def frame(api, version, correlation, body, client_id="moldau-tests"):
@@ -354,6 +355,23 @@ def create_topics_answer(r):
     return out
 
 
+@dataclass
+class LogDirReplica:
+    topic: str
+    index: int
+    size: int
+    lag: int
+    is_future: bool
+
+
+@dataclass
+class LogDir:
+    error: int
+    replicas: list = field(default_factory=list)
+    total_bytes: int = -1
+    usable_bytes: int = -1
+
+
 # --- a blocking connection -------------------------------------------------------------------------
 
 class Connection:
@@ -443,6 +461,81 @@ class Connection:
         for _, error in r.carray(lambda: (r.cstring(), r.get("h"), r.tags())[:2]):
             if error:
                 raise KafkaError(error, f"deleting {name}")
+
+    def delete_records(self, topic, offsets, timeout_ms=30000):
+        """{partition: (error, low watermark)}; offsets: {partition: before which everything goes, or -1}"""
+        w = Writer().carray(1).cstring(topic).carray(len(offsets))
+        for index, offset in offsets.items():
+            w.put("iq", index, offset).tags()
+        r = self.ask(DELETE_RECORDS, 2, w.tags().put("i", timeout_ms).tags().out)
+        r.get("i")
+        out = {}
+
+        def partition():
+            index, low, error = r.get("iqh")
+            r.tags()
+            out[index] = (error, low)
+        r.carray(lambda: (r.cstring(), r.carray(partition), r.tags()))
+        return out
+
+    def describe_log_dirs(self, topics=None):
+        """{path: LogDir}; topics: {name: [partition, ...]}, None for all"""
+        w = Writer()
+        if topics is None:
+            w.uvarint(0)
+        else:
+            w.carray(len(topics))
+            for name, parts in topics.items():
+                w.cstring(name).carray(len(parts)).put(f"{len(parts)}i", *parts).tags()
+        r = self.ask(DESCRIBE_LOG_DIRS, 4, w.tags().out)
+        _, error = r.get("ih")
+        if error:
+            raise KafkaError(error, "DescribeLogDirs")
+        out = {}
+
+        def result():
+            found = LogDir(r.get("h"))
+            path = r.cstring()
+
+            def topic():
+                name = r.cstring()
+
+                def partition():
+                    index, size, lag, future = r.get("iqq?")
+                    r.tags()
+                    found.replicas.append(LogDirReplica(name, index, size, lag, future))
+                r.carray(partition)
+                r.tags()
+            r.carray(topic)
+            found.total_bytes, found.usable_bytes = r.get("qq")
+            r.tags()
+            out[path] = found
+        r.carray(result)
+        return out
+
+    def alter_log_dirs(self, dirs):
+        """{(topic, partition): error}; dirs: {path: {topic: [partition, ...]}}"""
+        w = Writer().carray(len(dirs))
+        for path, topics in dirs.items():
+            w.cstring(str(path)).carray(len(topics))
+            for name, parts in topics.items():
+                w.cstring(name).carray(len(parts)).put(f"{len(parts)}i", *parts).tags()
+            w.tags()
+        r = self.ask(ALTER_REPLICA_LOG_DIRS, 2, w.tags().out)
+        r.get("i")
+        out = {}
+
+        def topic():
+            name = r.cstring()
+
+            def partition():
+                index, error = r.get("ih")
+                r.tags()
+                out[name, index] = error
+            r.carray(partition)
+            r.tags()
+        r.carray(topic)
+        return out
 
     def init_producer_id(self):
         """Asks again while the broker fetches a block of ids (14)."""

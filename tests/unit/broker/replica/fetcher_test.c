@@ -135,7 +135,7 @@ START_TEST(a_log_that_ends_before_the_leaders_begins_starts_anew)
     kit_set_part(&cluster, 0, &state);
     kit_produce(&cluster, 1, 0, 0, 100, 1, 100);
     struct part *part = kit_part(&cluster, 1, 0, 0);
-    ck_assert_int_eq(part_delete_records(part, 60, clock_mono_ms(), &low), ERR_OK);
+    ck_assert_int_eq(part_delete_records(part, &(int64_t){ 60 }, clock_mono_ms(), &low), ERR_OK);
     part_unref(&part);
     kit_broker_start(&cluster, 2);
     kit_wait(&cluster, 2, 0, 0, 105, 105);
@@ -157,7 +157,7 @@ START_TEST(a_new_replica_starts_where_the_leaders_log_starts)
     kit_set_part(&cluster, 0, &state);
     kit_produce(&cluster, 1, 0, 0, 20, 10, 100);
     struct part *part = kit_part(&cluster, 1, 0, 0);
-    ck_assert_int_eq(part_delete_records(part, 95, clock_mono_ms(), &low), ERR_OK);
+    ck_assert_int_eq(part_delete_records(part, &(int64_t){ 95 }, clock_mono_ms(), &low), ERR_OK);
     part_unref(&part);
     state = kit_state(1, 0, 1, IDS_OF(both), IDS_OF(one));
     kit_set_part(&cluster, 0, &state);

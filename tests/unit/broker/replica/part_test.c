@@ -442,25 +442,103 @@ END_TEST
 
 /* ---- the rest ---- */
 
+static enum err delete_to(int64_t offset, int64_t *low)
+{
+    return part_delete_records(part, &offset, now_ms, low);
+}
+
 START_TEST(records_are_deleted_up_to_the_high_watermark)
 {
-    int64_t low;
+    int64_t low, to_hw = PART_DELETE_TO_HW;
 
-    ck_assert_int_eq(part_delete_records(part, 0, now_ms, &low), ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(delete_to(0, &low), ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(low, -1);
     role(1, 3, 0, 2);
     ck_assert_int_eq(append(5), ERR_OK);
     struct part_read read = fetch_of(2, 3, 3);
     ck_assert_int_eq(read_and_drop(&read), ERR_OK);
-    ck_assert_int_eq(part_delete_records(part, 4, now_ms, &low), ERR_OFFSET_OUT_OF_RANGE);
-    ck_assert_int_eq(part_delete_records(part, 2, now_ms, &low), ERR_OK);
+    ck_assert_int_eq(delete_to(4, &low), ERR_OFFSET_OUT_OF_RANGE);
+    ck_assert_int_eq(delete_to(-2, &low), ERR_OFFSET_OUT_OF_RANGE);
+    ck_assert_int_eq(delete_to(2, &low), ERR_OK);
     ck_assert_int_eq(low, 0); /* the follower still has them */
-    ck_assert_int_eq(part_delete_records(part, -1, now_ms, &low), ERR_OK);
+    ck_assert_int_eq(part_delete_records(part, &to_hw, now_ms, &low), ERR_OK);
+    ck_assert_int_eq(to_hw, 3); /* what is to be waited for */
     ck_assert_int_eq(log_start_offset(kit.log), 3);
     read = fetch_of(2, 5, 3);
     read.replica_log_start = 3;
     ck_assert_int_eq(read_and_drop(&read), ERR_OK);
-    ck_assert_int_eq(part_delete_records(part, 1, now_ms, &low), ERR_OK);
+    ck_assert_int_eq(delete_to(1, &low), ERR_OK);
     ck_assert_int_eq(low, 3);
+}
+END_TEST
+
+START_TEST(nothing_is_deleted_where_the_settings_only_compact)
+{
+    int64_t low;
+
+    role(1, 3, 0, 1);
+    kit.conf.cleanup_delete = false;
+    kit.conf.cleanup_compact = true;
+    log_set_conf(kit.log, &kit.conf);
+    ck_assert_int_eq(append(5), ERR_OK);
+    ck_assert_int_eq(delete_to(2, &low), ERR_POLICY_VIOLATION);
+    ck_assert_int_eq(low, -1);
+    ck_assert_int_eq(log_start_offset(kit.log), 0);
+}
+END_TEST
+
+static int cleared;
+
+static void on_cleared(struct delayed *op, enum delayed_why why)
+{
+    (void)op;
+    ck_assert_int_eq(why, DELAYED_MET);
+    cleared++;
+}
+
+static void wait_cleared(struct delayed *op, struct watch_node *node, int64_t need)
+{
+    cleared = 0;
+    delayed_init(op, reactor, on_cleared, node);
+    delayed_watch(op, part_cleared(part), need);
+    delayed_start(op, true, 60000);
+}
+
+START_TEST(a_deletion_waits_for_the_replicas_that_live)
+{
+    struct delayed op;
+    struct watch_node node;
+    int64_t low;
+
+    role(1, 3, 0, 2);
+    ck_assert_int_eq(append(5), ERR_OK);
+    struct part_read read = fetch_of(2, 5, 3);
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    ck_assert_int_eq(delete_to(4, &low), ERR_OK);
+    wait_cleared(&op, &node, 4);
+    read = fetch_of(2, 5, 3);
+    read.replica_log_start = 3;
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    reactor_turn(reactor, false);
+    ck_assert_int_eq(cleared, 0);
+    read.replica_log_start = 4;
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    reactor_turn(reactor, false);
+    ck_assert_int_eq(cleared, 1);
+
+    ck_assert_int_eq(delete_to(5, &low), ERR_OK);
+    wait_cleared(&op, &node, 5);
+    part_set_live(part, 2, 20, false, now_ms); /* the dead are not waited for */
+    reactor_turn(reactor, false);
+    ck_assert_int_eq(cleared, 1);
+    ck_assert_int_eq(part_get_low_watermark(part, &low), ERR_OK);
+    ck_assert_int_eq(low, 5);
+
+    wait_cleared(&op, &node, 6);
+    role(2, 4, 1, 2);
+    reactor_turn(reactor, false);
+    ck_assert_int_eq(cleared, 1);
+    ck_assert_int_eq(part_get_low_watermark(part, &low), ERR_NOT_LEADER_OR_FOLLOWER);
 }
 END_TEST
 
@@ -523,6 +601,8 @@ int main(void)
     tcase_add_test(tc, diverging_histories_are_cut);
     tcase_add_test(tc, resets_cut_restart_or_keep);
     tcase_add_test(tc, records_are_deleted_up_to_the_high_watermark);
+    tcase_add_test(tc, nothing_is_deleted_where_the_settings_only_compact);
+    tcase_add_test(tc, a_deletion_waits_for_the_replicas_that_live);
     tcase_add_test(tc, list_offsets_waits_for_a_new_leader_to_know);
     tcase_add_test(tc, a_closed_partition_serves_nobody);
     return unit_run(tc);
