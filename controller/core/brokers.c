@@ -15,6 +15,12 @@
  *
  * A registration that vanishes under a healthy stream is a hiccup of ZooKeeper until one more
  * session time-out has passed: everybody vanishing at once is usually oneself.
+ *
+ * Nobody leaves an ISR on the strength of what was heard of the others before: their beats may be a
+ * time-out old, and a machine that lost power in the same moment would be left alone in the ISR,
+ * without its tail. So whoever is found gone makes us publish a version, an empty one if need be,
+ * and a member that stays has to acknowledge it first. That is one round trip of a broker that
+ * lives.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -74,7 +80,7 @@ static struct broker *broker_add(struct core *core, int32_t id)
     b->state = NODE_DEAD;
     b->certain = true;
     b->epoch = -1;
-    b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
+    b->vanished_ms = b->fence_ms = b->probe_ms = b->gone_ms = NEVER_MS;
     array_reserve(&core->brokers, &core->cap_brokers, core->n_brokers, sizeof(core->brokers[0]));
     memmove(&core->brokers[i + 1], &core->brokers[i],
             (core->n_brokers - i) * sizeof(core->brokers[0]));
@@ -110,7 +116,8 @@ struct node broker_node(const struct broker *b)
     if (b->epoch >= 0)
         node.epoch = b->epoch;
     node.incarnation = b->incarnation;
-    node.state = b->state;
+    /* clients are not told that a leader is dead before they can be told of the next one */
+    node.state = b->state == NODE_DEAD && b->held ? NODE_UNKNOWN : b->state;
     return node;
 }
 
@@ -119,6 +126,16 @@ static const char *state_name(enum node_state state)
     static const char *const names[] = { "live", "unknown", "dead", "stopping" };
 
     return names[state];
+}
+
+/* It is going to leave ISRs: those who stay have to give a word that is younger than this moment.
+ */
+static void is_to_go(struct core *core, struct broker *b)
+{
+    b->gone_version = core->version + 1;
+    b->gone_ms = core->now_ms;
+    b->held = true; /* until the partitions have been looked at */
+    core->word_wanted = true;
 }
 
 static void set_state(struct core *core, struct broker *b, enum node_state state, const char *why)
@@ -130,6 +147,10 @@ static void set_state(struct core *core, struct broker *b, enum node_state state
              b->id, why);
     b->state = state;
     core->scan = true;
+    if (state == NODE_DEAD)
+        is_to_go(core, b);
+    else if (!b->stopping)
+        b->gone_ms = NEVER_MS;
 }
 
 /* ---- probes, fences
@@ -343,6 +364,7 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
     b->phase = STREAM_CHECK;
     b->said_hello = true;
     b->looked = b->leave_planned = b->image_wanted = false;
+    b->acked_version = 0;
     b->stream = hello->stream;
     b->hello_epoch = hello->broker_epoch;
     b->hello_incarnation = hello->incarnation;
@@ -396,6 +418,7 @@ static void admit(struct core *core, struct broker *b)
         b->certain = false;
         b->state = NODE_DEAD;
         core->scan = true;
+        is_to_go(core, b);
     }
 }
 
@@ -488,8 +511,10 @@ void brokers_on_acked(struct core *core, const struct core_acked *acked)
 
     if (b == NULL || acked->controller_epoch != core->controller_epoch)
         return;
-    if (acked->version > b->acked_version)
+    if (acked->version > b->acked_version) {
         b->acked_version = acked->version;
+        core->scan |= core->waits_word;
+    }
     if (b->phase != STREAM_IMAGE_SENT || acked->version < b->image_version)
         return;
     b->phase = STREAM_LIVE;
@@ -510,8 +535,10 @@ void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wa
         };
         return;
     }
-    if (!b->stopping)
+    if (!b->stopping) {
         core->scan = true;
+        is_to_go(core, b);
+    }
     b->stopping = true;
     if (b->state == NODE_LIVE)
         set_state(core, b, NODE_STOPPING, "it asked to stop");
@@ -591,6 +618,51 @@ bool brokers_all_acked(const struct core *core, uint64_t version)
             return false;
     }
     return true;
+}
+
+/* The version that tells who has lived after all those were known to go that next leaves out. */
+static uint64_t word_needed(const struct core *core, const struct image_part *part,
+                            const struct leader_isr *next)
+{
+    uint64_t version = 0;
+
+    for (uint32_t i = 0; i < part->isr.n; i++) {
+        const struct broker *b = broker_get(core, part->isr.at[i]);
+
+        if (b == NULL || ids_has(next->isr, b->id))
+            continue;
+        /* whose copy is not whole takes nothing away */
+        if ((b->phase == STREAM_LEAVE && b->unclean) || ids_has(part->offline, b->id))
+            continue;
+        if (b->gone_version > version)
+            version = b->gone_version;
+    }
+    return version;
+}
+
+bool brokers_have_word(struct core *core, const struct image_part *part,
+                       const struct leader_isr *next)
+{
+    uint64_t version = word_needed(core, part, next);
+
+    if (version == 0)
+        return true;
+    for (uint32_t i = 0; i < next->isr.n; i++) {
+        const struct broker *b = broker_get(core, next->isr.at[i]);
+
+        if (b != NULL && b->acked_version >= version)
+            return true;
+    }
+    core->waits_word = true;
+    for (uint32_t i = 0; i < part->isr.n; i++) {
+        struct broker *b = broker_get(core, part->isr.at[i]);
+
+        if (b == NULL || ids_has(next->isr, b->id))
+            continue;
+        b->held = b->state == NODE_DEAD;
+        b->leave_planned = false; /* what it led before is not taken from it yet */
+    }
+    return false;
 }
 
 /* Somebody lives who does not want to stop: the cluster is not being stopped as a whole. */

@@ -122,17 +122,9 @@ static bool replace(const struct choice *c, uint8_t leader, struct leader_isr *n
     next->isr = isr_of_clean(c, room);
     if (part->leader != LEADER_NONE && is(leader, REPLICA_LEAVING) &&
         !is(leader, REPLICA_GONE | REPLICA_STOPPING) && ids_has(next->isr, part->leader)) {
-        /* nobody else: the new process takes over from the old one. The dead leave with that. */
-        uint32_t n = 0;
-
-        for (uint32_t i = 0; i < part->isr.n; i++) {
-            int32_t id = part->isr.at[i];
-
-            if (id == part->leader || !is(what_is(c, id), REPLICA_GONE | REPLICA_UNCLEAN))
-                room[n++] = id;
-        }
+        /* nobody else: the new process takes over from the old one. The dead leave once it lives.
+         */
         next->leader = part->leader;
-        next->isr = (struct ids){ .at = room, .n = n };
         return true;
     }
     if (elect_uncleanly(c, next, room))

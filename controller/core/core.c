@@ -211,7 +211,8 @@ static void forget(struct core *core)
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
     core->wake_ms = NEVER_MS;
-    core->scan = core->brokers_asked = core->any_hello = core->pid_block_asked = false;
+    core->scan = core->waits_word = core->word_wanted = false;
+    core->brokers_asked = core->any_hello = core->pid_block_asked = false;
 }
 
 void core_free(struct core **corep)
@@ -434,7 +435,7 @@ static void answer_shutdowns(struct core *core)
 {
     struct wait_shutdown *wait;
 
-    if (core->writing != NULL || core->scan)
+    if (core->writing != NULL || core->scan || core->waits_word)
         return;
     while ((wait = STAILQ_FIRST(&core->shutdowns)) != NULL) {
         emit(core, CORE_DO_ANSWER_SHUTDOWN)->answer_shutdown =
@@ -489,7 +490,8 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
         if (core->wake_ms <= now_ms)
             core->wake_ms = NEVER_MS; /* that alarm has gone off */
         brokers_on_time(core);
-        if ((finished && core->writing == NULL) || view_is_pending(core))
+        if ((finished && core->writing == NULL) || view_is_pending(core) ||
+            (core->word_wanted && core->writing != NULL))
             view_publish(core);
         /* a plan without operations may leave something to look at again */
         do {
@@ -521,9 +523,16 @@ bool core_is_active(const struct core *core)
     return core->active && !core->resigning;
 }
 
+int64_t core_gone_ms(const struct core *core, int32_t broker)
+{
+    const struct broker *b = broker_get(core, broker);
+
+    return b == NULL ? core->loaded_ms : b->gone_ms;
+}
+
 bool core_is_busy(const struct core *core)
 {
-    return core->writing != NULL || core->scan || core->reloading;
+    return core->writing != NULL || core->scan || core->waits_word || core->reloading;
 }
 
 const char *core_event_name(enum core_event_kind kind)

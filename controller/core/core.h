@@ -525,6 +525,9 @@ void core_step(struct core *core, const struct core_event *event, int64_t now_ms
 /* Lent until the next step; NULL while not active. */
 const struct image *core_image(const struct core *core);
 bool core_is_active(const struct core *core);
+/* Since when a broker is known to be dead, stopping or replaced by a new process; INT64_MAX: it is
+ * not. */
+int64_t core_gone_ms(const struct core *core, int32_t broker);
 /* A WRITE is out, or something waits for the next one. */
 bool core_is_busy(const struct core *core);
 

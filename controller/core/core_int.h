@@ -52,6 +52,10 @@ struct broker {
     struct uuid hello_incarnation;
     uint64_t image_version; /* that it must acknowledge to be live */
     uint64_t acked_version;
+    uint64_t
+        gone_version;    /* who acknowledges this has lived after we knew that this one is to go */
+    bool held;           /* it is dead, but some partition waits for such a word */
+    int64_t gone_ms;     /* that moment; NEVER_MS */
     int64_t heard_ms;    /* last beat */
     int64_t vanished_ms; /* registration gone while its stream is well; NEVER_MS */
     int64_t fence_ms;    /* when an unknown one becomes dead; NEVER_MS */
@@ -264,6 +268,8 @@ struct core {
     struct broker **brokers; /* by id */
     size_t n_brokers, cap_brokers;
     bool scan;          /* partitions are to be held against the brokers */
+    bool waits_word;    /* some are held back until a broker has shown that it lives */
+    bool word_wanted;   /* a version is to be published for that, even an empty one */
     bool brokers_asked; /* RELOAD_BROKERS is out */
     bool any_hello;     /* since LOADED */
     int64_t balance_ms; /* when leadership is balanced next */
@@ -341,6 +347,11 @@ void brokers_send_images(struct core *core);
 /* As the image is to show it. */
 struct node broker_node(const struct broker *b);
 bool brokers_all_acked(const struct core *core, uint64_t version);
+/* May the partition go on without those that next leaves out of its ISR? Not before somebody who
+ * stays has shown that it lived after we knew of their end: what was last heard of it may be older
+ * than its own. Marks who is waited for. */
+bool brokers_have_word(struct core *core, const struct image_part *part,
+                       const struct leader_isr *next);
 int32_t broker_still_led(const struct core *core, int32_t id);
 
 /* plan.c */
@@ -361,8 +372,8 @@ void plan_finish(struct core *core, struct plan **plan, const struct core_op_res
 /* part_fsm.c */
 void parts_scan(struct core *core);
 /* What elections under the topic's rules make of the part; false: nothing to do. isr in arena. */
-bool part_decide(const struct core *core, const struct image_topic *topic,
-                 const struct image_part *part, struct arena *arena, struct leader_isr *next);
+bool part_decide(struct core *core, const struct image_topic *topic, const struct image_part *part,
+                 struct arena *arena, struct leader_isr *next);
 /* What leadership of the first replica would make of it; false: not possible or not needed. */
 bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
                  struct leader_isr *next);

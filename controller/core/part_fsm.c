@@ -50,8 +50,8 @@ static const uint8_t *replicas_are(const struct core *core, const struct image_p
     return are;
 }
 
-bool part_decide(const struct core *core, const struct image_topic *topic,
-                 const struct image_part *part, struct arena *arena, struct leader_isr *next)
+bool part_decide(struct core *core, const struct image_topic *topic, const struct image_part *part,
+                 struct arena *arena, struct leader_isr *next)
 {
     struct choice choice = { .part = part, .replicas = replicas_are(core, part, arena) };
     int32_t *room = arena_alloc(arena, (part->replicas.n + part->isr.n) * sizeof *room);
@@ -66,7 +66,11 @@ bool part_decide(const struct core *core, const struct image_topic *topic,
         view_topic_conf(core, topic->name, &conf);
         choice.unclean = conf.unclean_leader_election;
     }
-    return choose_leader(&choice, next, room);
+    if (!choose_leader(&choice, next, room))
+        return false;
+    if (next->leader != LEADER_NONE && !ids_has(part->isr, next->leader))
+        return true; /* the first ever, or one that was allowed to be unclean */
+    return brokers_have_word(core, part, next);
 }
 
 bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
@@ -88,15 +92,25 @@ bool part_decide_uncleanly(const struct core *core, const struct image_part *par
     return choose_leader(&choice, next, room) && next->leader != LEADER_NONE;
 }
 
-void parts_scan(struct core *core)
+/* A new process follows the old one as leader only with all else that the old one leaves: else each
+ * look in between would take it for the old one, and give it one more epoch. */
+static bool must_wait(const struct core *core, const struct image_part *part,
+                      const struct leader_isr *next)
+{
+    const struct broker *b = broker_get(core, part->leader);
+
+    return b != NULL && next->leader == part->leader && b->phase == STREAM_LEAVE &&
+           !b->leave_planned;
+}
+
+/* Without plan: only to see who is waited for. */
+static void look_at_all(struct core *core, bool plan)
 {
     struct image_cursor at = { 0 };
     const struct image_topic *topic;
     struct arena scratch;
     size_t n_led = 0, n_none = 0;
 
-    for (size_t i = 0; i < core->n_brokers; i++)
-        core->brokers[i]->leave_planned = core->brokers[i]->phase == STREAM_LEAVE;
     arena_init(&scratch, SIZE_MAX);
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
         for (int32_t i = 0; i < topic->n_parts; i++) {
@@ -105,7 +119,8 @@ void parts_scan(struct core *core)
 
             if (part == NULL)
                 continue;
-            if (part_decide(core, topic, part, &scratch, &next)) {
+            if (part_decide(core, topic, part, &scratch, &next) && plan &&
+                !must_wait(core, part, &next)) {
                 plan_state(core, topic, part, &next);
                 n_led += next.leader != part->leader && next.leader != LEADER_NONE;
                 n_none += next.leader == LEADER_NONE;
@@ -118,6 +133,21 @@ void parts_scan(struct core *core)
         core_say(core, n_none > 0 ? CORE_SAY_WARN : CORE_SAY_INFO,
                  "deciding on partitions changed=%zu new_leaders=%zu without_leader=%zu",
                  core->making->n_parts, n_led, n_none);
+}
+
+void parts_scan(struct core *core)
+{
+    bool leaving = false;
+
+    core->waits_word = false;
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        core->brokers[i]->held = false;
+        core->brokers[i]->leave_planned = core->brokers[i]->phase == STREAM_LEAVE;
+        leaving |= core->brokers[i]->leave_planned;
+    }
+    if (leaving)
+        look_at_all(core, false);
+    look_at_all(core, true);
 }
 
 /* ---- failed directories

@@ -394,7 +394,7 @@ static void gather_brokers(struct core *core, struct image_delta *delta, struct 
         const struct node *known = image_node(core->image, b->id);
         struct node node = broker_node(b);
 
-        if (b->state == NODE_DEAD && !b->registered && b->phase == STREAM_NONE) {
+        if (b->state == NODE_DEAD && !b->held && !b->registered && b->phase == STREAM_NONE) {
             if (known != NULL)
                 gone[delta->brokers_gone.n++] = b->id;
         } else if (known == NULL || !node_eq(known, &node)) {
@@ -428,9 +428,10 @@ void view_publish(struct core *core)
     delta->tombstones_gone = arena_dup(arena, pend->tombstones_gone,
                                        pend->n_tombstones_gone * sizeof pend->tombstones_gone[0]);
     view_clear(core);
-    if (image_delta_is_empty(delta))
+    if (image_delta_is_empty(delta) && !core->word_wanted)
         return;
 
+    core->word_wanted = false;
     delta->controller_epoch = core->controller_epoch;
     delta->version = ++core->version;
 

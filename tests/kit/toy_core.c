@@ -738,6 +738,17 @@ void toy_kill(struct toy *toy, int32_t id)
                                            .stream_ended = { .stream = stream } });
 }
 
+void toy_ack(struct toy *toy, int32_t id)
+{
+    const struct toy_broker *b = &toy->brokers[id];
+
+    toy_step(toy,
+             (struct core_event){ .kind = CORE_ACKED,
+                                  .acked = { .stream = b->stream,
+                                             .controller_epoch = image_controller_epoch(b->image),
+                                             .version = image_version(b->image) } });
+}
+
 void toy_expire(struct toy *toy, int32_t id)
 {
     toy->brokers[id].registered = false;

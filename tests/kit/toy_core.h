@@ -109,6 +109,8 @@ void toy_register(struct toy *toy, int32_t id);
 void toy_nodes(struct toy *toy);
 /* kill -9: the stream ends, the port refuses; the registration stays until it is taken. */
 void toy_kill(struct toy *toy, int32_t id);
+/* The broker acknowledges what it has been sent so far. */
+void toy_ack(struct toy *toy, int32_t id);
 void toy_expire(struct toy *toy, int32_t id);
 /* n_parts partitions, each with these replicas, through CreateTopics. */
 void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas);

@@ -288,13 +288,16 @@ void boss_on_beat(struct world *w, struct event *ev)
 void boss_on_ack(struct world *w, struct event *ev)
 {
     struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct boss_stream *s = stream_of(boss, ev->conn->id);
     struct ack_msg *msg = ev->ptr;
     struct core_event event = { .kind = CORE_ACKED, .acked = msg->acked };
 
     event.acked.stream = ev->conn->id;
     event.acked.failures = msg->failures;
-    if (stream_of(boss, ev->conn->id) != NULL)
-        boss_step(w, boss, &event);
+    if (s == NULL)
+        return;
+    s->acked = true;
+    boss_step(w, boss, &event);
 }
 
 void boss_on_alter(struct world *w, struct event *ev)
@@ -332,6 +335,31 @@ static void drop_image(void *ptr)
     image_unref(&image);
 }
 
+static void run_assumed(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct core_event event = { .kind = CORE_ACKED,
+                                .acked = { .stream = (uint64_t)ev->a,
+                                           .controller_epoch = (int32_t)ev->b,
+                                           .version = (uint64_t)ev->c } };
+
+    if (stream_of(boss, (uint64_t)ev->a) != NULL)
+        boss_step(w, boss, &event);
+}
+
+static void assume_acked(struct world *w, const struct boss *boss, const struct boss_stream *s,
+                         const struct image_delta *delta)
+{
+    struct event *ev;
+
+    if (w->conf.mutation != MUTATION_WORD_ASSUMED || !s->acked)
+        return;
+    ev = world_at(w, 0, boss->node, run_assumed);
+    ev->a = (int64_t)s->id;
+    ev->b = delta->controller_epoch;
+    ev->c = (int64_t)delta->version;
+}
+
 static void send_delta(struct world *w, struct boss *boss, const struct core_send_delta *send)
 {
     struct delta_msg *msg = delta_msg_new(send->delta);
@@ -345,6 +373,7 @@ static void send_delta(struct world *w, struct boss *boss, const struct core_sen
         msg->refs++;
         ev->ptr = msg;
         ev->drop = delta_msg_drop;
+        assume_acked(w, boss, s, send->delta);
     }
     delta_msg_drop(msg);
 }

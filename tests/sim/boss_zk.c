@@ -205,6 +205,7 @@ struct batch {
     size_t at, until;
     uint64_t term;
     size_t decided;
+    int64_t gone_ms[SIM_BROKERS];
 };
 
 static void batch_drop(void *ptr)
@@ -244,6 +245,7 @@ static void exec_multi(struct world *w, struct zreq *req)
         return;
     }
     w->decided = batch->decided;
+    memcpy(w->gone_ms, batch->gone_ms, sizeof w->gone_ms);
     for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
         if (!batch->stored[i])
             zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->results);
@@ -378,6 +380,8 @@ void boss_write_out(struct world *w, struct boss *boss, const struct core_write 
     batch->epoch_version = boss->epoch_version;
     batch->term = boss->term;
     batch->decided = w->steps;
+    for (int i = 0; i < w->conf.brokers; i++)
+        batch->gone_ms[i] = core_gone_ms(boss->core, i + 1);
     send_multi(w, boss, batch);
     batch_drop(batch);
 }

@@ -46,12 +46,9 @@ static void power_off(struct world *w, int node)
 
     if (!w->procs[node].machine_up || !promise_may_lose(w, b))
         return;
-    for (int p = 0; p < w->conf.parts; p++) {
-        int64_t keep = world_between(w, b->logs[p].flushed, b->logs[p].leo);
-
-        b->damaged[p] |= !b->clean_marker;
-        disk_lose_tail(&b->logs[p], keep);
-    }
+    promise_loses(w, b);
+    for (int p = 0; p < w->conf.parts; p++)
+        disk_lose_tail(&b->logs[p], world_between(w, b->logs[p].flushed, b->logs[p].leo));
     proc_power_off(w, node);
     world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
 }

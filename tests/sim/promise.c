@@ -4,9 +4,10 @@
  *
  * A machine that lost its page cache, whatever was in it, is excused as a member of an ISR until it
  * has joined one anew; it may only lose it while another member of the stored ISR has everything,
- * which is the precondition of the promise. A controller that has not heard yet that such a machine
- * is down may hand the partition to it alone: then the precondition is broken, and the partition's
- * records prove nothing any more.
+ * which is the precondition of the promise. When a partition is handed to such machines alone, the
+ * controller must at least have heard of one of them after it knew that the others were gone: then
+ * that one was the last with everything when it lost its tail, which breaks the precondition, and
+ * the partition's records prove nothing any more. Without that word the controller is at fault.
  */
 #include <stdio.h>
 
@@ -94,7 +95,26 @@ static bool is_forfeited(const struct world *w, int p)
     return true;
 }
 
-void promise_state(struct world *w, int p, struct ids before)
+/* Did one of those who are left lose its tail only after the others were known to be gone? */
+static bool was_last(const struct world *w, int p, struct ids before)
+{
+    const struct zoo_state *state = &w->zoo->states[p];
+    struct ids now = { .at = state->isr, .n = state->n_isr };
+    int64_t gone_ms = 0, lost_ms = 0;
+
+    for (uint32_t i = 0; i < before.n; i++) {
+        int at = before.at[i] - 1;
+
+        if (!ids_has(now, before.at[i]) && !w->bros[at].damaged[p] && w->gone_ms[at] > gone_ms)
+            gone_ms = w->gone_ms[at];
+    }
+    for (uint32_t i = 0; i < now.n; i++)
+        if (w->bros[now.at[i] - 1].lost_ms[p] > lost_ms)
+            lost_ms = w->bros[now.at[i] - 1].lost_ms[p];
+    return lost_ms >= gone_ms;
+}
+
+void promise_state(struct world *w, int p, struct ids before, int32_t epoch_before)
 {
     const struct zoo_state *state = &w->zoo->states[p];
 
@@ -108,6 +128,10 @@ void promise_state(struct world *w, int p, struct ids before)
     check(w);
     if (!w->forfeited[p] && is_forfeited(w, p)) {
         w->forfeited[p] = true;
+        /* what a leader proposes itself, in its own epoch, is its word */
+        if (state->leader_epoch != epoch_before && !was_last(w, p, before))
+            world_fail(w, "5: partition %d is left to a machine that was gone before the others",
+                       p);
         TRACE(w, "p%d is left to a machine that has lost its tail, and nobody can know", p);
     }
     check_isr(w, p, 0);
@@ -146,6 +170,16 @@ static bool another_has_all(const struct world *w, const struct bro *b, int p)
             return true;
     }
     return false;
+}
+
+void promise_loses(struct world *w, struct bro *b)
+{
+    for (int p = 0; p < w->conf.parts; p++) {
+        if (b->clean_marker || b->damaged[p])
+            continue;
+        b->damaged[p] = true;
+        b->lost_ms[p] = world_ms(w);
+    }
 }
 
 bool promise_may_lose(struct world *w, struct bro *b)

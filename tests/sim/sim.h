@@ -168,6 +168,7 @@ struct bro {
     bool clean_marker;
     struct uuid saved_incarnation; /* only for a mutation */
     bool damaged[SIM_PARTS];       /* the machine lost records that were in the log */
+    int64_t lost_ms[SIM_PARTS];    /* when */
     size_t introduced;             /* step at which a controller knew this process; 0: none */
     /* process */
     struct uuid incarnation;
@@ -195,6 +196,7 @@ struct boss_stream {
     struct boss_stream *next;
     uint64_t id;
     struct conn *conn;
+    bool acked; /* its image */
 };
 
 struct writer {
@@ -248,9 +250,10 @@ struct world {
     struct boss bosses[SIM_BOSSES];
     struct oracle oracle;
     struct uuid topic_id;
-    bool quiet;                /* faults have stopped */
-    bool forfeited[SIM_PARTS]; /* the precondition of the promise is broken */
-    size_t decided;            /* step in which the write that is carried out was decided */
+    bool quiet;                   /* faults have stopped */
+    bool forfeited[SIM_PARTS];    /* the precondition of the promise is broken */
+    size_t decided;               /* step in which the write that is carried out was decided */
+    int64_t gone_ms[SIM_BROKERS]; /* since when its controller knew then that a broker is gone */
     int64_t value;
     size_t acked;
     bool failed;
@@ -476,11 +479,13 @@ struct oracle_log promise_log(const struct disk_log *log);
 void promise_hw(struct world *w, struct bro *b, int p, int64_t from);
 void promise_leads(struct world *w, struct bro *b, int p);
 /* ZooKeeper holds another state; before: who was in sync. */
-void promise_state(struct world *w, int p, struct ids before);
+void promise_state(struct world *w, int p, struct ids before, int32_t epoch_before);
 void promise_cut(struct world *w, struct bro *b, int p, int64_t to);
 void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_t value);
 /* May the machine of b lose its tail without breaking the precondition of the promise? */
 bool promise_may_lose(struct world *w, struct bro *b);
+/* It does. */
+void promise_loses(struct world *w, struct bro *b);
 /* Everything is replicated, agreed on and writable. */
 bool promise_is_whole(struct world *w, const char **missing);
 void promise_end(struct world *w);

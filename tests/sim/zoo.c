@@ -418,7 +418,8 @@ static void do_op(struct world *w, int32_t controller_epoch, const struct core_o
               op->state.partition, state->leader, state->leader_epoch, state->version, isr,
               controller_epoch);
     }
-    promise_state(w, op->state.partition, (struct ids){ .at = before.isr, .n = before.n_isr });
+    promise_state(w, op->state.partition, (struct ids){ .at = before.isr, .n = before.n_isr },
+                  before.leader_epoch);
 }
 
 void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n,

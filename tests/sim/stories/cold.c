@@ -43,10 +43,9 @@ static void lose_power(struct world *w, int node)
 
     if (!promise_may_lose(w, b))
         return;
-    for (int p = 0; p < w->conf.parts; p++) {
-        b->damaged[p] |= !b->clean_marker;
+    promise_loses(w, b);
+    for (int p = 0; p < w->conf.parts; p++)
         disk_lose_tail(&b->logs[p], b->logs[p].flushed);
-    }
     proc_power_off(w, node);
 }
 
@@ -80,4 +79,31 @@ void story_lost_tail_twice(struct world *w)
     proc_start(w, victim);
     world_run_ms(w, world_between(w, 500, 20000));
     start_all(w, 3000);
+}
+
+void story_power_cut_beside_a_death(struct world *w)
+{
+    int leader = story_leader(w, 0), gone = story_follower(w, 0), last;
+
+    story_write(w, 5);
+    proc_kill(w, gone);
+    for (int i = 0; i < 40 && story_in_isr(w, 0, gone); i++)
+        story_write(w, 20);
+    story_write(w, 5);
+    last = story_follower(w, 0);
+    if (story_leader(w, 0) != leader || last < 0)
+        return;
+    if (world_chance(w, 70)) { /* nobody is told */
+        lose_power(w, leader);
+        world_run_ms(w, world_between(w, 0, 5));
+        proc_kill(w, last);
+    } else {
+        proc_kill(w, last);
+        world_run_ms(w, world_between(w, 0, 2));
+        lose_power(w, leader);
+    }
+    world_run_ms(w, world_between(w, 500, 8000));
+    proc_start(w, world_chance(w, 50) ? leader : last);
+    world_run_ms(w, world_between(w, 0, 8000));
+    start_all(w, 100);
 }

@@ -163,6 +163,44 @@ START_TEST(shutdown_of_everybody_waits_for_nobody)
 }
 END_TEST
 
+/* Its beats may be older than the other's death. */
+START_TEST(nobody_leaves_an_isr_before_a_stayer_has_spoken)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy.brokers[1].acks = false;
+    toy_kill(&toy, 2);
+    SHOWS("t", 0, "1/1,2 0 0");
+    ck_assert_int_eq(state_of(2), NODE_UNKNOWN); /* as clients are told */
+    ck_assert(core_is_busy(toy.core));
+    toy_ack(&toy, 1);
+    SHOWS("t", 0, "1/1 1 1");
+    ck_assert_int_eq(state_of(2), NODE_DEAD);
+    ck_assert(!core_is_busy(toy.core));
+}
+END_TEST
+
+START_TEST(a_leader_and_its_follower_that_go_silent_together_keep_the_isr)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy.brokers[1].acks = toy.brokers[1].beats = false;
+    toy_kill(&toy, 2);
+    toy_advance(&toy, 30000);
+    SHOWS("t", 0, "1/1,2 0 0");
+    toy.brokers[1].stream = 0;
+    toy_start(&toy, 1); /* whole: leads on in a new epoch, and then may go on alone */
+    SHOWS("t", 0, "1/1 2 2");
+}
+END_TEST
+
+START_TEST(a_new_leader_waits_for_one_word_only)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy.brokers[2].acks = false;
+    toy_kill(&toy, 1);
+    SHOWS("t", 0, "2/2,3 1 1"); /* 3 has spoken: whatever became of 2, one has everything */
+}
+END_TEST
+
 START_TEST(all_die_and_one_returns)
 {
     toy_create(&toy, "t", 1, IDS_OF(r123));
@@ -458,6 +496,9 @@ int main(void)
     tcase_add_test(tc, controlled_shutdown_and_return);
     tcase_add_test(tc, shutdown_of_the_last_one_in_sync_leaves_it_leading);
     tcase_add_test(tc, shutdown_of_everybody_waits_for_nobody);
+    tcase_add_test(tc, nobody_leaves_an_isr_before_a_stayer_has_spoken);
+    tcase_add_test(tc, a_leader_and_its_follower_that_go_silent_together_keep_the_isr);
+    tcase_add_test(tc, a_new_leader_waits_for_one_word_only);
     tcase_add_test(tc, all_die_and_one_returns);
     tcase_add_test(tc, cold_start_in_any_order_keeps_the_isr);
     tcase_add_test(tc, a_quick_restart_never_leads_in_the_old_epoch);
