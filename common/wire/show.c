@@ -14,6 +14,8 @@ struct sink {
     char *text; /* NULL: only count */
     size_t len;
     int16_t version;
+    const struct wire_show_java *java; /* NULL: our own way */
+    struct arena *arena;
 };
 
 static void put_text(struct sink *to, const char *text, size_t len)
@@ -30,15 +32,20 @@ static void put_word(struct sink *to, const char *word)
 
 static void put_quoted(struct sink *to, struct str text)
 {
+    static const char named[] = "\bb\tt\nn\ff\rr";
+
     put_word(to, "\"");
     for (size_t i = 0; i < text.len; i++) {
         char escaped[8];
         unsigned char c = (unsigned char)text.ptr[i];
+        const char *name = to->java != NULL && c < 0x20 && c > 0 ? strchr(named, c) : NULL;
 
         if (c == '"' || c == '\\')
             snprintf(escaped, sizeof escaped, "\\%c", c);
+        else if (name != NULL)
+            snprintf(escaped, sizeof escaped, "\\%c", name[1]);
         else if (c < 0x20)
-            snprintf(escaped, sizeof escaped, "\\u%04x", c);
+            snprintf(escaped, sizeof escaped, to->java != NULL ? "\\u%04X" : "\\u%04x", c);
         else
             snprintf(escaped, sizeof escaped, "%c", c);
         put_word(to, escaped);
@@ -102,6 +109,36 @@ static int64_t integer(enum wire_kind kind, const void *at)
     }
 }
 
+static void put_bytes(struct sink *to, const struct wire_field *field,
+                      const struct wire_bytes *bytes)
+{
+    struct str shown = STR_NULL;
+
+    if (bytes->len < 0) {
+        put_word(to, "null");
+        return;
+    }
+    if (to->java != NULL && to->java->bytes != NULL)
+        shown = to->java->bytes(to->java->ctx, field, bytes, to->arena);
+    if (str_is_null(shown))
+        put_base64(to, bytes->data, (size_t)bytes->len);
+    else
+        put_text(to, shown.ptr, shown.len);
+}
+
+/* The name with what follows the quote; "protocol_type" is protocolType in Java. */
+static void put_name(struct sink *to, const char *name)
+{
+    put_word(to, "\"");
+    for (const char *at = name; *at != '\0'; at++) {
+        char c = *at;
+
+        if (to->java != NULL && c == '_' && at[1] >= 'a' && at[1] <= 'z')
+            c = (char)(*++at - 'a' + 'A');
+        put_text(to, &c, 1);
+    }
+}
+
 static void put_struct(struct sink *to, const struct wire_shape *shape, const void *message);
 
 static void put_value(struct sink *to, const struct wire_field *field, const void *at)
@@ -125,15 +162,9 @@ static void put_value(struct sink *to, const struct wire_field *field, const voi
         else
             put_quoted(to, *(const struct str *)at);
         return;
-    case WIRE_BYTES: {
-        const struct wire_bytes *bytes = at;
-
-        if (bytes->len < 0)
-            put_word(to, "null");
-        else
-            put_base64(to, bytes->data, (size_t)bytes->len);
+    case WIRE_BYTES:
+        put_bytes(to, field, at);
         return;
-    }
     case WIRE_RECORDS:
         snprintf(text, sizeof text, "%d", ((const struct wire_records *)at)->len);
         put_word(to, ((const struct wire_records *)at)->len < 0 ? "null" : text);
@@ -246,8 +277,7 @@ static void put_struct(struct sink *to, const struct wire_shape *shape, const vo
             continue;
         put_word(to, comma);
         comma = ",";
-        put_word(to, "\"");
-        put_word(to, field->name);
+        put_name(to, field->name);
         if (field->kind == WIRE_RECORDS &&
             ((const struct wire_records *)(const void *)((const uint8_t *)message + field->pos))
                     ->len >= 0)
@@ -259,17 +289,26 @@ static void put_struct(struct sink *to, const struct wire_shape *shape, const vo
     free(fresh);
 }
 
-struct str wire_show(const struct wire_shape *shape, const void *message, int16_t version,
-                     struct arena *arena)
+static struct str show(struct sink sink, const struct wire_shape *shape, const void *message)
 {
-    struct sink sink = { .text = NULL, .version = version };
-
     put_struct(&sink, shape, message);
     size_t len = sink.len;
-    sink.text = arena_alloc(arena, len + 1);
+    sink.text = arena_alloc(sink.arena, len + 1);
     sink.len = 0;
     put_struct(&sink, shape, message);
     assert(sink.len == len);
     sink.text[len] = '\0';
     return (struct str){ .ptr = sink.text, .len = len };
+}
+
+struct str wire_show(const struct wire_shape *shape, const void *message, int16_t version,
+                     struct arena *arena)
+{
+    return show((struct sink){ .version = version, .arena = arena }, shape, message);
+}
+
+struct str wire_show_as_java(const struct wire_shape *shape, const void *message, int16_t version,
+                             const struct wire_show_java *java, struct arena *arena)
+{
+    return show((struct sink){ .version = version, .java = java, .arena = arena }, shape, message);
 }

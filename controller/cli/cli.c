@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/base/thread.h"
+#include "controller/cli/kafka_tool.h"
 
 const char *cli_text(struct cli *cli, const char *format, ...)
 {
@@ -153,16 +154,21 @@ enum exit_code cli_main(int argc, char *const *argv)
 {
     struct cli cli = { 0 };
     enum exit_code code;
+    bool as_kafka;
+    char **words;
+    int words_len;
 
     thread_adopt(T_MAIN);
     say_setup(SAY_ERROR, SAY_TEXT, "moldau");
     signal(SIGPIPE, SIG_IGN);
     arena_init(&cli.arena, SIZE_MAX);
+    as_kafka = kafka_tool_args(argc, argv, &cli.arena, &words_len, &words);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("moldau " MOLDAU_VERSION);
         code = CLI_OK;
     } else {
-        code = args_parse(&cli.args, argc - 1, argv + 1);
+        code = as_kafka ? args_parse(&cli.args, words_len, words)
+                        : args_parse(&cli.args, argc - 1, argv + 1);
         if (code == CLI_OK)
             code = set_up(&cli);
         if (code == CLI_OK && args_has(&cli.args, "help"))
@@ -177,5 +183,5 @@ enum exit_code cli_main(int argc, char *const *argv)
         code = CLI_FAILED;
     }
     arena_fini(&cli.arena);
-    return code;
+    return as_kafka && code != CLI_OK ? CLI_FAILED : code; /* Kafka's tools know no others */
 }

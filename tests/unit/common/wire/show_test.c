@@ -100,6 +100,39 @@ START_TEST(text_is_escaped)
 }
 END_TEST
 
+static struct str spoken(void *ctx, const struct wire_field *field, const struct wire_bytes *bytes,
+                         struct arena *in)
+{
+    ck_assert_ptr_eq(in, &arena);
+    ck_assert_str_eq(field->name, "auth_bytes");
+    return bytes->len == 2 ? *(const struct str *)ctx : STR_NULL;
+}
+
+START_TEST(as_java_names_are_camel_case_and_bytes_can_be_told)
+{
+    struct str said = STR("{\"a\":1}");
+    struct wire_show_java java = { .bytes = spoken, .ctx = &said };
+    struct sasl_authenticate_request m;
+    struct metadata_request metadata;
+    struct metadata_request_topic topic;
+
+    sasl_authenticate_request_init(&m);
+    m.auth_bytes = (struct wire_bytes){ .data = (const uint8_t *)"ab", .len = 2 };
+    ck_assert_str_eq(wire_show_as_java(&sasl_authenticate_request_shape, &m, 0, &java, &arena).ptr,
+                     "{\"authBytes\":{\"a\":1}}");
+    m.auth_bytes.len = 1;
+    ck_assert_str_eq(wire_show_as_java(&sasl_authenticate_request_shape, &m, 0, &java, &arena).ptr,
+                     "{\"authBytes\":\"YQ==\"}");
+    metadata_request_init(&metadata);
+    metadata_request_topic_init(&topic);
+    topic.name = STR("a\n\"\x1f");
+    metadata.topics = &topic;
+    metadata.topics_len = 1;
+    ck_assert_str_eq(wire_show_as_java(&metadata_request_shape, &metadata, 1, &java, &arena).ptr,
+                     "{\"topics\":[{\"name\":\"a\\n\\\"\\u001F\"}]}");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("show");
@@ -110,5 +143,6 @@ int main(void)
     tcase_add_test(tc, tagged_fields_show_when_they_are_sent);
     tcase_add_test(tc, bytes_are_base64);
     tcase_add_test(tc, text_is_escaped);
+    tcase_add_test(tc, as_java_names_are_camel_case_and_bytes_can_be_told);
     return unit_run(tc);
 }

@@ -1,0 +1,20 @@
+/*
+ * kafka_tool - moldau under the names of Kafka's own tools: kafka-dump-log.sh and so on. What a
+ * tool's command line says becomes one of moldau's; its exit codes are Kafka's, 0 and 1.
+ *
+ * Ownership:  the new arguments live in the arena given; texts of the old ones are borrowed.
+ * Threads:    any.
+ */
+#ifndef CONTROLLER_CLI_KAFKA_TOOL_H
+#define CONTROLLER_CLI_KAFKA_TOOL_H
+
+#include <stdbool.h>
+
+#include "common/base/arena.h"
+
+/* False when argv[0] is no such name. Otherwise *out_argc and *out_argv are arguments for
+ * args_parse(), behind the program's name. */
+bool kafka_tool_args(int argc, char *const *argv, struct arena *arena, int *out_argc,
+                     char ***out_argv);
+
+#endif
