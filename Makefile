@@ -46,6 +46,7 @@ UNIT_C   := $(call find,tests/unit,*_test.c)
 SIM_C    := $(call find,tests/sim,*.c)
 BENCH_C  := $(wildcard tests/bench/*.c)
 REAL_C   := $(wildcard tests/cluster/*.c)
+CHAOS_C  := $(wildcard tests/chaos/*.c)
 OURS     := $(call find,common broker controller tests,*.[ch])
 
 SCHEMAS := $(wildcard proto/kafka/*.msg)
@@ -63,16 +64,18 @@ EXES := $(if $(wildcard broker/main.c),$(BIN)/moldau-broker) \
 UNITS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(UNIT_C))
 SIM   := $(if $(SIM_C),$(BIN)/moldau-sim)
 BENCHES := $(patsubst tests/bench/%.c,$(BIN)/%,$(BENCH_C))
+SWITCH  := $(if $(CHAOS_C),$(BIN)/moldau-switch)
 REALS   := $(patsubst tests/cluster/%.c,$(OUT)/cluster/%,$(REAL_C))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 
-.PHONY: all help units reals sim bench fuzz test test-unit test-unit-fast lint fmt fmt-check clean install gen \
+.PHONY: all help units reals sim bench switch fuzz test test-unit test-unit-fast lint fmt fmt-check clean install gen \
         compile_commands.json
 all: $(EXES)   ## the three executables, into build/bin
 units: $(UNITS)   ## unit test programs
 sim: $(SIM)   ## the cluster simulator
 reals: $(REALS)   ## test programs that start real servers, run by tests/cluster
 bench: $(BENCHES)   ## load generators of tests/bench
+switch: $(SWITCH)   ## the network of `scripts/cluster up --netns`
 gen: $(GEN_STAMPS)   ## generated C only
 fuzz: $(FUZZERS)   ## libFuzzer programs (clang)
 
@@ -128,6 +131,8 @@ $(SIM): $(call obj,$(SIM_C)) $(LIBSET)
 	$(link) $(LIBS)
 $(BENCHES): $(BIN)/%: $(OUT)/obj/tests/bench/%.o $(LIBSET)
 	$(link) $(CLI_LIBS) $(LIBS)
+$(SWITCH): $(call obj,$(CHAOS_C)) $(OUT)/libcommon.a
+	$(link) $(LIBS)
 # By clang, which has libFuzzer, and with all warnings: what gcc lets pass is found here. Fall-through is left to gcc,
 # which reads the comments in uthash.h.
 FUZZ_CC := $(shell command -v ccache 2>/dev/null) clang-14
@@ -152,7 +157,7 @@ fmt: ; @clang-format-14 -i $(OURS)   ## lay out the C sources
 fmt-check: ; @clang-format-14 --dry-run -Werror $(OURS)
 compile_commands.json:   ## for editors and clang-tidy
 	@$(PYTHON) scripts/compile_commands '$(CPPFLAGS) -std=gnu17' $(COMMON_C) $(BROKER_C) $(CONTROL_C) $(CLI_C) \
-	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(REAL_C) $(SIM_C) > $@
+	    $(wildcard $(MAINS)) $(KIT_C) $(UNIT_C) $(REAL_C) $(CHAOS_C) $(SIM_C) > $@
 
 SHARE   := $(DESTDIR)$(PREFIX)/share
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system

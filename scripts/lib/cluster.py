@@ -4,9 +4,10 @@ import os
 import sys
 import time
 
-from cluster_nodes import (BROKER, CONTROLLER, LIMITS, ROOT, ZOOKEEPER, Cluster, Trouble, wait_until)
+from cluster_nodes import BROKER, CONTROLLER, LIMITS, ROOT, ZOOKEEPER, Cluster
 from cluster_probe import (active_controller, ask, metadata_brokers, metadata_request, zookeeper_ephemerals,
                            zookeeper_serves)
+from cluster_process import Trouble, wait_until
 
 HELP = '''scripts/cluster VERB [OPTION]... - a local moldau cluster: ZooKeeper, controllers, brokers
 
@@ -19,15 +20,20 @@ HELP = '''scripts/cluster VERB [OPTION]... - a local moldau cluster: ZooKeeper, 
   start ID...           start again with the settings given at up; returns once it runs
   pause ID... / resume ID...       SIGSTOP / SIGCONT
   log ID [-n LINES] [-f]           what it said; -f follows
+  cut ID [PEER...] [--one-way]     nothing passes between them any more (PEER: everybody, clients too, unless told);
+                                   --one-way: what ID sends is lost, what is sent to it arrives
+  slow ID [PEER...] [--delay MS] [--jitter MS] [--loss PERCENT] [--one-way]
+  mend                             the network is whole again
   clean                 down, and delete data, logs and settings
 
-IDs: 1.. brokers, c1.. controllers, z1.. ZooKeepers.
+IDs: 1.. brokers, c1.. controllers, z1.. ZooKeepers. A PEER may be `clients`: whoever is not a node.
 Options of up; what is not said stays as it was at the last up, at first 3 brokers, 2 controllers, 1 ZooKeeper:
   --brokers N  --controllers N  --zookeepers N
   --port-base P         brokers P+1.., controllers P+51.., ZooKeepers P+81.., metrics P+101.. and P+151..
                         (else brokers 9092.., controllers 9190.., ZooKeepers 2181.., metrics 9392.. and 9490..)
   --set KEY=VALUE       into every broker's and controller's settings; replaces those of the last up
   --build FLAVOUR       executables of build/FLAVOUR/bin (address, thread, ...); plain is build/bin
+  --netns               every node in a network namespace of its own, so that `cut`, `slow` and `mend` work; takes root
   --timeout SECONDS     how long to wait for health, 120 unless told
 Option of every verb:
   --dir D               where settings, logs and data live, run/ in the checkout unless told
@@ -39,8 +45,9 @@ Examples:
 '''
 
 TAKES_VALUE = {'--brokers': int, '--controllers': int, '--zookeepers': int, '--port-base': int, '--dir': str,
-               '--set': str, '--build': str, '--timeout': float, '-n': int}
-FLAGS = ('--json', '-f', '--help', '-h', '--follow')
+               '--set': str, '--build': str, '--timeout': float, '-n': int, '--delay': float, '--jitter': float,
+               '--loss': float}
+FLAGS = ('--json', '-f', '--help', '-h', '--follow', '--netns', '--one-way')
 
 
 class Usage(Exception):
@@ -87,6 +94,10 @@ def take_settings(cluster, options):
     for key in ('brokers', 'controllers', 'zookeepers', 'build'):
         values[key] = options.get('--' + key, values[key])
     values['port_base'] = options.get('--port-base', values['port_base'])
+    values['netns'] = options.get('--netns', values['netns'])
+    if values['netns'] and not values['subnet']:
+        from cluster_net import choose_subnet
+        values['subnet'] = choose_subnet(cluster.dir)
     if options['--set']:
         values['set'] = [pair.partition('=')[::2] for pair in options['--set']]
         values['set'] = [[key.strip(), value.strip()] for key, value in values['set']]
@@ -99,7 +110,8 @@ def take_settings(cluster, options):
         raise Trouble('--zookeepers 0 needs --set zookeeper.connect=HOST:PORT')
     before = settings.values
     if settings.recorded and values != before:
-        moved = [k for k in ('zookeepers', 'port_base') if values[k] != before[k]]
+        fixed = ['zookeepers', 'port_base', 'netns'] + (['brokers', 'controllers'] if values['netns'] else [])
+        moved = [k for k in fixed if values[k] != before[k]]
         fewer = [k for k in ('brokers', 'controllers') if values[k] < before[k]]
         running = [n.id for n in cluster.nodes() if n.process()[0]]
         if running and (moved or fewer):
@@ -119,12 +131,14 @@ def prepare(cluster):
                       check=False).returncode != 0:
         raise Trouble('scripts/deps could not install what is missing')
     wanted = [n for n in cluster.nodes(CONTROLLER)[:1] + cluster.nodes(BROKER)[:1]]
-    missing = [n.command()[0] for n in wanted if not os.access(n.command()[0], os.X_OK)]
+    wanted = [n.command()[0] for n in wanted] + ([cluster.net.program()] if cluster.net else [])
+    missing = [path for path in wanted if not os.access(path, os.X_OK)]
     if missing and 'MOLDAU_BIN_DIR' not in os.environ:
         flavour = cluster.settings['build']
         say(f'building ({flavour})')
-        subprocess.run(['make', '-C', ROOT, f'-j{os.cpu_count()}'] + ([f'SAN={flavour}'] if flavour != 'plain' else []),
-                       stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+        for words in [['all'] + ([f'SAN={flavour}'] if flavour != 'plain' else [])] + [['switch']] * bool(cluster.net):
+            subprocess.run(['make', '-C', ROOT, f'-j{os.cpu_count()}', *words], stdin=subprocess.DEVNULL,
+                           stdout=sys.stderr, check=False)
         missing = [path for path in missing if not os.access(path, os.X_OK)]
     if missing:
         raise Trouble(f'{" and ".join(missing)} cannot be run')
@@ -139,7 +153,7 @@ def ended(nodes):
 
 def zookeepers_missing(nodes):
     ended(nodes)
-    answers = ask([(n.port, b'srvr', zookeeper_serves) for n in nodes], 0.5)
+    answers = ask([((n.host, n.port), b'srvr', zookeeper_serves) for n in nodes], 0.5)
     missing = [n.id for n, (_, serves) in zip(nodes, answers) if not serves]
     return f'waiting for {" ".join(missing)}' if missing else None
 
@@ -149,7 +163,7 @@ def brokers_missing(cluster):
     nodes = cluster.nodes(BROKER)
     ended(cluster.nodes())
     wanted = {n.index for n in nodes}
-    answers = ask([(n.port, metadata_request(), metadata_brokers) for n in nodes], 0.5)
+    answers = ask([((n.host, n.port), metadata_request(), metadata_brokers) for n in nodes], 0.5)
     silent = [n.id for n, (_, ids) in zip(nodes, answers) if ids is None]
     partial = [n.id for n, (_, ids) in zip(nodes, answers) if ids is not None and ids != wanted]
     missing = []
@@ -176,6 +190,8 @@ def up(cluster, _ids, options):
         for node in cluster.nodes():
             os.makedirs(node.dir, exist_ok=True)
             node.write_files()
+    if cluster.net:
+        cluster.net.start()
     keepers = cluster.nodes(ZOOKEEPER)
     for node in keepers:
         node.start()
@@ -193,18 +209,18 @@ def up(cluster, _ids, options):
 def status_of(cluster, timeout_s):
     """The object of `status --json`. A node is up when its process runs, is not paused, and takes connections."""
     nodes = cluster.nodes()
-    keeper_ports, chroot = cluster.zookeeper_ports() if nodes else ([], '')
+    keepers, chroot = cluster.zookeeper_addresses() if nodes else ([], '')
     own = {n.port: n.process() for n in nodes}
     running = [n for n in nodes if own[n.port][1] not in ('', 'T', 't')]
-    probes = [(n.port, b'', None) for n in running if n.kind != ZOOKEEPER]
-    probes += [(p, b'dump', zookeeper_ephemerals) for p in keeper_ports]
+    probes = [((n.host, n.port), b'', None) for n in running if n.kind != ZOOKEEPER]
+    probes += [(k, b'dump', zookeeper_ephemerals) for k in keepers]
     answers = dict(zip([p[0] for p in probes], ask(probes, timeout_s)))
-    active = active_controller([answers[p][1] for p in keeper_ports], chroot)
+    active = active_controller([answers[k][1] for k in keepers], chroot)
 
     def facts(node):
         pid, state = own[node.port]
-        is_up = state not in ('', 'T', 't') and answers.get(node.port, (False,))[0]
-        return {'id': node.id, 'pid': pid, 'port': node.port, 'up': is_up}
+        is_up = state not in ('', 'T', 't') and answers.get((node.host, node.port), (False,))[0]
+        return {'id': node.id, 'pid': pid, 'host': node.host, 'port': node.port, 'up': is_up}
 
     controllers = []
     for node in cluster.nodes(CONTROLLER):
@@ -236,6 +252,8 @@ def status(cluster, _ids, options):
         else:
             state = 'paused' if node.process()[1] in ('T', 't') else 'running, takes no connections yet'
         print(f'{fact["id"]:4} {node.kind:11} {fact["pid"] or "-":>8} {fact["port"]:>6}  {state}')
+    for line in cluster.net.trouble() if cluster.net else []:
+        print(f'network    {line}')
     return 0 if all(f['up'] for f in found['brokers'] + found['controllers'] + found['zookeepers']) else 1
 
 
@@ -307,10 +325,37 @@ def log(cluster, ids, options):
         subprocess.run(tail, check=False)
 
 
+def network(cluster):
+    if not cluster.net or not cluster.net.process()[0]:
+        raise Trouble('the nodes share the loopback: scripts/cluster up --netns gives each a network of its own')
+    return cluster.net
+
+
+def cut(cluster, ids, options):
+    node = chosen(cluster, ids[:1])[0]
+    network(cluster).between([node.id], ids[1:], 'cut=1', options.get('--one-way'))
+
+
+def slow(cluster, ids, options):
+    node = chosen(cluster, ids[:1])[0]
+    rule = [f'delay={options["--delay"] * 1000:.0f}'] if '--delay' in options else []
+    rule += [f'jitter={options["--jitter"] * 1000:.0f}'] if '--jitter' in options else []
+    rule += [f'loss={options["--loss"] * 10000:.0f}'] if '--loss' in options else []
+    if not rule:
+        raise Usage('how? --delay MS, --jitter MS, --loss PERCENT')
+    network(cluster).between([node.id], ids[1:], ' '.join(rule), options.get('--one-way'))
+
+
+def mend(cluster, _ids, _options):
+    network(cluster).order('mend')
+
+
 def down(cluster, _ids, options):
     """Brokers first, while controllers can move their leaders; ZooKeeper last."""
     import signal
     timeout_s = options.get('--timeout', 30.0)
+    if cluster.net and cluster.net.process()[0]:
+        cluster.net.order('mend')  # nor can they while they are cut off
     for kind in (BROKER, CONTROLLER, ZOOKEEPER):
         nodes = cluster.nodes(kind)
         if kind == BROKER:  # they cannot leave in order while those they talk to are paused
@@ -320,6 +365,9 @@ def down(cluster, _ids, options):
             say(f'{node.id} did not end within {timeout_s:.0f} s of SIGTERM: killed')
             node.signal(signal.SIGKILL)
             node.wait_gone(60)
+    if cluster.net:
+        cluster.net.signal(signal.SIGTERM)
+        cluster.net.wait_gone(10)
 
 
 def clean(cluster, ids, options):
@@ -332,6 +380,7 @@ def clean(cluster, ids, options):
             for index in range(1, most + 1):
                 name = {BROKER: '', CONTROLLER: 'c', ZOOKEEPER: 'z'}[kind] + str(index)
                 shutil.rmtree(os.path.join(cluster.dir, name), ignore_errors=True)
+        shutil.rmtree(os.path.join(cluster.dir, 'net'), ignore_errors=True)
         os.unlink(cluster.settings.path)
         os.unlink(os.path.join(cluster.dir, 'lock'))
     try:
@@ -341,7 +390,7 @@ def clean(cluster, ids, options):
 
 
 VERBS = {'up': up, 'down': down, 'status': status, 'stop': stop, 'kill': kill, 'start': start, 'pause': pause,
-         'resume': resume, 'log': log, 'clean': clean}
+         'resume': resume, 'log': log, 'cut': cut, 'slow': slow, 'mend': mend, 'clean': clean}
 
 
 def main():

@@ -7,27 +7,26 @@
     DIR/ID/broker.log      what it said (controller.log, zookeeper.log)
     DIR/ID/data            log directory of a broker, database of a ZooKeeper
 
-A pid counts only together with its start time, so that a pid used again by a stranger is never signalled.
+With --netns every node has a network namespace of its own, which belongs to the switch (cluster_net): its addresses
+are those of a private subnet then, and it can be cut off.
 """
 import fcntl
 import json
 import os
-import select
-import sys
-import time
+
+from cluster_process import Process, Trouble, java, port_taken, spawn, write_file
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ZOOKEEPER, CONTROLLER, BROKER = 'zookeeper', 'controller', 'broker'
 LIMITS = {BROKER: 50, CONTROLLER: 30, ZOOKEEPER: 9}
-
-
-class Trouble(Exception):
-    """Something the caller has to be told; ends the command with exit code 1."""
+HOSTS = {BROKER: 10, CONTROLLER: 100, ZOOKEEPER: 200}  # last byte of the address of node 0, were there one
+LOOPBACK = '127.0.0.1'
 
 
 class Settings:
     """What `up` was told, kept so that later verbs need not be told again."""
-    DEFAULTS = {'brokers': 3, 'controllers': 2, 'zookeepers': 1, 'port_base': None, 'set': [], 'build': 'plain'}
+    DEFAULTS = {'brokers': 3, 'controllers': 2, 'zookeepers': 1, 'port_base': None, 'set': [], 'build': 'plain',
+                'netns': False, 'subnet': None}
 
     def __init__(self, folder):
         self.path = os.path.join(folder, 'cluster.json')
@@ -75,17 +74,24 @@ class Cluster:
         return dict(self.settings['set'])
 
     def zookeeper_connect(self):
-        own = ','.join(f'127.0.0.1:{n.port}' for n in self.nodes(ZOOKEEPER))
+        own = ','.join(f'{n.host}:{n.port}' for n in self.nodes(ZOOKEEPER))
         return self.overrides().get('zookeeper.connect', own)
 
-    def zookeeper_ports(self):
-        """Local ports of the ensemble, and the chroot."""
+    def zookeeper_addresses(self):
+        """Where the ensemble's servers are on this machine, and the chroot."""
         hosts, slash, chroot = self.zookeeper_connect().partition('/')
+        own = {n.port: n.host for n in self.nodes(ZOOKEEPER)}
         ports = [int(h.rpartition(':')[2]) for h in hosts.split(',') if h.rpartition(':')[2].isdigit()]
-        return ports, (slash + chroot).rstrip('/')
+        return [(own.get(p, LOOPBACK), p) for p in ports], (slash + chroot).rstrip('/')
 
     def bootstrap(self):
-        return ','.join(f'127.0.0.1:{n.port}' for n in self.nodes(BROKER))
+        return ','.join(f'{n.host}:{n.port}' for n in self.nodes(BROKER))
+
+    @property
+    def net(self):
+        """The switch that its nodes are connected to; None when they share the machine's loopback."""
+        from cluster_net import Net
+        return Net(self) if self.settings['netns'] else None
 
     def bin_dir(self):
         given = os.environ.get('MOLDAU_BIN_DIR')
@@ -110,7 +116,7 @@ class Lock:
         os.close(self.fd)
 
 
-class Node:
+class Node(Process):
     """One process of the cluster."""
 
     def __init__(self, cluster, kind, index):
@@ -129,6 +135,8 @@ class Node:
             self.port = 2180 + index if base is None else base + 80 + index
             self.quorum = 2887 + index if base is None else base + 180 + index
             self.election = 3887 + index if base is None else base + 190 + index
+        self.host_byte = HOSTS[kind] + index
+        self.host = f'{cluster.settings["subnet"]}.{self.host_byte}' if cluster.settings['netns'] else LOOPBACK
         self.dir = os.path.join(cluster.dir, self.id)
         self.log = os.path.join(self.dir, kind + '.log')
         self.pid_file = os.path.join(self.dir, 'pid')
@@ -148,12 +156,12 @@ class Node:
     def properties(self):
         brokers = self.cluster.settings['brokers']
         if self.kind == CONTROLLER:
-            own = {'controller.id': 3000 + self.index, 'controller.listener': f'127.0.0.1:{self.port}'}
+            own = {'controller.id': 3000 + self.index, 'controller.listener': f'{self.host}:{self.port}'}
         else:
-            own = {'broker.id': self.index, 'listeners': f'PLAINTEXT://127.0.0.1:{self.port}',
+            own = {'broker.id': self.index, 'listeners': f'PLAINTEXT://{self.host}:{self.port}',
                    'log.dirs': os.path.join(self.dir, 'data')}
         own['zookeeper.connect'] = self.cluster.zookeeper_connect()
-        own['metrics.listener'] = f'127.0.0.1:{self.metrics}'
+        own['metrics.listener'] = f'{self.host}:{self.metrics}'
         # The controller decides about the cluster's internal topics, so it is told the same.
         own['offsets.topic.replication.factor'] = max(1, min(3, brokers))
         own['transaction.state.log.replication.factor'] = max(1, min(3, brokers))
@@ -164,13 +172,13 @@ class Node:
 
     def zoo_cfg(self):
         lines = ['tickTime=500', 'initLimit=20', 'syncLimit=10', f'dataDir={self.dir}/data',
-                 f'clientPort={self.port}', 'clientPortAddress=127.0.0.1', 'maxClientCnxns=0',
+                 f'clientPort={self.port}', f'clientPortAddress={self.host}', 'maxClientCnxns=0',
                  'admin.enableServer=false', 'minSessionTimeout=500', 'maxSessionTimeout=60000',
                  'autopurge.snapRetainCount=3', 'autopurge.purgeInterval=1',
                  '4lw.commands.whitelist=ruok,srvr,mntr,stat,cons,wchs,dump,conf']
         ensemble = self.cluster.nodes(ZOOKEEPER)
         if len(ensemble) > 1:
-            lines += [f'server.{n.index}=127.0.0.1:{n.quorum}:{n.election}' for n in ensemble]
+            lines += [f'server.{n.index}={n.host}:{n.quorum}:{n.election}' for n in ensemble]
         return '\n'.join(lines) + '\n'
 
     def write_files(self):
@@ -196,20 +204,6 @@ class Node:
                     'org.apache.zookeeper.server.quorum.QuorumPeerMain', self.config()]
         return [os.path.join(self.cluster.bin_dir(), 'moldau-' + self.kind), self.config()]
 
-    # --- its process ---------------------------------------------------------------------------
-
-    def process(self):
-        """(pid, state letter of /proc) of the running process, (0, '') when there is none."""
-        try:
-            with open(self.pid_file, encoding='ascii') as file:
-                pid, start, boot = file.read().split()
-        except (OSError, ValueError):
-            return 0, ''
-        state, started = process_stat(int(pid))
-        if state in ('', 'Z', 'X') or started != start or boot != boot_id():
-            return 0, ''
-        return int(pid), state
-
     def start(self):
         """Starts it if it does not run; returns its pid once that is on record and its program runs."""
         with self.cluster.lock():
@@ -219,182 +213,12 @@ class Node:
             if not os.path.exists(self.config()):
                 raise Trouble(f'{self.id} has no settings in {self.dir}: scripts/cluster up writes them')
             self.check_ports()
-            return spawn(self.command(), self.dir, self.log, self.pid_file)
+            net = self.cluster.net
+            return spawn((net.door(self.id) if net else []) + self.command(), self.dir, self.log, self.pid_file)
 
     def check_ports(self):
-        for port in self.ports():
+        """Nobody else may listen there; in a namespace of its own nobody can."""
+        for port in [] if self.cluster.net else self.ports():
             if port_taken(port):
-                raise Trouble(f'{self.id} needs port {port} of 127.0.0.1, which something else is using; '
+                raise Trouble(f'{self.id} needs port {port} of {LOOPBACK}, which something else is using; '
                               'end that, or choose other ports: --port-base P --dir D')
-
-    def signal(self, number):
-        """Signals the process; False when there is none. Through a pidfd, so that it cannot be a later one."""
-        pid, _ = self.process()
-        if not pid:
-            return False
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return False
-        try:
-            if self.process()[0] != pid:
-                return False
-            import signal  # costs milliseconds that `status` need not pay
-            signal.pidfd_send_signal(fd, number)
-            return True
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            raise Trouble(f'{self.id} (pid {pid}) belongs to another user') from None
-        finally:
-            os.close(fd)
-
-    def wait_gone(self, timeout_s):
-        """True once it has ended."""
-        pid, _ = self.process()
-        if not pid:
-            return True
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return True
-        try:
-            poll = select.poll()
-            poll.register(fd, select.POLLIN)
-            gone = bool(poll.poll(timeout_s * 1000))
-        finally:
-            os.close(fd)
-        if gone:
-            try:
-                os.waitpid(pid, os.WNOHANG)  # if this very command has started it
-            except ChildProcessError:
-                pass
-        return gone
-
-    def log_tail(self, lines):
-        try:
-            with open(self.log, 'rb') as file:
-                file.seek(max(0, os.path.getsize(self.log) - 65536))
-                return b'\n'.join(file.read().split(b'\n')[-lines - 1:]).decode('utf-8', 'replace').rstrip()
-        except OSError:
-            return ''
-
-
-# --- the machine -------------------------------------------------------------------------------
-
-def write_file(path, text):
-    """Replaces the file as a whole, so that nobody ever reads half of it."""
-    with open(path + '.new', 'w', encoding='utf-8') as file:
-        file.write(text)
-    os.replace(path + '.new', path)
-
-
-def boot_id():
-    try:
-        with open('/proc/sys/kernel/random/boot_id', encoding='ascii') as file:
-            return file.read().strip()
-    except OSError:
-        return '-'
-
-
-def process_stat(pid):
-    """(state letter, start time in ticks since boot) of a process, ('', '') when there is none."""
-    try:
-        with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as file:
-            fields = file.read().rpartition(')')[2].split()  # its name may contain anything
-        return fields[0], fields[19]
-    except OSError:
-        return '', ''
-
-
-def port_taken(port):
-    import socket
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(('127.0.0.1', port))
-            sock.listen(1)
-        except OSError:
-            return True
-    return False
-
-
-def java():
-    home = os.environ.get('JAVA_HOME', '')
-    places = ([os.path.join(home, 'bin')] if home else []) + os.environ.get('PATH', '').split(':') + ['/usr/bin']
-    for place in places:
-        path = os.path.join(place, 'java')
-        if os.access(path, os.X_OK):
-            return path
-    raise Trouble('no java found for ZooKeeper: scripts/deps installs one')
-
-
-def spawn(command, folder, log, pid_file):
-    """Starts command in a session of its own with no descriptor of ours; returns its pid.
-
-    The child itself puts its pid on record before it becomes the program, so there is no moment, whatever interrupts
-    us, in which a node runs that nobody knows of.
-    """
-    import signal
-    sys.stdout.flush()
-    sys.stderr.flush()
-    heard, told = os.pipe()  # close-on-exec: it ends when the program has started
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE,
-                           signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTSTP, signal.SIGUSR1, signal.SIGUSR2):
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            os.dup2(os.open('/dev/null', os.O_RDONLY), 0)
-            said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.dup2(said, 1)
-            os.dup2(said, 2)
-            for name in os.listdir('/proc/self/fd'):
-                if int(name) > 2 and int(name) != told:
-                    try:
-                        os.close(int(name))
-                    except OSError:
-                        pass
-            os.chdir(folder)
-            write_file(pid_file, f'{os.getpid()} {process_stat(os.getpid())[1]} {boot_id()}\n')
-            os.execv(command[0], command)
-        except OSError as err:
-            os.write(told, f'{command[0]}: {err.strerror}'.encode())
-        finally:
-            os._exit(127)
-    os.close(told)
-    wrong = b''
-    while chunk := os.read(heard, 4096):
-        wrong += chunk
-    os.close(heard)
-    if wrong:
-        os.waitpid(pid, 0)
-        raise Trouble('cannot start ' + wrong.decode())
-    return pid
-
-
-def wait_until(what, done, timeout_s, every_s=0.05):
-    """Polls done() until it returns None; it returns what is missing till then. Raises Trouble after timeout_s."""
-    deadline = time.monotonic() + timeout_s
-    said, said_at, start = None, 0.0, time.monotonic()
-    terminal = sys.stderr.isatty()
-    while True:
-        missing = done()
-        now = time.monotonic()
-        if missing is None:
-            if said is not None and terminal:
-                sys.stderr.write('\r\033[K')
-            return
-        if now > deadline:
-            raise Trouble(f'{what}: not within {timeout_s:.0f} s: {missing}')
-        if terminal or (now - start > 1 and (missing != said or now - said_at > 10)):
-            if terminal:
-                sys.stderr.write(f'\r\033[K{what} {now - start:.0f} s: {missing}')
-            elif now - said_at > 2:
-                sys.stderr.write(f'{what} {now - start:.0f} s: {missing}\n')
-                said_at = now
-            sys.stderr.flush()
-            said = missing
-        time.sleep(every_s)

@@ -1,6 +1,6 @@
 """cluster_probe - asks many local servers at once and never waits longer than told, whatever hangs.
 
-A probe is (port, request, parse): connect, send the request, hand what has come to parse(bytes, ended) until it
+A probe is ((host, port), request, parse): connect, send the request, hand what has come to parse(bytes, ended) until it
 returns something. parse None: being connected is the answer. No threads: a stopped process accepts through its
 kernel and says nothing, and a time-out must cost the same for one such server as for ten.
 """
@@ -15,10 +15,10 @@ def ask(probes, timeout_s):
     deadline = time.monotonic() + timeout_s
     results = [(False, None)] * len(probes)
     poll, open_now = select.poll(), {}
-    for at, (port, _, _) in enumerate(probes):
+    for at, (address, _, _) in enumerate(probes):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
-        sock.connect_ex(('127.0.0.1', port))
+        sock.connect_ex(address)
         open_now[sock.fileno()] = (at, sock, bytearray())
         poll.register(sock, select.POLLOUT)
     while open_now:

@@ -203,7 +203,7 @@ def pytest(folder, limit_s, *more):
     """One folder of Python tests, counted from the report that pytest writes."""
     if not os.path.isdir(os.path.join(ROOT, folder)):
         return skip(f'no {folder}')
-    if not make('all'):
+    if not make('all', 'switch'):
         return FAIL
     python = venv()
     if not python:

@@ -64,7 +64,7 @@ class Chaos:
         if not up:
             return "nobody"
         try:
-            with raw.Connection(self.cluster.host, self.cluster.port(self.rand.choice(up)), timeout=2) as c:
+            with raw.Connection(*self.cluster.address(self.rand.choice(up)), timeout=2) as c:
                 if self.made and self.rand.random() < 0.5:
                     name = self.made.pop()
                     c.delete_topic(name)

@@ -164,11 +164,14 @@ class Cluster:
 
     @property
     def bootstrap(self):
-        return ",".join(f"{self.host}:{self.port(b)}" for b in self.brokers)
+        return ",".join(f"{host}:{port}" for host, port in self.addresses)
 
     @property
     def addresses(self):
-        return [(self.host, self.port(b)) for b in self.brokers]
+        return [self.address(b) for b in self.brokers]
+
+    def address(self, node):
+        return self.host, self.port(node)
 
     def is_up(self, node):
         pid = self.pid(node)
@@ -213,7 +216,7 @@ class Cluster:
         def all_named():
             up = [b for b in self.brokers if self.is_up(b)]
             for b in up:
-                with raw.Connection(self.host, self.port(b), timeout=5) as c:
+                with raw.Connection(*self.address(b), timeout=5) as c:
                     m = c.metadata([])
                     if {str(i) for i in m.brokers} != set(up) or m.controller_id < 0:
                         return False
@@ -240,8 +243,9 @@ class MoldauCluster(Cluster):
                                f"{self.log_tails()}")
         return done.stdout
 
-    def up(self, brokers=3, controllers=2, settings=None, zookeepers=1):
+    def up(self, brokers=3, controllers=2, settings=None, zookeepers=1, netns=False):
         args = ["--brokers", str(brokers), "--controllers", str(controllers), "--zookeepers", str(zookeepers)]
+        args += ["--netns"] if netns else []
         for key, value in (settings or {}).items():
             args += ["--set", f"{key}={value}"]
         if self.flavour:
@@ -273,6 +277,9 @@ class MoldauCluster(Cluster):
 
     def port(self, node):
         return self.nodes[node]["port"]
+
+    def address(self, node):
+        return self.nodes[node]["host"], self.nodes[node]["port"]
 
     def data(self, broker):
         return Path(self.nodes[broker]["data"])
@@ -318,6 +325,17 @@ class MoldauCluster(Cluster):
 
     def resume(self, node):
         self._run("resume", node)
+
+    def cut(self, node, *peers, one_way=False):
+        """Nothing passes between them (with everybody, unless peers are named); of a cluster that is up with netns."""
+        self._run("cut", node, *peers, *(["--one-way"] if one_way else []))
+
+    def slow(self, node, *peers, delay_ms=0, jitter_ms=0, loss_percent=0):
+        self._run("slow", node, *peers, "--delay", str(delay_ms), "--jitter", str(jitter_ms), "--loss",
+                  str(loss_percent))
+
+    def mend(self):
+        self._run("mend")
 
     def down(self):
         if (self.dir / "run").exists():

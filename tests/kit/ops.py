@@ -36,7 +36,7 @@ def wait_leaders(cluster, name, partitions, timeout=30):
     def known():
         for b in cluster.brokers:
             if cluster.is_up(b):
-                with raw.Connection(cluster.host, cluster.port(b)) as c:
+                with raw.Connection(*cluster.address(b)) as c:
                     parts = c.metadata([name]).topics[name]
                     if len(parts) != partitions or any(p.leader < 0 for p in parts.values()):
                         return False
@@ -56,7 +56,7 @@ def wait_full_isr(cluster, timeout=90):
     """Every broker says of every partition that all replicas are in sync and one leads."""
     def full():
         for b in cluster.brokers:
-            with raw.Connection(cluster.host, cluster.port(b)) as c:
+            with raw.Connection(*cluster.address(b)) as c:
                 topics = c.metadata(None).topics
             short = [(name, p.index, p.leader, p.isr) for name, parts in topics.items() for p in parts.values()
                      if sorted(p.isr) != sorted(p.replicas) or p.leader < 0]

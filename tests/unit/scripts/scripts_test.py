@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, 'scripts', 'lib'))
 import cluster  # noqa: E402
 import cluster_nodes  # noqa: E402
 import cluster_probe  # noqa: E402
+import cluster_process  # noqa: E402
 import suite  # noqa: E402
 
 
@@ -127,7 +128,7 @@ class Probe(unittest.TestCase):
             self.addCleanup(server.close)
             servers.append(server.getsockname()[1])
         start = time.monotonic()
-        answers = cluster_probe.ask([(p, b'x', lambda got, ended: None) for p in servers], 0.1)
+        answers = cluster_probe.ask([(('127.0.0.1', p), b'x', lambda got, ended: None) for p in servers], 0.1)
         self.assertLess(time.monotonic() - start, 0.5)
         self.assertEqual(answers, [(True, None)] * 8)
 
@@ -143,7 +144,7 @@ class Probe(unittest.TestCase):
             conn.close()
         thread = threading.Thread(target=serve)
         thread.start()
-        answers = cluster_probe.ask([(server.getsockname()[1], b'srvr', cluster_probe.zookeeper_serves)], 5)
+        answers = cluster_probe.ask([(server.getsockname(), b'srvr', cluster_probe.zookeeper_serves)], 5)
         thread.join()
         self.assertEqual(answers, [(True, True)])
 
@@ -188,9 +189,9 @@ class LocalCluster(unittest.TestCase):
             local.settings.recorded = True
             node = local.node('1')
             os.makedirs(node.dir)
-            own = cluster_nodes.process_stat(os.getpid())[1]
+            own = cluster_process.process_stat(os.getpid())[1]
             for start, pid in ((own, os.getpid()), (str(int(own) - 1), 0)):
-                cluster_nodes.write_file(node.pid_file, f'{os.getpid()} {start} {cluster_nodes.boot_id()}\n')
+                cluster_process.write_file(node.pid_file, f'{os.getpid()} {start} {cluster_process.boot_id()}\n')
                 self.assertEqual(node.process()[0], pid)
 
 
