@@ -197,6 +197,24 @@ static enum err put_range(struct fetch_op *op, struct fetched *result, struct wi
     return ERR_OK;
 }
 
+/* What a version cannot be given: zstd where the topic is stored so (a batch of another topic may
+ * still turn out to be, on conversion), and converted batches where the topic refuses them. */
+static enum err check_version(const struct fetch_op *op, const struct fetched *result)
+{
+    struct validate_conf validate;
+    struct log_conf conf;
+
+    if (op->req->version >= 10 || result->part == NULL)
+        return ERR_OK;
+    part_get_validate_conf(result->part, &validate);
+    if (validate.compression == CODEC_ZSTD)
+        return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+    log_get_conf(part_log(result->part), &conf);
+    return op->req->version < 4 && op->replica < 0 && !conf.down_conversion
+               ? ERR_UNSUPPORTED_VERSION
+               : ERR_OK;
+}
+
 /* Versions 0-1 understand magic 0, 2-3 magic 1. */
 static enum err put_converted(struct fetch_op *op, struct fetched *result,
                               struct wire_records *records)
@@ -287,6 +305,8 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
     out->high_watermark = result->read.hw;
     out->last_stable_offset = result->read.last_stable;
     out->log_start_offset = result->read.log_start;
+    if (err == ERR_OK)
+        err = check_version(op, result);
     if (err == ERR_OK)
         err = put_aborted(op, result, out);
     if (err == ERR_OK)

@@ -33,6 +33,7 @@ struct log_conf {
     bool cleanup_compact; /* cleanup.policy contains compact */
     bool log_append_time; /* message.timestamp.type=LogAppendTime */
     bool unclean_leader_election;
+    bool down_conversion; /* message.downconversion.enable */
 };
 
 /* Kafka 3.9's defaults. */
@@ -55,6 +56,7 @@ struct log_conf {
         .max_compaction_lag_ms = INT64_MAX,                                                        \
         .min_cleanable_dirty_ratio = 0.5,                                                          \
         .cleanup_delete = true,                                                                    \
+        .down_conversion = true,                                                                   \
     })
 
 #endif

@@ -56,6 +56,7 @@ void part_conf_from(const struct topic_conf *conf, int64_t producer_expiration_m
         .cleanup_compact = compact,
         .log_append_time = append_time,
         .unclean_leader_election = conf->unclean_leader_election,
+        .down_conversion = conf->message_downconversion,
     };
     out->validate = VALIDATE_CONF_DEFAULT;
     out->validate.max_message_bytes = conf->max_message_bytes;

@@ -293,7 +293,7 @@ static enum err descend(const uint8_t *entry, size_t size, int to_magic, int64_t
 enum err legacy_down(const uint8_t *bytes, size_t len, int to_magic, int64_t first_offset,
                      size_t limit, struct buf *out)
 {
-    size_t pos = 0, size;
+    size_t pos = 0, size, before = out->len;
 
     assert(to_magic == 0 || to_magic == 1);
     while (pos < len && batch_peek(bytes + pos, len - pos, &size) == ERR_OK) {
@@ -306,7 +306,7 @@ enum err legacy_down(const uint8_t *bytes, size_t len, int to_magic, int64_t fir
             buf_put(out, entry, size);
         } else if (magic < 2 || !batch_is(entry, BATCH_CONTROL)) {
             if (batch_codec(entry) == CODEC_ZSTD)
-                return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+                return out->len > before ? ERR_OK : ERR_UNSUPPORTED_COMPRESSION_TYPE;
             err = descend(entry, size, to_magic, first_offset, limit, out);
         }
         if (err != ERR_OK)

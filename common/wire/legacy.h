@@ -51,7 +51,8 @@ void legacy_put(struct buf *out, int magic, int64_t offset, int64_t timestamp_ms
 /* Converts whole entries of any magic for an old fetch that understands magic 0 or 1, appending
  * to *out: headers, producers and control batches go, compression stays. Entries of that magic or
  * lower are copied as they are. Messages below first_offset are left out of converted ones.
- * ERR_UNSUPPORTED_COMPRESSION_TYPE when a zstd batch is among them. A cut tail is dropped. */
+ * A zstd batch ends it, and is ERR_UNSUPPORTED_COMPRESSION_TYPE when nothing stands before it: what
+ * does is read first, then the client asks from there and hears of it. A cut tail is dropped. */
 enum err legacy_down(const uint8_t *bytes, size_t len, int to_magic, int64_t first_offset,
                      size_t limit, struct buf *out) MUST_USE;
 

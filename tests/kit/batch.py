@@ -5,6 +5,7 @@ Independent of the C code on purpose: replicas are compared by what is read here
 import gzip
 import struct
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,6 +171,50 @@ def parse(data, check_crc=True):
             raise ValueError(f"wrong CRC at byte {pos}, offset {base}")
         yield batch
         pos = end
+
+
+def _lz4_of_old(data):
+    """A frame whose header checksum is the wrong one of magic 0 (KAFKA-3160): the right one is found by trying."""
+    import lz4.frame
+    at = 14 if data[4] & 8 else 6
+    for right in range(256):
+        try:
+            return lz4.frame.decompress(data[:at] + bytes([right]) + data[at + 1:])
+        except RuntimeError:
+            continue
+    raise ValueError("no lz4 frame")
+
+
+def parse_old(data):
+    """Every whole message of a set of magic 0 or 1, those inside compressed ones as well: (magic, Record)."""
+    pos, found = 0, []
+    while pos + 26 <= len(data):
+        offset, size, crc, magic, attributes = struct.unpack_from(">qiIbb", data, pos)
+        at, end = pos + 18, pos + 12 + size
+        if end > len(data):
+            break
+        if zlib.crc32(data[pos + 16:end]) != crc:
+            raise ValueError(f"wrong CRC at byte {pos}, offset {offset}")
+        timestamp = -1
+        if magic == 1:
+            timestamp, = struct.unpack_from(">q", data, at)
+            at += 8
+        parts = []
+        for _ in range(2):
+            n, = struct.unpack_from(">i", data, at)
+            at += 4
+            parts.append(None if n < 0 else bytes(data[at:at + n]))
+            at += max(n, 0)
+        if attributes & 7:
+            inner = parse_old(_lz4_of_old(parts[1]) if magic == 0 and attributes & 7 == 3
+                              else decompress(attributes & 7, parts[1]))
+            shift = offset - inner[-1][1].offset if magic == 1 else 0
+            for m, r in inner:
+                found.append((m, Record(r.offset + shift, timestamp if attributes & 8 else r.timestamp, r.key, r.value)))
+        else:
+            found.append((magic, Record(offset, timestamp, *parts)))
+        pos = end
+    return found
 
 
 def partition_batches(directory, check_crc=False):

@@ -280,6 +280,29 @@ def fetch_answer_v11(r):
     return out
 
 
+def fetch_body_old(version, topic, offsets, max_wait_ms=500, min_bytes=1, partition_bytes=10 << 20):
+    """Versions 0 to 3, which want message sets of magic 0 and 1."""
+    w = Writer().put("iii", -1, max_wait_ms, min_bytes)
+    if version >= 3:
+        w.put("i", 50 << 20)
+    w.put("i", 1).string(topic).put("i", len(offsets))
+    for index, offset in offsets.items():
+        w.put("iqi", index, offset, partition_bytes)
+    return w.out
+
+
+def fetch_answer_old(version, r):
+    if version >= 1:
+        r.get("i")
+    out = {}
+
+    def partition():
+        index, err, hw = r.get("ihq")
+        out[index] = Fetched(err, hw, -1, -1, r.bytes() or b"")
+    r.array(lambda: (r.string(), r.array(partition)))
+    return out
+
+
 def fetch_body_v16(topic_id, offsets, max_wait_ms=500, min_bytes=1, max_bytes=50 << 20,
                    partition_bytes=10 << 20, epoch=-1, rack="", isolation=0, session=(0, -1)):
     w = Writer().put("iiibii", max_wait_ms, min_bytes, max_bytes, isolation, *session)
@@ -433,6 +456,9 @@ class Connection:
 
     def fetch(self, topic, offsets, **options):
         return fetch_answer_v11(self.ask(FETCH, 11, fetch_body_v11(topic, offsets, **options)))
+
+    def fetch_old(self, version, topic, offsets, **options):
+        return fetch_answer_old(version, self.ask(FETCH, version, fetch_body_old(version, topic, offsets, **options)))
 
     def fetch_by_id(self, topic_id, offsets, **options):
         return fetch_answer_v16(self.ask(FETCH, 16, fetch_body_v16(topic_id, offsets, **options)))

@@ -126,6 +126,26 @@ START_TEST(control_batches_go_zstd_cannot_old_stays)
 }
 END_TEST
 
+START_TEST(what_stands_before_zstd_is_given_first)
+{
+    struct batch_builder builder;
+    struct buf both = BUF_EMPTY, down = BUF_EMPTY;
+    uint8_t *batch;
+    size_t size;
+
+    build(&builder, CODEC_GZIP, &batch, &size);
+    buf_put(&both, batch, size);
+    batch_builder_fini(&builder);
+    build(&builder, CODEC_ZSTD, &batch, &size);
+    buf_put(&both, batch, size);
+    batch_builder_fini(&builder);
+    ck_assert_int_eq(legacy_down(both.bytes, both.len, 1, 0, LIMIT, &down), ERR_OK);
+    assert_holds(&down, 1, 100);
+    buf_fini(&both);
+    buf_fini(&down);
+}
+END_TEST
+
 /* A wrapper of magic 1 at this offset around messages at 0 and 1 of this magic. */
 static void wrap(int64_t offset, int inner_magic, struct buf *out)
 {
@@ -199,6 +219,7 @@ int main(void)
     tcase_add_test(tc, goes_down_to_both_formats);
     tcase_add_test(tc, plain_messages_before_the_first_offset_stay_out);
     tcase_add_test(tc, control_batches_go_zstd_cannot_old_stays);
+    tcase_add_test(tc, what_stands_before_zstd_is_given_first);
     tcase_add_test(tc, relative_offsets_meet_the_wrappers);
     tcase_add_test(tc, wrong_insides_are_refused);
     return unit_run(tc);
