@@ -65,6 +65,8 @@ struct broker {
     struct parts *parts;
     struct pool *pool;
     struct control *control;
+    struct lock attach_lock; /* rank LOCK_ATTACH */
+    bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
     struct pages *pages; /* NULL: no metrics.listener */
 
@@ -97,12 +99,42 @@ static void log_conf_of(void *ctx, const char *topic, struct log_conf *out)
     *out = conf.log;
 }
 
+static void on_fatal(void *ctx, const char *why);
+
+/* Any thread. Without a directory there is nothing to serve and others had better lead; Kafka's
+ * broker ends as well. What fails before the parts of the broker know one another is looked up by
+ * report_failed_dirs(). */
 static void on_dir_failed(void *ctx, const char *dir)
 {
     struct broker *broker = ctx;
 
-    if (broker->control != NULL)
+    lock_take(&broker->attach_lock);
+    bool is_attached = broker->is_attached;
+
+    if (is_attached)
         control_dir_failed(broker->control, dir);
+    lock_drop(&broker->attach_lock);
+    if (is_attached && logs_all_offline(broker->logs))
+        on_fatal(broker, "all log directories are offline");
+}
+
+static void set_attached(struct broker *broker, bool is_attached)
+{
+    lock_take(&broker->attach_lock);
+    broker->is_attached = is_attached;
+    lock_drop(&broker->attach_lock);
+}
+
+static void report_failed_dirs(struct broker *broker)
+{
+    struct logs_dir_info info;
+
+    set_attached(broker, true);
+    for (size_t i = 0; i < logs_dir_count(broker->logs); i++) {
+        logs_dir_info(broker->logs, i, &info);
+        if (info.is_offline)
+            on_dir_failed(broker, info.path);
+    }
 }
 
 static void want_pids(void *ctx)
@@ -293,6 +325,19 @@ static bool was_clean(const struct broker *broker)
     return clean;
 }
 
+/* For our own small files: the first directory that works. */
+static const char *first_live_dir(const struct broker *broker)
+{
+    struct logs_dir_info info;
+
+    for (size_t i = 0; i < logs_dir_count(broker->logs); i++) {
+        logs_dir_info(broker->logs, i, &info);
+        if (!info.is_offline)
+            return info.path;
+    }
+    return broker->settings_file->dirs[0];
+}
+
 static enum err meet_zookeeper(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -300,7 +345,7 @@ static enum err meet_zookeeper(struct broker *broker)
         .self = &broker->self,
         .zookeeper_connect = conf->zookeeper_connect,
         .zookeeper_session_timeout_ms = conf->zookeeper_session_timeout_ms,
-        .state_dir = conf->dirs[0],
+        .state_dir = first_live_dir(broker),
         .software = MOLDAU_VERSION,
         .reactors = broker->reactors,
         .reactors_len = broker->reactors_len,
@@ -438,6 +483,7 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
         free(broker);
         return ERR_INVALID_CONFIG;
     }
+    lock_init(&broker->attach_lock, LOCK_ATTACH);
     raise_file_limit();
     broker->settings = settings_new(conf, settings, broker->id);
     make_reactors(broker);
@@ -458,6 +504,7 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
                                        .pids = broker->pids,
                                        .clean_stop = was_clean(broker) };
     control_attach(broker->control, &parties);
+    report_failed_dirs(broker);
     make_api(broker);
     for (size_t i = 0; i < broker->reactors_len; i++)
         reactor_start(broker->reactors[i], T_REACTOR, (int)i);
@@ -574,6 +621,7 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     stop_sched(broker);
     if (broker->fetchers != NULL)
         fetchers_halt(broker->fetchers); /* the control thread may still ask it for something */
+    set_attached(broker, false);
     if (broker->control != NULL)
         control_stop(&broker->control);
     if (broker->fetchers != NULL)
@@ -594,5 +642,6 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     settings_free(&broker->settings);
     free(broker->endpoints);
     free(broker->hostname);
+    lock_fini(&broker->attach_lock);
     free(broker);
 }

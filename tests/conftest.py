@@ -49,8 +49,9 @@ def new_cluster(target):
     """Makes clusters that are closed at the end of the session at the latest."""
     made = []
 
-    def make(name="test", **up):
+    def make(name="test", env=None, **up):
         cluster = make_cluster(target, name)
+        cluster.env = env or {}
         made.append(cluster)
         try:
             return cluster.up(**up)

@@ -28,10 +28,12 @@ struct report {
     struct lock lock;         /* rank LOCK_CONTROL */
     struct proposal *waiting; /* [m] */
     size_t waiting_len, waiting_cap;
-    char **failed_dirs; /* [m] */
+    char **failed_dirs; /* [m] the names stay as long as the report */
     size_t failed_len, failed_cap;
-    bool posted;    /* [m] */
-    bool want_pids; /* [m] */
+    size_t failed_told; /* [o] so many of them are known to the partitions */
+    size_t failed_sent; /* [o] and to the controller of this stream */
+    bool posted;        /* [m] */
+    bool want_pids;     /* [m] */
     struct msg msg;
     uint64_t number; /* [o] of the last request, as are the next two */
     uint64_t pids_number, shutdown_number;
@@ -206,6 +208,17 @@ static void send_failed_dir(struct report *report, const char *dir)
     arena_fini(&scan.arena);
 }
 
+/* The partitions hear of it first: what is sent is what they are then. */
+static void tell_failed(struct report *report, char **dirs, size_t len)
+{
+    for (; report->failed_told < len; report->failed_told++)
+        parts_on_dir_failed(report->conf.parts, dirs[report->failed_told]);
+    if (!report->conf.is_up(report->conf.ctx))
+        return;
+    for (; report->failed_sent < len; report->failed_sent++)
+        send_failed_dir(report, dirs[report->failed_sent]);
+}
+
 static void run(struct msg *msg)
 {
     struct report *report = container_of(msg, struct report, msg);
@@ -214,6 +227,9 @@ static void run(struct msg *msg)
     struct proposal *proposals = report->waiting;
     size_t len = report->waiting_len;
     size_t failed_len = report->failed_len;
+    char **failed_dirs = NULL;
+    if (failed_len > 0)
+        failed_dirs = xmemdup(report->failed_dirs, failed_len * sizeof *failed_dirs);
     bool want_pids = report->want_pids;
     report->waiting = NULL;
     report->waiting_len = report->waiting_cap = 0;
@@ -226,9 +242,8 @@ static void run(struct msg *msg)
     free(proposals);
     if (want_pids)
         ask_for_pids(report);
-    if (report->conf.is_up(report->conf.ctx))
-        for (size_t i = 0; i < failed_len; i++)
-            send_failed_dir(report, report->failed_dirs[i]);
+    tell_failed(report, failed_dirs, failed_len);
+    free(failed_dirs);
 }
 
 static void end_shutdown(struct report *report, enum err err, int32_t still_led)
@@ -278,6 +293,7 @@ void report_on_shutdown_answer(struct report *report, const Control__ShutdownAns
 void report_on_up(struct report *report)
 {
     report->pids_asked = false;
+    report->failed_sent = 0;
     lock_take(&report->lock);
     if (report->want_pids || report->failed_len > 0)
         post_locked(report);

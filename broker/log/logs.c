@@ -34,7 +34,16 @@ static char *key_of(const char *topic, int32_t partition, bool is_future)
     return xasprintf("%s-%" PRId32 "%s", topic, partition, is_future ? "-future" : "");
 }
 
-static struct logs_entry *find_locked(struct logs *logs, const char *key)
+static void entry_free(struct logs_entry *entry)
+{
+    if (entry == NULL)
+        return;
+    log_unref(&entry->log);
+    free(entry->key);
+    free(entry);
+}
+
+struct logs_entry *logs_find_locked(struct logs *logs, const char *key)
 {
     struct logs_entry *entry;
 
@@ -50,19 +59,20 @@ enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key, stru
     entry->log = log;
     entry->dir = dir;
     lock_take(&logs->lock);
-    bool is_taken = find_locked(logs, key) != NULL;
+    struct logs_entry *old = logs_find_locked(logs, key);
+    bool is_taken = old != NULL && !atomic_load(&old->dir->env.failed);
 
+    if (old != NULL && !is_taken) { /* lost with its directory, and made anew since */
+        HASH_DEL(logs->entries, old);
+        old->dir->log_count--;
+    }
     if (!is_taken) {
         HASH_ADD_KEYPTR(hh, logs->entries, entry->key, strlen(entry->key), entry);
         dir->log_count++;
     }
     lock_drop(&logs->lock);
-    if (!is_taken)
-        return ERR_OK;
-    log_unref(&log);
-    free(entry->key);
-    free(entry);
-    return ERR_EXISTS;
+    entry_free(is_taken ? entry : old);
+    return is_taken ? ERR_EXISTS : ERR_OK;
 }
 
 size_t logs_list(struct logs *logs, const struct logs_dir *dir, struct log ***list)
@@ -104,7 +114,7 @@ static struct log *get_ref(struct logs *logs, const char *topic, int32_t partiti
     struct log *log = NULL;
 
     lock_take(&logs->lock);
-    struct logs_entry *entry = find_locked(logs, key);
+    struct logs_entry *entry = logs_find_locked(logs, key);
 
     if (entry != NULL && !atomic_load(&entry->dir->env.failed))
         log = log_ref(entry->log);
@@ -168,12 +178,20 @@ static struct logs_dir *dir_by_path(struct logs *logs, const char *path)
     return NULL;
 }
 
-static bool any_offline(const struct logs *logs)
+bool logs_any_offline(const struct logs *logs)
 {
     for (size_t i = 0; i < logs->dir_count; i++)
         if (atomic_load(&logs->dirs[i].env.failed))
             return true;
     return false;
+}
+
+bool logs_all_offline(const struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (!atomic_load(&logs->dirs[i].env.failed))
+            return false;
+    return true;
 }
 
 /* The live directory with the fewest logs, NULL when none lives. */
@@ -225,7 +243,7 @@ enum err logs_create(struct logs *logs, const char *topic, int32_t partition, st
 
         if (dir == NULL)
             return dir_path == NULL ? ERR_KAFKA_STORAGE_ERROR : ERR_LOG_DIR_NOT_FOUND;
-        if (atomic_load(&dir->env.failed) || (!is_new && any_offline(logs)))
+        if (atomic_load(&dir->env.failed) || (!is_new && logs_any_offline(logs)))
             return ERR_KAFKA_STORAGE_ERROR;
         enum err err = create(logs, dir, topic, partition, out);
 
@@ -242,7 +260,7 @@ static struct log *take_out(struct logs *logs, const char *topic, int32_t partit
     struct log *log = NULL;
 
     lock_take(&logs->lock);
-    struct logs_entry *entry = find_locked(logs, key);
+    struct logs_entry *entry = logs_find_locked(logs, key);
 
     if (entry != NULL) {
         HASH_DEL(logs->entries, entry);
@@ -257,7 +275,7 @@ static struct log *take_out(struct logs *logs, const char *topic, int32_t partit
 }
 
 /* "topic-3.<32 hex>-delete", the topic cut so that a file system takes the name. */
-static char *parting_name(struct logs *logs, const struct log *log, const char *suffix)
+char *logs_parting_name(struct logs *logs, const struct log *log, const char *suffix)
 {
     char tail[128];
     char topic[NAME_MAX_BYTES + 1];
@@ -282,7 +300,7 @@ static enum err part_with(struct logs *logs, const char *topic, int32_t partitio
 
     if (log == NULL)
         return ERR_NOT_FOUND;
-    char *name = parting_name(logs, log, suffix);
+    char *name = logs_parting_name(logs, log, suffix);
     char *path = xasprintf("%s/%s", log_parent_dir(log), name);
 
     log_get_conf(log, &conf);
@@ -585,9 +603,7 @@ static void forget(struct logs *logs)
         group_commit_stop(&logs->dirs[i].commit);
     HASH_ITER (hh, logs->entries, entry, next) {
         HASH_DEL(logs->entries, entry);
-        log_unref(&entry->log);
-        free(entry->key);
-        free(entry);
+        entry_free(entry);
     }
     while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
         STAILQ_REMOVE_HEAD(&logs->removals, link);
@@ -608,14 +624,6 @@ static bool is_fatal(enum err err)
 {
     return err == ERR_LOCKED || err == ERR_BAD_VERSION || err == ERR_INVALID_CONFIG ||
            err == ERR_INCONSISTENT_CLUSTER_ID || err == ERR_BAD_FORMAT;
-}
-
-static bool any_alive(const struct logs *logs)
-{
-    for (size_t i = 0; i < logs->dir_count; i++)
-        if (!atomic_load(&logs->dirs[i].env.failed))
-            return true;
-    return false;
 }
 
 static void load_all(struct logs *logs)
@@ -652,13 +660,13 @@ enum err logs_open(const struct logs_options *options, struct logs **out)
         logs_dir_fail(&logs->dirs[i]);
         err = ERR_OK;
     }
-    if (err == ERR_OK && !any_alive(logs))
+    if (err == ERR_OK && logs_all_offline(logs))
         err = ERR_KAFKA_STORAGE_ERROR;
     for (size_t i = 0; i < logs->dir_count && err == ERR_OK; i++)
         logs->dirs[i].commit = group_commit_start(options->no_threads ? -1 : (int)i);
     if (err == ERR_OK)
         load_all(logs);
-    if (err == ERR_OK && !any_alive(logs))
+    if (err == ERR_OK && logs_all_offline(logs))
         err = ERR_KAFKA_STORAGE_ERROR;
     if (err == ERR_OK && options->cluster_id != NULL)
         err = logs_set_cluster_id(logs, options->cluster_id);

@@ -82,6 +82,10 @@ struct logs_dir_info {
     int64_t free_bytes; /* -1 unknown */
     int64_t total_bytes;
 };
+/* A directory has failed, now or at the start; logs that are missed may be there. */
+bool logs_any_offline(const struct logs *logs);
+/* None has been left: nothing can be served. */
+bool logs_all_offline(const struct logs *logs);
 size_t logs_dir_count(const struct logs *logs);
 void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out);
 /* Visits the logs of one directory, each lent during the visit. */

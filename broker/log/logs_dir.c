@@ -381,9 +381,7 @@ static enum err load_one(struct load_list *list, const char *name)
     if (err == ERR_OK) {
         char *key = xasprintf("%s-%" PRId32 "%s", topic, partition, is_future ? "-future" : "");
 
-        err = logs_put(dir->logs, dir, key, log);
-        if (err != ERR_OK)
-            say_error("log is there twice dir=%s/%s", dir->path, name);
+        err = logs_put_found(dir->logs, dir, key, log);
         free(key);
     }
     free(topic);

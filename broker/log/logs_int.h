@@ -1,5 +1,5 @@
 /*
- * logs_int - the insides of the set of logs, shared by logs.c and logs_dir.c and nobody else.
+ * logs_int - the insides of the set of logs, shared by logs*.c and nobody else.
  */
 #ifndef BROKER_LOG_LOGS_INT_H
 #define BROKER_LOG_LOGS_INT_H
@@ -76,8 +76,17 @@ size_t logs_list(struct logs *logs, const struct logs_dir *dir, struct log ***li
 /* Takes the log; ERR_EXISTS when the key is taken. */
 MUST_USE enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key,
                            struct log *log);
+/* Under logs->lock. */
+struct logs_entry *logs_find_locked(struct logs *logs, const char *key);
+/* "topic-3.<32 hex>SUFFIX", malloc'ed: a name that no other directory has. */
+char *logs_parting_name(struct logs *logs, const struct log *log, const char *suffix);
 void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf);
 void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
+
+/* logs_move.c: takes a log that was found at the start, settling which one counts when another
+ * directory has the same. */
+MUST_USE enum err logs_put_found(struct logs *logs, struct logs_dir *dir, const char *key,
+                                 struct log *log);
 
 /* logs_dir.c */
 void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path);

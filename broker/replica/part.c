@@ -156,7 +156,7 @@ void part_get_info(struct part *part, struct part_info *out)
     const struct part_core *core = &part->core;
     int32_t min_isr = core->min_isr < core->replicas_len ? core->min_isr : core->replicas_len;
     *out = (struct part_info){
-        .role = core->role,
+        .role = part_is_offline(part) ? PART_IDLE : core->role,
         .leader = core->leader,
         .leader_epoch = core->leader_epoch,
         .partition_epoch = core->partition_epoch,
@@ -240,7 +240,7 @@ static void step_and_see_to(struct part *part, const struct part_event *ev, int6
     struct aftermath after;
 
     lock_take(&part->state);
-    if (part->closed) {
+    if (part->closed || part_is_offline(part)) {
         lock_drop(&part->state);
         return;
     }
@@ -279,7 +279,9 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
 
     lock_take(&part->append);
     lock_take(&part->state);
-    err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER : part_check_produce(&part->core, acks);
+    err = part_is_offline(part) ? ERR_KAFKA_STORAGE_ERROR
+          : part->closed        ? ERR_NOT_LEADER_OR_FOLLOWER
+                                : part_check_produce(&part->core, acks);
     *leader_epoch = part->core.leader_epoch;
     lock_drop(&part->state);
     if (err == ERR_OK) {
@@ -307,14 +309,27 @@ enum part_ack part_check_acked(struct part *part, int64_t end, int32_t leader_ep
     lock_take(&part->state);
     enum part_ack ack = part_acked(&part->core, end, leader_epoch, err);
     lock_drop(&part->state);
-    return ack;
+    if (ack != PART_ACK_WAIT || !part_is_offline(part))
+        return ack;
+    *err = ERR_KAFKA_STORAGE_ERROR;
+    return PART_ACK_FAILED;
+}
+
+/* What nobody can be served from comes first, as in Kafka's getPartitionOrError. */
+static enum err check_epoch_locked(struct part *part, int32_t current_leader_epoch,
+                                   bool leader_only)
+{
+    lock_assert_held(&part->state);
+    if (part_is_offline(part))
+        return ERR_KAFKA_STORAGE_ERROR;
+    return part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
+                        : part_check_epoch(&part->core, current_leader_epoch, leader_only);
 }
 
 static enum err check_read_locked(struct part *part, const struct part_read *read)
 {
-    enum err err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
-                                : part_check_epoch(&part->core, read->current_leader_epoch,
-                                                   read->leader_only || read->replica >= 0);
+    enum err err = check_epoch_locked(part, read->current_leader_epoch,
+                                      read->leader_only || read->replica >= 0);
 
     if (err == ERR_OK && read->replica >= 0)
         err = part_check_follower(&part->core, read->replica, read->replica_epoch,
@@ -418,8 +433,7 @@ enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool l
     enum err err;
 
     lock_take(&part->state);
-    err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
-                       : part_check_epoch(&part->core, current_leader_epoch, leader_only);
+    err = check_epoch_locked(part, current_leader_epoch, leader_only);
     int64_t hw = part->core.hw, leo = part->core.leo;
     bool known = part_hw_is_known(&part->core);
     *leader_epoch = part->core.leader_epoch;
@@ -438,8 +452,7 @@ enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t
                         struct epoch_end *out)
 {
     lock_take(&part->state);
-    enum err err = part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
-                                : part_check_epoch(&part->core, current_leader_epoch, true);
+    enum err err = check_epoch_locked(part, current_leader_epoch, true);
     lock_drop(&part->state);
     if (err == ERR_OK)
         *out = log_epoch_end(part->log, epoch);
@@ -705,6 +718,11 @@ void part_stop(struct part *part, int64_t now_ms)
     step_and_see_to(part, &ev, now_ms);
 }
 
+void part_wake_all(struct part *part)
+{
+    flush_watches(part);
+}
+
 void part_close(struct part *part)
 {
     lock_take(&part->append);
@@ -716,17 +734,10 @@ void part_close(struct part *part)
     flush_watches(part);
 }
 
-static enum err check_leading(struct part *part)
-{
-    if (log_is_offline(part->log))
-        return ERR_KAFKA_STORAGE_ERROR;
-    return part->closed ? ERR_NOT_LEADER_OR_FOLLOWER : part_check_epoch(&part->core, -1, true);
-}
-
 enum err part_get_low_watermark(struct part *part, int64_t *low_watermark)
 {
     lock_take(&part->state);
-    enum err err = check_leading(part);
+    enum err err = check_epoch_locked(part, -1, true);
     *low_watermark = err == ERR_OK ? part_low_watermark(&part->core) : -1;
     lock_drop(&part->state);
     return err;
@@ -741,7 +752,7 @@ static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms
     lock_assert_held(&part->append);
     log_get_conf(part->log, &conf);
     lock_take(&part->state);
-    enum err err = check_leading(part);
+    enum err err = check_epoch_locked(part, -1, true);
     int64_t hw = part->core.hw;
     lock_drop(&part->state);
     if (err != ERR_OK)

@@ -45,7 +45,8 @@ const char *part_topic(const struct part *part);
 struct uuid part_topic_id(const struct part *part);
 int32_t part_partition(const struct part *part);
 struct log *part_log(const struct part *part);
-/* The directory that its log is in has failed. */
+/* The directory that its log is in has failed: nothing is served any more (KAFKA_STORAGE_ERROR),
+ * roles and proposals rest; it stays that way until the process ends. */
 bool part_is_offline(const struct part *part);
 /* "orders-3" */
 const char *part_name(const struct part *part);
@@ -163,6 +164,8 @@ void part_tick(struct part *part, int64_t now_ms);
 void part_resend(struct part *part, int64_t now_ms);
 void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t now_ms);
 void part_stop(struct part *part, int64_t now_ms);
+/* Every waiter is to look again. */
+void part_wake_all(struct part *part);
 /* Gone from here: nothing is served any more, every waiter is told. */
 void part_close(struct part *part);
 

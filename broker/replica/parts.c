@@ -302,7 +302,8 @@ static void bury(struct change *change, const struct image_tombstone *stone)
         remove_part(change, part);
 
     struct log *log = logs_get_ref(parts->conf.logs, topic, stone->partition);
-    if (log != NULL) {
+    bool found = log != NULL;
+    if (found) {
         bool same = uuid_eq(log_topic_id(log), stone->topic_id);
         bool newer = same && log_latest_epoch(log) > stone->leader_epoch;
 
@@ -321,6 +322,11 @@ static void bury(struct change *change, const struct image_tombstone *stone)
                 return;
             }
         }
+    }
+    if (!found && logs_any_offline(parts->conf.logs)) {
+        /* It may lie in the failed directory and come back with it: the stone must stay. */
+        fail(change, stone->topic_id, stone->partition, NULL, ERR_KAFKA_STORAGE_ERROR);
+        return;
     }
     array_reserve(&out->deleted, &out->deleted_cap, out->deleted_len, sizeof *out->deleted);
     out->deleted[out->deleted_len++] = *stone;
@@ -434,7 +440,9 @@ static void apply_part(struct change *change, const struct image_topic *topic,
     }
     if (part == NULL)
         part = open_part(change, topic, state);
-    if (part != NULL)
+    if (part != NULL && part_is_offline(part)) /* also for a controller that does not know yet */
+        fail(change, topic->id, state->index, part, ERR_KAFKA_STORAGE_ERROR);
+    else if (part != NULL)
         set_role(change, part, topic, state);
 }
 
@@ -725,6 +733,22 @@ void parts_free(struct parts **parts_ptr)
     parts_put_table(&table);
     snap_fini(&parts->table);
     free(parts);
+}
+
+void parts_on_dir_failed(struct parts *parts, const char *dir)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    for (size_t i = 0; i < table->count; i++) {
+        struct part *part = table->all[i];
+
+        if (strcmp(log_parent_dir(part_log(part)), dir) != 0)
+            continue;
+        if (parts->conf.fetchers != NULL)
+            fetchers_unfollow(parts->conf.fetchers, part);
+        part_wake_all(part);
+    }
+    parts_put_table(&table);
 }
 
 static void each_part(struct parts *parts, void (*each)(struct part *, int64_t), int64_t now_ms)

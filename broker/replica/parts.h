@@ -85,6 +85,9 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
 
 /* ---- the rest of their life; any thread ---- */
 
+/* A log directory has failed: who waits for its partitions is told, nothing is fetched for them any
+ * more. From then on whatever image names them is answered with KAFKA_STORAGE_ERROR. */
+void parts_on_dir_failed(struct parts *parts, const char *dir);
 /* Lag, pending proposals: to be called every 500 ms or so. */
 void parts_tick(struct parts *parts, int64_t now_ms);
 /* A new stream to a controller: pending proposals go again. */

@@ -233,11 +233,13 @@ class MoldauCluster(Cluster):
     def __init__(self, name="moldau", flavour=None):
         super().__init__(name)
         self.flavour = flavour or os.environ.get("FLAVOUR")
+        self.env = {}               # for what is started from now on
 
     def _run(self, verb, *args, timeout=120, check=True):
         argv = [str(self.script), verb, *args, "--dir", str(self.dir / "run"),
                 "--port-base", str(self.ports.base)]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, **self.env})
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(argv)} exited {done.returncode}\n{done.stdout}{done.stderr}"
                                f"{self.log_tails()}")

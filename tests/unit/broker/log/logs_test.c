@@ -254,6 +254,80 @@ struct waiter {
     _Atomic int done;
 };
 
+/* A copy of the log in the other directory, as a crash in the middle of a move leaves it. */
+static void copy_log(const char *from, const char *to, const char *name)
+{
+    char command[3 * DISK_PATH_MAX];
+
+    snprintf(command, sizeof command, "cp -rp %s/%s %s/%s", from, name, to, name);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static int count_strays(const char *dir)
+{
+    char command[2 * DISK_PATH_MAX];
+
+    snprintf(command, sizeof command, "exit $(ls %s | grep -c -- -stray)", dir);
+    return WEXITSTATUS(system(command));
+}
+
+START_TEST(of_two_copies_the_longer_is_served_and_the_other_kept)
+{
+    struct log *log = make("twin", 0);
+    int from = strcmp(log_parent_dir(log), paths[0]) == 0 ? 0 : 1;
+
+    append(log, 5);
+    log_unref(&log);
+    logs_close(&logs);
+    copy_log(paths[from], paths[1 - from], "twin-0");
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    ck_assert_int_eq(count_strays(paths[0]) + count_strays(paths[1]), 1);
+    log = logs_get_ref(logs, "twin", 0);
+    ck_assert_int_eq(log_leo(log), 10);
+    append(log, 3);
+    from = strcmp(log_parent_dir(log), paths[0]) == 0 ? 0 : 1;
+    log_unref(&log);
+    logs_close(&logs);
+
+    char command[2 * DISK_PATH_MAX];
+    snprintf(command, sizeof command, "mv %s/twin-0.*-stray %s/twin-0", paths[1 - from],
+             paths[1 - from]);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    log = logs_get_ref(logs, "twin", 0);
+    ck_assert_int_eq(log_leo(log), 16);
+    ck_assert_str_eq(log_parent_dir(log), paths[from]);
+    ck_assert_int_eq(count_strays(paths[1 - from]), 1);
+    log_unref(&log);
+}
+END_TEST
+
+START_TEST(a_log_lost_with_its_directory_makes_room_for_a_new_one)
+{
+    struct log *old = make("gone", 0);
+    struct log *log;
+    struct uuid other = { .bytes = { 9 } };
+
+    append(old, 5);
+    logs_fail_dir(logs, log_parent_dir(old));
+    ck_assert(logs_any_offline(logs));
+    ck_assert(!logs_all_offline(logs));
+    ck_assert_int_eq(logs_create(logs, "gone", 0, topic_id, false, NULL, &log),
+                     ERR_KAFKA_STORAGE_ERROR); /* it may come back */
+    ck_assert_int_eq(logs_create(logs, "gone", 0, other, true, NULL, &log), ERR_OK);
+    ck_assert_ptr_ne(log, old);
+    ck_assert_int_eq(log_leo(log), 0);
+    ck_assert_int_eq(log_leo(old), 10); /* who holds it may still look */
+    log_unref(&old);
+    log_unref(&log);
+    log = logs_get_ref(logs, "gone", 0);
+    ck_assert_ptr_nonnull(log);
+    logs_fail_dir(logs, log_parent_dir(log));
+    ck_assert(logs_all_offline(logs));
+    log_unref(&log);
+}
+END_TEST
+
 static void on_synced(struct sync_wait *wait, enum err err)
 {
     struct waiter *waiter = container_of(wait, struct waiter, wait);
@@ -293,6 +367,8 @@ int main(void)
     tcase_add_test(tc, a_parked_log_is_kept);
     tcase_add_test(tc, another_topic_id_is_refused);
     tcase_add_test(tc, a_failed_directory_takes_its_logs_along);
+    tcase_add_test(tc, of_two_copies_the_longer_is_served_and_the_other_kept);
+    tcase_add_test(tc, a_log_lost_with_its_directory_makes_room_for_a_new_one);
     tcase_add_test(tc, waits_are_told_when_synced);
     return unit_run(tc);
 }

@@ -499,6 +499,33 @@ START_TEST(lag_and_proposals_follow_the_clock)
 }
 END_TEST
 
+START_TEST(a_failed_directory_is_answered_with_a_storage_error)
+{
+    struct part_info info;
+
+    set("a", 0, state(1, 0, 0));
+    produce("a", 3);
+    logs_fail_dir(logs, dir);
+    parts_on_dir_failed(parts, dir);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_IDLE);
+    parts_tick(parts, clock_mono_ms() + 60000); /* nobody proposes an ISR any more */
+    ck_assert_int_eq(proposals, 0);
+    set("a", 0, state(2, 1, 1)); /* others lead now; we do not follow */
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_IDLE);
+    set("b", 1, state(1, 0, 0));
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    ck_assert(!find("b", NULL));
+    drop_topic(0, true);
+    bury(stone_of("a", 0, 1, 9), true); /* the files are still there and may come back */
+    ck_assert_uint_eq(result.deleted_len, 0);
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("parts");
@@ -518,5 +545,6 @@ int main(void)
     tcase_add_test(tc, high_watermarks_survive_a_restart);
     tcase_add_test(tc, a_table_outlives_what_it_shows);
     tcase_add_test(tc, lag_and_proposals_follow_the_clock);
+    tcase_add_test(tc, a_failed_directory_is_answered_with_a_storage_error);
     return unit_run(tc);
 }
