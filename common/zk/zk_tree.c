@@ -21,7 +21,7 @@ const char *const zk_tree_start_paths[] = {
     "/config/clients", "/config/users", "/config/brokers", "/config/ips",     NULL,
 };
 
-const char *const zk_tree_own_paths[] = { ZK_SEATS, ZK_TOMBSTONES, NULL };
+const char *const zk_tree_own_paths[] = { ZK_SEATS, ZK_TOMBSTONES, ZK_RING, NULL };
 
 const char *const zk_tree_entity_types[] = { "topics", "brokers", "clients", "users", "ips", NULL };
 
@@ -78,6 +78,11 @@ const char *zk_path_tombstones(struct arena *arena, int32_t broker, struct uuid 
 
     uuid_print(topic_id, text);
     return path_of(arena_printf(arena, ZK_TOMBSTONES "/%" PRId32 "-%s", broker, text));
+}
+
+const char *zk_path_ring(struct arena *arena, uint64_t number)
+{
+    return path_of(arena_printf(arena, ZK_RING "/%03d", (int)(number % ZK_RING_SLOTS)));
 }
 
 const char *zk_path_child(struct arena *arena, const char *parent, struct str child)
@@ -520,5 +525,33 @@ struct str zk_build_tombstones(struct arena *arena, const struct zk_tombstones *
         put_int(&w, stones->at[i].leader_epoch);
     }
     put(&w, "}}");
+    return writer_end(&w);
+}
+
+struct str zk_build_touched(struct arena *arena, const struct zk_touched *touched)
+{
+    struct writer w = { .arena = arena };
+
+    put(&w, "{\"version\":1,\"epoch\":");
+    put_int(&w, touched->epoch);
+    put(&w, ",\"number\":");
+    put_int(&w, (int64_t)touched->number);
+    put(&w, ",\"states\":[");
+    for (size_t i = 0; i < touched->n_parts; i++) {
+        const struct zk_touched_part *part = &touched->parts[i];
+
+        if (i == 0 || !str_eq(part->topic, touched->parts[i - 1].topic)) {
+            put(&w, i > 0 ? "],[" : "[");
+            put_text(&w, part->topic);
+        }
+        put(&w, ",");
+        put_int(&w, part->partition);
+    }
+    put(&w, touched->n_parts > 0 ? "]],\"configs\":[" : "],\"configs\":[");
+    for (size_t i = 0; i < touched->n_configs; i++) {
+        put(&w, i > 0 ? "," : "");
+        put_text(&w, touched->configs[i]);
+    }
+    put(&w, "]}");
     return writer_end(&w);
 }

@@ -7,6 +7,8 @@
  *
  *   ours   /controllers/ids/N          address of a controller, ephemeral
  *          /controllers/tombstones/... replicas that a broker may delete, until it has said it did
+ *          /controllers/ring/NNN       what the controller's last writes touched, for its successor
+ *          /controllers/question       "are you there?" of a standby to the active controller
  *          "moldau" in /brokers/ids/N  the registration is one of ours
  *
  * Ownership:  paths and texts are NUL-terminated and live in the arena; parsed values point into
@@ -53,9 +55,12 @@
 #define ZK_MIGRATION         "/migration"
 #define ZK_SEATS             "/controllers/ids"
 #define ZK_TOMBSTONES        "/controllers/tombstones"
+#define ZK_RING              "/controllers/ring"
+#define ZK_QUESTION          "/controllers/question"
+#define ZK_RING_SLOTS        256
 
 /* What a broker of Kafka creates at its start when it is missing, parents before children; the
- * controller's own two are in zk_tree_own_paths. NULL ends either list. */
+ * controller's own are in zk_tree_own_paths. NULL ends either list. */
 extern const char *const zk_tree_start_paths[];
 extern const char *const zk_tree_own_paths[];
 /* Kinds of entities below /config, as in paths: "topics", ... NULL ends it. */
@@ -71,6 +76,8 @@ const char *zk_path_delete_mark(struct arena *arena, struct str topic);
 /* type "topics", name as in the tree (sanitised where Kafka sanitises; "alice/clients/app"). */
 const char *zk_path_config(struct arena *arena, struct str type, struct str name);
 const char *zk_path_tombstones(struct arena *arena, int32_t broker, struct uuid topic_id);
+/* Of the write with that number. */
+const char *zk_path_ring(struct arena *arena, uint64_t number);
 const char *zk_path_child(struct arena *arena, const char *parent, struct str child);
 /* The last component of a path. */
 struct str zk_path_leaf(struct str path);
@@ -204,5 +211,21 @@ struct zk_tombstones {
 struct str zk_build_tombstones(struct arena *arena, const struct zk_tombstones *stones);
 enum err zk_parse_tombstones(struct arena *arena, struct str json,
                              struct zk_tombstones *out) MUST_USE;
+
+/* What one multi of a controller touched: partitions' states and settings. Part of that multi, so
+ * it is there if and only if the multi was done; ours. */
+struct zk_touched {
+    int32_t epoch;   /* of the controller */
+    uint64_t number; /* of the multi, counted from 1 in each epoch */
+    size_t n_parts;
+    const struct zk_touched_part {
+        struct str topic;
+        int32_t partition;
+    } * parts; /* those of one topic side by side, as far as that is convenient */
+    size_t n_configs;
+    const struct str *configs; /* "topics/a" */
+};
+struct str zk_build_touched(struct arena *arena, const struct zk_touched *touched);
+enum err zk_parse_touched(struct arena *arena, struct str json, struct zk_touched *out) MUST_USE;
 
 #endif

@@ -441,3 +441,50 @@ enum err zk_parse_tombstones(struct arena *arena, struct str json, struct zk_tom
     out->at = at;
     return done(root, true);
 }
+
+/* [["topic",0,1,...],...] */
+static bool as_touched_parts(struct arena *arena, const json_t *list, struct zk_touched *out)
+{
+    size_t n = 0, n_topics = json_array_size(list);
+    struct zk_touched_part *at;
+
+    if (!json_is_array(list))
+        return false;
+    for (size_t i = 0; i < n_topics; i++)
+        n += json_array_size(json_array_get(list, i));
+    at = arena_zalloc(arena, n, sizeof *at);
+    for (size_t i = 0; i < n_topics; i++) {
+        const json_t *entry = json_array_get(list, i);
+        struct str topic;
+
+        if (!as_text(arena, json_array_get(entry, 0), &topic))
+            return false;
+        for (size_t k = 1; k < json_array_size(entry); k++) {
+            at[out->n_parts].topic = topic;
+            if (!as_i32(json_array_get(entry, k), &at[out->n_parts++].partition))
+                return false;
+        }
+    }
+    out->parts = at;
+    return true;
+}
+
+enum err zk_parse_touched(struct arena *arena, struct str json, struct zk_touched *out)
+{
+    json_t *root = load(json), *configs = json_object_get(root, "configs");
+    size_t n = json_array_size(configs);
+    struct str *at = arena_zalloc(arena, n, sizeof *at);
+    int64_t number;
+
+    *out = (struct zk_touched){ .n_configs = n, .configs = at };
+    if (root == NULL || !get_i32(root, "epoch", &out->epoch) || !get_i64(root, "number", &number) ||
+        number <= 0 || !json_is_array(configs) ||
+        !as_touched_parts(arena, json_object_get(root, "states"), out))
+        return done(root, false);
+    out->number = (uint64_t)number;
+    for (size_t i = 0; i < n; i++) {
+        if (!as_text(arena, json_array_get(configs, i), &at[i]))
+            return done(root, false);
+    }
+    return done(root, true);
+}

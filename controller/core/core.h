@@ -389,7 +389,8 @@ struct core_send_image {
 
 struct core_send_delta {
     size_t n_streams;
-    const uint64_t *streams; /* those that were sent an image before */
+    const uint64_t
+        *streams; /* those that were sent an image before; perhaps none: standbys follow */
     const struct image_delta *delta;
 };
 

@@ -79,13 +79,19 @@ static void show_status(FILE *out, void *arg)
     fprintf(out, "{\"id\":%d,\"active\":%s,\"holder\":%d,\"epoch\":%d,\"zookeeper\":%s,",
             view.controller_id, truth(view.is_active), view.holder, view.epoch,
             truth(view.is_connected));
-    fprintf(out, "\"version\":%" PRIu64 ",", view.image != NULL ? image_version(view.image) : 0);
+    fprintf(out, "\"version\":%" PRIu64 ",\"warm\":%s,\"loading\":",
+            view.image != NULL ? image_version(view.image) : 0, truth(view.is_warm));
+    if (view.is_loading)
+        fprintf(out, "{\"partitions\":%zu,\"done\":%zu},", view.load_parts, view.load_done);
+    else
+        fprintf(out, "null,");
     print_brokers(out, view.image);
     fprintf(out,
             ",\"topics\":%zu,\"partitions\":%zu,\"leaderless\":%zu,\"under_replicated\":%zu,"
-            "\"streams\":%zu,\"connections\":%zu,\"admin_requests\":%zu}\n",
+            "\"streams\":%zu,\"standbys\":%zu,\"connections\":%zu,\"admin_requests\":%zu}\n",
             totals.topics, totals.parts, totals.leaderless, totals.under_replicated,
-            view.streams.brokers, view.streams.connections, view.streams.admins);
+            view.streams.brokers, view.streams.standbys, view.streams.connections,
+            view.streams.admins);
     image_unref(&view.image);
 }
 
@@ -109,9 +115,11 @@ static void show_metrics(FILE *out, void *arg)
     struct totals totals;
 
     events_look(arg, &view);
-    count(view.image, &totals);
+    count(view.is_active ? view.image : NULL, &totals);
     gauge(out, "active", "1 on the active controller", view.is_active);
     gauge(out, "zookeeper_connected", "1 while there is a session", view.is_connected);
+    gauge(out, "warm", "1 on a standby that follows the active controller", view.is_warm);
+    gauge(out, "standbys", "standbys that follow this controller", (double)view.streams.standbys);
     gauge(out, "epoch", "controller epoch, -1 on a standby", view.epoch);
     gauge(out, "brokers_live", "brokers that may lead", (double)totals.brokers[NODE_LIVE]);
     gauge(out, "brokers_unknown", "brokers not heard of now", (double)totals.brokers[NODE_UNKNOWN]);

@@ -1,8 +1,9 @@
 /*
- * Start: listen, open the session, stand for the seat. Won: watch ZooKeeper, load everything, and
- * when LOADED comes, step the core with it and let the brokers in. Lost: the core forgets, what was
- * on its way is not waited for, the brokers are told. All of it happens in callbacks of one
- * reactor, none of which is ever made inside a call of ours, so a step is never inside a step.
+ * Start: listen, open the session, stand for the seat; follow whoever has it. Won: watch ZooKeeper,
+ * read the ring, load what is not known for certain, and when LOADED comes, step the core with it
+ * and let the brokers in. Lost: the core forgets, what was on its way is not waited for, the
+ * brokers are told. All of it happens in callbacks of one reactor, none of which is ever made
+ * inside a call of ours, so a step is never inside a step.
  *
  * Stop: the session is closed first, which frees the seat for another; only then are brokers told
  * to look for it.
@@ -18,9 +19,12 @@
 #include "common/io/net.h"
 #include "common/io/reactor.h"
 #include "common/zk/zk.h"
+#include "common/zk/zk_watch.h"
 #include "controller/shell/load.h"
 #include "controller/shell/monitor.h"
 #include "controller/shell/probes.h"
+#include "controller/shell/question.h"
+#include "controller/shell/ring.h"
 #include "controller/shell/seat.h"
 #include "controller/shell/watch.h"
 #include "controller/shell/write.h"
@@ -44,6 +48,13 @@ struct events {
     struct writer *writer;
     struct streams *streams;
     struct monitor *monitor;
+    struct standby *standby;         /* what is known of the cluster while another is active */
+    struct ring_read *ring_read;     /* after winning */
+    struct zk_watch *questions;      /* of standbys, while the seat is ours */
+    struct reactor_timer standing;   /* a sign of life for standbys, while the seat is ours */
+    const struct image *stood_image; /* what they were told last; not a reference */
+    uint64_t stood_number;
+    bool stood_known;
     struct probes *probes;
     uint64_t steps, writes, deltas;
 };
@@ -142,6 +153,37 @@ static void carry_out(struct events *events, const struct core_effect *effect)
     assert(effect->kind < CORE_N_EFFECTS);
 }
 
+/* How far we are, when that has changed, or anyhow. */
+static void tell_standing(struct events *events, bool anyhow)
+{
+    const struct image *image = core_is_active(events->core) ? core_image(events->core) : NULL;
+    uint64_t number;
+    bool is_known = writer_position(events->writer, &number);
+
+    if (!anyhow && image == events->stood_image && number == events->stood_number &&
+        is_known == events->stood_known)
+        return;
+    events->stood_image = image;
+    events->stood_number = number;
+    events->stood_known = is_known;
+    streams_standing(events->streams, image, is_known, number);
+}
+
+static void on_standing(struct reactor_timer *timer)
+{
+    struct events *events = container_of(timer, struct events, standing);
+
+    tell_standing(events, true);
+    reactor_timer_set_ms(events->reactor, timer, events->conf.heartbeat_interval_ms);
+}
+
+static void on_loaded(struct events *events)
+{
+    standby_forget(events->standby);
+    writer_is_known(events->writer);
+    streams_loaded(events->streams, core_image(events->core));
+}
+
 static void step(void *arg, const struct core_event *event)
 {
     struct events *events = arg;
@@ -154,7 +196,9 @@ static void step(void *arg, const struct core_event *event)
         carry_out(events, &events->effects.at[i]);
     core_effects_reset(&events->effects);
     if (event->kind == CORE_LOADED && core_is_active(events->core))
-        streams_loaded(events->streams, event->loaded.cluster_id);
+        on_loaded(events);
+    if (core_is_active(events->core) && events->writer != NULL)
+        tell_standing(events, false);
     events->stepping = false;
 }
 
@@ -167,16 +211,55 @@ static void on_wake(struct reactor_timer *timer)
 
 /* ---- the seat -------------------------------------------------------------------------------- */
 
+static void load(struct events *events)
+{
+    struct core_reload all = { .what = RELOAD_ALL };
+
+    loader_run(events->loader, &all, seat_epoch(events->seat));
+}
+
+static void on_ring(void *arg, const struct ring_content *ring)
+{
+    struct events *events = arg;
+    const char *why = ring->is_whole ? standby_judge(events->standby, seat_epoch(events->seat),
+                                                     ring->n, ring->touched)
+                                     : "the ring has an entry that cannot be read";
+
+    if (why == NULL) {
+        for (size_t i = 0; i < ring->n_configs; i++)
+            standby_doubt_config(events->standby, ring->configs[i]);
+        loader_believe(events->loader, events->standby);
+    } else {
+        say_info("reading everything: %s", why);
+    }
+    ring_read_stop(&events->ring_read);
+    load(events);
+}
+
 static void on_won(void *arg, int32_t epoch, int32_t epoch_version)
 {
     struct events *events = arg;
-    struct core_reload all = { .what = RELOAD_ALL };
 
     (void)epoch_version;
     monitor_watch(events->monitor, NULL);
     streams_won(events->streams, epoch);
     cluster_watch_start(events->watch);
-    loader_run(events->loader, &all, epoch);
+    events->questions = question_answer_start(events->zk);
+    events->stood_image = NULL;
+    on_standing(&events->standing);
+    if (standby_image(events->standby) != NULL)
+        events->ring_read = ring_read_start(events->zk, on_ring, events);
+    else
+        load(events);
+}
+
+/* What runs because the seat was ours. */
+static void stop_acting(struct events *events)
+{
+    ring_read_stop(&events->ring_read);
+    zk_watch_stop(&events->questions);
+    reactor_timer_cancel(events->reactor, &events->standing);
+    standby_forget(events->standby);
 }
 
 static void on_lost(void *arg, const char *reason)
@@ -185,6 +268,7 @@ static void on_lost(void *arg, const char *reason)
     struct core_event event = { .kind = CORE_RESIGNED };
 
     (void)reason;
+    stop_acting(events);
     cluster_watch_stop(events->watch);
     loader_reset(events->loader);
     writer_reset(events->writer);
@@ -273,6 +357,7 @@ static void stand(void *arg)
     struct monitor_conf monitor = { .reactor = events->reactor,
                                     .zk = events->zk,
                                     .controller_id = events->conf.core.controller_id,
+                                    .standby = events->standby,
                                     .on_dead = on_dead,
                                     .arg = events };
 
@@ -299,7 +384,9 @@ enum err events_start(const struct events_conf *conf, struct events **out)
     events->sink = (struct sink){ .on_event = step, .arg = events };
     events->core = core_new(&conf->core, conf->seed);
     core_effects_init(&events->effects);
+    events->standby = standby_new();
     reactor_timer_init(&events->wake, on_wake);
+    reactor_timer_init(&events->standing, on_standing);
     streams.reactor = events->reactor;
     events->streams = streams_new(&streams);
     events->probes = probes_new(events->reactor);
@@ -315,6 +402,7 @@ enum err events_start(const struct events_conf *conf, struct events **out)
     return ERR_OK;
 
 fail:
+    standby_free(&events->standby);
     probes_free(&events->probes);
     streams_free(&events->streams);
     core_effects_fini(&events->effects);
@@ -337,6 +425,7 @@ static void begin_stop(void *arg)
     struct core_event event = { .kind = CORE_RESIGNED };
     bool was_active = core_is_active(events->core);
 
+    stop_acting(events);
     monitor_free(&events->monitor);
     cluster_watch_free(&events->watch);
     loader_free(&events->loader);
@@ -389,6 +478,7 @@ void events_stop(struct events **events_ptr)
     }
     reactor_call(events->reactor, end_streams, events);
     reactor_stop(events->reactor);
+    standby_free(&events->standby);
     core_effects_fini(&events->effects);
     core_free(&events->core);
     reactor_free(&events->reactor);
@@ -406,7 +496,8 @@ static void look(void *arg)
 {
     struct looking *looking = arg;
     struct events *events = looking->events;
-    const struct image *image = core_image(events->core);
+    const struct image *image =
+        core_is_active(events->core) ? core_image(events->core) : standby_image(events->standby);
     bool is_holder = seat_is_held(events->seat);
     const struct seat_holder *holder = seat_holder(events->seat);
 
@@ -424,6 +515,10 @@ static void look(void *arg)
         .deltas = events->deltas,
         .image = image != NULL ? image_ref(image) : NULL,
     };
+    looking->out->is_warm = !is_holder && standby_image(events->standby) != NULL;
+    looking->out->is_loading =
+        is_holder &&
+        loader_progress(events->loader, &looking->out->load_parts, &looking->out->load_done);
     streams_counts(events->streams, &looking->out->streams);
 }
 

@@ -38,14 +38,17 @@ int events_port(const struct events *events);
 /* What the status page shows, at one moment. */
 struct events_view {
     int32_t controller_id;
-    bool is_active;    /* loaded, and the core at work */
-    bool is_holder;    /* of the seat */
-    int32_t holder;    /* who is active as far as known; -1 nobody */
-    int32_t epoch;     /* while is_holder */
-    bool is_connected; /* to ZooKeeper */
+    bool is_active;               /* loaded, and the core at work */
+    bool is_holder;               /* of the seat */
+    int32_t holder;               /* who is active as far as known; -1 nobody */
+    int32_t epoch;                /* while is_holder */
+    bool is_connected;            /* to ZooKeeper */
+    bool is_loading;              /* is_holder, and reading what ZooKeeper holds: */
+    size_t load_parts, load_done; /* partitions found so far, and those read or known of them */
+    bool is_warm;                 /* a standby that follows the active controller */
     uint64_t steps, writes, deltas;
     struct streams_counts streams;
-    struct image *image; /* the viewer's reference; NULL while not active */
+    struct image *image; /* the viewer's reference; a standby's is what it follows; NULL: none */
 };
 void events_look(struct events *events, struct events_view *out);
 

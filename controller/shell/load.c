@@ -70,7 +70,8 @@ struct job {
     struct str cluster_id;
     struct things nodes, topics, configs, marks, tombstones; /* arrays of pointers into the arena */
     struct core_pid_block pid_block;
-    size_t n_parts, n_parts_read;
+    size_t n_parts, n_parts_read, n_parts_known;
+    const struct standby *known; /* NULL: everything is read */
     int64_t started_ms, progress_ms;
     /* of one thing */
     struct str topic;
@@ -85,6 +86,7 @@ struct loader {
     struct sink sink;
     struct loader_hooks hooks;
     struct job *jobs;
+    const struct standby *known; /* of the next RELOAD_ALL */
 };
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
@@ -295,7 +297,7 @@ static void progress(struct job *job)
         return;
     job->progress_ms = now_ms;
     say_info("reading the cluster from ZooKeeper topics=%zu partitions=%zu of=%zu", job->topics.n,
-             job->n_parts_read, job->n_parts);
+             job->n_parts_read + job->n_parts_known, job->n_parts);
 }
 
 static void on_state(struct job *job, struct item *item, const struct zk_answer *answer)
@@ -314,6 +316,21 @@ static void on_state(struct job *job, struct item *item, const struct zk_answer 
     }
     part->has_state = true;
     part->state.partition_epoch = answer->stat.version;
+}
+
+/* As the standby knows it, or false. */
+static bool is_known(struct job *job, struct uuid topic_id, struct core_read_part *part)
+{
+    const struct image_part *known =
+        job->known != NULL ? standby_part(job->known, topic_id, part->index) : NULL;
+
+    if (known == NULL)
+        return false;
+    part->has_state = true;
+    part->state_controller_epoch = -1; /* nobody asks who wrote it */
+    part->state = image_part_state(known);
+    job->n_parts_known++;
+    return true;
 }
 
 static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
@@ -341,8 +358,10 @@ static void on_topic(struct job *job, struct item *item, const struct zk_answer 
         slot->parts[i].replicas = topic.parts[i].replicas;
         slot->parts[i].adding = topic.parts[i].adding;
         slot->parts[i].removing = topic.parts[i].removing;
-        job_read(job, READ_DATA, zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index),
-                 on_state, &slot->parts[i]);
+        if (!is_known(job, topic.id, &slot->parts[i]))
+            job_read(job, READ_DATA,
+                     zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index), on_state,
+                     &slot->parts[i]);
     }
 }
 
@@ -379,7 +398,15 @@ static void on_config(struct job *job, struct item *item, const struct zk_answer
 static struct image_config *config_read(struct job *job, struct str type, struct str name)
 {
     struct image_config *config = arena_zalloc(&job->arena, 1, sizeof *config);
+    const struct image_config *known;
 
+    if (job->known != NULL && standby_config(job->known, type, name, &known)) {
+        if (known != NULL) {
+            *config = *known;
+            thing_add(&job->configs, config);
+        }
+        return config;
+    }
     config->type = keep(job, type);
     config->name = keep(job, name);
     job_read(job, READ_DATA, zk_path_config(&job->arena, type, name), on_config, config);
@@ -635,9 +662,9 @@ static void everything_read(struct job *job)
     loaded->n_tombstones = job->tombstones.n;
     loaded->tombstones = things_flat(job, &job->tombstones, sizeof(struct core_tombstones));
     loaded->pid_block = job->pid_block;
-    say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu partitions=%zu settings=%zu "
-             "took_ms=%" PRId64,
-             loaded->n_nodes, loaded->n_topics, job->n_parts_read, loaded->n_configs,
+    say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu partitions=%zu known=%zu "
+             "settings=%zu took_ms=%" PRId64,
+             loaded->n_nodes, loaded->n_topics, job->n_parts, job->n_parts_known, loaded->n_configs,
              clock_mono_ms() - job->started_ms);
     job_finish(job, &event);
 }
@@ -745,6 +772,7 @@ struct loader *loader_new(struct zk *zk, const struct sink *sink, const struct l
 
 void loader_reset(struct loader *loader)
 {
+    loader->known = NULL;
     while (loader->jobs != NULL)
         job_drop(loader->jobs); /* it has answers to come, which free it */
 }
@@ -786,6 +814,8 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
     job->topic_id = reload->topic_id;
     switch (reload->what) {
     case RELOAD_ALL:
+        job->known = loader->known;
+        loader->known = NULL;
         job->then = everything_start;
         job->steps = 2;
         zk_enroll_paths(job->zk, zk_tree_start_paths, on_paths, job);
@@ -812,6 +842,24 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
         break;
     }
     job_turn(job);
+}
+
+void loader_believe(struct loader *loader, const struct standby *known)
+{
+    loader->known = known;
+}
+
+bool loader_progress(const struct loader *loader, size_t *n_parts, size_t *n_done)
+{
+    const struct job *job = loader->jobs;
+
+    while (job != NULL && (job->one_config || job->what != RELOAD_ALL))
+        job = job->next;
+    if (job == NULL)
+        return false;
+    *n_parts = job->n_parts;
+    *n_done = job->n_parts_read + job->n_parts_known;
+    return true;
 }
 
 void loader_run_config(struct loader *loader, struct str type, struct str name)

@@ -4,8 +4,9 @@
  *
  * Everything: what is missing of Kafka's paths is created, /cluster/id too; old notifications are
  * dropped, brokers, topics, states, settings, deletion marks, tombstones and the block of producer
- * ids are read, pipelined, and LOADED is sent. Progress is said once a second. What we cannot serve
- * safely (ACLs, delegation tokens, finalised features) is refused with the reason.
+ * ids are read, pipelined, and LOADED is sent. Progress is said once a second. A standby that has
+ * followed its predecessor reads the states and settings only that may have changed since. What we
+ * cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the reason.
  *
  * Threads:    the event thread. Events and hooks come from the mailbox only.
  * Errors:     a lost connection is waited out and read again; a session's end ends what runs
@@ -19,6 +20,7 @@
 
 #include "common/zk/zk.h"
 #include "controller/core/core.h"
+#include "controller/core/standby.h"
 #include "controller/shell/sink.h"
 
 struct loader;
@@ -35,6 +37,12 @@ void loader_free(struct loader **loader);
 /* As the effect RELOAD says; its event follows. RELOAD_ALL: after winning too, with all else zero.
  * One that runs already is started over. epoch goes into LOADED. */
 void loader_run(struct loader *loader, const struct core_reload *reload, int32_t epoch);
+/* What the next RELOAD_ALL need not read, for standby_judge() has believed it. Borrowed until its
+ * LOADED, or loader_reset(). NULL: it reads everything. */
+void loader_believe(struct loader *loader, const struct standby *known);
+/* How far a RELOAD_ALL is that runs: partitions found so far and those read, or known; false: none
+ * runs. */
+bool loader_progress(const struct loader *loader, size_t *n_parts, size_t *n_done);
 /* CONFIG_READ of one entity ("topics", name). */
 void loader_run_config(struct loader *loader, struct str type, struct str name);
 /* The seat is lost: nothing that was asked before this is answered. */

@@ -1,6 +1,9 @@
 /*
  * One timer says what comes next: connect, or tell that the holder is dead. A holder that answers
  * without being active may be one that has just won and does not know yet, so it is asked twice.
+ *
+ * The other timer is the silence: begun with the first Standing and anew with every frame, so a
+ * holder that sends none (of an older version) is not listened to.
  */
 #include "controller/shell/monitor.h"
 
@@ -11,8 +14,10 @@
 #include "common/base/say.h"
 #include "common/io/net.h"
 #include "common/stream/stream.h"
+#include "common/stream/stream_image.h"
 #include "common/zk/zk_tree.h"
 #include "common/zk/zk_watch.h"
+#include "controller/shell/question.h"
 
 #define RANK_MS      50
 #define JITTER_MS    20
@@ -22,7 +27,8 @@
 #define IDLE_MAX     2    /* times that the holder says it is not active */
 #define LISTED_MAX   64
 #define CONNECT_MS   1000
-#define FRAME_MAX    4096
+#define SILENCE_MS   1000 /* unless the holder's Welcome says otherwise */
+#define ANSWER_MS    1000
 
 enum next { CONNECT, VERDICT };
 
@@ -39,6 +45,10 @@ struct monitor {
     int64_t again_ms; /* before the next connection; 0 after one that was welcomed */
     enum next next;
     struct reactor_timer timer;
+    struct stream_image gather; /* the pieces of an image that is coming */
+    struct reactor_timer silence;
+    int64_t silence_ms;
+    struct question *question;
     struct rand rand;
 };
 
@@ -79,35 +89,144 @@ static void on_open(void *ctx)
     hello.protocol = STREAM_PROTOCOL;
     hello.has_controller_id = 1;
     hello.controller_id = m->conf.controller_id;
+    hello.has_follows = hello.follows = 1;
     frame.hello = &hello;
     stream_send(m->stream, &frame);
+}
+
+/* ---- following ------------------------------------------------------------------------------- */
+
+static void again(struct monitor *m, const char *why)
+{
+    say_warn("cannot follow the active controller, starting over controller=%d why=\"%s\"",
+             m->holder, why);
+    standby_forget(m->conf.standby);
+    stream_close(&m->stream);
+    reactor_timer_cancel(m->conf.reactor, &m->silence);
+    after_ms(m, CONNECT, AGAIN_MS);
+}
+
+static void on_image(struct monitor *m, const Control__Image *piece)
+{
+    struct image *image;
+
+    if (stream_image_on_piece(&m->gather, piece, &image) != ERR_OK)
+        again(m, "an image that makes no sense");
+    else if (image != NULL)
+        standby_on_image(m->conf.standby, &image);
+}
+
+/* One that does not follow on what is known is answered by an image that is on its way, or else by
+ * the Standing after it. */
+static void on_delta(struct monitor *m, const Control__Delta *message)
+{
+    struct image_delta delta;
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    if (stream_image_read_delta(message, &arena, &delta) != ERR_OK)
+        again(m, "a delta that makes no sense");
+    else
+        (void)standby_on_delta(m->conf.standby, &delta);
+    arena_fini(&arena);
+}
+
+static void on_standing(struct monitor *m, const Control__Standing *standing)
+{
+    if (!standing->has_version || standing->version == 0)
+        return;
+    if (standby_image(m->conf.standby) == NULL)
+        again(m, "a gap in the deltas");
+    else if (standing->has_number)
+        standby_on_position(m->conf.standby, standing->controller_epoch, standing->version,
+                            standing->number);
+}
+
+/* ---- the holder ------------------------------------------------------------------------------ */
+
+static void on_silence(struct reactor_timer *timer)
+{
+    struct monitor *m = container_of(timer, struct monitor, silence);
+
+    say_warn("the active controller is not heard, asking through ZooKeeper controller=%d "
+             "silent_ms=%d",
+             m->holder, (int)m->silence_ms);
+    question_ask(m->question, m->conf.answer_ms > 0 ? m->conf.answer_ms : ANSWER_MS);
+}
+
+static void on_outcome(void *arg, enum question_outcome outcome)
+{
+    struct monitor *m = arg;
+
+    if (outcome == QUESTION_STANDS) {
+        found_dead(m, "it neither sends nor answers through ZooKeeper");
+        reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms + VERDICT_MS);
+        return;
+    }
+    if (outcome == QUESTION_ANSWERED)
+        say_warn("the active controller answers through ZooKeeper only, leaving it alone "
+                 "controller=%d",
+                 m->holder);
+    reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms);
+}
+
+static void heard(struct monitor *m, const Control__Frame *frame)
+{
+    question_drop(m->question);
+    if (m->next == VERDICT) /* not dead after all */
+        reactor_timer_cancel(m->conf.reactor, &m->timer);
+    if (frame->standing != NULL || reactor_timer_is_set(&m->silence))
+        reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms);
+}
+
+static void on_welcome(struct monitor *m, const Control__Welcome *welcome)
+{
+    m->again_ms = 0;
+    m->idle = 0;
+    m->silence_ms = welcome->has_heartbeat_timeout_ms && welcome->heartbeat_timeout_ms > 0
+                        ? welcome->heartbeat_timeout_ms
+                        : SILENCE_MS;
+    stream_image_fini(&m->gather);
+}
+
+static void on_goodbye(struct monitor *m, const Control__Goodbye *goodbye)
+{
+    stream_close(&m->stream);
+    reactor_timer_cancel(m->conf.reactor, &m->silence);
+    if (goodbye->has_reason && goodbye->reason == CONTROL__GOODBYE__REASON__NOT_ACTIVE &&
+        ++m->idle >= IDLE_MAX)
+        found_dead(m, "its successor does not hold the seat");
+    else
+        after_ms(m, CONNECT, AGAIN_MS);
 }
 
 static void on_frame(void *ctx, const Control__Frame *frame)
 {
     struct monitor *m = ctx;
 
-    if (frame->welcome != NULL) {
-        m->again_ms = 0;
-        m->idle = 0;
-        return;
-    }
-    if (frame->goodbye == NULL)
-        return;
-    stream_close(&m->stream);
-    if (frame->goodbye->has_reason &&
-        frame->goodbye->reason == CONTROL__GOODBYE__REASON__NOT_ACTIVE && ++m->idle >= IDLE_MAX)
-        found_dead(m, "its successor does not hold the seat");
-    else
-        after_ms(m, CONNECT, AGAIN_MS);
+    heard(m, frame);
+    if (frame->welcome != NULL)
+        on_welcome(m, frame->welcome);
+    else if (frame->image != NULL)
+        on_image(m, frame->image);
+    else if (frame->delta != NULL)
+        on_delta(m, frame->delta);
+    else if (frame->standing != NULL)
+        on_standing(m, frame->standing);
+    else if (frame->goodbye != NULL)
+        on_goodbye(m, frame->goodbye);
 }
 
+/* A connection that a hung holder's kernel accepts is no sign of life: the silence goes on over
+ * connections that end. */
 static void on_end(void *ctx, enum stream_end reason)
 {
     struct monitor *m = ctx;
 
     stream_close(&m->stream);
     if (reason == STREAM_REFUSED) {
+        question_drop(m->question);
+        reactor_timer_cancel(m->conf.reactor, &m->silence);
         found_dead(m, "it refuses connections");
         return;
     }
@@ -123,8 +242,7 @@ static const struct stream_handler handler = { .on_open = on_open,
 
 static void connect_to(struct monitor *m)
 {
-    static const struct stream_conf conf = { .frame_bytes_max = FRAME_MAX,
-                                             .connect_timeout_ms = CONNECT_MS };
+    static const struct stream_conf conf = { .connect_timeout_ms = CONNECT_MS };
     struct net_addr addr;
 
     /* A name may block here: a standby has nothing else to do. */
@@ -141,6 +259,8 @@ static void on_timer(struct reactor_timer *timer)
 {
     struct monitor *m = container_of(timer, struct monitor, timer);
 
+    if (m->next == CONNECT && m->stream != NULL)
+        return;
     if (m->next == CONNECT) {
         connect_to(m);
         return;
@@ -164,7 +284,10 @@ static void on_listed(void *arg, const struct zk_answer *answer)
 static void stop(struct monitor *m)
 {
     reactor_timer_cancel(m->conf.reactor, &m->timer);
+    reactor_timer_cancel(m->conf.reactor, &m->silence);
+    question_drop(m->question);
     stream_close(&m->stream);
+    stream_image_fini(&m->gather);
     free(m->host);
     m->host = NULL;
     m->holder = -1;
@@ -195,7 +318,11 @@ struct monitor *monitor_new(const struct monitor_conf *conf)
     m->conf = *conf;
     m->holder = -1;
     rand_seed_os(&m->rand);
+    m->silence_ms = SILENCE_MS;
+    stream_image_init(&m->gather);
     reactor_timer_init(&m->timer, on_timer);
+    reactor_timer_init(&m->silence, on_silence);
+    m->question = question_new(conf->zk, conf->reactor, conf->controller_id, on_outcome, m);
     m->watch = zk_watch_start(conf->zk, ZK_WATCH_CHILDREN, ZK_SEATS, on_listed, m);
     return m;
 }
@@ -208,6 +335,7 @@ void monitor_free(struct monitor **monitor_ptr)
     if (m == NULL)
         return;
     stop(m);
+    question_free(&m->question);
     zk_watch_stop(&m->watch);
     free(m);
 }

@@ -33,7 +33,8 @@ enum role {
     ROLE_WAITING, /* has; waits until everything is loaded */
     ROLE_BROKER,  /* known to the core by its number */
     ROLE_BEATS,   /* a broker's heartbeats */
-    ROLE_WATCHER, /* a standby */
+    ROLE_WATCHER, /* a standby that wants to see when we are gone */
+    ROLE_STANDBY, /* a standby that follows */
     ROLE_LEAVING, /* has been said goodbye */
 };
 
@@ -62,7 +63,7 @@ struct streams {
     struct net_listener *listener;
     LIST_HEAD(, conn) all;
     struct conn *brokers; /* by number */
-    size_t count, guests;
+    size_t count, guests, n_standbys;
     uint64_t last_number, refused;
     enum { STANDBY, LOADING, ACTIVE } state;
     int32_t controller_epoch;
@@ -70,6 +71,9 @@ struct streams {
     struct seat_holder holder; /* host is ours */
     struct admins *admins;
     struct packed_image packed;
+    struct image *image; /* that standbys have, with all deltas since; NULL while not active */
+    bool is_known;       /* the number of the Standing */
+    uint64_t number;
     struct reactor_task admit; /* hellos that have waited */
 };
 
@@ -97,6 +101,8 @@ static void forget(struct conn *conn)
         HASH_DEL(streams->brokers, conn);
     if (conn->role == ROLE_GUEST)
         streams->guests--;
+    if (conn->role == ROLE_STANDBY)
+        streams->n_standbys--;
 }
 
 static void conn_free(struct conn *conn)
@@ -206,8 +212,55 @@ static void become(struct conn *conn, enum role role)
 {
     forget(conn);
     conn->role = role;
+    conn->streams->n_standbys += role == ROLE_STANDBY;
     stream_set_frame_max(conn->stream, STREAM_FRAME_BYTES_MAX);
 }
+
+/* ---- standbys -------------------------------------------------------------------------------- */
+
+static void send_image(struct conn *conn, struct image *image);
+
+static void say_standing(struct conn *conn)
+{
+    struct streams *streams = conn->streams;
+    Control__Frame frame = CONTROL__FRAME__INIT;
+    Control__Standing standing = CONTROL__STANDING__INIT;
+
+    standing.has_controller_epoch = standing.has_version = 1;
+    standing.controller_epoch = streams->controller_epoch;
+    standing.version = streams->image != NULL ? image_version(streams->image) : 0;
+    standing.has_number = streams->image != NULL && streams->is_known;
+    standing.number = streams->number;
+    frame.standing = &standing;
+    stream_send(conn->stream, &frame);
+}
+
+static void welcome_standby(struct conn *conn, bool follows)
+{
+    become(conn, follows ? ROLE_STANDBY : ROLE_WATCHER);
+    welcome(conn);
+    if (follows && conn->streams->image != NULL)
+        send_image(conn, conn->streams->image);
+    if (follows)
+        say_standing(conn);
+}
+
+void streams_standing(struct streams *streams, const struct image *image, bool is_known,
+                      uint64_t number)
+{
+    struct conn *conn;
+
+    image_unref(&streams->image);
+    streams->image = image != NULL ? image_ref(image) : NULL;
+    streams->is_known = is_known;
+    streams->number = number;
+    LIST_FOREACH (conn, &streams->all, link) {
+        if (conn->role == ROLE_STANDBY)
+            say_standing(conn);
+    }
+}
+
+/* ---- brokers --------------------------------------------------------------------------------- */
 
 /* The core may end the stream at once, so nothing is done with conn after this. */
 static void admit(struct conn *conn)
@@ -275,8 +328,7 @@ static void on_hello(struct conn *conn, const Control__Hello *hello)
         conn->node.id = hello->has_broker_id ? hello->broker_id : -1;
         refuse(conn, GOODBYE_NOT_ACTIVE, NULL);
     } else if (hello->has_controller_id) {
-        become(conn, ROLE_WATCHER);
-        welcome(conn);
+        welcome_standby(conn, hello->has_follows && hello->follows);
     } else if (!read_hello(conn, hello)) {
         return;
     } else if (hello->has_heartbeats && hello->heartbeats) {
@@ -448,6 +500,7 @@ static void on_frame(void *ctx, const Control__Frame *frame)
         return;
     case ROLE_WAITING:
     case ROLE_WATCHER:
+    case ROLE_STANDBY:
     case ROLE_LEAVING:
         return;
     }
@@ -504,15 +557,26 @@ void streams_won(struct streams *streams, int32_t controller_epoch)
 {
     streams->state = LOADING;
     streams->controller_epoch = controller_epoch;
+    streams->is_known = false;
+    streams->number = 0;
 }
 
-void streams_loaded(struct streams *streams, struct str cluster_id)
+void streams_loaded(struct streams *streams, const struct image *image)
 {
+    struct str cluster_id = image_cluster_id(image);
+    struct conn *conn;
+
     if (streams->state == STANDBY)
         return;
     free(streams->cluster_id);
     streams->cluster_id = xstrndup(cluster_id.ptr, cluster_id.len);
     streams->state = ACTIVE;
+    image_unref(&streams->image);
+    streams->image = image_ref(image);
+    LIST_FOREACH (conn, &streams->all, link) {
+        if (conn->role == ROLE_STANDBY)
+            send_image(conn, streams->image);
+    }
     if (!reactor_task_is_deferred(&streams->admit))
         reactor_defer(streams->conf.reactor, &streams->admit);
 }
@@ -531,6 +595,7 @@ void streams_lost(struct streams *streams)
 
     streams->state = STANDBY;
     drop_packed(streams);
+    image_unref(&streams->image);
     admins_clear(streams->admins);
     reactor_undefer(streams->conf.reactor, &streams->admit);
     for (conn = LIST_FIRST(&streams->all); conn != NULL; conn = next) {
@@ -559,17 +624,15 @@ static void keep_piece(void *ctx, const struct slice *packed)
     into->bytes += packed->len;
 }
 
-void streams_send_image(struct streams *streams, const struct core_send_image *effect)
+static void send_image(struct conn *conn, struct image *image)
 {
-    struct conn *conn = find(streams, effect->stream);
+    struct streams *streams = conn->streams;
     struct packed_image *packed = &streams->packed;
 
-    if (conn == NULL)
-        return;
-    if (packed->image != effect->image) {
+    if (packed->image != image) {
         drop_packed(streams);
-        packed->image = image_ref(effect->image);
-        stream_image_pack(effect->image, 0, keep_piece, packed);
+        packed->image = image_ref(image);
+        stream_image_pack(image, 0, keep_piece, packed);
     }
 
     size_t backlog_bytes_max = streams->conf.backlog_bytes_max > 0 ? streams->conf.backlog_bytes_max
@@ -580,18 +643,30 @@ void streams_send_image(struct streams *streams, const struct core_send_image *e
         stream_send_packed(conn->stream, &packed->pieces[i]);
 }
 
+void streams_send_image(struct streams *streams, const struct core_send_image *effect)
+{
+    struct conn *conn = find(streams, effect->stream);
+
+    if (conn != NULL)
+        send_image(conn, effect->image);
+}
+
 void streams_send_delta(struct streams *streams, const struct core_send_delta *effect)
 {
-    if (effect->n_streams == 0)
-        return;
-
-    struct slice packed = stream_image_pack_delta(effect->delta);
+    struct slice packed = SLICE_EMPTY;
+    struct conn *conn;
 
     drop_packed(streams);
+    if (effect->n_streams + streams->n_standbys == 0)
+        return;
+    packed = stream_image_pack_delta(effect->delta);
     for (size_t i = 0; i < effect->n_streams; i++) {
-        struct conn *conn = find(streams, effect->streams[i]);
-
+        conn = find(streams, effect->streams[i]);
         if (conn != NULL)
+            stream_send_packed(conn->stream, &packed);
+    }
+    LIST_FOREACH (conn, &streams->all, link) {
+        if (conn->role == ROLE_STANDBY)
             stream_send_packed(conn->stream, &packed);
     }
     slice_unref(&packed);
@@ -728,6 +803,7 @@ void streams_free(struct streams **streams_ptr)
         conn_free(conn);
     reactor_undefer(streams->conf.reactor, &streams->admit);
     drop_packed(streams);
+    image_unref(&streams->image);
     free(streams->packed.pieces);
     admins_free(&streams->admins);
     free((char *)(uintptr_t)streams->holder.host.ptr);
@@ -739,6 +815,7 @@ void streams_counts(const struct streams *streams, struct streams_counts *out)
 {
     *out = (struct streams_counts){ .connections = streams->count,
                                     .brokers = HASH_COUNT(streams->brokers),
+                                    .standbys = streams->n_standbys,
                                     .admins = admins_count(streams->admins),
                                     .refused = streams->refused };
 }

@@ -4,9 +4,10 @@
  *
  * A standby says goodbye to every hello and names the active controller. From winning the seat
  * until everything is loaded hellos wait; then they are welcomed, become numbered streams and
- * events of the core.
+ * events of the core. Standbys that follow us are sent the image, every delta, and how far we are.
  *
- * Ownership:  effects are borrowed; images and answers are packed at once.
+ * Ownership:  effects are borrowed; images and answers are packed at once. The image that standbys
+ *             follow is counted.
  * Threads:    the event thread. Events come from its reactor, never inside a call made here.
  * Errors:     a peer that breaks the rules is told why with a goodbye, the operator with a line.
  */
@@ -44,8 +45,11 @@ int streams_port(const struct streams *streams);
 void streams_set_holder(struct streams *streams, const struct seat_holder *holder);
 /* The seat is ours: hellos wait. */
 void streams_won(struct streams *streams, int32_t controller_epoch);
-/* The core is ready for them. */
-void streams_loaded(struct streams *streams, struct str cluster_id);
+/* The core is ready for them, or has loaded again: image is what standbys follow from. */
+void streams_loaded(struct streams *streams, const struct image *image);
+/* How far we are: to all standbys now, and to new ones. number: the ring's, if known. */
+void streams_standing(struct streams *streams, const struct image *image, bool is_known,
+                      uint64_t number);
 /* The seat is lost, the core has forgotten everything: goodbye to all. */
 void streams_lost(struct streams *streams);
 
@@ -59,7 +63,7 @@ void streams_answer_admin(struct streams *streams, const struct core_answer_admi
 void streams_end(struct streams *streams, const struct core_end_stream *effect);
 
 struct streams_counts {
-    size_t connections, brokers, admins;
+    size_t connections, brokers, standbys, admins;
     uint64_t refused; /* since the start */
 };
 void streams_counts(const struct streams *streams, struct streams_counts *out);

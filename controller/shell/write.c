@@ -26,39 +26,23 @@
 #include "common/base/say.h"
 #include "common/zk/zk_retry.h"
 #include "common/zk/zk_tree.h"
+#include "controller/shell/ring.h"
+#include "controller/shell/write_todo.h"
 
 #define BATCH_OPS   500
 #define BATCH_BYTES (256 * 1024)
+#define FLIGHTS     4 /* multis on their way at once */
 
-enum form {
-    FORM_SET,
-    FORM_CREATE,
-    FORM_DELETE,
-    FORM_NONE, /* it is as wanted already */
-};
-
-/* The parts of an operation in a multi. */
-enum role { ROLE_CHECK, ROLE_DIR, ROLE_PART_DIR, ROLE_PARENT, ROLE_PARENT_2, ROLE_MAIN };
-
-/* /brokers/topics/T/partitions: made with the first state that finds it missing. */
-struct dir {
-    const char *path;
-    bool missing; /* as far as we know */
-    bool packed;  /* in this multi already */
-};
-
-struct todo {
-    enum core_op_kind kind;
-    enum form form;
-    enum zk_mode mode;
-    const char *path;
-    struct str data;
-    int32_t version;
-    struct dir *dir;      /* OP_STATE_CREATE */
-    const char *part_dir; /* OP_STATE_CREATE */
-    bool part_dir_there;
-    const char *parents[2]; /* settings of users' clients: NULL when there */
-    struct str topic;       /* OP_TOPIC_DELETE */
+/* The parts of an operation in a multi; the ring's are the multi's own. */
+enum role {
+    ROLE_CHECK,
+    ROLE_DIR,
+    ROLE_PART_DIR,
+    ROLE_PARENT,
+    ROLE_PARENT_2,
+    ROLE_MAIN,
+    ROLE_RING_DIR,
+    ROLE_RING,
 };
 
 struct group {
@@ -71,6 +55,20 @@ struct tag {
     enum role role;
 };
 
+enum flight_state { FLIGHT_HOME, FLIGHT_OUT, FLIGHT_LOST };
+
+/* A multi on its way. */
+struct flight {
+    struct run *run;
+    enum flight_state state;
+    size_t first, last; /* groups; one past the last */
+    struct zk_op *ops;
+    struct tag *tags;
+    size_t n_ops, cap_ops, cap_tags;
+    uint64_t number; /* in the ring; 0: it touches nothing that belongs there */
+    size_t looked;   /* at whose znode, after a lost connection */
+};
+
 struct run {
     struct writer *writer; /* NULL: reset */
     bool over;             /* no answer will come any more: the session has ended */
@@ -78,19 +76,18 @@ struct run {
     struct arena arena;
     uint64_t batch;
     int32_t epoch_version;
+    int32_t epoch;
     size_t n, n_groups, at; /* at: first group that is not done */
-    size_t last;            /* one past the last group of this multi */
+    size_t next;            /* first group that has not been sent, while flights are out */
     size_t tries;           /* since the last progress */
-    struct todo *todos;
+    unsigned out;           /* flights that are not home */
+    enum err failed;        /* what ends the run once all flights are home */
+    struct todos todos;
     struct group *groups;
-    struct dir *dirs; /* as many as operations at most */
-    size_t n_dirs;
     struct core_op_result *results;
-    /* the multi on its way */
-    struct zk_op *ops;
-    struct tag *tags;
-    size_t n_ops, cap_ops, cap_tags;
-    size_t looked; /* at whose znode, after a lost connection */
+    struct flight flights[FLIGHTS]; /* but for states only the first is used */
+    struct zk_touched_part *parts;  /* room for what a multi touches */
+    struct str *configs;
     /* a topic being deleted */
     const char **doomed;
     size_t n_doomed, cap_doomed, doomed_at, doomed_sent;
@@ -101,145 +98,12 @@ struct writer {
     struct sink sink;
     struct writer_hooks hooks;
     struct run *run;
+    struct ring ring;
+    uint64_t certain; /* number of the last multi up to which all outcomes have been told */
+    bool doubtful;    /* the outcome of some multi of this seat was never found out */
 };
 
 static void run_go_on(struct run *run);
-
-/* ---- making todos -----------------------------------------------------------------------------
- */
-
-static struct dir *dir_of(struct run *run, struct str topic)
-{
-    const char *path = zk_path_partitions(&run->arena, topic);
-    struct dir *dir;
-
-    for (size_t i = run->n_dirs; i > 0; i--) {
-        if (strcmp(run->dirs[i - 1].path, path) == 0)
-            return &run->dirs[i - 1];
-    }
-    dir = &run->dirs[run->n_dirs++];
-    *dir = (struct dir){ .path = path };
-    return dir;
-}
-
-static struct str topic_data(struct run *run, const struct core_op *op)
-{
-    size_t n = op->topic_node.n_parts;
-    struct zk_topic_part *parts = arena_zalloc(&run->arena, n, sizeof *parts);
-    struct zk_topic topic = { .id = op->topic_node.id, .n_parts = n, .parts = parts };
-
-    for (size_t i = 0; i < n; i++) {
-        const struct core_op_part *part = &op->topic_node.parts[i];
-
-        parts[i] = (struct zk_topic_part){ .index = part->index,
-                                           .replicas = part->replicas,
-                                           .adding = part->adding,
-                                           .removing = part->removing };
-    }
-    return zk_build_topic(&run->arena, &topic);
-}
-
-static struct str tombstone_data(struct run *run, const struct core_tombstones *stones)
-{
-    struct zk_tombstone *at = arena_zalloc(&run->arena, stones->n, sizeof *at);
-
-    for (size_t i = 0; i < stones->n; i++)
-        at[i] = (struct zk_tombstone){ .partition = stones->parts[i].partition,
-                                       .leader_epoch = stones->parts[i].leader_epoch };
-    return zk_build_tombstones(
-        &run->arena, &(struct zk_tombstones){ .topic = stones->topic, .n = stones->n, .at = at });
-}
-
-/* Kafka keeps emptied settings of topics and brokers and deletes those of users and clients. */
-static enum form config_form(const struct image_config *config)
-{
-    bool kept = str_is(config->type, "topics") || str_is(config->type, "brokers");
-
-    return config->n_settings == 0 && !kept ? FORM_DELETE : FORM_SET;
-}
-
-static void todo_make_config(struct run *run, struct todo *todo, const struct image_config *config)
-{
-    struct str rest, user;
-
-    todo->path = zk_path_config(&run->arena, config->type, config->name);
-    todo->data = zk_build_config(&run->arena, config);
-    todo->form = config_form(config);
-    todo->version = ZK_ANY_VERSION;
-    user = str_split(config->name, '/', &rest);
-    if (str_is(config->type, "users") && !str_is_null(rest)) {
-        todo->parents[0] = zk_path_config(&run->arena, config->type, user);
-        todo->parents[1] = zk_path_child(&run->arena, todo->parents[0], STR("clients"));
-    }
-}
-
-static void todo_make(struct run *run, struct todo *todo, const struct core_op *op, int32_t epoch)
-{
-    struct arena *arena = &run->arena;
-
-    *todo = (struct todo){ .kind = op->kind, .version = op->version, .form = FORM_SET };
-    switch (op->kind) {
-    case OP_STATE_CREATE:
-        todo->dir = dir_of(run, op->topic);
-        todo->part_dir = zk_path_partition(arena, op->topic, op->state.partition);
-        todo->form = FORM_CREATE;
-        __attribute__((fallthrough));
-    case OP_STATE_SET:
-        todo->path = zk_path_state(arena, op->topic, op->state.partition);
-        todo->data = zk_build_state(arena, epoch, &op->state.state);
-        break;
-    case OP_TOPIC_CREATE:
-        dir_of(run, op->topic)->missing = true;
-        todo->form = FORM_CREATE;
-        __attribute__((fallthrough));
-    case OP_TOPIC_SET:
-        todo->path = zk_path_topic(arena, op->topic);
-        todo->data = topic_data(run, op);
-        break;
-    case OP_TOPIC_DELETE:
-        todo->topic = (struct str){ .ptr = arena_cstr(arena, op->topic), .len = op->topic.len };
-        todo->path = zk_path_partitions(arena, op->topic);
-        break;
-    case OP_CONFIG_SET:
-        todo_make_config(run, todo, &op->config);
-        break;
-    case OP_CONFIG_NOTIFY:
-        todo->path = ZK_CONFIG_CHANGE_SEQ;
-        todo->data = zk_build_config_change(arena, op->config.type, op->config.name);
-        todo->form = FORM_CREATE;
-        todo->mode = ZK_SEQUENTIAL;
-        break;
-    case OP_MARK_CREATE:
-    case OP_MARK_DELETE:
-        todo->path = zk_path_delete_mark(arena, op->topic);
-        todo->form = op->kind == OP_MARK_CREATE ? FORM_CREATE : FORM_DELETE;
-        todo->version = ZK_ANY_VERSION;
-        break;
-    case OP_TOMBSTONES_SET:
-        todo->path = zk_path_tombstones(arena, op->tombstones.broker, op->tombstones.topic_id);
-        todo->data = tombstone_data(run, &op->tombstones);
-        todo->form = op->tombstones.n > 0 ? FORM_CREATE : FORM_DELETE;
-        todo->version = ZK_ANY_VERSION;
-        break;
-    case OP_PID_BLOCK_SET:
-        todo->path = ZK_PID_BLOCK;
-        todo->data =
-            zk_build_pid_block(arena, &(struct zk_pid_block){ .broker = op->pid_block.broker,
-                                                              .first = op->pid_block.first,
-                                                              .last = op->pid_block.last });
-        break;
-    }
-}
-
-/* A topic that is being created has no settings yet. */
-static void guess_forms(struct run *run, const struct core_write *write)
-{
-    for (size_t i = 1; i < run->n; i++) {
-        if (write->ops[i].kind == OP_TOPIC_CREATE && write->ops[i - 1].kind == OP_CONFIG_SET &&
-            write->ops[i].group == write->ops[i - 1].group)
-            run->todos[i - 1].form = FORM_CREATE;
-    }
-}
 
 static struct run *run_new(struct writer *writer, const struct core_write *write,
                            int32_t epoch_version)
@@ -250,29 +114,33 @@ static struct run *run_new(struct writer *writer, const struct core_write *write
                          .zk = writer->zk,
                          .batch = write->batch,
                          .epoch_version = epoch_version,
+                         .epoch = write->controller_epoch,
                          .n = write->n };
     arena_init(&run->arena, SIZE_MAX);
-    run->todos = arena_zalloc(&run->arena, run->n, sizeof *run->todos);
+    for (size_t i = 0; i < FLIGHTS; i++)
+        run->flights[i].run = run;
+    run->parts = arena_zalloc(&run->arena, run->n, sizeof *run->parts);
+    run->configs = arena_zalloc(&run->arena, run->n, sizeof *run->configs);
+    todos_make(&run->todos, &run->arena, write);
     run->groups = arena_zalloc(&run->arena, run->n, sizeof *run->groups);
-    run->dirs = arena_zalloc(&run->arena, run->n, sizeof *run->dirs);
     run->results = arena_zalloc(&run->arena, run->n, sizeof *run->results);
     for (size_t i = 0; i < run->n; i++) {
         const struct core_op *op = &write->ops[i];
 
-        todo_make(run, &run->todos[i], op, write->controller_epoch);
         if (i == 0 || op->group != write->ops[i - 1].group)
             run->groups[run->n_groups++].first = i;
         run->groups[run->n_groups - 1].n++;
         assert(op->kind != OP_TOPIC_DELETE || run->groups[run->n_groups - 1].n == 1);
     }
-    guess_forms(run, write);
     return run;
 }
 
 static void run_free(struct run *run)
 {
-    free(run->ops);
-    free(run->tags);
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        free(run->flights[i].ops);
+        free(run->flights[i].tags);
+    }
     free(run->doomed);
     arena_fini(&run->arena);
     free(run);
@@ -291,10 +159,10 @@ static void group_fail(struct run *run, size_t group, size_t at, enum err err)
     g->done = true;
 }
 
-static size_t group_of(const struct run *run, size_t todo)
+static size_t group_of(const struct flight *flight, size_t todo)
 {
-    for (size_t i = run->at; i < run->last; i++) {
-        const struct group *g = &run->groups[i];
+    for (size_t i = flight->first; i < flight->last; i++) {
+        const struct group *g = &flight->run->groups[i];
 
         if (todo >= g->first && todo < g->first + g->n)
             return i;
@@ -312,12 +180,16 @@ static void run_end(struct run *run)
         .write_done = { .batch = run->batch, .n = run->n, .results = run->results },
     };
 
+    for (size_t i = 0; i < run->n; i++)
+        writer->doubtful |= run->results[i].err == ERR_CONNECTION_LOSS;
+    if (!writer->doubtful)
+        writer->certain = writer->ring.number;
     writer->run = NULL;
     sink.on_event(sink.arg, &event);
     run_free(run);
 }
 
-/* All that is not done yet ends like this. */
+/* All that is not done yet ends like this. All flights are home. */
 static void run_fail(struct run *run, enum err err)
 {
     struct writer *writer = run->writer;
@@ -331,116 +203,166 @@ static void run_fail(struct run *run, enum err err)
     }
     if (err == ERR_FENCED && writer->hooks.on_fenced != NULL) {
         writer->hooks.on_fenced(writer->hooks.arg);
-        if (run->writer == NULL) { /* it was reset there */
-            run_free(run);
+        if (writer->run != run) /* it was reset there, and freed */
             return;
-        }
     }
     run_end(run);
 }
 
-/* The session's end takes the seat with it: writer_reset() follows. */
+/* Every answer begins with this. The session's end takes the seat with it: writer_reset() follows.
+ */
 static bool is_over(struct run *run, enum err err)
 {
-    if (run->writer == NULL) {
+    run->out--;
+    run->over = run->over || err == ERR_SESSION_EXPIRED || err == ERR_CLOSED;
+    if (run->writer == NULL && run->out == 0)
         run_free(run);
-        return true;
-    }
-    run->over = err == ERR_SESSION_EXPIRED || err == ERR_CLOSED;
-    return run->over;
+    else if (run->writer != NULL)
+        return run->over;
+    return true;
+}
+
+static void go_out(struct run *run)
+{
+    run->out++;
 }
 
 /* ---- packing ----------------------------------------------------------------------------------
  */
 
-static void pack(struct run *run, struct zk_op op, size_t todo, enum role role)
+static void pack(struct flight *flight, struct zk_op op, size_t todo, enum role role)
 {
-    array_reserve(&run->ops, &run->cap_ops, run->n_ops + 1, sizeof *run->ops);
-    array_reserve(&run->tags, &run->cap_tags, run->n_ops + 1, sizeof *run->tags);
-    run->ops[run->n_ops] = op;
-    run->tags[run->n_ops++] = (struct tag){ .todo = todo, .role = role };
+    array_reserve(&flight->ops, &flight->cap_ops, flight->n_ops + 1, sizeof *flight->ops);
+    array_reserve(&flight->tags, &flight->cap_tags, flight->n_ops + 1, sizeof *flight->tags);
+    flight->ops[flight->n_ops] = op;
+    flight->tags[flight->n_ops++] = (struct tag){ .todo = todo, .role = role };
 }
 
-static void pack_todo(struct run *run, size_t i)
+static void pack_todo(struct flight *flight, size_t i)
 {
-    struct todo *todo = &run->todos[i];
+    struct todo *todo = &flight->run->todos.at[i];
 
     if (todo->kind == OP_STATE_CREATE) {
         if (todo->dir->missing && !todo->dir->packed) {
-            pack(run, zk_op_create(todo->dir->path, STR_NULL, ZK_PERSISTENT), i, ROLE_DIR);
+            pack(flight, zk_op_create(todo->dir->path, STR_NULL, ZK_PERSISTENT), i, ROLE_DIR);
             todo->dir->packed = true;
         }
         if (!todo->part_dir_there)
-            pack(run, zk_op_create(todo->part_dir, STR_NULL, ZK_PERSISTENT), i, ROLE_PART_DIR);
+            pack(flight, zk_op_create(todo->part_dir, STR_NULL, ZK_PERSISTENT), i, ROLE_PART_DIR);
     }
     switch (todo->form) {
     case FORM_SET:
-        pack(run, zk_op_set(todo->path, todo->data, todo->version), i, ROLE_MAIN);
+        pack(flight, zk_op_set(todo->path, todo->data, todo->version), i, ROLE_MAIN);
         break;
     case FORM_CREATE:
         for (size_t p = 0; todo->kind == OP_CONFIG_SET && p < 2; p++) {
             if (todo->parents[p] != NULL)
-                pack(run, zk_op_create(todo->parents[p], STR_NULL, ZK_PERSISTENT), i,
+                pack(flight, zk_op_create(todo->parents[p], STR_NULL, ZK_PERSISTENT), i,
                      p == 0 ? ROLE_PARENT : ROLE_PARENT_2);
         }
-        pack(run, zk_op_create(todo->path, todo->data, todo->mode), i, ROLE_MAIN);
+        pack(flight, zk_op_create(todo->path, todo->data, todo->mode), i, ROLE_MAIN);
         break;
     case FORM_DELETE:
-        pack(run, zk_op_delete(todo->path, todo->version), i, ROLE_MAIN);
+        pack(flight, zk_op_delete(todo->path, todo->version), i, ROLE_MAIN);
         break;
     case FORM_NONE:
         break;
     }
 }
 
-static void pack_start(struct run *run)
+static void pack_start(struct flight *flight)
 {
-    run->n_ops = 0;
-    for (size_t i = 0; i < run->n_dirs; i++)
-        run->dirs[i].packed = false;
-    pack(run, zk_op_check(ZK_CONTROLLER_EPOCH, run->epoch_version), 0, ROLE_CHECK);
+    struct run *run = flight->run;
+
+    flight->n_ops = 0;
+    flight->number = 0;
+    for (size_t i = 0; i < run->todos.n_dirs; i++)
+        run->todos.dirs[i].packed = false;
+    pack(flight, zk_op_check(ZK_CONTROLLER_EPOCH, run->epoch_version), 0, ROLE_CHECK);
+}
+
+/* The ring's entry goes last. */
+static void pack_ring(struct flight *flight)
+{
+    struct run *run = flight->run;
+    struct ring *ring = &run->writer->ring;
+    struct zk_touched touched = { .epoch = run->epoch,
+                                  .parts = run->parts,
+                                  .configs = run->configs };
+    struct zk_op ops[RING_OPS_MAX];
+    size_t n;
+
+    for (size_t i = 1; i < flight->n_ops; i++) {
+        const struct todo *todo = &run->todos.at[flight->tags[i].todo];
+
+        if (flight->tags[i].role != ROLE_MAIN)
+            continue;
+        if (todo->kind == OP_STATE_CREATE || todo->kind == OP_STATE_SET)
+            run->parts[touched.n_parts++] =
+                (struct zk_touched_part){ .topic = todo->topic, .partition = todo->partition };
+        else if (todo->kind == OP_CONFIG_SET)
+            run->configs[touched.n_configs++] = str_of(todo->path + strlen(ZK_CONFIG "/"));
+    }
+    if (touched.n_parts + touched.n_configs == 0)
+        return;
+    flight->number = touched.number = ring_take(ring);
+    n = ring_ops(ring, &run->arena, &touched, ops);
+    for (size_t i = 0; i < n; i++)
+        pack(flight, ops[i], 0, i + 1 == n ? ROLE_RING : ROLE_RING_DIR);
 }
 
 static bool is_deletion(const struct run *run, size_t group)
 {
-    return run->todos[run->groups[group].first].kind == OP_TOPIC_DELETE;
+    return run->todos.at[run->groups[group].first].kind == OP_TOPIC_DELETE;
 }
 
-/* Whole groups from the first that is not done, as many as fit; at least one. */
-static void pack_groups(struct run *run)
+/* One state that is there already: nothing that comes after it depends on what becomes of it. */
+static bool is_plain(const struct run *run, size_t group)
 {
+    return run->groups[group].n == 1 &&
+           run->todos.at[run->groups[group].first].kind == OP_STATE_SET;
+}
+
+/* Whole groups from `first` on that are not done, as many as fit; at least one. plain: as long as
+ * they are. */
+static void pack_groups(struct flight *flight, size_t first, bool plain)
+{
+    struct run *run = flight->run;
     size_t bytes = 0;
 
-    pack_start(run);
-    for (run->last = run->at; run->last < run->n_groups; run->last++) {
-        struct group *group = &run->groups[run->last];
-        size_t before = run->n_ops;
+    pack_start(flight);
+    flight->first = first;
+    for (flight->last = first; flight->last < run->n_groups; flight->last++) {
+        struct group *group = &run->groups[flight->last];
+        size_t before = flight->n_ops;
 
         if (group->done)
             continue;
-        if (is_deletion(run, run->last))
+        if (is_deletion(run, flight->last) || (plain && !is_plain(run, flight->last)))
             break;
         for (size_t i = 0; i < group->n; i++)
-            pack_todo(run, group->first + i);
-        bytes += zk_multi_bytes(run->ops + before, run->n_ops - before);
-        if (before > 1 && (run->n_ops > BATCH_OPS || bytes > BATCH_BYTES)) {
-            for (size_t i = before; i < run->n_ops; i++) {
-                if (run->tags[i].role == ROLE_DIR)
-                    run->todos[run->tags[i].todo].dir->packed = false;
+            pack_todo(flight, group->first + i);
+        bytes += zk_multi_bytes(flight->ops + before, flight->n_ops - before);
+        if (before > 1 && (flight->n_ops > BATCH_OPS || bytes > BATCH_BYTES)) {
+            for (size_t i = before; i < flight->n_ops; i++) {
+                if (flight->tags[i].role == ROLE_DIR)
+                    run->todos.at[flight->tags[i].todo].dir->packed = false;
             }
-            run->n_ops = before;
+            flight->n_ops = before;
             break;
         }
     }
+    pack_ring(flight);
 }
 
 /* ---- sending ----------------------------------------------------------------------------------
  */
 
 /* Another form of the operation that would do, after err; false: it has failed. */
-static bool adapt(struct run *run, struct tag tag, enum err err)
+static bool adapt(struct flight *flight, struct tag tag, enum err err)
 {
-    struct todo *todo = &run->todos[tag.todo];
+    struct run *run = flight->run;
+    struct todo *todo = &run->todos.at[tag.todo];
 
     switch (tag.role) {
     case ROLE_DIR:
@@ -458,6 +380,9 @@ static bool adapt(struct run *run, struct tag tag, enum err err)
     case ROLE_PARENT_2:
         todo->parents[tag.role == ROLE_PARENT_2] = NULL;
         return err == ERR_EXISTS;
+    case ROLE_RING_DIR:
+    case ROLE_RING:
+        return ring_adapt(&run->writer->ring, flight->number, tag.role == ROLE_RING, err);
     case ROLE_CHECK:
     case ROLE_MAIN:
         break;
@@ -479,34 +404,44 @@ static bool adapt(struct run *run, struct tag tag, enum err err)
     return true;
 }
 
-/* The multi of groups at … last has been carried out. */
-static void groups_done(struct run *run, const struct zk_answer *answer)
+/* The multi has been carried out. */
+static void flight_done(struct flight *flight, const struct zk_answer *answer)
 {
-    for (size_t i = run->at; i < run->last; i++) {
+    struct run *run = flight->run;
+
+    for (size_t i = flight->first; i < flight->last; i++) {
         struct group *group = &run->groups[i];
 
         for (size_t j = group->first; !group->done && j < group->first + group->n; j++)
             run->results[j] = (struct core_op_result){ .err = ERR_OK, .version = -1 };
         group->done = true;
     }
-    for (size_t i = 1; i < run->n_ops; i++) {
-        struct todo *todo = &run->todos[run->tags[i].todo];
-        int32_t *version = &run->results[run->tags[i].todo].version;
+    for (size_t i = 1; i < flight->n_ops; i++) {
+        const struct zk_op *op = &flight->ops[i];
+        struct todo *todo = &run->todos.at[flight->tags[i].todo];
+        int32_t *version = &run->results[flight->tags[i].todo].version;
 
-        if (run->tags[i].role == ROLE_DIR)
+        if (flight->tags[i].role == ROLE_DIR)
             todo->dir->missing = false;
-        if (run->tags[i].role != ROLE_MAIN)
+        if (flight->tags[i].role != ROLE_MAIN)
             continue;
-        if (run->ops[i].kind == ZK_OP_CREATE)
+        if (op->kind == ZK_OP_CREATE)
             *version = 0;
-        else if (answer != NULL && run->ops[i].kind == ZK_OP_SET)
+        else if (answer != NULL && op->kind == ZK_OP_SET)
             *version = answer->results[i].stat.version;
-        else if (run->ops[i].kind == ZK_OP_SET && todo->version != ZK_ANY_VERSION)
+        else if (op->kind == ZK_OP_SET && todo->version != ZK_ANY_VERSION)
             *version = todo->version + 1;
     }
-    run->at = run->last;
+    flight->state = FLIGHT_HOME;
     run->tries = 0;
-    run_go_on(run);
+}
+
+/* It has certainly not been carried out; what of it is still wanted goes with another. */
+static void flight_not_done(struct flight *flight)
+{
+    flight->state = FLIGHT_HOME;
+    if (flight->number > 0)
+        ring_give_back(&flight->run->writer->ring, flight->number);
 }
 
 static size_t culprit(const struct zk_answer *answer)
@@ -519,51 +454,67 @@ static size_t culprit(const struct zk_answer *answer)
     return SIZE_MAX;
 }
 
+static enum zk_verdict judge(const struct flight *flight, const struct zk_answer *answer)
+{
+    const struct zk_op *op = &flight->ops[flight->looked];
+
+    if (flight->tags[flight->looked].role != ROLE_RING)
+        return zk_retry_judge(op, answer, 0);
+    return answer->err == ERR_OK && str_eq(answer->data, op->data) ? ZK_DONE : ZK_NOT_DONE;
+}
+
 static void on_looked(void *arg, const struct zk_answer *answer)
 {
-    struct run *run = arg;
-    const struct zk_op *op;
+    struct flight *flight = arg;
+    struct run *run = flight->run;
+    const char *path = flight->ops[flight->looked].path;
 
     if (is_over(run, answer->err))
         return;
-    op = &run->ops[run->looked];
     if (answer->err == ERR_CONNECTION_LOSS) {
-        zk_get(run->zk, op->path, false, on_looked, run);
+        go_out(run);
+        zk_get(run->zk, path, false, on_looked, flight);
         return;
     }
-    switch (zk_retry_judge(op, answer, 0)) {
+    switch (judge(flight, answer)) {
     case ZK_DONE:
-        groups_done(run, NULL);
+        flight_done(flight, NULL);
         break;
     case ZK_NOT_DONE:
-        run_go_on(run);
+        flight_not_done(flight);
         break;
     case ZK_BEATEN:
-        say_warn("the outcome of a write cannot be found out path=%s", op->path);
-        run_fail(run, ERR_CONNECTION_LOSS);
+        say_warn("the outcome of a write cannot be found out path=%s", path);
+        flight->state = FLIGHT_HOME;
+        run->failed = ERR_CONNECTION_LOSS;
         break;
     }
+    run_go_on(run);
 }
 
 static void on_synced(void *arg, const struct zk_answer *answer)
 {
-    struct run *run = arg;
+    struct flight *flight = arg;
+    struct run *run = flight->run;
 
     if (is_over(run, answer->err))
         return;
+    go_out(run);
     if (answer->err == ERR_CONNECTION_LOSS)
-        zk_sync(run->zk, on_synced, run);
+        zk_sync(run->zk, on_synced, flight);
     else
-        zk_get(run->zk, run->ops[run->looked].path, false, on_looked, run);
+        zk_get(run->zk, flight->ops[flight->looked].path, false, on_looked, flight);
 }
 
 /* How well the znode of an operation tells whether the multi was done. */
-static int telling(const struct run *run, size_t i)
+static int telling(const struct flight *flight, size_t i)
 {
-    const struct zk_op *op = &run->ops[i];
-    enum core_op_kind kind = run->todos[run->tags[i].todo].kind;
+    const struct zk_op *op = &flight->ops[i];
+    enum core_op_kind kind = flight->run->todos.at[flight->tags[i].todo].kind;
 
-    if (run->tags[i].role != ROLE_MAIN)
+    if (flight->tags[i].role == ROLE_RING)
+        return 4;
+    if (flight->tags[i].role != ROLE_MAIN)
         return 0;
     if (op->kind == ZK_OP_SET && op->version != ZK_ANY_VERSION)
         return 3;
@@ -572,49 +523,76 @@ static int telling(const struct run *run, size_t i)
 
 /* The multi was done as a whole or not at all, so one znode that tells is enough. Without one every
  * operation may be repeated. */
-static void look(struct run *run)
+static void look(struct flight *flight)
 {
+    struct run *run = flight->run;
     size_t best = 0;
 
-    for (size_t i = 1; i < run->n_ops; i++) {
-        if (telling(run, i) > (best > 0 ? telling(run, best) : 0))
+    for (size_t i = 1; i < flight->n_ops; i++) {
+        if (telling(flight, i) > (best > 0 ? telling(flight, best) : 0))
             best = i;
     }
-    run->looked = best;
-    if (best > 0)
-        zk_sync(run->zk, on_synced, run);
-    else
-        run_go_on(run);
+    flight->looked = best;
+    if (best > 0) {
+        go_out(run);
+        zk_sync(run->zk, on_synced, flight);
+        return;
+    }
+    flight_not_done(flight);
+    run_go_on(run);
+}
+
+static void on_refused(struct flight *flight, const struct zk_answer *answer, size_t at)
+{
+    struct run *run = flight->run;
+    struct tag tag = flight->tags[at];
+    enum err err = answer->results[at].err;
+
+    if (adapt(flight, tag, err) && run->tries++ <= 4 * run->n + 16)
+        return;
+    if (tag.role == ROLE_RING || tag.role == ROLE_RING_DIR) {
+        say_error("cannot write to the ring path=%s err=%s", flight->ops[at].path, err_name(err));
+        run->failed = err;
+        return;
+    }
+    group_fail(run, group_of(flight, tag.todo), tag.todo, err);
 }
 
 static void on_multi(void *arg, const struct zk_answer *answer)
 {
-    struct run *run = arg;
-    size_t at = culprit(answer), group;
-    struct tag tag;
+    struct flight *flight = arg;
+    struct run *run = flight->run;
+    size_t at = culprit(answer);
 
     if (is_over(run, answer->err))
         return;
     if (answer->err == ERR_OK) {
-        groups_done(run, answer);
+        flight_done(flight, answer);
     } else if (answer->err == ERR_CONNECTION_LOSS) {
-        look(run);
+        flight->state = FLIGHT_LOST;
     } else if (at == 0) {
-        run_fail(run, ERR_FENCED);
+        flight_not_done(flight);
+        run->failed = ERR_FENCED;
     } else if (at == SIZE_MAX) { /* none of it is at fault: it was not even sent */
-        say_error("cannot write to ZooKeeper operations=%zu bytes=%zu err=%s", run->n_ops,
-                  zk_multi_bytes(run->ops, run->n_ops), err_name(answer->err));
-        for (group = run->at; group < run->last; group++) {
+        say_error("cannot write to ZooKeeper operations=%zu bytes=%zu err=%s", flight->n_ops,
+                  zk_multi_bytes(flight->ops, flight->n_ops), err_name(answer->err));
+        for (size_t group = flight->first; group < flight->last; group++) {
             if (!run->groups[group].done)
                 group_fail(run, group, run->groups[group].first, answer->err);
         }
-        run_go_on(run);
+        flight_not_done(flight);
     } else {
-        tag = run->tags[at];
-        if (!adapt(run, tag, answer->results[at].err) || run->tries++ > 4 * run->n + 16)
-            group_fail(run, group_of(run, tag.todo), tag.todo, answer->results[at].err);
-        run_go_on(run);
+        on_refused(flight, answer, at);
+        flight_not_done(flight);
     }
+    run_go_on(run);
+}
+
+static void send(struct flight *flight)
+{
+    go_out(flight->run);
+    flight->state = FLIGHT_OUT;
+    zk_multi(flight->run->zk, flight->ops, flight->n_ops, on_multi, flight);
 }
 
 /* ---- deleting a topic --------------------------------------------------------------------------
@@ -645,7 +623,7 @@ static void on_deleted(void *arg, const struct zk_answer *answer)
     } else if (at == 0) {
         run_fail(run, ERR_FENCED);
     } else if (at != SIZE_MAX && answer->results[at].err == ERR_NOT_FOUND) {
-        run->doomed[run->tags[at].todo] = NULL;
+        run->doomed[run->flights[0].tags[at].todo] = NULL;
         delete_go_on(run);
     } else {
         group_fail(run, run->at, group->first, answer->err);
@@ -655,16 +633,19 @@ static void on_deleted(void *arg, const struct zk_answer *answer)
 
 static void delete_go_on(struct run *run)
 {
-    pack_start(run);
+    struct flight *flight = &run->flights[0];
+
+    pack_start(flight);
     for (run->doomed_sent = run->doomed_at;
-         run->doomed_sent < run->n_doomed && run->n_ops < BATCH_OPS; run->doomed_sent++) {
+         run->doomed_sent < run->n_doomed && flight->n_ops < BATCH_OPS; run->doomed_sent++) {
         const char *path = run->doomed[run->doomed_sent];
 
         if (path != NULL)
-            pack(run, zk_op_delete(path, ZK_ANY_VERSION), run->doomed_sent, ROLE_MAIN);
+            pack(flight, zk_op_delete(path, ZK_ANY_VERSION), run->doomed_sent, ROLE_MAIN);
     }
-    if (run->n_ops > 1) {
-        zk_multi(run->zk, run->ops, run->n_ops, on_deleted, run);
+    if (flight->n_ops > 1) {
+        go_out(run);
+        zk_multi(run->zk, flight->ops, flight->n_ops, on_deleted, run);
     } else if (run->doomed_sent < run->n_doomed) {
         run->doomed_at = run->doomed_sent;
         delete_go_on(run);
@@ -683,8 +664,9 @@ static void on_doomed_partitions(void *arg, const struct zk_answer *answer)
 
     if (is_over(run, answer->err))
         return;
-    todo = &run->todos[run->groups[run->at].first];
+    todo = &run->todos.at[run->groups[run->at].first];
     if (answer->err == ERR_CONNECTION_LOSS) {
+        go_out(run);
         zk_children(run->zk, todo->path, false, on_doomed_partitions, run);
         return;
     }
@@ -705,19 +687,74 @@ static void on_doomed_partitions(void *arg, const struct zk_answer *answer)
 /* ---- the run -----------------------------------------------------------------------------------
  */
 
+/* Those that were sent last are looked at first, so that their numbers can be given back. */
+static struct flight *last_lost(struct run *run)
+{
+    struct flight *last = NULL;
+
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        struct flight *flight = &run->flights[i];
+
+        if (flight->state == FLIGHT_LOST && (last == NULL || flight->first > last->first))
+            last = flight;
+    }
+    return last;
+}
+
+/* Several multis of states may be out at once: they are carried out in the order sent, and none
+ * needs the one before it. */
+static void send_plain(struct run *run)
+{
+    for (size_t i = 0; i < FLIGHTS && run->next < run->n_groups; i++) {
+        struct flight *flight = &run->flights[i];
+
+        while (run->next < run->n_groups && run->groups[run->next].done)
+            run->next++;
+        if (flight->state != FLIGHT_HOME)
+            continue;
+        if (run->next == run->n_groups || !is_plain(run, run->next))
+            break;
+        pack_groups(flight, run->next, true);
+        run->next = flight->last;
+        send(flight);
+    }
+}
+
+static bool any_lost(const struct run *run)
+{
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        if (run->flights[i].state == FLIGHT_LOST)
+            return true;
+    }
+    return false;
+}
+
 /* Groups whose operations all turned out to be as wanted need no multi. */
 static void run_go_on(struct run *run)
 {
     while (run->at < run->n_groups && run->groups[run->at].done)
         run->at++;
-    if (run->at == run->n_groups) {
+    if (run->out > 0) {
+        if (run->failed == ERR_OK && !any_lost(run))
+            send_plain(run);
+        return;
+    }
+    run->next = run->at;
+    if (any_lost(run)) {
+        look(last_lost(run));
+    } else if (run->failed != ERR_OK) {
+        run_fail(run, run->failed);
+    } else if (run->at == run->n_groups) {
         run_end(run);
     } else if (is_deletion(run, run->at)) {
-        zk_children(run->zk, run->todos[run->groups[run->at].first].path, false,
+        go_out(run);
+        zk_children(run->zk, run->todos.at[run->groups[run->at].first].path, false,
                     on_doomed_partitions, run);
+    } else if (is_plain(run, run->at)) {
+        send_plain(run);
     } else {
-        pack_groups(run);
-        zk_multi(run->zk, run->ops, run->n_ops, on_multi, run);
+        pack_groups(&run->flights[0], run->at, false);
+        send(&run->flights[0]);
     }
 }
 
@@ -747,12 +784,28 @@ void writer_reset(struct writer *writer)
     struct run *run = writer->run;
 
     writer->run = NULL;
+    ring_reset(&writer->ring);
+    writer->certain = 0;
+    writer->doubtful = false;
     if (run == NULL)
         return;
     run->writer = NULL;
-    if (run->over)
+    if (run->out == 0)
         run_free(run);
-    /* else its answer frees it */
+    /* else its last answer frees it */
+}
+
+bool writer_position(const struct writer *writer, uint64_t *number)
+{
+    *number = writer->certain;
+    return !writer->doubtful;
+}
+
+void writer_is_known(struct writer *writer)
+{
+    writer->doubtful = false;
+    if (writer->run == NULL)
+        writer->certain = writer->ring.number;
 }
 
 void writer_free(struct writer **writer)

@@ -2,9 +2,10 @@
  * write - the core's WRITE effects to multis, each checking the version of /controller_epoch.
  *
  * Operations are packed into multis of at most 500 operations and 256 KiB, groups whole, sent one
- * after the other. When a group's operation fails, the multi is sent again without that group.
- * After a lost connection what each group wanted to leave behind is looked for, and only what is
- * missing is sent again. The results come back as one WRITE_DONE.
+ * after the other; those that only set states, a few at once. When a group's operation fails, the
+ * multi is sent again without that group. After a lost connection what each multi wanted to leave
+ * behind is looked for, and only what is missing is sent again. The results come back as one
+ * WRITE_DONE. What each multi touches is written into the ring with it.
  *
  * Threads:    the event thread. Events and hooks come from the mailbox only.
  */
@@ -35,5 +36,11 @@ bool writer_is_busy(const struct writer *writer);
 /* The seat is lost: no WRITE_DONE of what runs comes after this. What is on its way may still be
  * carried out, if our epoch is still the one. */
 void writer_reset(struct writer *writer);
+
+/* The number in the ring of the last multi up to which all are in the results that were given.
+ * False: the outcome of some is not known. */
+bool writer_position(const struct writer *writer, uint64_t *number);
+/* All of ZooKeeper has been read since: whatever became of it, it is known. */
+void writer_is_known(struct writer *writer);
 
 #endif

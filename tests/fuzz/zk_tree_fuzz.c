@@ -62,6 +62,7 @@ static void try_rest(struct arena *arena, struct str text)
     struct zk_features features;
     struct zk_parts_named parts;
     struct zk_tombstones stones;
+    struct zk_touched touched;
     struct str type, name;
 
     if (zk_parse_config(arena, text, &config) == ERR_OK) {
@@ -77,6 +78,8 @@ static void try_rest(struct arena *arena, struct str text)
     if (zk_parse_parts_named(arena, text, &parts) == ERR_OK)
         assert(zk_parse_parts_named(arena, zk_build_parts_named(arena, &parts, true), &parts) ==
                ERR_OK);
+    if (zk_parse_touched(arena, text, &touched) == ERR_OK)
+        assert(zk_parse_touched(arena, zk_build_touched(arena, &touched), &touched) == ERR_OK);
     if (zk_parse_tombstones(arena, text, &stones) == ERR_OK)
         assert(zk_parse_tombstones(arena, zk_build_tombstones(arena, &stones), &stones) == ERR_OK);
     (void)zk_unsanitize(arena, zk_sanitize(arena, text), &name);

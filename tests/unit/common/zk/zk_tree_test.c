@@ -277,6 +277,41 @@ START_TEST(texts_are_escaped_as_jackson_does)
 }
 END_TEST
 
+START_TEST(what_was_touched_comes_back)
+{
+    static const struct zk_touched_part parts[] = {
+        { STR("a"), 0 }, { STR("a"), 7 }, { STR("b"), 1 }, { STR("a"), 2 }
+    };
+    static const struct str configs[] = { STR("topics/a"), STR("users/x\"y/clients/z") };
+    struct zk_touched touched = {
+        .epoch = 9, .number = 4711, .n_parts = 4, .parts = parts, .n_configs = 2, .configs = configs
+    };
+    struct zk_touched again;
+    struct str text = zk_build_touched(&arena, &touched);
+
+    ck_assert_str_eq(text.ptr, "{\"version\":1,\"epoch\":9,\"number\":4711,\"states\":[[\"a\",0,7],"
+                               "[\"b\",1],[\"a\",2]],\"configs\":[\"topics/a\","
+                               "\"users/x\\\"y/clients/z\"]}");
+    ck_assert_int_eq(zk_parse_touched(&arena, text, &again), ERR_OK);
+    ck_assert_int_eq(again.epoch, 9);
+    ck_assert_uint_eq(again.number, 4711);
+    ck_assert_uint_eq(again.n_parts, 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert(str_eq(again.parts[i].topic, parts[i].topic));
+        ck_assert_int_eq(again.parts[i].partition, parts[i].partition);
+    }
+    ck_assert_uint_eq(again.n_configs, 2);
+    ck_assert(str_eq(again.configs[1], configs[1]));
+
+    touched.n_parts = touched.n_configs = 0;
+    text = zk_build_touched(&arena, &touched);
+    ck_assert_int_eq(zk_parse_touched(&arena, text, &again), ERR_OK);
+    ck_assert_uint_eq(again.n_parts + again.n_configs, 0);
+    ck_assert_int_eq(zk_parse_touched(&arena, STR("{\"epoch\":9}"), &again), ERR_BAD_FORMAT);
+    ck_assert_str_eq(zk_path_ring(&arena, 4711), "/controllers/ring/103");
+}
+END_TEST
+
 START_TEST(tombstones_come_back_from_path_and_value)
 {
     struct zk_tombstone at[] = { { 0, 3 }, { 12, 0 } };
@@ -337,6 +372,7 @@ int main(void)
     tcase_add_test(tc, what_is_broken_is_refused);
     tcase_add_test(tc, names_are_sanitised_as_kafka_does);
     tcase_add_test(tc, texts_are_escaped_as_jackson_does);
+    tcase_add_test(tc, what_was_touched_comes_back);
     tcase_add_test(tc, tombstones_come_back_from_path_and_value);
     tcase_add_test(tc, paths_are_kafkas);
     tcase_add_test(tc, change_notes_of_both_versions_are_read);

@@ -23,6 +23,8 @@
 struct peer {
     struct stream *stream;
     int welcomes, goodbyes, beats, pieces, deltas, admin_answers, ends;
+    int standings;
+    uint64_t version, number; /* of the last Standing */
     int goodbye_reason, active_id, active_port;
     int32_t admin_error;
     char order[32]; /* a letter for each frame */
@@ -55,6 +57,12 @@ static void on_frame(void *ctx, const Control__Frame *frame)
 {
     struct peer *peer = ctx;
 
+    if (frame->standing != NULL) {
+        peer->standings++;
+        peer->version = frame->standing->version;
+        peer->number = frame->standing->has_number ? frame->standing->number : UINT64_MAX;
+        note(peer, 's');
+    }
     if (frame->welcome != NULL) {
         peer->welcomes++;
         note(peer, 'w');
@@ -131,10 +139,18 @@ static void finish(void)
     reactor_free(&reactor);
 }
 
+static void loaded(void)
+{
+    struct image *image = image_new(5, 1, 3001, STR("cluster"));
+
+    streams_loaded(streams, image);
+    image_unref(&image);
+}
+
 static void active(void)
 {
     streams_won(streams, 5);
-    streams_loaded(streams, STR("cluster"));
+    loaded();
 }
 
 static struct peer *dial(int at)
@@ -146,7 +162,15 @@ static struct peer *dial(int at)
     return &peers[at];
 }
 
-enum { WELL = 0, OTHER_PROTOCOL = 1, OTHER_CLUSTER = 2, SHORT_ID = 4, BEATS = 8, STANDBY = 16 };
+enum {
+    WELL = 0,
+    OTHER_PROTOCOL = 1,
+    OTHER_CLUSTER = 2,
+    SHORT_ID = 4,
+    BEATS = 8,
+    STANDBY = 16,
+    FOLLOWS = 32
+};
 
 static struct peer *hello(int at, int32_t broker, int how)
 {
@@ -167,6 +191,7 @@ static struct peer *hello(int at, int32_t broker, int how)
     message.has_heartbeats = message.heartbeats = (how & BEATS) != 0;
     message.has_controller_id = (how & STANDBY) != 0;
     message.controller_id = 3002;
+    message.has_follows = message.follows = (how & FOLLOWS) != 0;
     frame.hello = &message;
     stream_send(peer->stream, &frame);
     return peer;
@@ -199,7 +224,7 @@ START_TEST(hellos_wait_for_the_load)
 
     settle();
     ck_assert_int_eq(good->welcomes + other->goodbyes + n_events, 0);
-    streams_loaded(streams, STR("cluster"));
+    loaded();
     turn_until(&good->welcomes, 1);
     turn_until(&other->goodbyes, 1);
     ck_assert_int_eq(other->goodbye_reason, GOODBYE_OTHER_CLUSTER);
@@ -297,6 +322,52 @@ START_TEST(images_and_deltas_arrive_in_order)
     ck_assert_str_eq(events[0].hello.broker == 1 ? one->order : two->order, "wid");
     ck_assert_str_eq(events[0].hello.broker == 1 ? two->order : one->order, "wdi");
     image_unref(&image);
+    finish();
+}
+END_TEST
+
+/* Image, deltas, and after each how far the controller is. */
+START_TEST(standbys_follow)
+{
+    struct image *image = image_new(5, 1, 3001, STR("cluster")), *next;
+    struct image_delta delta = { .controller_epoch = 5, .version = 2 };
+    struct streams_counts counts;
+
+    start();
+    streams_won(streams, 5);
+    streams_standing(streams, NULL, true, 0);
+
+    struct peer *early = hello(0, 1, STANDBY | FOLLOWS), *watcher = hello(1, 2, STANDBY);
+
+    turn_until(&early->standings, 1);
+    turn_until(&watcher->welcomes, 1);
+    ck_assert_uint_eq(early->version, 0);
+    streams_loaded(streams, image);
+    streams_standing(streams, image, true, 3);
+    turn_until(&early->standings, 2);
+    ck_assert_uint_eq(early->version, 1);
+    ck_assert_uint_eq(early->number, 3);
+    next = image_apply(image, &delta);
+    streams_send_delta(streams, &(struct core_send_delta){ .delta = &delta });
+    streams_standing(streams, next, true, 4);
+
+    struct peer *late = hello(2, 3, STANDBY | FOLLOWS);
+
+    turn_until(&late->standings, 1);
+    settle();
+    ck_assert_str_eq(early->order, "wsisds");
+    ck_assert_str_eq(late->order, "wis");
+    ck_assert_str_eq(watcher->order, "w");
+    ck_assert_uint_eq(late->version, 2);
+    ck_assert_uint_eq(late->number, 4);
+    streams_counts(streams, &counts);
+    ck_assert_uint_eq(counts.standbys, 2);
+    /* where it is not known how far we are, that is not claimed */
+    streams_standing(streams, next, false, 4);
+    turn_until(&late->standings, 2);
+    ck_assert_uint_eq(late->number, UINT64_MAX);
+    image_unref(&image);
+    image_unref(&next);
     finish();
 }
 END_TEST
@@ -477,6 +548,7 @@ int main(void)
     tcase_add_test(tc, who_breaks_the_rules_is_told_why);
     tcase_add_test(tc, heartbeats_and_standbys_are_no_brokers);
     tcase_add_test(tc, images_and_deltas_arrive_in_order);
+    tcase_add_test(tc, standbys_follow);
     tcase_add_test(tc, admin_requests_live_until_they_are_answered);
     tcase_add_test(tc, an_end_is_one_event_unless_the_core_wanted_it);
     tcase_add_test(tc, nonsense_on_a_broker_s_stream_ends_it);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
+#include "common/zk/zk_tree.h"
 #include "tests/kit/fake_zk.h"
 #include "tests/kit/unit.h"
 
@@ -267,16 +269,120 @@ END_TEST
 
 START_TEST(an_outcome_that_cannot_be_found_out_is_said_so)
 {
-    create_topic("t", 1, 1);
-    start();
-    run();
-    got.events = 0;
+    struct core_op *o = op(OP_PID_BLOCK_SET, NULL, 1);
+    uint64_t number;
+
+    o->version = 0;
+    o->pid_block = (struct core_pid_block){ .broker = 2, .first = 0, .last = 999 };
     fake_zk_lose_write(zk, 0, FAKE_LOSS_NOT_APPLIED);
-    op_state(OP_STATE_SET, "t", 1, 0, 0, 1);
     start();
-    fake_zk_put(fake, "/brokers/topics/t/partitions/0/state", "{}"); /* by somebody else */
+    fake_zk_put(fake, "/latest_producer_id_block", "{}"); /* by somebody else */
     run();
     all(ERR_CONNECTION_LOSS);
+    ck_assert(!writer_position(writer, &number));
+    writer_is_known(writer);
+    ck_assert(writer_position(writer, &number));
+}
+END_TEST
+
+/* What the ring says of that number; false when it has no such entry. */
+static bool in_ring(uint64_t number, struct zk_touched *out, struct arena *arena)
+{
+    const char *data = fake_zk_data(fake, zk_path_ring(arena, number));
+
+    return data != NULL && zk_parse_touched(arena, str_of(data), out) == ERR_OK &&
+           out->number == number;
+}
+
+START_TEST(every_multi_leaves_its_mark_in_the_ring)
+{
+    struct zk_touched touched;
+    struct arena arena;
+    uint64_t number;
+
+    arena_init(&arena, SIZE_MAX);
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 0);
+    create_topic("t", 1, 3);
+    start();
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 0); /* not before the results are told */
+    run();
+    all(ERR_OK);
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 1);
+    ck_assert(in_ring(1, &touched, &arena));
+    ck_assert_int_eq(touched.epoch, 4);
+    ck_assert_uint_eq(touched.n_parts, 3);
+    ck_assert(str_is(touched.parts[2].topic, "t"));
+    ck_assert_int_eq(touched.parts[2].partition, 2);
+    ck_assert_uint_eq(touched.n_configs, 1);
+    ck_assert(str_is(touched.configs[0], "topics/t"));
+
+    /* what touches neither states nor settings has no number */
+    got.events = 0;
+    op(OP_MARK_CREATE, "t", 1);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 1);
+
+    /* a group that fails is in no entry, and costs no number */
+    got.events = 0;
+    op_state(OP_STATE_SET, "t", 1, 0, 7, 1);
+    op_state(OP_STATE_SET, "t", 2, 1, 0, 1);
+    start();
+    run();
+    ck_assert_int_eq(got.results[0].err, ERR_BAD_VERSION);
+    ck_assert_int_eq(got.results[1].err, ERR_OK);
+    ck_assert(in_ring(2, &touched, &arena));
+    ck_assert_uint_eq(touched.n_parts, 1);
+    ck_assert_int_eq(touched.parts[0].partition, 1);
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 2);
+
+    /* a new seat counts anew */
+    writer_reset(writer);
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 0);
+    arena_fini(&arena);
+}
+END_TEST
+
+/* Several multis out at once, some lost with their answers: what was done is known of each. */
+START_TEST(lost_multis_are_told_apart)
+{
+    for (unsigned skip = 0; skip < 3; skip++) {
+        for (int loss = FAKE_LOSS_APPLIED; loss <= FAKE_LOSS_NOT_APPLIED; loss++) {
+            struct arena arena;
+            struct zk_touched touched;
+            uint64_t before, number;
+            char topic[16];
+
+            arena_init(&arena, SIZE_MAX);
+            snprintf(topic, sizeof topic, "t%u-%d", skip, loss);
+            create_topic(topic, 1, 1);
+            for (uint32_t i = 1; i < 1150; i++)
+                op_state(OP_STATE_CREATE, topic, 1 + i, (int32_t)i, -1, 0);
+            start();
+            run();
+            ck_assert(writer_position(writer, &before));
+            got.events = 0;
+            fake_zk_lose_write(zk, skip, (enum fake_loss)loss);
+            for (uint32_t i = 0; i < 1150; i++)
+                op_state(OP_STATE_SET, topic, 1 + i, (int32_t)i, 0, 1);
+            start();
+            run();
+            all(ERR_OK);
+            for (size_t i = 0; i < got.n; i++)
+                ck_assert_int_eq(got.results[i].version, 1);
+            ck_assert(writer_position(writer, &number));
+            ck_assert(in_ring(number, &touched, &arena));
+            got.events = 0;
+            arena_fini(&arena);
+        }
+    }
 }
 END_TEST
 
@@ -408,6 +514,8 @@ int main(void)
     tcase_add_test(tc, a_moved_epoch_stops_everything);
     tcase_add_test(tc, a_lost_answer_is_found_out);
     tcase_add_test(tc, an_outcome_that_cannot_be_found_out_is_said_so);
+    tcase_add_test(tc, every_multi_leaves_its_mark_in_the_ring);
+    tcase_add_test(tc, lost_multis_are_told_apart);
     tcase_add_test(tc, much_goes_in_several_multis);
     tcase_add_test(tc, a_topic_is_deleted_with_all_that_is_left_of_it);
     tcase_add_test(tc, marks_and_settings_are_as_wanted_afterwards);
