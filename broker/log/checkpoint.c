@@ -251,21 +251,22 @@ static bool parse_epochs(struct str rest, struct epochs *out)
         int64_t offset;
 
         if (!next_i32(&line, &epoch) || !next_i64(&line, &offset) || !is_all_read(line) ||
-            epoch < 0 || offset < 0)
+            epoch < 0 || offset < 0 || epoch <= epochs_latest(out) ||
+            (out->count > 0 && offset <= out->entries[out->count - 1].start_offset))
             return false;
         epochs_assign(out, epoch, offset);
     }
-    return true;
+    return is_all_read(rest);
 }
 
 enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out)
 {
     char *text;
     size_t len;
-    enum err err = read_text(disk, path, &text, &len);
+    enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &text, &len);
 
     epochs_init(out);
-    if (err != ERR_OK || text == NULL)
+    if (err != ERR_OK)
         return err;
     bool ok = parse_epochs((struct str){ text, len }, out);
 

@@ -51,7 +51,8 @@ MUST_USE enum err checkpoint_read(struct disk *disk, const char *path, struct ch
 MUST_USE enum err checkpoint_write(struct disk *disk, const char *path,
                                    const struct checkpoint *checkpoint);
 
-/* leader-epoch-checkpoint; *out is initialised. A missing file reads as none. */
+/* leader-epoch-checkpoint; *out is initialised. ERR_BAD_FORMAT also when a column does not
+ * increase. */
 MUST_USE enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out);
 MUST_USE enum err epochs_file_write(struct disk *disk, const char *path,
                                     const struct epochs *epochs);

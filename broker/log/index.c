@@ -1,19 +1,22 @@
 /*
- * A lookup in the file first narrows down by single entries, then reads what remains in one go:
- * about as many calls as a 1 GiB segment has blocks of 4 KiB in the logarithm, ten, all in the page
- * cache.
+ * A lookup in the file reads blocks of entries. Offsets grow evenly with positions, or nearly so:
+ * the first block is read where the key should lie between the keys that are known to enclose it,
+ * and that is mostly the right one. When it is not, the next guess is the middle, then again by
+ * proportion, so that the worst file costs twice a binary search. Nothing is kept in memory: what
+ * is read is a page or two of the page cache, whatever the size of the index.
  */
 #include "broker/log/index.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/bytes.h"
 #include "common/base/mem.h"
 
-#define ENTRY_MAX    12
-#define RECENT_MAX   512 /* entries that wait in memory */
-#define READ_AT_ONCE 64  /* entries read in one go at the end of a search */
+#define ENTRY_MAX  12
+#define RECENT_MAX 512 /* entries that wait in memory */
+#define BLOCK      128 /* entries read at a time */
 
 static size_t entry_size(const struct index *index)
 {
@@ -101,6 +104,36 @@ enum err index_load(struct index *index, int64_t file_bytes)
                : ERR_OK;
 }
 
+enum err index_check(const struct index *index, int64_t log_bytes)
+{
+    uint8_t block[BLOCK * ENTRY_MAX];
+    size_t size = entry_size(index);
+    struct index_entry before = { INT64_MIN, index->kind == INDEX_OFFSET ? 0 : INT64_MIN };
+
+    for (int64_t at = 0; at < index->saved; at += BLOCK) {
+        int64_t n = index->saved - at < BLOCK ? index->saved - at : BLOCK;
+        size_t got;
+        enum err err = file_pread(index->file, block, (size_t)n * size, at * (int64_t)size, &got);
+
+        if (err != ERR_OK)
+            return err;
+        if (got != (size_t)n * size)
+            return ERR_CORRUPT_FILE;
+        for (int64_t i = 0; i < n; i++) {
+            struct index_entry entry = decode(index, block + (size_t)i * size);
+            int64_t offset = index->kind == INDEX_OFFSET ? entry.key : entry.value;
+            bool steps = index->kind == INDEX_OFFSET ? entry.value > before.value
+                                                     : entry.value >= before.value;
+
+            if (entry.key <= before.key || !steps || offset < index->base_offset ||
+                (index->kind == INDEX_OFFSET && entry.value >= log_bytes))
+                return ERR_CORRUPT_FILE;
+            before = entry;
+        }
+    }
+    return ERR_OK;
+}
+
 /* The file is made with its first entries. */
 static enum err truncate_file(struct index *index, int64_t size)
 {
@@ -151,9 +184,9 @@ bool index_wants_save(const struct index *index)
     return index->recent_count >= RECENT_MAX;
 }
 
-enum err index_save(struct index *index)
+enum err index_save(const struct index *index)
 {
-    uint8_t bytes[128 * ENTRY_MAX];
+    uint8_t bytes[BLOCK * ENTRY_MAX];
     size_t size = entry_size(index);
     int64_t at = index->saved;
 
@@ -166,7 +199,7 @@ enum err index_save(struct index *index)
     for (size_t i = 0; i < index->recent_count;) {
         size_t n = 0;
 
-        for (; n < 128 && i < index->recent_count; n++, i++)
+        for (; n < BLOCK && i < index->recent_count; n++, i++)
             encode(index, bytes + n * size, &index->recent[i]);
         enum err err = file_pwrite(index->file, bytes, n * size, at * (int64_t)size);
 
@@ -177,21 +210,33 @@ enum err index_save(struct index *index)
     return ERR_OK;
 }
 
-void index_saved(struct index *index)
+void index_saved(struct index *index, int64_t count)
 {
-    index->saved += (int64_t)index->recent_count;
-    index->recent_count = 0;
+    int64_t n = count - index->saved;
+
+    if (n <= 0)
+        return; /* somebody else has saved them, too */
+    assert(n <= (int64_t)index->recent_count);
+    index->saved = count;
+    index->recent_count -= (size_t)n;
+    memmove(index->recent, index->recent + n, index->recent_count * sizeof *index->recent);
 }
 
 enum index_found index_find_recent(const struct index *index, int64_t key, struct index_entry *out,
-                                   int64_t *saved)
+                                   struct index_saved *saved)
 {
-    *saved = index->saved;
-    if (index->recent_count == 0 || index->recent[0].key > key)
-        return index->saved > 0 ? INDEX_LOOK_IN_FILE : INDEX_NONE;
     size_t low = 0;
     size_t high = index->recent_count;
 
+    *saved = (struct index_saved){ .count = index->saved };
+    if (index->has_last && key >= index->last.key) {
+        *out = index->last;
+        return INDEX_FOUND;
+    }
+    if (high == 0 || index->recent[0].key > key) {
+        saved->max_key = high == 0 ? index->last.key : index->recent[0].key;
+        return index->saved > 0 ? INDEX_LOOK_IN_FILE : INDEX_NONE;
+    }
     while (high - low > 1) {
         size_t mid = low + (high - low) / 2;
 
@@ -204,59 +249,100 @@ enum index_found index_find_recent(const struct index *index, int64_t key, struc
     return INDEX_FOUND;
 }
 
-enum err index_find_saved(const struct index *index, int64_t saved, int64_t key,
+/* All entries before low have keys at or below the one looked for, all from high on above. */
+struct search {
+    int64_t low;
+    int64_t high;
+    int64_t low_key; /* of the entry before low, when it is known */
+    int64_t high_key;
+    bool knows_low;
+};
+
+/* Where the block to be read next begins. */
+static int64_t guess(const struct search *search, int64_t key, bool by_proportion)
+{
+    int64_t count = search->high - search->low;
+    int64_t at = count / 2;
+
+    if (by_proportion && search->knows_low && search->high_key > search->low_key)
+        at = (int64_t)((double)count * ((double)key - (double)search->low_key) /
+                       ((double)search->high_key - (double)search->low_key));
+    at -= BLOCK / 2;
+    if (at > count - BLOCK)
+        at = count - BLOCK;
+    return search->low + (at > 0 ? at : 0);
+}
+
+/* The last entry of the block with a key at or below; there is one. */
+static struct index_entry pick(const struct index *index, const uint8_t *block, size_t count,
+                               int64_t key)
+{
+    size_t low = 0;
+    size_t high = count;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+
+        if (decode(index, block + mid * entry_size(index)).key <= key)
+            low = mid;
+        else
+            high = mid;
+    }
+    return decode(index, block + low * entry_size(index));
+}
+
+enum err index_find_saved(const struct index *index, const struct index_saved *saved, int64_t key,
                           struct index_entry *out, bool *found)
 {
-    uint8_t bytes[READ_AT_ONCE * ENTRY_MAX];
+    uint8_t block[BLOCK * ENTRY_MAX];
     size_t size = entry_size(index);
-    int64_t low = 0; /* all before low are <= key, all from high on are > key */
-    int64_t high = saved;
-    size_t got;
+    /* Of timestamps nobody knows where they begin. */
+    struct search search = { .high = saved->count,
+                             .high_key = saved->max_key,
+                             .low_key = index->base_offset,
+                             .knows_low = index->kind == INDEX_OFFSET };
 
     *found = false;
-    while (high - low > READ_AT_ONCE) {
-        int64_t mid = low + (high - low) / 2;
-        struct index_entry entry;
-        enum err err = read_entry(index, mid, &entry);
+    for (int step = 0; search.low < search.high; step++) {
+        int64_t at = guess(&search, key, step % 2 == 0);
+        int64_t n = search.high - at < BLOCK ? search.high - at : BLOCK;
+        size_t got;
+        enum err err = file_pread(index->file, block, (size_t)n * size, at * (int64_t)size, &got);
 
         if (err != ERR_OK)
             return err;
-        if (entry.key <= key) {
-            low = mid + 1;
-            *out = entry;
-            *found = true;
-        } else {
-            high = mid;
+        if (got != (size_t)n * size)
+            return ERR_CORRUPT_FILE;
+        struct index_entry first = decode(index, block);
+        struct index_entry last = decode(index, block + (size_t)(n - 1) * size);
+
+        if (first.key > key) {
+            search.high = at;
+            search.high_key = first.key;
+            continue;
         }
-    }
-    size_t len = (size_t)(high - low) * size;
-
-    if (len == 0)
-        return ERR_OK;
-    enum err err = file_pread(index->file, bytes, len, low * (int64_t)size, &got);
-
-    if (err != ERR_OK)
-        return err;
-    for (size_t at = 0; at + size <= got; at += size) {
-        struct index_entry entry = decode(index, bytes + at);
-
-        if (entry.key > key)
-            break;
-        *out = entry;
         *found = true;
+        if (last.key > key || at + n == search.high) {
+            *out = pick(index, block, (size_t)n, key);
+            return ERR_OK;
+        }
+        *out = last;
+        search.low = at + n;
+        search.low_key = last.key;
+        search.knows_low = true;
     }
     return ERR_OK;
 }
 
 enum err index_find(const struct index *index, int64_t key, struct index_entry *out, bool *found)
 {
-    int64_t saved;
+    struct index_saved saved;
     enum index_found where = index_find_recent(index, key, out, &saved);
 
     *found = where == INDEX_FOUND;
     if (where != INDEX_LOOK_IN_FILE)
         return ERR_OK;
-    return index_find_saved(index, saved, key, out, found);
+    return index_find_saved(index, &saved, key, out, found);
 }
 
 static int64_t offset_of(const struct index *index, const struct index_entry *entry)
@@ -266,6 +352,7 @@ static int64_t offset_of(const struct index *index, const struct index_entry *en
 
 enum err index_truncate(struct index *index, int64_t offset)
 {
+    int64_t was_saved = index->saved;
     int64_t saved = index->saved;
     int64_t low = 0;
 
@@ -296,5 +383,8 @@ enum err index_truncate(struct index *index, int64_t offset)
         if (err != ERR_OK)
             return err;
     }
-    return truncate_file(index, low * (int64_t)entry_size(index));
+    bool had_more = index->saved < was_saved;
+    enum err err = truncate_file(index, low * (int64_t)entry_size(index));
+
+    return err == ERR_OK && had_more ? file_sync(index->file) : err;
 }

@@ -10,7 +10,10 @@
  *
  * Units:      key and value are absolute: (offset, pos) and (timestamp ms, offset).
  * Threads:    one writer. Readers call index_find_recent() under the lock under which the writer
- *             calls index_add() and index_saved(), and index_find_saved() under none.
+ *             calls index_add() and index_saved(), and index_find_saved() under none. Whoever saves
+ *             holds a lock of the log's against others who save or truncate (LOCK_LOG_INDEX).
+ * Errors:     ERR_CORRUPT_FILE when the file is shorter than it should be or says what cannot be.
+ *             What an index says is a hint: the caller looks at the batch that it leads to.
  */
 #ifndef BROKER_LOG_INDEX_H
 #define BROKER_LOG_INDEX_H
@@ -51,6 +54,9 @@ void index_copy(struct index *copy, const struct index *index);
 /* Believes the file: its length says how many entries there are. ERR_CORRUPT_FILE when that or the
  * last entry cannot be right. */
 MUST_USE enum err index_load(struct index *index, int64_t file_bytes);
+/* Reads the whole file, which has been loaded: ERR_CORRUPT_FILE unless keys and values increase and
+ * stay in the segment, which is log_bytes long. */
+MUST_USE enum err index_check(const struct index *index, int64_t log_bytes);
 /* Forgets all entries and empties the file. */
 MUST_USE enum err index_reset(struct index *index);
 
@@ -61,23 +67,32 @@ bool index_is_full(const struct index *index);
 void index_add(struct index *index, int64_t key, int64_t value, bool is_closing);
 /* True when enough entries wait to be written. */
 bool index_wants_save(const struct index *index);
-/* Writes what waits; index_saved() then takes note of it. */
-MUST_USE enum err index_save(struct index *index);
-void index_saved(struct index *index);
+/* Writes what waits; index_saved() with the count of before then takes note of it. A copy may be
+ * saved in the place of the index itself. */
+MUST_USE enum err index_save(const struct index *index);
+/* The first count entries are in the file now. */
+void index_saved(struct index *index, int64_t count);
 
 enum index_found { INDEX_FOUND, INDEX_NONE, INDEX_LOOK_IN_FILE };
 
-/* The largest entry whose key is at most the given one. INDEX_LOOK_IN_FILE: none of the recent; ask
+/* The saved entries as index_find_recent() saw them. */
+struct index_saved {
+    int64_t count;
+    int64_t max_key; /* all are at or below */
+};
+
+/* The largest entry whose key is at most the given one. INDEX_LOOK_IN_FILE: it is in the file; ask
  * index_find_saved() with *saved. */
 enum index_found index_find_recent(const struct index *index, int64_t key, struct index_entry *out,
-                                   int64_t *saved);
-MUST_USE enum err index_find_saved(const struct index *index, int64_t saved, int64_t key,
-                                   struct index_entry *out, bool *found);
+                                   struct index_saved *saved);
+MUST_USE enum err index_find_saved(const struct index *index, const struct index_saved *saved,
+                                   int64_t key, struct index_entry *out, bool *found);
 /* Writer only: both in one. */
 MUST_USE enum err index_find(const struct index *index, int64_t key, struct index_entry *out,
                              bool *found);
 
-/* Drops entries about offset and later ones. Saved entries are cut off the file. */
+/* Drops entries about offset and later ones. Saved entries are cut off the file, and that is synced
+ * when there were any: they must not come back among newer ones. */
 MUST_USE enum err index_truncate(struct index *index, int64_t offset);
 
 #endif

@@ -43,6 +43,8 @@ void log_unref(struct log **log)
     free(gone->tail);
     epochs_fini(&gone->epochs);
     producers_free(&gone->producers);
+    lock_fini(&gone->epochs_lock);
+    lock_fini(&gone->index_lock);
     lock_fini(&gone->lock);
     lock_fini(&gone->producers_lock);
     free(gone->topic);
@@ -266,6 +268,53 @@ enum err log_snapshot(struct log *log, int64_t offset, bool sync)
     return err;
 }
 
+enum err log_complete_indexes(struct log *log, struct segment *segment)
+{
+    lock_take(&log->index_lock);
+    lock_take(&log->lock);
+    segment_close_times(segment);
+    lock_drop(&log->lock);
+    enum err err = segment_save(segment);
+
+    if (err == ERR_OK) {
+        lock_take(&log->lock);
+        segment_saved(segment);
+        lock_drop(&log->lock);
+    }
+    lock_drop(&log->index_lock);
+    return err;
+}
+
+/* Somebody may append meanwhile: what waits is copied, and then taken note of as far as it was. */
+enum err log_save_indexes(struct log *log)
+{
+    lock_take(&log->index_lock);
+    lock_take(&log->lock);
+    struct segment *segment = log_active(log);
+    struct segment *copy = NULL;
+
+    if (segment->offsets.recent_count > 0 || segment->times.recent_count > 0)
+        copy = segment_copy(segment);
+    lock_drop(&log->lock);
+    enum err err = ERR_OK;
+
+    if (copy != NULL) {
+        err = index_save(&copy->offsets);
+        if (err == ERR_OK)
+            err = index_save(&copy->times);
+        lock_take(&log->lock);
+        /* Rolling and truncation wait for the index lock: it is still the last one. */
+        if (err == ERR_OK) {
+            index_saved(&segment->offsets, index_count(&copy->offsets));
+            index_saved(&segment->times, index_count(&copy->times));
+        }
+        lock_drop(&log->lock);
+        segment_unref(&copy);
+    }
+    lock_drop(&log->index_lock);
+    return err;
+}
+
 enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
 {
     struct segment *old = log_active(log);
@@ -275,10 +324,7 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
     assert(base_offset > old->base_offset);
     atomic_store(&log->is_touched, true);
     log_get_conf(log, &conf);
-    lock_take(&log->lock);
-    segment_close_times(old);
-    lock_drop(&log->lock);
-    enum err err = segment_save(old);
+    enum err err = log_complete_indexes(log, old);
 
     /* Before anything comes after it: a segment that lost its end in a power failure at the border
      * of two batches looks whole, and between compacted segments gaps are normal. The early
@@ -287,9 +333,6 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
         err = segment_sync(old);
     if (err != ERR_OK)
         return log_failed(log, err, "close segment");
-    lock_take(&log->lock);
-    segment_saved(old);
-    lock_drop(&log->lock);
     err = log_snapshot(log, base_offset, false);
     if (err != ERR_OK)
         return log_failed(log, err, "write snapshot");
@@ -300,9 +343,11 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
         return log_failed(log, err, "start segment");
     }
     atomic_store(&log->names_dirty, true);
+    lock_take(&log->index_lock);
     lock_take(&log->lock);
     log_add_segment_locked(log, segment);
     lock_drop(&log->lock);
+    lock_drop(&log->index_lock);
     if (log->env->flush_later != NULL)
         log->env->flush_later(log->env, log);
     return ERR_OK;
@@ -492,16 +537,9 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
             return log_failed(log, ERR_IO, "write transaction index"); /* the batch is there */
     }
     if (save) {
-        err = index_save(&active->offsets);
-        if (err == ERR_OK)
-            err = index_save(&active->times);
-        if (err == ERR_OK) {
-            lock_take(&log->lock);
-            segment_saved(active);
-            lock_drop(&log->lock);
-        } else if (err != ERR_NO_SPACE) {
+        err = log_save_indexes(log);
+        if (err != ERR_OK && err != ERR_NO_SPACE)
             return log_failed(log, err, "write index");
-        }
     }
     /* Pairs with the acquire of log_leo(): who sees the new end finds all of the above. */
     atomic_store_explicit(&log->leo, add->last_offset + 1, memory_order_release);
@@ -639,7 +677,9 @@ enum err log_append_follower(struct log *log, const uint8_t *bytes, size_t len, 
 
         while (at < whole) {
             batch_info_read(bytes + at, &info);
-            if (add.bytes > 0 && add.bytes + info.size > piece_max)
+            /* Nor may offsets that jump, as after compaction, be too far apart for the indexes. */
+            if (add.bytes > 0 && (add.bytes + info.size > piece_max ||
+                                  info.last_offset - add.first_offset > INT32_MAX))
                 break;
             add_batch(&add, &info);
             at += info.size;

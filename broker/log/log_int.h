@@ -51,6 +51,7 @@ struct log {
     atomic_bool is_deleted;   /* [a] nothing is to be written any more */
 
     struct lock epochs_lock;   /* rank LOCK_LOG_EPOCHS */
+    struct lock index_lock;    /* rank LOCK_LOG_INDEX: who saves or cuts indexes */
     struct lock lock;          /* rank LOCK_LOG */
     struct log_conf conf;      /* [l] */
     struct epochs epochs;      /* [l] */
@@ -83,13 +84,20 @@ void log_forget_tail_locked(struct log *log);
 /* Writes a producers' snapshot for offset. */
 enum err log_snapshot(struct log *log, int64_t offset, bool sync);
 enum err log_save_epochs(struct log *log);
+/* Of a segment that will not grow: adds the closing entry, writes and trims. */
+enum err log_complete_indexes(struct log *log, struct segment *segment);
+/* Writes the index entries that wait in memory. */
+enum err log_save_indexes(struct log *log);
 char *log_file_path(const struct log *log, int64_t offset, const char *ending);
 
-/* log_load.c: producers anew from the newest snapshot at or below offset and the batches up to it.
+/* log_producers.c: producers anew from the newest snapshot at or below offset and the batches up to
+ * it.
  */
 enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms);
-/* Removes snapshots that fail keep(). */
+/* Removes snapshots below or above. */
 void log_drop_snapshots(struct log *log, int64_t below, int64_t above);
+/* Keeps the snapshots at segment bases and the newest one, none above. */
+void log_drop_stray_snapshots(struct log *log, int64_t above);
 
 /* log_trim.c: renames the files to .deleted and has them removed after a while. */
 void log_drop_segment(struct log *log, struct segment **segment, bool at_once);

@@ -2,14 +2,11 @@
  * Opening a log, in this order:
  *
  *   1  leftovers of an interrupted compaction or deletion: .deleted and .cleaned go, complete .swap
- * files take the place of what they were made from 2  segments by name; an index without its .log
- * goes; one that is missing or cannot be right has its segment recovered 3  after an unclean stop,
- * every segment from the one with the recovery point on is read whole: its indexes, aborted
- * transactions and epochs are found anew, and the log ends before the first batch that is not whole
- * and good 4  the start and the end against the checkpoint, the epochs against both 5  the
- * producers: newest snapshot, and the batches behind it
- *
- * What lies below the recovery point is trusted without a look.
+ *      files take the place of what they were made from
+ *   2  segments by name; an index without its .log goes
+ *   3  what a crash or damage has left of them is put right (log_recover)
+ *   4  the start and the end against the checkpoints, the epochs against both
+ *   5  the producers, when recovery has not found them: newest snapshot, and the batches behind it
  */
 #include "broker/log/log_load.h"
 
@@ -20,84 +17,14 @@
 #include <string.h>
 
 #include "broker/log/checkpoint.h"
+#include "broker/log/log_entries.h"
 #include "broker/log/log_int.h"
-#include "broker/log/producer_batch.h"
-#include "broker/log/producers_file.h"
+#include "broker/log/log_recover.h"
 #include "broker/log/scan.h"
+#include "broker/tables/stats.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/base/str.h"
-
-#define OFFSET_DIGITS 20
-
-/* --- names ---------------------------------------------------------------------------------------
- */
-
-/* A file whose name begins with an offset. */
-struct entry {
-    int64_t offset;
-    char ending[32]; /* ".log", ".index.swap" */
-};
-
-struct entries {
-    struct entry *list;
-    size_t count;
-    size_t cap;
-};
-
-static void take_name(void *ctx, const char *name, bool is_dir)
-{
-    struct entries *entries = ctx;
-    int64_t offset;
-
-    if (is_dir || strlen(name) <= OFFSET_DIGITS || name[OFFSET_DIGITS] != '.' ||
-        strlen(name + OFFSET_DIGITS) >= sizeof entries->list->ending ||
-        !str_to_i64((struct str){ name, OFFSET_DIGITS }, &offset) || offset < 0)
-        return;
-    array_reserve(&entries->list, &entries->cap, entries->count, sizeof *entries->list);
-    struct entry *entry = &entries->list[entries->count++];
-
-    entry->offset = offset;
-    snprintf(entry->ending, sizeof entry->ending, "%s", name + OFFSET_DIGITS);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    const struct entry *one = a;
-    const struct entry *other = b;
-
-    if (one->offset != other->offset)
-        return one->offset < other->offset ? -1 : 1;
-    return strcmp(one->ending, other->ending);
-}
-
-static enum err list_entries(struct log *log, struct entries *out)
-{
-    *out = (struct entries){ 0 };
-    enum err err = disk_list(log->env->disk, log->path, take_name, out);
-
-    if (out->count > 1)
-        qsort(out->list, out->count, sizeof *out->list, compare_entries);
-    return err;
-}
-
-static bool ends_in(const struct entry *entry, const char *ending)
-{
-    size_t have = strlen(entry->ending);
-    size_t want = strlen(ending);
-
-    return have >= want && strcmp(entry->ending + have - want, ending) == 0;
-}
-
-static enum err remove_entry(struct log *log, const struct entry *entry)
-{
-    char *path = log_file_path(log, entry->offset, entry->ending);
-    enum err err = disk_unlink(log->env->disk, path);
-
-    free(path);
-    atomic_store(&log->names_dirty, true);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
 
 /* --- leftovers -----------------------------------------------------------------------------------
  */
@@ -124,8 +51,8 @@ static enum err swap_end(struct log *log, int64_t base, int64_t *end)
 
 /* Deleted and half-written files go. *swaps: complete ones are left; their span is [*from, *upto).
  */
-static enum err sweep(struct log *log, const struct entries *entries, bool *swaps, int64_t *from,
-                      int64_t *upto)
+static enum err sweep(struct log *log, const struct log_entries *entries, bool *swaps,
+                      int64_t *from, int64_t *upto)
 {
     int64_t cleaned = INT64_MAX;
     enum err err = ERR_OK;
@@ -134,16 +61,16 @@ static enum err sweep(struct log *log, const struct entries *entries, bool *swap
     *from = INT64_MAX;
     *upto = INT64_MIN;
     for (size_t i = 0; i < entries->count; i++)
-        if (ends_in(&entries->list[i], ".cleaned") && entries->list[i].offset < cleaned)
+        if (log_entry_ends_in(&entries->list[i], ".cleaned") && entries->list[i].offset < cleaned)
             cleaned = entries->list[i].offset;
     for (size_t i = 0; i < entries->count && err == ERR_OK; i++) {
-        const struct entry *entry = &entries->list[i];
-        bool is_swap = ends_in(entry, ".swap");
+        const struct log_entry *entry = &entries->list[i];
+        bool is_swap = log_entry_ends_in(entry, ".swap");
         int64_t end;
 
-        if (ends_in(entry, ".deleted") || ends_in(entry, ".cleaned") ||
+        if (log_entry_ends_in(entry, ".deleted") || log_entry_ends_in(entry, ".cleaned") ||
             (is_swap && entry->offset >= cleaned)) {
-            err = remove_entry(log, entry);
+            err = log_entry_remove(log, entry);
             continue;
         }
         if (!is_swap)
@@ -158,30 +85,22 @@ static enum err sweep(struct log *log, const struct entries *entries, bool *swap
     return err;
 }
 
-static bool is_plain(const struct entry *entry)
-{
-    for (int i = 0; i < SEGMENT_FILES; i++)
-        if (strcmp(entry->ending, segment_endings[i]) == 0)
-            return true;
-    return false;
-}
-
-static enum err finish_swaps(struct log *log, const struct entries *entries, int64_t from,
+static enum err finish_swaps(struct log *log, const struct log_entries *entries, int64_t from,
                              int64_t upto)
 {
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < entries->count && err == ERR_OK; i++) {
-        const struct entry *entry = &entries->list[i];
+        const struct log_entry *entry = &entries->list[i];
 
-        if (is_plain(entry) && entry->offset >= from && entry->offset < upto)
-            err = remove_entry(log, entry);
+        if (log_entry_is_plain(entry) && entry->offset >= from && entry->offset < upto)
+            err = log_entry_remove(log, entry);
     }
     for (size_t i = 0; i < entries->count && err == ERR_OK; i++) {
-        const struct entry *entry = &entries->list[i];
+        const struct log_entry *entry = &entries->list[i];
         char plain[sizeof entry->ending];
 
-        if (!ends_in(entry, ".swap"))
+        if (!log_entry_ends_in(entry, ".swap"))
             continue;
         snprintf(plain, sizeof plain, "%.*s", (int)(strlen(entry->ending) - strlen(".swap")),
                  entry->ending);
@@ -201,100 +120,45 @@ static enum err finish_swaps(struct log *log, const struct entries *entries, int
 
 static enum err clear_leftovers(struct log *log)
 {
-    struct entries entries;
+    struct log_entries entries;
     bool swaps;
     int64_t from;
     int64_t upto;
-    enum err err = list_entries(log, &entries);
+    enum err err = log_entries_list(log, &entries);
 
     if (err == ERR_OK)
         err = sweep(log, &entries, &swaps, &from, &upto);
     if (err == ERR_OK && swaps)
         err = finish_swaps(log, &entries, from, upto);
-    free(entries.list);
+    log_entries_free(&entries);
     return err;
 }
 
 /* --- segments ------------------------------------------------------------------------------------
  */
 
-struct recovery {
-    struct log *log;
-    struct segment *segment;
-};
-
-static enum err recover_batch(void *ctx, const uint8_t *batch, const struct batch_info *info)
-{
-    struct recovery *recovery = ctx;
-    struct log *log = recovery->log;
-    struct producer_batch produced;
-    struct producer_txn_end end;
-
-    if (info->leader_epoch > epochs_latest(&log->epochs)) {
-        epochs_assign(&log->epochs, info->leader_epoch, info->base_offset);
-        atomic_store(&log->epochs_dirty, true);
-    }
-    if (!producer_batch_read(batch, info, &produced))
-        return ERR_OK;
-    producers_apply(log->producers, &produced, &end);
-    if (!end.ended || !end.is_abort)
-        return ERR_OK;
-    struct aborted_txn txn = { end.producer_id, end.first_offset, end.last_offset,
-                               end.last_stable_offset };
-    enum err err = segment_note_abort(recovery->segment, &txn);
-
-    recovery->segment->txn_count += err == ERR_OK;
-    return err;
-}
-
-static enum err recover_segment(struct log *log, struct segment *segment, int64_t *cut_bytes)
-{
-    struct recovery recovery = { log, segment };
-
-    return segment_recover(segment, log->conf.index_interval_bytes, recover_batch, &recovery,
-                           cut_bytes);
-}
-
-static enum err load_segment(struct log *log, int64_t base, const struct log_load *load)
-{
-    struct segment *segment = log_new_segment(log, base, load->now_ms);
-    enum err err = segment_load(segment);
-    int64_t cut;
-
-    if (err == ERR_OK && segment->offsets.has_last &&
-        segment->offsets.last.value >= segment->size && load->is_clean)
-        err = ERR_CORRUPT_FILE;
-    if (err != ERR_OK && err != ERR_CORRUPT_FILE) {
-        segment_unref(&segment);
-        return err;
-    }
-    log_add_segment_locked(log, segment);
-    if (err == ERR_OK || !load->is_clean)
-        return ERR_OK; /* an unclean stop is dealt with for all of them together */
-    say_warn("index missing or damaged, rebuilding log=%s segment=%" PRId64, log->name, base);
-    err = log_rebuild_producers(log, base, load->now_ms);
-    if (err == ERR_OK)
-        err = recover_segment(log, segment, &cut);
-    if (err == ERR_OK && cut > 0)
-        say_error("segment was damaged log=%s segment=%" PRId64 " cut_bytes=%" PRId64, log->name,
-                  base, cut);
-    return err;
-}
-
 static enum err load_segments(struct log *log, const struct log_load *load)
 {
-    struct entries entries;
+    struct log_entries entries;
     int64_t log_base = -1;
-    enum err err = list_entries(log, &entries);
+    enum err err = log_entries_list(log, &entries);
 
     /* By offset, then by ending: .index, .log, .snapshot, .timeindex, .txnindex. */
-    for (size_t i = 0; i < entries.count && err == ERR_OK; i++)
-        if (strcmp(entries.list[i].ending, ".log") == 0)
-            err = load_segment(log, entries.list[i].offset, load);
     for (size_t i = 0; i < entries.count && err == ERR_OK; i++) {
-        const struct entry *entry = &entries.list[i];
+        if (strcmp(entries.list[i].ending, ".log") != 0)
+            continue;
+        struct segment *segment = log_new_segment(log, entries.list[i].offset, load->now_ms);
 
-        if (!is_plain(entry))
+        err = segment_load(segment);
+        if (err == ERR_OK)
+            log_add_segment_locked(log, segment);
+        else
+            segment_unref(&segment);
+    }
+    for (size_t i = 0; i < entries.count && err == ERR_OK; i++) {
+        const struct log_entry *entry = &entries.list[i];
+
+        if (!log_entry_is_plain(entry))
             continue;
         bool has_log = false;
 
@@ -304,174 +168,10 @@ static enum err load_segments(struct log *log, const struct log_load *load)
         if (has_log)
             log_base = entry->offset;
         else
-            err = remove_entry(log, entry);
+            err = log_entry_remove(log, entry);
     }
-    free(entries.list);
+    log_entries_free(&entries);
     return err;
-}
-
-/* Removes segments from index on. */
-static void drop_from(struct log *log, size_t index)
-{
-    while (log->segment_count > index)
-        log_drop_segment(log, &log->segments[--log->segment_count], true);
-}
-
-static enum err recover(struct log *log, const struct log_load *load)
-{
-    int64_t from = load->recovery_point > 0 ? load->recovery_point : 0;
-
-    if (log->segment_count == 0)
-        return ERR_OK;
-    size_t i = log_floor_locked(log, from);
-    enum err err = log_rebuild_producers(log, log->segments[i]->base_offset, load->now_ms);
-
-    for (; i < log->segment_count && err == ERR_OK; i++) {
-        int64_t cut = 0;
-
-        err = recover_segment(log, log->segments[i], &cut);
-        if (err != ERR_OK || cut == 0)
-            continue;
-        size_t later = log->segment_count - i - 1;
-
-        if (later > 0)
-            say_error("damaged before its end, later segments dropped log=%s segment=%" PRId64
-                      " cut_bytes=%" PRId64 " segments=%zu",
-                      log->name, log->segments[i]->base_offset, cut, later);
-        else
-            say_info("torn end cut log=%s segment=%" PRId64 " cut_bytes=%" PRId64, log->name,
-                     log->segments[i]->base_offset, cut);
-        drop_from(log, i + 1);
-    }
-    return err;
-}
-
-/* --- producers -----------------------------------------------------------------------------------
- */
-
-void log_drop_snapshots(struct log *log, int64_t below, int64_t above)
-{
-    struct entries entries;
-
-    if (list_entries(log, &entries) == ERR_OK)
-        for (size_t i = 0; i < entries.count; i++)
-            if (strcmp(entries.list[i].ending, ".snapshot") == 0 &&
-                (entries.list[i].offset < below || entries.list[i].offset > above))
-                (void)remove_entry(log, &entries.list[i]);
-    free(entries.list);
-}
-
-/* Loads the newest good snapshot at or below upto; *from is its offset, or the start of the log. */
-static enum err load_snapshot(struct log *log, int64_t upto, int64_t now_ms, struct producers *into,
-                              int64_t *from, bool *found)
-{
-    struct entries entries;
-    enum err err = list_entries(log, &entries);
-
-    *found = false;
-    for (size_t i = entries.count; i > 0 && err == ERR_OK && !*found; i--) {
-        const struct entry *entry = &entries.list[i - 1];
-
-        if (strcmp(entry->ending, ".snapshot") != 0 || entry->offset > upto)
-            continue;
-        char *path = log_file_path(log, entry->offset, entry->ending);
-
-        producers_clear(into);
-        err = producers_file_read(log->env->disk, path, into, now_ms,
-                                  log->conf.producer_expiration_ms);
-        free(path);
-        if (err == ERR_OK) {
-            *found = true;
-            *from = entry->offset;
-        } else if (err == ERR_CORRUPT_FILE) {
-            say_warn("damaged snapshot removed log=%s offset=%" PRId64, log->name, entry->offset);
-            producers_clear(into);
-            err = remove_entry(log, entry);
-        }
-    }
-    free(entries.list);
-    return err;
-}
-
-static enum err replay_segment(const struct segment *segment, int64_t from, int64_t upto,
-                               struct producers *into)
-{
-    struct index_entry entry = { .value = 0 };
-    struct batch_info info;
-    struct buf buf = BUF_EMPTY;
-    struct scan scan;
-    bool found;
-    int64_t pos;
-    enum err err = index_find(&segment->offsets, from, &entry, &found);
-
-    scan_init(&scan, segment->file, found ? entry.value : 0, segment->size);
-    while (err == ERR_OK && (err = scan_next(&scan, &info, &pos)) == ERR_OK) {
-        struct producer_batch produced;
-        struct producer_txn_end end;
-        uint8_t head[BATCH_HEADER_BYTES] = { 0 };
-        const uint8_t *batch = head;
-
-        if (info.base_offset >= upto)
-            break;
-        if (info.last_offset < from || info.producer_id < 0)
-            continue;
-        if (info.control) {
-            err = scan_batch(segment->file, pos, info.size, &buf);
-            batch = buf.bytes;
-        }
-        if (err == ERR_OK && producer_batch_read(batch, &info, &produced))
-            producers_apply(into, &produced, &end);
-    }
-    buf_fini(&buf);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms)
-{
-    struct producers *fresh = producers_new();
-    bool found;
-    int64_t from = 0;
-    enum err err = load_snapshot(log, upto_offset, now_ms, fresh, &from, &found);
-
-    for (size_t i = 0; i < log->segment_count && err == ERR_OK; i++) {
-        const struct segment *segment = log->segments[i];
-        int64_t next = i + 1 < log->segment_count ? log->segments[i + 1]->base_offset : INT64_MAX;
-
-        if (next > from && segment->base_offset < upto_offset && segment->size > 0 &&
-            from < upto_offset)
-            err = replay_segment(segment, from, upto_offset, fresh);
-    }
-    lock_take(&log->producers_lock);
-    struct producers *old = log->producers;
-
-    log->producers = fresh;
-    log_publish_unstable_locked(log);
-    lock_drop(&log->producers_lock);
-    producers_free(&old);
-    return err;
-}
-
-static bool is_segment_base(const struct log *log, int64_t offset)
-{
-    return log->segments[log_floor_locked(log, offset)]->base_offset == offset;
-}
-
-/* Keeps the snapshots at segment bases and the newest beyond the last base. */
-static void drop_stray_snapshots(struct log *log)
-{
-    struct entries entries;
-    int64_t newest = -1;
-
-    if (list_entries(log, &entries) == ERR_OK) {
-        for (size_t i = 0; i < entries.count; i++)
-            if (strcmp(entries.list[i].ending, ".snapshot") == 0)
-                newest = entries.list[i].offset;
-        for (size_t i = 0; i < entries.count; i++)
-            if (strcmp(entries.list[i].ending, ".snapshot") == 0 &&
-                entries.list[i].offset != newest && !is_segment_base(log, entries.list[i].offset))
-                (void)remove_entry(log, &entries.list[i]);
-    }
-    free(entries.list);
 }
 
 /* --- open ----------------------------------------------------------------------------------------
@@ -490,6 +190,7 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     log->path = xasprintf("%s/%s", env->dir, name);
     log->conf = *conf;
     lock_init(&log->epochs_lock, LOCK_LOG_EPOCHS);
+    lock_init(&log->index_lock, LOCK_LOG_INDEX);
     lock_init(&log->lock, LOCK_LOG);
     lock_init(&log->producers_lock, LOCK_PRODUCERS);
     epochs_init(&log->epochs);
@@ -513,18 +214,25 @@ static enum err prepare_dir(struct log *log)
     return err;
 }
 
-static enum err read_small_files(struct log *log)
+/* *no_epochs: there is no file that tells them. */
+static enum err read_small_files(struct log *log, bool *no_epochs)
 {
     char *epochs_path = xasprintf("%s/" EPOCHS_FILE, log->path);
     char *metadata_path = xasprintf("%s/" METADATA_FILE, log->path);
     enum err err = epochs_file_read(log->env->disk, epochs_path, &log->epochs);
 
-    if (err == ERR_BAD_FORMAT) {
-        say_warn("epochs unreadable, found anew where the log is read log=%s", log->name);
+    *no_epochs = err == ERR_BAD_FORMAT || err == ERR_NOT_FOUND;
+    if (*no_epochs)
         err = ERR_OK;
-    }
     if (err == ERR_OK)
         err = metadata_file_read(log->env->disk, metadata_path, &log->topic_id);
+    if (err == ERR_BAD_FORMAT) {
+        /* As with a log from before there were ids: the controller's next word gives it one. */
+        say_error(
+            "partition.metadata is damaged, the topic's id is taken from the controller log=%s",
+            log->name);
+        err = disk_unlink(log->env->disk, metadata_path);
+    }
     if (err == ERR_NOT_FOUND)
         err = ERR_OK;
     free(epochs_path);
@@ -547,24 +255,63 @@ static enum err start_empty(struct log *log, int64_t offset, int64_t now_ms)
     return ERR_OK;
 }
 
+static void settle_recovery_point(struct log *log, const struct log_load *load, int64_t leo)
+{
+    int64_t safe = load->recovery_point > 0 ? load->recovery_point : 0;
+
+    if (safe > leo && log->segment_count > 0) {
+        STAT_ADD(log_damaged, 1);
+        say_error("log ends before what was on stable storage, records are gone log=%s leo=%" PRId64
+                  " recovery_point=%" PRId64,
+                  log->name, leo, safe);
+    }
+    atomic_store(&log->recovery_point, load->is_clean || safe > leo ? leo : safe);
+}
+
+/* Batches tell their epoch, too: a file that says something else is damaged or of another time. */
+static enum err settle_epochs(struct log *log, bool no_epochs, const struct batch_info *last)
+{
+    int64_t leo = log_leo(log);
+    enum err err = ERR_OK;
+    bool cut = epochs_truncate_from_end(&log->epochs, leo);
+
+    bool begins_late =
+        log->epochs.count == 0 || log->epochs.entries[0].start_offset > log_start_offset(log);
+
+    if (last->leader_epoch >= 0 &&
+        ((no_epochs && begins_late) ||
+         epochs_at(&log->epochs, last->base_offset) != last->leader_epoch)) {
+        err = log_rebuild_epochs(log);
+        cut |= epochs_truncate_from_end(&log->epochs, leo);
+    }
+    cut |= epochs_truncate_from_start(&log->epochs, log_start_offset(log));
+    if (cut)
+        atomic_store(&log->epochs_dirty, true);
+    return err;
+}
+
 /* The end by the segments, the start by the checkpoint; the epochs within both. */
-static enum err settle_ends(struct log *log, const struct log_load *load)
+static enum err settle_ends(struct log *log, const struct log_load *load, bool no_epochs)
 {
     int64_t start = load->start_offset > 0 ? load->start_offset : 0;
     int64_t leo = start;
+    struct batch_info last = { .leader_epoch = -1 };
     enum err err = ERR_OK;
 
     if (log->segment_count > 0)
-        err = segment_next_offset(log_active(log), &leo);
+        err = segment_end(log_active(log), &leo, &last);
     if (err == ERR_OK && log->segment_count > 0 && leo < start) {
         say_warn("log ends before its start, starting over log=%s leo=%" PRId64 " start=%" PRId64,
                  log->name, leo, start);
-        drop_from(log, 0);
+        while (log->segment_count > 0)
+            log_drop_segment(log, &log->segments[--log->segment_count], true);
         epochs_clear(&log->epochs);
         log_drop_snapshots(log, INT64_MAX, INT64_MAX);
         atomic_store(&log->epochs_dirty, true);
+        last.leader_epoch = -1;
         leo = start;
     }
+    settle_recovery_point(log, load, leo);
     if (err == ERR_OK && log->segment_count == 0)
         err = start_empty(log, start, load->now_ms);
     if (err != ERR_OK)
@@ -573,54 +320,48 @@ static enum err settle_ends(struct log *log, const struct log_load *load)
         start = log->segments[0]->base_offset;
     atomic_store(&log->leo, leo);
     atomic_store(&log->start, start);
-    int64_t safe = load->recovery_point > 0 ? load->recovery_point : 0;
-
-    atomic_store(&log->recovery_point, load->is_clean || safe > leo ? leo : safe);
-    bool cut = epochs_truncate_from_end(&log->epochs, leo);
-
-    cut |= epochs_truncate_from_start(&log->epochs, start);
-    if (cut)
-        atomic_store(&log->epochs_dirty, true);
-    return ERR_OK;
+    return settle_epochs(log, no_epochs, &last);
 }
 
-static enum err settle_producers(struct log *log, const struct log_load *load)
+static enum err settle_producers(struct log *log, const struct log_load *load, bool recovered)
 {
     int64_t leo = log_leo(log);
+    enum err err = ERR_OK;
 
-    log_drop_snapshots(log, INT64_MIN, leo);
-    drop_stray_snapshots(log);
-    enum err err = log_rebuild_producers(log, leo, load->now_ms);
-
-    if (err == ERR_OK && !load->is_clean && log->segment_count > 0 && leo > log_start_offset(log))
+    log_drop_stray_snapshots(log, leo);
+    if (!recovered)
+        return log_rebuild_producers(log, leo, load->now_ms);
+    if (leo > log_start_offset(log))
         err = log_snapshot(log, leo, false);
-    return err;
+    return err == ERR_NO_SPACE ? ERR_OK : err;
 }
 
 enum err log_open(struct log_env *env, const char *name, const char *topic, int32_t partition,
                   const struct log_conf *conf, const struct log_load *load, struct log **out)
 {
     struct log *log = new_log(env, name, topic, partition, conf);
+    bool no_epochs = false;
+    bool recovered = false;
     enum err err = prepare_dir(log);
 
     if (err == ERR_OK)
-        err = read_small_files(log);
+        err = read_small_files(log, &no_epochs);
     if (err == ERR_OK)
         err = clear_leftovers(log);
     if (err == ERR_OK)
         err = load_segments(log, load);
-    if (err == ERR_OK && !load->is_clean)
-        err = recover(log, load);
     if (err == ERR_OK)
-        err = settle_ends(log, load);
+        err = log_settle_segments(log, load, &recovered);
     if (err == ERR_OK)
-        err = settle_producers(log, load);
+        err = settle_ends(log, load, no_epochs);
+    if (err == ERR_OK)
+        err = settle_producers(log, load, recovered);
     if (err != ERR_OK) {
         say_error("cannot load log=%s err=%s", log->path, err_name(err));
         log_unref(&log);
         return err;
     }
-    if (!load->is_clean)
+    if (recovered)
         atomic_store(&log->is_touched, true);
     atomic_store(&log->saved_recovery_point, load->recovery_point);
     *out = log;
@@ -638,17 +379,10 @@ enum err log_close(struct log *log)
         return ERR_KAFKA_STORAGE_ERROR;
     if (!atomic_load(&log->is_touched)) /* all but the epochs is as it was at the last close */
         return log_failed(log, log_save_epochs(log), "write epochs");
-    lock_take(&log->lock);
-    segment_close_times(active);
-    lock_drop(&log->lock);
-    enum err err = segment_save(active);
+    enum err err = log_complete_indexes(log, active);
 
-    if (err == ERR_OK) {
-        lock_take(&log->lock);
-        segment_saved(active);
-        lock_drop(&log->lock);
+    if (err == ERR_OK)
         err = log_flush(log);
-    }
     if (err == ERR_OK)
         err = segment_sync(active);
     if (err == ERR_OK && log_leo(log) > 0)

@@ -46,22 +46,22 @@ static bool place_in_tail_locked(const struct log *log, int64_t offset, struct p
 }
 
 /* Without a lock: the first batch of the segment that ends at or after offset. */
-static enum err place_by_index(const struct segment *segment, enum index_found where,
-                               struct index_entry entry, int64_t saved, int64_t size,
-                               int64_t offset, struct place *out)
+static enum err place_by_index(struct segment *segment, enum index_found where,
+                               struct index_entry entry, const struct index_saved *saved,
+                               int64_t size, int64_t offset, struct place *out)
 {
     struct batch_info info;
     bool found = where == INDEX_FOUND;
+    enum err err = ERR_OK;
 
-    if (where == INDEX_LOOK_IN_FILE) {
-        enum err err = index_find_saved(&segment->offsets, saved, offset, &entry, &found);
-
-        if (err != ERR_OK)
-            return err == ERR_NOT_FOUND ? ERR_CLOSED : err; /* the file has just been removed */
-    }
-    enum err err =
-        segment_scan_to(segment, found ? entry.value : 0, size, offset, &info, &out->pos);
-
+    if (where == INDEX_LOOK_IN_FILE)
+        err = index_find_saved(&segment->offsets, saved, offset, &entry, &found);
+    if (err == ERR_CORRUPT_FILE) {
+        atomic_store(&segment->index_damaged, true);
+        found = false;
+    } else if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_CLOSED : err; /* the file has just been removed */
+    err = segment_find(segment, found ? &entry : NULL, size, offset, &info, &out->pos);
     if (err != ERR_OK)
         return err;
     out->base_offset = info.base_offset;
@@ -80,7 +80,7 @@ struct view {
     struct place place;
     enum index_found where;
     struct index_entry entry;
-    int64_t saved;
+    struct index_saved saved;
 };
 
 static void view_take_locked(struct log *log, size_t index, int64_t offset, struct view *view)
@@ -88,13 +88,13 @@ static void view_take_locked(struct log *log, size_t index, int64_t offset, stru
     struct segment *segment = log->segments[index];
     bool is_active = index + 1 == log->segment_count;
 
-    view->segment = segment_ref(segment);
-    view->index = index;
+    *view = (struct view){ .segment = segment_ref(segment), .index = index };
     view->size = segment->size;
     view->next_base = is_active ? INT64_MAX : log->segments[index + 1]->base_offset;
     view->truncations = atomic_load_explicit(&log->truncations, memory_order_acquire);
     view->in_memory = is_active && place_in_tail_locked(log, offset, &view->place);
-    if (!view->in_memory)
+    view->where = INDEX_NONE;
+    if (!view->in_memory && !atomic_load_explicit(&segment->index_damaged, memory_order_relaxed))
         view->where = index_find_recent(&segment->offsets, offset, &view->entry, &view->saved);
 }
 
@@ -102,7 +102,7 @@ static enum err view_place(struct view *view, int64_t offset)
 {
     if (view->in_memory)
         return ERR_OK;
-    return place_by_index(view->segment, view->where, view->entry, view->saved, view->size, offset,
+    return place_by_index(view->segment, view->where, view->entry, &view->saved, view->size, offset,
                           &view->place);
 }
 
@@ -283,7 +283,7 @@ static int64_t rough_pos_locked(const struct log *log, size_t index, int64_t off
 {
     struct place place;
     struct index_entry entry;
-    int64_t saved;
+    struct index_saved saved;
 
     if (index + 1 == log->segment_count) {
         if (offset >= log_leo(log))

@@ -71,6 +71,8 @@ static enum err search(const struct segment *segment, int64_t pos, int64_t end,
         if (info.max_timestamp < wanted->timestamp_ms || info.last_offset < wanted->start_offset)
             continue;
         err = scan_batch(segment->file, pos, info.size, &buf);
+        if (err == ERR_OK)
+            err = batch_check(buf.bytes, buf.len);
         if (err != ERR_OK)
             break;
         err = info.magic >= 2 ? look_into(wanted, buf.bytes, buf.len)
@@ -84,34 +86,67 @@ static enum err search(const struct segment *segment, int64_t pos, int64_t end,
     return err;
 }
 
-/* Position from which a search by time has to begin. */
-static enum err begin_at(struct log *log, const struct segment *segment, int64_t timestamp_ms,
-                         int64_t start_offset, int64_t *pos, int64_t *end)
+/* What an index of the segment says of a key; a damaged one says nothing. */
+static enum err ask_index(struct log *log, struct segment *segment, const struct index *index,
+                          int64_t key, struct index_entry *entry, bool *found)
 {
-    struct index_entry entry = { 0 };
-    int64_t saved;
-    bool found;
+    struct index_saved saved;
     enum err err = ERR_OK;
 
+    *found = false;
+    if (atomic_load(&segment->index_damaged))
+        return ERR_OK;
     lock_take(&log->lock);
-    *end = segment->size;
-    enum index_found where = index_find_recent(&segment->times, timestamp_ms, &entry, &saved);
+    enum index_found where = index_find_recent(index, key, entry, &saved);
 
     lock_drop(&log->lock);
-    found = where == INDEX_FOUND;
     if (where == INDEX_LOOK_IN_FILE)
-        err = index_find_saved(&segment->times, saved, timestamp_ms, &entry, &found);
-    int64_t offset = found && entry.value > start_offset ? entry.value : start_offset;
+        err = index_find_saved(index, &saved, key, entry, found);
+    else
+        *found = where == INDEX_FOUND;
+    if (err != ERR_CORRUPT_FILE)
+        return err;
+    atomic_store(&segment->index_damaged, true);
+    *found = false;
+    return ERR_OK;
+}
+
+/* The batch that holds offset, or the first behind it. */
+static enum err locate(struct log *log, struct segment *segment, int64_t offset, int64_t end,
+                       struct batch_info *info, int64_t *pos)
+{
+    struct index_entry entry;
+    bool found;
+    enum err err = ask_index(log, segment, &segment->offsets, offset, &entry, &found);
 
     if (err != ERR_OK)
         return err;
+    return segment_find(segment, found ? &entry : NULL, end, offset, info, pos);
+}
+
+/* Position from which a search by time has to begin. */
+static enum err begin_at(struct log *log, struct segment *segment, int64_t timestamp_ms,
+                         int64_t start_offset, int64_t *pos, int64_t *end)
+{
+    struct index_entry entry;
+    struct batch_info info;
+    bool found;
+
     lock_take(&log->lock);
-    where = index_find_recent(&segment->offsets, offset, &entry, &saved);
+    *end = segment->size;
     lock_drop(&log->lock);
-    found = where == INDEX_FOUND;
-    if (where == INDEX_LOOK_IN_FILE)
-        err = index_find_saved(&segment->offsets, saved, offset, &entry, &found);
-    *pos = found ? entry.value : 0;
+    enum err err = ask_index(log, segment, &segment->times, timestamp_ms, &entry, &found);
+
+    if (err == ERR_OK && found && entry.value > start_offset) {
+        err = locate(log, segment, entry.value, *end, &info, pos);
+        /* The entry stands for the batch with that time; if not, it may hide an earlier one. */
+        if (err == ERR_OK && info.max_timestamp == entry.key && info.base_offset <= entry.value)
+            return ERR_OK;
+        if (err == ERR_NOT_FOUND)
+            err = ERR_OK;
+    }
+    if (err == ERR_OK)
+        err = locate(log, segment, start_offset, *end, &info, pos);
     return err;
 }
 

@@ -15,6 +15,7 @@
 
 #include "broker/log/log.h"
 #include "broker/log/log_int.h"
+#include "broker/log/log_recover.h"
 #include "broker/log/retain.h"
 #include "broker/tables/stats.h"
 #include "common/base/clock.h"
@@ -63,6 +64,7 @@ static void take_out(struct log *log, size_t from, size_t to, struct segment ***
     size_t n = to - from;
 
     *taken = xmalloc((n > 0 ? n : 1) * sizeof **taken);
+    lock_take(&log->index_lock);
     lock_take(&log->lock);
     memcpy(*taken, log->segments + from, n * sizeof **taken);
     memmove(log->segments + from, log->segments + to,
@@ -71,6 +73,7 @@ static void take_out(struct log *log, size_t from, size_t to, struct segment ***
     if (to == log->segment_count + n)
         log_forget_tail_locked(log);
     lock_drop(&log->lock);
+    lock_drop(&log->index_lock);
 }
 
 /* --- truncation --------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ static enum err save_recovery_point(struct log *log)
  * may have the name of one of them. *old is malloc'ed. */
 static size_t swap_all(struct log *log, struct segment *segment, struct segment ***old)
 {
+    lock_take(&log->index_lock);
     lock_take(&log->lock);
     size_t count = log->segment_count;
 
@@ -118,6 +122,7 @@ static size_t swap_all(struct log *log, struct segment *segment, struct segment 
     log_forget_tail_locked(log);
     epochs_clear(&log->epochs);
     lock_drop(&log->lock);
+    lock_drop(&log->index_lock);
     return count;
 }
 
@@ -198,15 +203,16 @@ enum err log_truncate_to(struct log *log, int64_t offset)
     /* What came after must be gone before anything is appended in its place. */
     enum err err = later > 0 ? disk_sync_dir(log->env->disk, log->path) : ERR_OK;
 
+    lock_take(&log->index_lock);
     struct segment *old = log_active(log);
-    struct segment *cut =
-        segment_copy(old); /* no lock is held across the cut, and readers look on */
+    struct segment *cut = segment_copy(old); /* the short lock is not held, and readers look on */
 
     if (err == ERR_OK)
         err = segment_truncate(cut, offset, &leo);
     lock_take(&log->lock);
     log->segments[keep - 1] = cut;
     lock_drop(&log->lock);
+    lock_drop(&log->index_lock);
     segment_unref(&old);
 
     if (err == ERR_OK) {
@@ -259,6 +265,12 @@ size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
 
     if (log_is_offline(log))
         return 0;
+    enum err err = log_mend(log);
+
+    if (err != ERR_OK) {
+        log_failed(log, err, "build index anew");
+        return 0;
+    }
     log_get_conf(log, &conf);
     struct retain_rules rules = {
         .high_watermark = high_watermark,
@@ -361,7 +373,11 @@ enum err log_flush(struct log *log)
     int64_t began_us = clock_mono_us();
 
     flush_view(log, &flush);
-    err = log_save_epochs(log);
+    err = log_save_indexes(log);
+    if (err == ERR_NO_SPACE)
+        err = ERR_OK; /* recovery can do without */
+    if (err == ERR_OK)
+        err = log_save_epochs(log);
     for (size_t i = 0; i < flush.count; i++) {
         bool is_active = i + 1 == flush.count;
 

@@ -1,8 +1,15 @@
 /*
  * A window of one block moves over the file. Small batches are found several to a window; for large
  * ones only the block with the header is read.
+ *
+ * Damage has no frames: behind it, every byte that could be the format of a batch whose header
+ * makes sense is tried, and the checksum decides.
  */
 #include "broker/log/scan.h"
+
+#include <string.h>
+
+#define FIND_BYTES (1 << 20)
 
 void scan_init(struct scan *scan, struct file *file, int64_t pos, int64_t end)
 {
@@ -70,4 +77,57 @@ enum err scan_batch(struct file *file, int64_t pos, size_t size, struct buf *int
         return err;
     into->len = got;
     return got == size ? ERR_OK : ERR_CORRUPT_MESSAGE;
+}
+
+/* Whether a good batch begins at bytes, of which len are at hand; the rest is in the file. */
+static enum err try_batch(struct file *file, const uint8_t *bytes, int64_t pos, int64_t end,
+                          int64_t last, struct buf *buf)
+{
+    struct batch_info info;
+    size_t size;
+
+    if (batch_peek(bytes, BATCH_HEADER_BYTES, &size) == ERR_CORRUPT_MESSAGE ||
+        size < BATCH_HEADER_BYTES || (int64_t)size > end - pos)
+        return ERR_NOT_FOUND;
+    batch_info_read(bytes, &info);
+    if (info.base_offset <= last || info.last_offset < info.base_offset)
+        return ERR_NOT_FOUND;
+    enum err err = scan_batch(file, pos, size, buf);
+
+    if (err == ERR_OK)
+        err = batch_check(buf->bytes, size);
+    return err == ERR_CORRUPT_MESSAGE ? ERR_NOT_FOUND : err;
+}
+
+enum err scan_find_batch(struct file *file, int64_t from, int64_t end, int64_t last, int64_t *pos)
+{
+    struct buf chunk = BUF_EMPTY;
+    struct buf buf = BUF_EMPTY;
+    enum err err = ERR_NOT_FOUND;
+
+    while (err == ERR_NOT_FOUND && end - from >= BATCH_HEADER_BYTES) {
+        size_t want = end - from < FIND_BYTES ? (size_t)(end - from) : FIND_BYTES;
+        uint8_t *bytes = buf_reserve(&chunk, want);
+        size_t got;
+
+        err = file_pread(file, bytes, want, from, &got);
+        if (err != ERR_OK || got < BATCH_HEADER_BYTES)
+            break;
+        size_t tries = got - BATCH_HEADER_BYTES + 1;
+
+        err = ERR_NOT_FOUND;
+        for (size_t i = 0; i < tries && err == ERR_NOT_FOUND; i++) {
+            const uint8_t *magic = memchr(bytes + i + BATCH_POS_MAGIC, 2, tries - i);
+
+            if (magic == NULL)
+                break;
+            i = (size_t)(magic - bytes) - BATCH_POS_MAGIC;
+            *pos = from + (int64_t)i;
+            err = try_batch(file, bytes + i, *pos, end, last, &buf);
+        }
+        from += (int64_t)tries;
+    }
+    buf_fini(&chunk);
+    buf_fini(&buf);
+    return err;
 }

@@ -4,8 +4,12 @@
  * Writing: the log's appender writes the bytes itself and then has each batch noted. An index entry
  * falls due when more than index.interval.bytes have come since the last; it stands for the batch
  * about to be noted, so the first entry is never at position 0, as in Kafka. Entries gather in
- * memory. They are written when many wait, when the segment is rolled and when the log closes:
- * nothing reads them after a crash, since every segment from the recovery point on is read anew.
+ * memory. They are written when many wait, when the log is flushed, when the segment is rolled and
+ * when the log closes. What a crash takes of them costs time only: recovery goes on from the newest
+ * entry below the recovery point that is there.
+ *
+ * Nothing that an index says is believed without a look at the batch that it leads to: one that
+ * does not hold what the entry promises marks the segment, and the search begins at its start.
  */
 #include "broker/log/segment.h"
 
@@ -56,6 +60,7 @@ struct segment *segment_new(struct files *files, const char *dir, int64_t base_o
     segment->created_ms = now_ms;
     segment->mtime_ms = now_ms;
     segment->jitter_ms = jitter_ms;
+    atomic_init(&segment->index_damaged, false);
     return segment;
 }
 
@@ -114,6 +119,34 @@ static enum err stat_file(const struct segment *segment, enum segment_file which
     return err;
 }
 
+static enum err load_txns(struct segment *segment)
+{
+    struct disk_stat st;
+    enum err err = stat_file(segment, SEGMENT_TXN, &st);
+
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (err == ERR_OK)
+        err = txnindex_check(segment->txn_file, st.size, segment->base_offset);
+    if (err == ERR_OK)
+        segment->txn_count = st.size / TXNINDEX_ENTRY_BYTES;
+    segment->txns_damaged = err == ERR_CORRUPT_FILE;
+    return err == ERR_CORRUPT_FILE ? ERR_OK : err;
+}
+
+static enum err load_index(struct segment *segment, struct index *index, enum segment_file which)
+{
+    struct disk_stat st;
+    enum err err = stat_file(segment, which, &st);
+
+    if (err == ERR_OK)
+        err = index_load(index, st.size);
+    /* A log from before there were time indexes has none; an empty one does. */
+    if (err == ERR_CORRUPT_FILE || (err == ERR_NOT_FOUND && which == SEGMENT_INDEX))
+        atomic_store(&segment->index_damaged, true);
+    return err == ERR_CORRUPT_FILE || err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 enum err segment_load(struct segment *segment)
 {
     struct disk_stat st;
@@ -124,32 +157,20 @@ enum err segment_load(struct segment *segment)
     segment->size = st.size;
     segment->written_out = st.size;
     segment->mtime_ms = st.mtime_ms;
-    err = stat_file(segment, SEGMENT_INDEX, &st);
-    if (err == ERR_NOT_FOUND)
-        return ERR_CORRUPT_FILE;
+    err = load_index(segment, &segment->offsets, SEGMENT_INDEX);
     if (err == ERR_OK)
-        err = index_load(&segment->offsets, st.size);
+        err = load_index(segment, &segment->times, SEGMENT_TIME);
+    if (err == ERR_OK)
+        err = load_txns(segment);
     if (err != ERR_OK)
         return err;
-    err = stat_file(segment, SEGMENT_TIME, &st);
-    if (err == ERR_OK)
-        err = index_load(&segment->times, st.size);
-    else if (err == ERR_NOT_FOUND)
-        err = ERR_OK; /* an empty one, as in Kafka */
-    if (err != ERR_OK)
-        return err;
+    if (segment->offsets.has_last && segment->offsets.last.value >= segment->size)
+        atomic_store(&segment->index_damaged, true);
     if (segment->times.has_last) {
         segment->max_timestamp = segment->times.last.key;
         segment->max_timestamp_offset = segment->times.last.value;
     }
-    err = stat_file(segment, SEGMENT_TXN, &st);
-    if (err == ERR_NOT_FOUND)
-        return ERR_OK;
-    if (err == ERR_OK)
-        err = txnindex_check(segment->txn_file, st.size, segment->base_offset);
-    if (err == ERR_OK)
-        segment->txn_count = st.size / TXNINDEX_ENTRY_BYTES;
-    return err;
+    return ERR_OK;
 }
 
 void segment_note(struct segment *segment, const struct batch_info *info, int64_t interval_bytes)
@@ -207,8 +228,8 @@ enum err segment_save(struct segment *segment)
 
 void segment_saved(struct segment *segment)
 {
-    index_saved(&segment->offsets);
-    index_saved(&segment->times);
+    index_saved(&segment->offsets, index_count(&segment->offsets));
+    index_saved(&segment->times, index_count(&segment->times));
 }
 
 enum err segment_sync(struct segment *segment)
@@ -229,8 +250,8 @@ int64_t segment_largest_timestamp(const struct segment *segment)
     return segment->max_timestamp >= 0 ? segment->max_timestamp : segment->mtime_ms;
 }
 
-enum err segment_scan_to(const struct segment *segment, int64_t from_pos, int64_t limit,
-                         int64_t offset, struct batch_info *info, int64_t *pos)
+static enum err scan_to(const struct segment *segment, int64_t from_pos, int64_t limit,
+                        int64_t offset, struct batch_info *info, int64_t *pos)
 {
     struct scan scan;
     enum err err;
@@ -240,6 +261,42 @@ enum err segment_scan_to(const struct segment *segment, int64_t from_pos, int64_
         if (info->last_offset >= offset)
             return ERR_OK;
     return err;
+}
+
+/* From where an entry of the index leads to. ERR_CORRUPT_FILE: to no batch that it can stand for.
+ */
+static enum err scan_from_hint(const struct segment *segment, const struct index_entry *hint,
+                               int64_t limit, int64_t offset, struct batch_info *info, int64_t *pos)
+{
+    struct scan scan;
+
+    if (hint->value <= 0 || hint->value >= limit)
+        return ERR_CORRUPT_FILE;
+    scan_init(&scan, segment->file, hint->value, limit);
+    enum err err = scan_next(&scan, info, pos);
+
+    if (err == ERR_CORRUPT_MESSAGE || err == ERR_NOT_FOUND)
+        return ERR_CORRUPT_FILE;
+    /* An entry of Kafka's stands for all batches of an append and has the last offset of all. */
+    if (err == ERR_OK &&
+        (info->base_offset < segment->base_offset || info->last_offset > hint->key))
+        return ERR_CORRUPT_FILE;
+    while (err == ERR_OK && info->last_offset < offset)
+        err = scan_next(&scan, info, pos);
+    return err;
+}
+
+enum err segment_find(struct segment *segment, const struct index_entry *hint, int64_t limit,
+                      int64_t offset, struct batch_info *info, int64_t *pos)
+{
+    if (hint == NULL)
+        return scan_to(segment, 0, limit, offset, info, pos);
+    enum err err = scan_from_hint(segment, hint, limit, offset, info, pos);
+
+    if (err != ERR_CORRUPT_FILE)
+        return err;
+    atomic_store(&segment->index_damaged, true);
+    return scan_to(segment, 0, limit, offset, info, pos);
 }
 
 struct txn_count {
@@ -263,11 +320,11 @@ static enum err truncate_txns(struct segment *segment, int64_t offset)
         return ERR_OK;
     enum err err = txnindex_each(segment->txn_file, segment->txn_count, count_txn, &count);
 
-    if (err == ERR_OK && count.count < segment->txn_count)
-        err = file_truncate(segment->txn_file, count.count * TXNINDEX_ENTRY_BYTES);
-    if (err == ERR_OK)
-        segment->txn_count = count.count;
-    return err;
+    if (err != ERR_OK || count.count == segment->txn_count)
+        return err;
+    segment->txn_count = count.count;
+    err = file_truncate(segment->txn_file, count.count * TXNINDEX_ENTRY_BYTES);
+    return err == ERR_OK ? file_sync(segment->txn_file) : err;
 }
 
 enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_offset)
@@ -278,9 +335,13 @@ enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_
     int64_t pos;
     enum err err = index_find(&segment->offsets, offset, &entry, &found);
 
+    if (err == ERR_CORRUPT_FILE) {
+        found = false;
+        err = ERR_OK;
+    }
     if (err != ERR_OK)
         return err;
-    err = segment_scan_to(segment, found ? entry.value : 0, segment->size, offset, &info, &pos);
+    err = segment_find(segment, found ? &entry : NULL, segment->size, offset, &info, &pos);
     if (err == ERR_NOT_FOUND)
         pos = segment->size;
     else if (err != ERR_OK)
@@ -348,19 +409,24 @@ enum err segment_rename(struct segment *segment, const char *from_ending, const 
 /* --- reading all of it -------------------------------------------------------------------------
  */
 
-typedef enum err (*batch_fn)(void *ctx, const uint8_t *batch, const struct batch_info *info);
+/* Whether a batch may follow one that ended with the offset last. */
+static bool may_follow(const struct segment *segment, const struct batch_info *info, int64_t last)
+{
+    return info->last_offset > last && (info->magic < 2 || info->base_offset > last) &&
+           info->last_offset >= info->base_offset &&
+           info->last_offset - segment->base_offset <= INT32_MAX;
+}
 
-/* Walks whole batches of [pos, end). *good is where the last whole one ended. check: verify them.
- */
-static enum err walk(const struct segment *segment, int64_t pos, int64_t end, bool check,
-                     batch_fn each, void *ctx, int64_t *good)
+/* Walks good batches from a place up to end. *good is where the last one ended. */
+static enum err walk(const struct segment *segment, const struct segment_place *from, int64_t end,
+                     segment_batch_fn each, void *ctx, int64_t *good)
 {
     struct buf buf = BUF_EMPTY;
     enum err err = ERR_OK;
-    int64_t last = segment->base_offset - 1;
+    int64_t last = from->offset - 1;
     size_t want = READ_BYTES;
 
-    *good = pos;
+    *good = from->pos;
     while (*good < end && err == ERR_OK) {
         size_t got;
         size_t room = end - *good < (int64_t)want ? (size_t)(end - *good) : want;
@@ -377,10 +443,7 @@ static enum err walk(const struct segment *segment, int64_t pos, int64_t end, bo
             struct batch_info info;
 
             batch_info_read(batch, &info);
-            if (check &&
-                (batch_check(batch, size) != ERR_OK || info.last_offset <= last ||
-                 info.base_offset < segment->base_offset || info.last_offset < info.base_offset ||
-                 info.last_offset - segment->base_offset > INT32_MAX)) {
+            if (batch_check(batch, size) != ERR_OK || !may_follow(segment, &info, last)) {
                 err = ERR_CORRUPT_MESSAGE;
                 break;
             }
@@ -403,62 +466,132 @@ static enum err walk(const struct segment *segment, int64_t pos, int64_t end, bo
     return err == ERR_NOT_FOUND ? ERR_CORRUPT_MESSAGE : err;
 }
 
+/* Takes note of a batch and saves the indexes now and then. */
+static enum err note_and_save(struct segment *segment, const struct batch_info *info,
+                              int64_t interval_bytes)
+{
+    segment_note(segment, info, interval_bytes);
+    if (!index_wants_save(&segment->offsets) && !index_wants_save(&segment->times))
+        return ERR_OK;
+    enum err err = index_save(&segment->offsets);
+
+    if (err == ERR_OK)
+        err = index_save(&segment->times);
+    if (err == ERR_OK)
+        segment_saved(segment);
+    return err;
+}
+
 struct rebuild {
     struct segment *segment;
     int64_t interval_bytes;
-    batch_fn each;
+    segment_batch_fn each;
     void *ctx;
 };
 
 static enum err rebuild_one(void *ctx, const uint8_t *batch, const struct batch_info *info)
 {
     struct rebuild *rebuild = ctx;
-    struct segment *segment = rebuild->segment;
+    enum err err = note_and_save(rebuild->segment, info, rebuild->interval_bytes);
 
-    segment_note(segment, info, rebuild->interval_bytes);
-    if (index_wants_save(&segment->offsets) || index_wants_save(&segment->times)) {
-        enum err err = index_save(&segment->offsets);
-
-        if (err == ERR_OK)
-            err = index_save(&segment->times);
-        if (err != ERR_OK)
-            return err;
-        segment_saved(segment);
-    }
-    return rebuild->each == NULL ? ERR_OK : rebuild->each(rebuild->ctx, batch, info);
+    return err != ERR_OK || rebuild->each == NULL ? err : rebuild->each(rebuild->ctx, batch, info);
 }
 
-enum err segment_recover(struct segment *segment, int64_t interval_bytes, batch_fn each, void *ctx,
-                         int64_t *cut_bytes)
+/* As if the file ended at a place. The time index has been cut to it. */
+static void stand_at(struct segment *segment, const struct segment_place *place)
+{
+    segment->size = place->pos;
+    segment->first_timestamp = INT64_MIN;
+    segment->bytes_since_index = 0;
+    segment->max_timestamp = segment->times.has_last ? segment->times.last.key : -1;
+    segment->max_timestamp_offset =
+        segment->times.has_last ? segment->times.last.value : segment->base_offset;
+}
+
+static enum err forget_indexes(struct segment *segment, bool with_txns)
+{
+    enum err err = index_reset(&segment->offsets);
+
+    if (err == ERR_OK)
+        err = index_reset(&segment->times);
+    if (err == ERR_OK && with_txns) {
+        segment->txn_count = 0;
+        err = file_truncate(segment->txn_file, 0);
+        if (err == ERR_NOT_FOUND)
+            err = ERR_OK;
+    }
+    return err;
+}
+
+enum err segment_resume(struct segment *segment, int64_t trusted_offset, struct segment_place *from)
+{
+    struct index_entry entry;
+    struct batch_info info;
+    bool found = false;
+    enum err err = ERR_OK;
+
+    *from = (struct segment_place){ 0, segment->base_offset };
+    if (trusted_offset > segment->base_offset && !atomic_load(&segment->index_damaged) &&
+        !segment->txns_damaged) {
+        err = index_check(&segment->offsets, segment->size);
+        if (err == ERR_OK)
+            err = index_check(&segment->times, segment->size);
+        if (err == ERR_OK)
+            err = index_find(&segment->offsets, trusted_offset - 1, &entry, &found);
+        if (err == ERR_OK && found)
+            err = scan_from_hint(segment, &entry, segment->size, 0, &info, &from->pos);
+        if (err == ERR_OK && found) {
+            *from = (struct segment_place){ entry.value, info.base_offset };
+            /* The entry stands for the batch that reading begins with: it stays. */
+            err = index_truncate(&segment->offsets, entry.key + 1);
+            if (err == ERR_OK)
+                err = index_truncate(&segment->times, entry.key + 1);
+            if (err == ERR_OK)
+                err = truncate_txns(segment, info.base_offset);
+        }
+        if (err == ERR_CORRUPT_FILE || err == ERR_NOT_FOUND) {
+            found = false;
+            err = ERR_OK;
+        }
+    }
+    if (err == ERR_OK && !found) {
+        *from = (struct segment_place){ 0, segment->base_offset };
+        err = forget_indexes(segment, true);
+    }
+    stand_at(segment, from);
+    return err;
+}
+
+enum err segment_recover(struct segment *segment, const struct segment_place *from,
+                         int64_t interval_bytes, segment_batch_fn each, void *ctx, int64_t *lost)
 {
     struct rebuild rebuild = { segment, interval_bytes, each, ctx };
     struct disk_stat st;
     int64_t good;
     enum err err = stat_file(segment, SEGMENT_LOG, &st);
 
-    if (err == ERR_OK)
-        err = index_reset(&segment->offsets);
-    if (err == ERR_OK)
-        err = index_reset(&segment->times);
-    if (err == ERR_OK && stat_file(segment, SEGMENT_TXN, &(struct disk_stat){ 0 }) == ERR_OK)
-        err = file_truncate(segment->txn_file, 0);
+    *lost = 0;
     if (err != ERR_OK)
         return err;
     segment->mtime_ms = st.mtime_ms;
-    segment->size = 0;
-    segment->txn_count = 0;
-    segment->max_timestamp = -1;
-    segment->max_timestamp_offset = segment->base_offset;
-    segment->first_timestamp = INT64_MIN;
-    segment->bytes_since_index = 0;
-    err = walk(segment, 0, st.size, true, rebuild_one, &rebuild, &good);
+    err = walk(segment, from, st.size, rebuild_one, &rebuild, &good);
     if (err == ERR_CORRUPT_MESSAGE)
         err = ERR_OK;
-    *cut_bytes = st.size - good;
-    if (err == ERR_OK && good < st.size)
-        err = file_truncate(segment->file, good);
-    if (err == ERR_OK && good < st.size)
-        err = file_sync(segment->file); /* what was cut must not come back */
+    assert(err != ERR_OK || segment->size == good);
+    *lost = st.size - good;
+    return err;
+}
+
+enum err segment_finish(struct segment *segment)
+{
+    struct disk_stat st;
+    enum err err = stat_file(segment, SEGMENT_LOG, &st);
+
+    if (err == ERR_OK && segment->size < st.size) {
+        err = file_truncate(segment->file, segment->size);
+        if (err == ERR_OK)
+            err = file_sync(segment->file); /* what was cut must not come back */
+    }
     segment->written_out = segment->size;
     if (err != ERR_OK)
         return err;
@@ -469,25 +602,99 @@ enum err segment_recover(struct segment *segment, int64_t interval_bytes, batch_
     return err;
 }
 
-enum err segment_each(const struct segment *segment, int64_t pos, int64_t end, batch_fn each,
-                      void *ctx)
+/* Goes on behind what is no batch. *skipped: how many bytes were none. */
+static enum err skip_damage(struct segment *segment, struct scan *scan, int64_t last,
+                            int64_t *skipped)
 {
-    int64_t good;
+    int64_t from = scan->next;
+    struct segment_place place;
+    enum err err = scan_find_batch(segment->file, from + 1, scan->end, last, &place.pos);
 
-    return walk(segment, pos, end, false, each, ctx, &good);
+    if (err != ERR_OK)
+        place.pos = scan->end;
+    *skipped += place.pos - from;
+    segment->size = place.pos;
+    scan_init(scan, segment->file, place.pos, scan->end);
+    return err;
 }
 
-enum err segment_next_offset(const struct segment *segment, int64_t *next)
+enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool with_txns,
+                         segment_batch_fn each, void *ctx, int64_t *skipped)
 {
+    struct segment_place start = { 0, segment->base_offset };
+    struct buf buf = BUF_EMPTY;
+    int64_t last = segment->base_offset - 1;
+    int64_t size = segment->size;
+    struct batch_info info;
+    struct scan scan;
+    int64_t pos;
+    enum err err = forget_indexes(segment, with_txns);
+
+    *skipped = 0;
+    stand_at(segment, &start);
+    scan_init(&scan, segment->file, 0, size);
+    while (err == ERR_OK) {
+        uint8_t head[BATCH_HEADER_BYTES] = { 0 };
+        const uint8_t *batch = head;
+        struct scan here = scan;
+
+        err = scan_next(&scan, &info, &pos);
+        if (err == ERR_CORRUPT_MESSAGE || (err == ERR_NOT_FOUND && scan.next < size) ||
+            (err == ERR_OK && !may_follow(segment, &info, last))) {
+            scan = here;
+            err = skip_damage(segment, &scan, last, skipped);
+            continue;
+        }
+        if (err != ERR_OK)
+            break;
+        last = info.last_offset;
+        err = note_and_save(segment, &info, interval_bytes);
+        if (err == ERR_OK && each != NULL && info.control) {
+            err = scan_batch(segment->file, pos, info.size, &buf);
+            batch = buf.bytes;
+        }
+        if (err == ERR_OK && each != NULL)
+            err = each(ctx, batch, &info);
+    }
+    buf_fini(&buf);
+    segment->size = size;
+    if (err != ERR_NOT_FOUND)
+        return err;
+    segment_close_times(segment);
+    err = file_make(segment->offsets.file);
+    if (err == ERR_OK)
+        err = file_make(segment->times.file);
+    if (err == ERR_OK)
+        err = index_save(&segment->offsets);
+    if (err == ERR_OK)
+        err = index_save(&segment->times);
+    if (err == ERR_OK)
+        segment_saved(segment);
+    return err;
+}
+
+enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *last)
+{
+    const struct index_entry *hint = segment->offsets.has_last ? &segment->offsets.last : NULL;
     struct scan scan;
     struct batch_info info;
-    int64_t pos;
-    enum err err;
+    int64_t pos = 0;
+    enum err err = ERR_OK;
 
     *next = segment->base_offset;
-    scan_init(&scan, segment->file, segment->offsets.has_last ? segment->offsets.last.value : 0,
-              segment->size);
-    while ((err = scan_next(&scan, &info, &pos)) == ERR_OK)
+    *last = (struct batch_info){ .leader_epoch = -1 };
+    if (hint != NULL)
+        err = scan_from_hint(segment, hint, segment->size, 0, &info, &pos);
+    if (err != ERR_OK)
+        return err == ERR_CORRUPT_FILE ? ERR_CORRUPT_MESSAGE : err;
+    scan_init(&scan, segment->file, pos, segment->size);
+    while ((err = scan_next(&scan, &info, &pos)) == ERR_OK) {
+        if (!may_follow(segment, &info, *next - 1))
+            return ERR_CORRUPT_MESSAGE;
         *next = info.last_offset + 1;
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+        *last = info;
+    }
+    if (err != ERR_NOT_FOUND)
+        return err;
+    return scan.next == segment->size ? ERR_OK : ERR_CORRUPT_MESSAGE;
 }

@@ -40,6 +40,14 @@ struct segment {
     int64_t created_ms;           /* [I] of this struct */
     int64_t jitter_ms;            /* [I] off segment.ms */
     int64_t written_out;          /* [m] write-out has been started up to here */
+    atomic_bool index_damaged;    /* [a] an index has led astray: to be built anew */
+    bool txns_damaged;            /* [m] the .txnindex, likewise; known at load */
+};
+
+/* A border between two batches. */
+struct segment_place {
+    int64_t pos;
+    int64_t offset; /* of the batch that begins there */
 };
 
 /* Endings of the files, in the order that deletion takes them. */
@@ -57,17 +65,18 @@ void segment_unref(struct segment **segment);
 
 /* Makes the .log; with preallocate as long as a segment gets. */
 MUST_USE enum err segment_create(struct segment *segment, const struct log_conf *conf);
-/* Takes over existing files as they are. ERR_CORRUPT_FILE: an index is missing or cannot be right,
- * the segment is to be recovered. */
+/* Takes over existing files as they are. Indexes that are missing or cannot be right are marked
+ * damaged. */
 MUST_USE enum err segment_load(struct segment *segment);
 
 /* Takes note of one batch that has been written at the end: index, timestamps, size. */
 void segment_note(struct segment *segment, const struct batch_info *info, int64_t interval_bytes);
 /* An abort marker was written. */
 MUST_USE enum err segment_note_abort(struct segment *segment, const struct aborted_txn *txn);
-/* Writes what the indexes keep in memory. is_closing: adds the last time entry, cuts preallocated
- * room, makes missing index files. [m] is changed by segment_saved(). */
+/* Adds the last time entry. */
 void segment_close_times(struct segment *segment);
+/* Writes what the indexes keep in memory, cuts preallocated room, makes missing index files.
+ * segment_saved() then takes note of it. */
 MUST_USE enum err segment_save(struct segment *segment);
 void segment_saved(struct segment *segment);
 MUST_USE enum err segment_sync(struct segment *segment);
@@ -75,10 +84,12 @@ MUST_USE enum err segment_sync(struct segment *segment);
 /* Largest timestamp, or the file's time when no record has one. */
 int64_t segment_largest_timestamp(const struct segment *segment);
 
-/* Position of the first batch whose last offset is at or above offset, not after limit; searched
- * from from_pos. ERR_NOT_FOUND: none. *info is that batch's. */
-MUST_USE enum err segment_scan_to(const struct segment *segment, int64_t from_pos, int64_t limit,
-                                  int64_t offset, struct batch_info *info, int64_t *pos);
+/* Position of the first batch whose last offset is at or above offset, not after limit. hint: what
+ * the index says, NULL nothing; one that cannot be right is passed over and the segment marked.
+ * *info is that batch's. ERR_NOT_FOUND: none. */
+MUST_USE enum err segment_find(struct segment *segment, const struct index_entry *hint,
+                               int64_t limit, int64_t offset, struct batch_info *info,
+                               int64_t *pos);
 
 /* Of a copy that nobody else sees yet. Cuts everything from the batch that holds offset, and syncs
  * that. *end_offset: offset, or the first of that batch. */
@@ -88,22 +99,36 @@ MUST_USE enum err segment_truncate(struct segment *segment, int64_t offset, int6
 MUST_USE enum err segment_rename(struct segment *segment, const char *from_ending,
                                  const char *to_ending);
 
+typedef enum err (*segment_batch_fn)(void *ctx, const uint8_t *batch,
+                                     const struct batch_info *info);
+
 /*
- * Reads the whole file, checks every batch, rebuilds the indexes and cuts what follows the last
- * good one. each (may be NULL) sees every good batch, whole. *cut_bytes: how much went.
+ * After a crash, of a segment that was loaded: where reading anew has to begin when all below
+ * trusted_offset is on stable storage; from there on the indexes are cut. The start of the segment
+ * when the indexes are of no use.
  */
-MUST_USE enum err segment_recover(struct segment *segment, int64_t interval_bytes,
-                                  enum err (*each)(void *ctx, const uint8_t *batch,
-                                                   const struct batch_info *info),
-                                  void *ctx, int64_t *cut_bytes);
+MUST_USE enum err segment_resume(struct segment *segment, int64_t trusted_offset,
+                                 struct segment_place *from);
+/*
+ * Reads what follows, checks every batch and rebuilds the indexes, up to the last good one: *lost
+ * is how many bytes of the file come after it, still there. each (may be NULL) sees every good
+ * batch, whole.
+ */
+MUST_USE enum err segment_recover(struct segment *segment, const struct segment_place *from,
+                                  int64_t interval_bytes, segment_batch_fn each, void *ctx,
+                                  int64_t *lost);
+/* Cuts what segment_recover() has left over, synced, and saves the indexes. */
+MUST_USE enum err segment_finish(struct segment *segment);
+/*
+ * Builds the indexes anew from the batches' headers; no byte of the log is changed. *skipped:
+ * bytes that are no batch. with_txns: the .txnindex is emptied, too, and is for each to fill, which
+ * sees the header of every batch, and of control batches all.
+ */
+MUST_USE enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool with_txns,
+                                  segment_batch_fn each, void *ctx, int64_t *skipped);
 
-/* Visits batches from pos on, whole and in order, up to end. Like the above without checks. */
-MUST_USE enum err segment_each(const struct segment *segment, int64_t pos, int64_t end,
-                               enum err (*each)(void *ctx, const uint8_t *batch,
-                                                const struct batch_info *info),
-                               void *ctx);
-
-/* Offset after the last record; the base when it is empty. Reads from the last index entry on. */
-MUST_USE enum err segment_next_offset(const struct segment *segment, int64_t *next);
+/* Where the records end, and the header of the last batch (epoch -1 when it is empty). Reads from
+ * the last index entry on. ERR_CORRUPT_MESSAGE when that is not where the file ends. */
+MUST_USE enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *last);
 
 #endif

@@ -45,7 +45,7 @@ static void fill(int count)
 static void save(void)
 {
     ck_assert_int_eq(index_save(&idx), ERR_OK);
-    index_saved(&idx);
+    index_saved(&idx, index_count(&idx));
 }
 
 static void expect_lookups(int count)
