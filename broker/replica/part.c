@@ -65,6 +65,9 @@ struct part *part_new(const struct part_env *env, const char *topic, struct uuid
     lock_init(&part->state, LOCK_PART_STATE);
     part_core_init(&part->core, env->broker_id, log_start_offset(part->log), log_leo(part->log), hw,
                    min_isr, lag_max_ms);
+    /* Transactions whose markers recovery has read again: no move of the high watermark may follow.
+     */
+    log_on_hw(part->log, part->core.hw);
     part->validate = VALIDATE_CONF_DEFAULT;
     watch_list_init(&part->committed);
     watch_list_init(&part->grown);

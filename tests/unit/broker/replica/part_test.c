@@ -564,6 +564,32 @@ START_TEST(list_offsets_waits_for_a_new_leader_to_know)
 }
 END_TEST
 
+/* Recovery reads markers anew; with a high watermark from the file nothing moves it past them. */
+START_TEST(transactions_that_ended_before_a_crash_are_settled)
+{
+    struct kit_batch data = {
+        .count = 3, .producer_id = 7, .base_sequence = 0, .transactional = 1
+    };
+    struct log *log;
+
+    ck_assert_int_eq(log_kit_append(&kit, &data, 0, NULL), ERR_OK);
+    ck_assert_int_eq(log_kit_marker(&kit, true, 7, 0), ERR_OK);
+    part_close(part);
+    part_unref(&part);
+    log_kit_shut(&kit, false);
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+    log = log_ref(kit.log);
+    part = part_new(&env, "t", UUID_ZERO, 0, &log, 4, 1, 30000);
+    role(1, 3, 0, 1);
+    struct part_read read = fetch_of(-1, 0, -1);
+
+    read.isolation = PART_READ_COMMITTED;
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    ck_assert_int_eq(read.hw, 4);
+    ck_assert_int_eq(read.last_stable, 4);
+}
+END_TEST
+
 START_TEST(a_closed_partition_serves_nobody)
 {
     struct part_read read = fetch_of(-1, 0, -1);
@@ -604,6 +630,7 @@ int main(void)
     tcase_add_test(tc, nothing_is_deleted_where_the_settings_only_compact);
     tcase_add_test(tc, a_deletion_waits_for_the_replicas_that_live);
     tcase_add_test(tc, list_offsets_waits_for_a_new_leader_to_know);
+    tcase_add_test(tc, transactions_that_ended_before_a_crash_are_settled);
     tcase_add_test(tc, a_closed_partition_serves_nobody);
     return unit_run(tc);
 }
