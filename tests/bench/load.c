@@ -139,9 +139,11 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
+    const char *most = getenv("LOAD_LOG"); /* 3: errors, 7: with -X debug=… */
+
     (void)rk;
-    if (level <= 3 && getenv("LOAD_LOG") != NULL)
-        fprintf(stderr, "load: %s: %s\n", fac, text);
+    if (most != NULL && level <= atoi(most))
+        fprintf(stderr, "load: %" PRId64 " %s: %s\n", now_us(), fac, text);
 }
 
 static rd_kafka_t *client(struct worker *w, rd_kafka_type_t type)
@@ -482,6 +484,8 @@ int main(int argc, char **argv)
     }
     if (o.trace != NULL && (workers[0].trace = fopen(o.trace, "w")) == NULL)
         die(o.trace, strerror(errno));
+    if (workers[0].trace != NULL && o.rate > 0) /* somebody may read it as it grows */
+        setvbuf(workers[0].trace, NULL, _IOLBF, 0);
     if (strcmp(o.mode, "consume") == 0)
         consume(&workers[0], &o);
     else if (strcmp(o.mode, "produce") == 0 || strcmp(o.mode, "latency") == 0 ||

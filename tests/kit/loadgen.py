@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.kit.cluster import ROOT
+from tests.kit.cluster import ROOT, wait_until
 
 SOURCE = ROOT / "tests" / "bench" / "load.c"
 PROGRAM = ROOT / "build" / "bin" / "load"
@@ -62,14 +62,31 @@ class Background:
             self.trace_path = Path(f.name)
         self.process = subprocess.Popen(arguments(*args, trace=self.trace_path, **options),
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env)
+        self.trace, self.file, self.rest = [], self.trace_path.open(), ""
+
+    def read_on(self):
+        """What the trace has by now: [(partition, made s, answered s, error)]."""
+        *lines, self.rest = (self.rest + self.file.read()).split("\n")
+        for line in lines:
+            partition, made, answered, error = line.split()
+            self.trace.append((int(partition), int(made) / 1e6, int(answered) / 1e6, int(error)))
+        return self.trace
+
+    def wait_acked_past(self, moment, timeout, partitions):
+        """Until every partition has acknowledged a record that was made after moment."""
+        def goes_on():
+            assert self.process.poll() is None, "the load has ended"
+            acked = {p for p, made, _, error in self.read_on() if made >= moment and error == 0}
+            silent = set(partitions) - acked
+            assert not silent, f"nothing on partitions {sorted(silent)}"
+            return True
+        wait_until(goes_on, timeout, "an acknowledged write on every partition")
 
     def stop(self, timeout=60):
         """Ends it; returns ({...}, [(partition, made s, answered s, error)])."""
         self.process.terminate()
         out, _ = self.process.communicate(timeout=timeout)
-        trace = []
-        for line in self.trace_path.read_text().splitlines():
-            partition, made, answered, error = line.split()
-            trace.append((int(partition), int(made) / 1e6, int(answered) / 1e6, int(error)))
+        self.read_on()
+        self.file.close()
         self.trace_path.unlink()
-        return json.loads(out), trace
+        return json.loads(out), self.trace
