@@ -410,6 +410,7 @@ static void make_api(struct broker *broker)
     broker->api = (struct api){
         .broker_id = broker->id,
         .parts = broker->parts,
+        .fetchers = broker->fetchers,
         .logs = broker->logs,
         .meta = broker->meta,
         .pool = broker->pool,

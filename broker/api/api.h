@@ -26,6 +26,7 @@ struct pids;
 struct api {
     int32_t broker_id;
     struct parts *parts;
+    struct fetchers *fetchers;
     struct logs *logs;
     struct meta *meta;
     struct pool *pool;

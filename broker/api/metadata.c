@@ -3,6 +3,11 @@
  * created are first asked of the controller, and the answer waits for that: the client then has the
  * topic with its first answer, where Kafka makes it ask again.
  *
+ * A client whose connection to a broker broke asks at once who leads now. When ours to that broker
+ * broke in the same moment, the controller is about to say: the answer waits for it, shortly. Told
+ * the dead leader instead, the Java client asks again after 100 ms, librdkafka when its timer of
+ * one second looks at partitions without a connection.
+ *
  * Errors (reference: Kafka's KafkaApis.handleTopicMetadataRequest): a bad name 17; an unknown topic
  * 3, or 5 when it is being created; the controller's error when it could not be; an unknown id 100;
  * a name and an id before version 12: 42 for each.
@@ -19,6 +24,9 @@
 
 #define CREATE_VERSION    7
 #define CREATE_TIMEOUT_MS 5000
+#define LOST_RECENT_MS    400 /* a broker lost longer ago than this is waited for no more */
+#define LOST_WAIT_MS      100 /* meanwhile later requests of the connection wait too */
+#define LOST_LOOK_MS      2
 
 struct metadata_op {
     struct forward_call call;
@@ -27,6 +35,8 @@ struct metadata_op {
     const struct metadata_request *body;
     struct create_topics_response created; /* topics_len 0: nothing was created */
     bool create_failed;                    /* no answer: they may come yet */
+    struct reactor_timer look;             /* while a broker was just lost */
+    int64_t until_ms;
 };
 
 static struct str listener_of(const struct request *req)
@@ -199,6 +209,44 @@ static bool create_missing(struct metadata_op *op)
     return true;
 }
 
+/* ---- a broker that was just lost ---- */
+
+static bool is_news_due(const struct metadata_op *op)
+{
+    struct image *image = meta_get_ref(op->api->meta);
+    bool due = false;
+
+    for (size_t i = 0; image != NULL && i < image_n_nodes(image) && !due; i++) {
+        const struct node *node = image_node_at(image, i);
+
+        due = node_is_visible(node) && node->id != op->api->broker_id &&
+              fetchers_just_lost(op->api->fetchers, node->id, LOST_RECENT_MS);
+    }
+    image_unref(&image);
+    return due;
+}
+
+static void on_look(struct reactor_timer *timer)
+{
+    struct metadata_op *op = container_of(timer, struct metadata_op, look);
+
+    if (reactor_now_ms(op->req->reactor) < op->until_ms && is_news_due(op))
+        reactor_timer_set_ms(op->req->reactor, timer, LOST_LOOK_MS);
+    else
+        answer(op);
+}
+
+static void answer_soon(struct metadata_op *op)
+{
+    if (op->body->topics_len == 0 || !is_news_due(op)) {
+        answer(op);
+        return;
+    }
+    op->until_ms = reactor_now_ms(op->req->reactor) + LOST_WAIT_MS;
+    reactor_timer_init(&op->look, on_look);
+    reactor_timer_set_ms(op->req->reactor, &op->look, LOST_LOOK_MS);
+}
+
 void api_metadata(struct request *req, void *body, void *context)
 {
     struct metadata_op *op = arena_zalloc(&req->arena, 1, sizeof *op);
@@ -208,7 +256,7 @@ void api_metadata(struct request *req, void *body, void *context)
     op->body = body;
     req->state = op;
     if (!may_create(op) || !create_missing(op))
-        answer(op);
+        answer_soon(op);
 }
 
 void api_describe_cluster(struct request *req, void *body, void *context)

@@ -7,6 +7,15 @@ static bool is_internal(struct str name)
     return str_is(name, "__consumer_offsets") || str_is(name, "__transaction_state");
 }
 
+/* A broker that has just died leads nothing any more, but is listed as long as ZooKeeper has its
+ * registration, as in Kafka. librdkafka 2.x ends its thread for a broker that is not listed, and
+ * with it the partitions that the same answer tells it to move away from there: it finds their new
+ * leaders a second later. */
+static bool is_listed(const struct node *node)
+{
+    return node_is_visible(node) || node->epoch >= 0;
+}
+
 void meta_answer_cluster(const struct image *image, struct str listener, int32_t broker_id,
                          struct arena *arena, struct metadata_response *out)
 {
@@ -16,8 +25,7 @@ void meta_answer_cluster(const struct image *image, struct str listener, int32_t
     out->brokers_len = 0;
     for (size_t i = 0; i < n; i++) {
         const struct node *node = image_node_at(image, i);
-        const struct endpoint *endpoint =
-            node_is_visible(node) ? node_endpoint(node, listener) : NULL;
+        const struct endpoint *endpoint = is_listed(node) ? node_endpoint(node, listener) : NULL;
 
         if (endpoint == NULL)
             continue;

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "broker/replica/fetcher_int.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "gen/wire/apis.h"
@@ -119,7 +120,10 @@ static void drop(struct fetcher *fetcher)
 
 static void on_close(void *ctx, enum err why)
 {
-    fetcher_failed(ctx, why);
+    struct fetcher *fetcher = ctx;
+
+    atomic_store_explicit(&fetcher->lost_ms, clock_mono_ms(), memory_order_relaxed);
+    fetcher_failed(fetcher, why);
 }
 
 static void on_open(void *ctx)
@@ -134,6 +138,7 @@ static void on_open(void *ctx)
         fetcher_failed(fetcher, ERR_UNSUPPORTED_VERSION);
         return;
     }
+    atomic_store_explicit(&fetcher->lost_ms, 0, memory_order_relaxed);
     if (fetcher->unreachable)
         say_info("connected to the leader again leader=%d loop=%d", fetcher->leader,
                  fetcher->index);
@@ -430,4 +435,9 @@ void fetcher_get_info(struct fetcher *fetcher, struct fetcher_info *out)
         .fetches = atomic_load_explicit(&fetcher->fetches, memory_order_relaxed),
         .bytes = atomic_load_explicit(&fetcher->bytes, memory_order_relaxed),
     };
+}
+
+int64_t fetcher_lost_ms(const struct fetcher *fetcher)
+{
+    return atomic_load_explicit(&fetcher->lost_ms, memory_order_relaxed);
 }

@@ -43,4 +43,7 @@ struct fetcher_info {
 };
 void fetcher_get_info(struct fetcher *fetcher, struct fetcher_info *out);
 
+/* When its connection broke (monotonic), 0 while it stands or none is wanted. Any thread. */
+int64_t fetcher_lost_ms(const struct fetcher *fetcher);
+
 #endif

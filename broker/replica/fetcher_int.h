@@ -67,6 +67,8 @@ struct fetcher {
     struct fetch_part **scratch;   /* [o] fetch_core_ask()'s */
     size_t scratch_cap;
 
+    _Atomic int64_t
+        lost_ms; /* [a] when the connection broke, 0 while there is one or none wanted */
     _Atomic int32_t partitions; /* [a] these for fetcher_get_info(), relaxed */
     _Atomic int32_t failed;
     _Atomic int64_t lag_max;

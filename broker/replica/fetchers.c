@@ -18,6 +18,7 @@
 #include <uthash.h>
 
 #include "broker/replica/fetcher.h"
+#include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 
@@ -213,4 +214,19 @@ void fetchers_get_info(struct fetchers *fetchers, struct fetchers_info *out)
             out->lag_max = info.lag_max;
     }
     lock_drop(&fetchers->lock);
+}
+
+bool fetchers_just_lost(struct fetchers *fetchers, int32_t broker, int64_t within_ms)
+{
+    bool lost = false;
+
+    lock_take(&fetchers->lock);
+    for (size_t i = 0; i < fetchers->loops_len && !lost; i++) {
+        const struct loop *loop = &fetchers->loops[i];
+        int64_t lost_ms = loop->leader == broker ? fetcher_lost_ms(loop->fetcher) : 0;
+
+        lost = lost_ms != 0 && clock_mono_ms() - lost_ms <= within_ms;
+    }
+    lock_drop(&fetchers->lock);
+    return lost;
 }

@@ -7,6 +7,7 @@
 #ifndef BROKER_REPLICA_FETCHERS_H
 #define BROKER_REPLICA_FETCHERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/replica/part.h"
@@ -42,6 +43,11 @@ void fetchers_follow(struct fetchers *fetchers, struct part *part, int32_t leade
                      int32_t leader_epoch);
 /* Returns at once; an append under way still ends (part_follow() refuses it by the epoch). */
 void fetchers_unfollow(struct fetchers *fetchers, struct part *part);
+
+/* Has the connection to that broker broken within the last within_ms, and not been made again?
+ * Whoever asks knows before the controller has said so that a broker may just have died. Any
+ * thread. */
+bool fetchers_just_lost(struct fetchers *fetchers, int32_t broker, int64_t within_ms);
 
 struct fetchers_info {
     int32_t loops, partitions, failed;

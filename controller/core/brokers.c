@@ -30,7 +30,7 @@
 #include "common/base/mem.h"
 #include "controller/core/core_int.h"
 
-#define PROBE_EVERY_MS      100  /* while unknown */
+#define PROBE_EVERY_MS      40   /* while unknown: what one costs that a dying process accepted */
 #define UNREGISTERED_MS     3000 /* longer than registering anew after an expiry takes */
 #define PROBE_DEAD_EVERY_MS 1000 /* while silent, to learn that it is gone for certain */
 

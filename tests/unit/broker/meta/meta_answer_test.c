@@ -21,7 +21,7 @@ static void add_broker(int32_t id, enum node_state state, const char *listener)
                                  .port = 9090 + id };
     struct node node = { .id = id,
                          .state = state,
-                         .epoch = id,
+                         .epoch = state == NODE_DEAD && id == 2 ? -1 : id,
                          .rack = id == 1 ? STR("r") : STR_NULL,
                          .n_endpoints = 1,
                          .endpoints = &endpoint };
@@ -54,6 +54,7 @@ static void setup(void)
     add_broker(3, NODE_STOPPING, "PLAINTEXT");
     add_broker(4, NODE_LIVE, "INTERNAL");
     add_broker(5, NODE_UNKNOWN, "PLAINTEXT");
+    add_broker(6, NODE_DEAD, "PLAINTEXT"); /* its registration is still there */
 }
 
 static void teardown(void)
@@ -78,10 +79,12 @@ START_TEST(brokers_that_can_be_asked_there_are_shown)
 
     metadata_response_init(&resp);
     meta_answer_cluster(image, STR("PLAINTEXT"), 3, &arena, &resp);
-    ck_assert_int_eq(resp.brokers_len, 3);
+    ck_assert_int_eq(resp.brokers_len, 4);
     ck_assert_int_eq(resp.brokers[0].node_id, 1);
     ck_assert_int_eq(resp.brokers[1].node_id, 3);
     ck_assert_int_eq(resp.brokers[2].node_id, 5); /* not heard of for a moment: still shown */
+    ck_assert_int_eq(resp.brokers[3].node_id,
+                     6); /* just died: clients move away from it in order */
     ck_assert_int_eq(resp.brokers[1].port, 9093);
     ck_assert(str_is(resp.brokers[0].rack, "r") && str_is_null(resp.brokers[1].rack));
     ck_assert(str_is(resp.cluster_id, "cluster"));
@@ -176,7 +179,7 @@ START_TEST(the_cluster_is_described_alike)
 
     describe_cluster_response_init(&resp);
     meta_answer_describe(image, STR("PLAINTEXT"), 1, true, &arena, &resp);
-    ck_assert_int_eq(resp.brokers_len, 3);
+    ck_assert_int_eq(resp.brokers_len, 4);
     ck_assert_int_eq(resp.controller_id, 1);
     ck_assert_int_eq(resp.brokers[2].broker_id, 5);
     ck_assert_int_eq(resp.cluster_authorized_operations, META_CLUSTER_OPERATIONS);

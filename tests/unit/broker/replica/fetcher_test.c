@@ -6,6 +6,7 @@
 #include "broker/replica/fetchers.h"
 
 #include <check.h>
+#include <sched.h>
 #include <poll.h>
 
 #include "common/base/clock.h"
@@ -220,12 +221,17 @@ START_TEST(a_leader_that_moves_is_found_again)
     kit_set_part(&cluster, 0, &state);
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 3, 3);
+    ck_assert(!fetchers_just_lost(cluster.brokers[2].fetchers, 1, 1000000));
     kit_broker_stop(&cluster, 1, true);
+    while (!fetchers_just_lost(cluster.brokers[2].fetchers, 1, 1000000))
+        sched_yield(); /* the news comes by the socket; the runner's time limit is the bound */
+    ck_assert(!fetchers_just_lost(cluster.brokers[2].fetchers, 3, 1000000));
     kit_broker_start(&cluster, 1);
     state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
     kit_set_part(&cluster, 0, &state);
     kit_produce(&cluster, 1, 0, 0, 2, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 5, 5);
+    ck_assert(!fetchers_just_lost(cluster.brokers[2].fetchers, 1, 1000000));
     kit_same(&cluster, 1, 2, 0, 0);
     kit_cluster_end(&cluster);
 }
