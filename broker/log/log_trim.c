@@ -177,10 +177,14 @@ enum err log_truncate_to(struct log *log, int64_t offset)
         return ERR_KAFKA_STORAGE_ERROR;
     if (offset >= leo) {
         lock_take(&log->lock);
-        if (epochs_truncate_from_end(&log->epochs, leo))
+        bool cut = epochs_truncate_from_end(&log->epochs, leo);
+
+        if (cut)
             atomic_store(&log->epochs_dirty, true);
         lock_drop(&log->lock);
-        return ERR_OK;
+        /* not left to the next flush: records of an older epoch may come to where it was, and after
+         * a crash the file would say that they are its own */
+        return cut ? log_failed(log, log_save_epochs(log), "write epochs") : ERR_OK;
     }
     if (offset < log->segments[0]->base_offset)
         return log_truncate_fully_and_start_at(log, offset);

@@ -174,6 +174,26 @@ START_TEST(truncation_cuts_whole_batches)
 }
 END_TEST
 
+/* It led in an epoch and wrote nothing; the next leader has more of the epoch before. */
+START_TEST(an_epoch_cut_at_the_end_does_not_come_back_after_a_crash)
+{
+    struct log_appended out;
+    struct kit_batch batch = { .count = 3, .value_bytes = 10 };
+
+    ck_assert_int_eq(log_kit_append(&kit, &batch, 5, &out), ERR_OK);
+    ck_assert_int_eq(log_assign_epoch(kit.log, 7, log_leo(kit.log)), ERR_OK);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK); /* now it is in the file */
+    ck_assert_int_eq(log_truncate_to(kit.log, log_leo(kit.log)), ERR_OK);
+    ck_assert_int_eq(log_latest_epoch(kit.log), 5);
+    ck_assert_int_eq(log_kit_append(&kit, &batch, 5, &out), ERR_OK);
+    log_kit_shut(&kit, false);
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+    ck_assert_int_eq(log_leo(kit.log), 6);
+    ck_assert_int_eq(log_latest_epoch(kit.log), 5);
+    ck_assert_int_eq(log_epoch_end(kit.log, 5).end_offset, 6);
+}
+END_TEST
+
 START_TEST(a_range_from_before_a_truncation_is_invalid)
 {
     struct log_range range;
@@ -334,6 +354,7 @@ int main(void)
     tcase_add_test(tc, a_closed_log_opens_as_it_was);
     tcase_add_test(tc, an_unclosed_log_is_found_again);
     tcase_add_test(tc, truncation_cuts_whole_batches);
+    tcase_add_test(tc, an_epoch_cut_at_the_end_does_not_come_back_after_a_crash);
     tcase_add_test(tc, a_range_from_before_a_truncation_is_invalid);
     tcase_add_test(tc, a_follower_takes_bytes_as_they_are);
     tcase_add_test(tc, a_repeated_batch_gets_its_old_offsets);
