@@ -2,17 +2,24 @@
  * The ends of a log are answered at once. A search by time reads the disk and may decompress, so a
  * request that holds one goes to the pool as a whole and is answered when it comes back.
  *
+ * Version 0 answers with offsets at which segments begin, by the times of their files (Kafka's
+ * KafkaApis.handleListOffsetRequestV0, Partition.legacyFetchOffsetsForTimestamp).
+ *
  * Reference: Kafka's ReplicaManager.fetchOffset, Partition.fetchOffsetForTimestamp. A new leader
  * whose high watermark has not reached its epoch's start does not know yet what is committed:
  * OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE before version 5), so that no client jumps back.
  */
 #include "broker/api/list_offsets.h"
 
+#include <stdlib.h>
+
 #include "broker/api/api.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "gen/wire/list_offsets.h"
 #include "gen/wire/offset_for_leader_epoch.h"
 
+#define CONSUMER      (-1)
 #define DEBUG_REPLICA (-2) /* asks any replica for its own ends */
 
 struct list_op {
@@ -70,6 +77,35 @@ static enum err find(struct part *part, const struct list_offsets_request *body,
     return err;
 }
 
+/* To a consumer the end is the high watermark. */
+static enum err find_old(struct part *part, const struct list_offsets_request *body,
+                         const struct list_offsets_request_partition *asked, struct arena *arena,
+                         struct list_offsets_response_partition *out)
+{
+    int64_t hw, *offsets;
+    int32_t epoch;
+    size_t count, above = 0;
+
+    if (!is_known_timestamp(asked->timestamp, 0))
+        return ERR_UNSUPPORTED_VERSION;
+    enum err err = part_list_bound(part, -1, body->replica_id != DEBUG_REPLICA,
+                                   PART_READ_UNCOMMITTED, &hw, &epoch);
+
+    if (err == ERR_OK || err == ERR_OFFSET_NOT_AVAILABLE)
+        err = log_offsets_before(part_log(part), asked->timestamp, clock_wall_ms(),
+                                 asked->max_num_offsets, &offsets, &count);
+    if (err != ERR_OK)
+        return err;
+    while (body->replica_id == CONSUMER && above < count && offsets[above] > hw)
+        above++;
+    if (above > 0)
+        offsets[--above] = hw;
+    out->old_style_offsets_len = (int32_t)(count - above);
+    out->old_style_offsets = arena_dup(arena, offsets + above, (count - above) * sizeof *offsets);
+    free(offsets);
+    return ERR_OK;
+}
+
 static bool is_asked_twice(const struct list_offsets_request_topic *topic, int32_t i)
 {
     for (int32_t k = 0; k < topic->partitions_len; k++)
@@ -89,13 +125,15 @@ static void look(struct list_op *op, const struct parts_table *table,
 
     list_offsets_response_partition_init(out);
     out->partition_index = asked->partition_index;
-    if (is_asked_twice(topic, i)) {
+    if (op->req->version > 0 && is_asked_twice(topic, i)) {
         err = ERR_INVALID_REQUEST;
     } else if (part == NULL) {
         struct image *image = meta_get_ref(op->api->meta);
 
         err = api_why_not_here(image, topic->name, asked->partition_index);
         image_unref(&image);
+    } else if (op->req->version == 0) {
+        err = find_old(part, op->body, asked, &op->req->arena, out);
     } else {
         err = find(part, op->body, op->req->version, asked, &found);
     }
@@ -142,8 +180,10 @@ static void done(struct pool_job *job)
     request_answer(op->req, &op->resp);
 }
 
-static bool reads_disk(const struct list_offsets_request *body)
+static bool reads_disk(const struct list_offsets_request *body, int16_t version)
 {
+    if (version == 0)
+        return true;
     for (int32_t t = 0; t < body->topics_len; t++)
         for (int32_t i = 0; i < body->topics[t].partitions_len; i++) {
             int64_t timestamp = body->topics[t].partitions[i].timestamp;
@@ -163,7 +203,7 @@ void api_list_offsets(struct request *req, void *body, void *context)
     op->body = body;
     op->job = (struct pool_job){ .run = run, .done = done, .reactor = req->reactor };
     list_offsets_response_init(&op->resp);
-    if (reads_disk(op->body)) {
+    if (reads_disk(op->body, req->version)) {
         pool_post(op->api->pool, &op->job);
         return;
     }

@@ -13,12 +13,10 @@
 #include "common/base/mem.h"
 #include "gen/wire/apis.h"
 
-/* ListOffsets 0, which answers segments, is the one old version that no client asks for any more.
- */
 static const struct handler rows[] = {
     { API_PRODUCE, 0, 11, HANDLER_PIPELINED, api_produce },
     { API_FETCH, 0, 17, HANDLER_PIPELINED, api_fetch },
-    { API_LIST_OFFSETS, 1, 9, 0, api_list_offsets },
+    { API_LIST_OFFSETS, 0, 9, 0, api_list_offsets },
     { API_METADATA, 0, 12, 0, api_metadata },
     { API_FIND_COORDINATOR, 0, 6, 0, api_find_coordinator },
     { API_API_VERSIONS, 0, 4, HANDLER_ANY_VERSION, api_versions_handle },

@@ -165,6 +165,12 @@ struct log_found {
  * LOG_LATEST gives leo: the caller bounds by HW or LSO. Reads the disk and may decompress. */
 MUST_USE enum err log_find_timestamp(struct log *log, int64_t timestamp_ms, struct log_found *out);
 
+/* ListOffsets 0 (Kafka's UnifiedLog.legacyFetchOffsetsBefore): where segments begin, and leo,
+ * newest first, at most max of them, from the last one on whose file was not changed after
+ * timestamp (or LOG_LATEST, LOG_EARLIEST). *offsets is malloc'ed. Looks at files. */
+MUST_USE enum err log_offsets_before(struct log *log, int64_t timestamp_ms, int64_t now_ms,
+                                     int32_t max, int64_t **offsets, size_t *count);
+
 struct log_aborted {
     int64_t producer_id;
     int64_t first_offset;

@@ -1,6 +1,6 @@
 /*
  * ListOffsets by time: the first segment that has a record so new, its time index, then its
- * batches, last the records of the one that must hold it.
+ * batches, last the records of the one that must hold it. Version 0 goes by the times of the files.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -226,4 +226,68 @@ enum err log_find_timestamp(struct log *log, int64_t timestamp_ms, struct log_fo
     if (before != atomic_load(&log->truncations))
         return ERR_NOT_LEADER_OR_FOLLOWER; /* it was cut meanwhile: ask again */
     return err == ERR_IO ? log_failed(log, err, "read") : err;
+}
+
+/* ---- version 0 ---- */
+
+struct old_offset {
+    int64_t offset;
+    char *path; /* NULL: the end of the log, as of now */
+};
+
+/* As of one moment, oldest first; *count may be 1 more than there are segments. */
+static struct old_offset *list_segments(struct log *log, size_t *count)
+{
+    int64_t start = log_start_offset(log);
+
+    lock_take(&log->lock);
+    struct old_offset *list = xcalloc(log->segment_count + 1, sizeof *list);
+
+    for (*count = 0; *count < log->segment_count; ++*count) {
+        const struct segment *segment = log->segments[*count];
+
+        list[*count].offset = segment->base_offset > start ? segment->base_offset : start;
+        list[*count].path = xasprintf("%s%s", segment->stem, segment_endings[SEGMENT_LOG]);
+    }
+    if (log->segments[*count - 1]->size > 0)
+        list[(*count)++].offset = log_leo(log);
+    lock_drop(&log->lock);
+    return list;
+}
+
+/* A file that is gone meanwhile is of no time, as in Java. */
+static int64_t changed_ms(const struct log *log, const struct old_offset *old, int64_t now_ms)
+{
+    struct disk_stat st;
+
+    if (old->path == NULL)
+        return now_ms;
+    return disk_stat(log->env->disk, old->path, &st) == ERR_OK ? st.mtime_ms : 0;
+}
+
+enum err log_offsets_before(struct log *log, int64_t timestamp_ms, int64_t now_ms, int32_t max,
+                            int64_t **offsets, size_t *count)
+{
+    size_t all, upto;
+
+    *offsets = NULL;
+    *count = 0;
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (max < 0)
+        return ERR_UNKNOWN_SERVER_ERROR; /* where Kafka fails to make the array */
+
+    struct old_offset *list = list_segments(log, &all);
+
+    upto = timestamp_ms == LOG_EARLIEST ? 1 : all;
+    if (timestamp_ms != LOG_EARLIEST && timestamp_ms != LOG_LATEST)
+        while (upto > 0 && changed_ms(log, &list[upto - 1], now_ms) > timestamp_ms)
+            upto--;
+    *offsets = xcalloc(upto + 1, sizeof **offsets);
+    for (; upto > 0 && *count < (size_t)max; upto--)
+        (*offsets)[(*count)++] = list[upto - 1].offset;
+    for (size_t i = 0; i < all; i++)
+        free(list[i].path);
+    free(list);
+    return ERR_OK;
 }
