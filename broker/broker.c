@@ -1,8 +1,9 @@
 /*
  * Start:  bind the listeners -> lock, check and load the directories -> ZooKeeper: end the earlier
- * session, read the cluster id, check it against the directories -> everything that serves ->
- * register and find the controller -> with the first image applied, accept clients. Stop:   hand
- * leaderships over -> accept nobody, let open requests end -> fetchers -> session and stream
+ * session, read the cluster id, check it against the directories, make a broker.id when neither the
+ * settings nor the directories have one -> everything that serves -> register and find the
+ * controller -> with the first image applied, accept clients. Stop:   hand leaderships over ->
+ * accept nobody, let open requests end -> fetchers -> session and stream
  *         -> reactors -> high watermarks, logs, clean-shutdown marker.
  *
  * Clients that connect before the first image wait in the listeners' backlog; that they can connect
@@ -290,6 +291,12 @@ static void make_self(struct broker *broker)
                                   .endpoints = broker->endpoints };
 }
 
+static void set_id(struct broker *broker, int32_t id)
+{
+    broker->id = broker->self.id = id;
+    settings_set_broker_id(broker->settings, id);
+}
+
 static enum err open_logs(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -309,6 +316,8 @@ static enum err open_logs(struct broker *broker)
 
     if (err != ERR_OK)
         say_error("the log directories cannot be used: %s", err_text(err));
+    else if (logs_broker_id(broker->logs) >= 0)
+        set_id(broker, logs_broker_id(broker->logs));
     return err;
 }
 
@@ -338,6 +347,27 @@ static const char *first_live_dir(const struct broker *broker)
     return broker->settings_file->dirs[0];
 }
 
+/* Kafka's KafkaServer.getOrGenerateBrokerId. The directories keep it from now on. */
+static enum err make_id(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    int32_t number;
+    enum err err = control_take_seqid(broker->control, conf->zookeeper_connect_ms, &number);
+    int64_t id = (int64_t)conf->reserved_broker_max_id + number;
+
+    if (err == ERR_OK && id > INT32_MAX)
+        err = ERR_INVALID_CONFIG;
+    if (err != ERR_OK) {
+        say_error("no broker.id is given, and none can be made out of ZooKeeper: %s",
+                  err_text(err));
+        return err;
+    }
+    set_id(broker, (int32_t)id);
+    logs_set_broker_id(broker->logs, broker->id);
+    say_info("no broker.id was given, made one broker.id=%d", broker->id);
+    return ERR_OK;
+}
+
 static enum err meet_zookeeper(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -362,6 +392,8 @@ static enum err meet_zookeeper(struct broker *broker)
                   conf->zookeeper_connect_ms, conf->zookeeper_connect);
         return err;
     }
+    if (broker->id < 0 && (err = make_id(broker)) != ERR_OK)
+        return err;
     err = logs_set_cluster_id(broker->logs, cluster_id);
     if (err != ERR_OK)
         say_error("the log directories belong to another cluster than this ZooKeeper: "
@@ -478,12 +510,6 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     broker->settings_file = settings;
     broker->hooks = *hooks;
     broker->id = settings->id;
-    if (broker->id < 0) {
-        say_error("broker.id is not set: ids are not made out of ZooKeeper yet, give each broker "
-                  "its own broker.id");
-        free(broker);
-        return ERR_INVALID_CONFIG;
-    }
     lock_init(&broker->attach_lock, LOCK_ATTACH);
     raise_file_limit();
     broker->settings = settings_new(conf, settings, broker->id);

@@ -29,6 +29,7 @@
 #include "common/base/rand.h"
 #include "common/base/say.h"
 #include "common/stream/stream_image.h"
+#include "common/zk/zk_seqid.h"
 
 #define SESSION_FILE     "moldau.session" /* plain files: Kafka takes directories for partitions */
 #define BOOT_FILE        "moldau.boot"
@@ -46,6 +47,7 @@ struct control {
     struct zk *zk;
     struct zk_listener listener;
     struct enroll *enroll;
+    struct zk_seqid seqid; /* [o] */
     struct seek *seek;
     struct apply *apply;
     struct report *report;
@@ -63,6 +65,9 @@ struct control {
     struct lock lock; /* rank LOCK_CONTROL */
     struct cond cond;
     char cluster_id[23];      /* [m] */
+    bool seqid_done;          /* [m] */
+    enum err seqid_err;       /* [m] */
+    int32_t seqid_number;     /* [m] */
     bool leave_done;          /* [m] */
     enum err leave_err;       /* [m] */
     int32_t still_led;        /* [m] */
@@ -422,6 +427,41 @@ enum err control_wait_cluster_id(struct control *control, int64_t timeout_ms, ch
         if (!cond_wait_ms(&control->cond, &control->lock, until_ms - clock_mono_ms()))
             err = control->cluster_id[0] == '\0' ? ERR_TIMED_OUT : ERR_OK;
     memcpy(id, control->cluster_id, sizeof control->cluster_id);
+    lock_drop(&control->lock);
+    return err;
+}
+
+static void on_seqid(void *arg, enum err err, int32_t number)
+{
+    struct control *control = arg;
+
+    lock_take(&control->lock);
+    control->seqid_done = true;
+    control->seqid_err = err;
+    control->seqid_number = number;
+    cond_broadcast(&control->cond);
+    lock_drop(&control->lock);
+}
+
+static void ask_seqid(void *arg)
+{
+    struct control *control = arg;
+
+    zk_seqid_take(&control->seqid, control->zk, on_seqid, control);
+}
+
+enum err control_take_seqid(struct control *control, int64_t timeout_ms, int32_t *number)
+{
+    int64_t until_ms = clock_mono_ms() + timeout_ms;
+    bool waits = true;
+
+    reactor_call(control->reactor, ask_seqid, control);
+    lock_take(&control->lock);
+    while (!control->seqid_done && waits)
+        waits = cond_wait_ms(&control->cond, &control->lock, until_ms - clock_mono_ms());
+    *number = control->seqid_number;
+    enum err err = control->seqid_done ? control->seqid_err : ERR_TIMED_OUT;
+
     lock_drop(&control->lock);
     return err;
 }

@@ -2,8 +2,9 @@
  * control - this broker's end of the control path: its thread, its ZooKeeper session, its stream.
  *
  * Start order, for broker.c: control_start() connects to ZooKeeper; control_wait_cluster_id() gives
- * what the log directories are checked against; control_attach() names who applies and reports; and
- * control_enroll() lets the broker register and look for the controller.
+ * what the log directories are checked against; control_take_seqid() makes an id where none is
+ * known; control_attach() names who applies and reports; and control_enroll() lets the broker
+ * register and look for the controller.
  *
  * Threads:    start, wait, attach, enroll, leave and stop by main; the rest as said.
  */
@@ -42,6 +43,10 @@ struct control_conf {
 struct control *control_start(const struct control_conf *conf);
 /* Waits for ZooKeeper; ERR_TIMED_OUT. id: 22 characters and NUL. */
 MUST_USE enum err control_wait_cluster_id(struct control *control, int64_t timeout_ms, char id[23]);
+
+/* A number that no other broker gets (see zk_seqid); ERR_TIMED_OUT or what ZooKeeper says. self->id
+ * may be set until control_attach(). */
+MUST_USE enum err control_take_seqid(struct control *control, int64_t timeout_ms, int32_t *number);
 
 struct control_parties {
     struct parts *parts;

@@ -186,6 +186,7 @@ void enroll_free(struct enroll **enroll_ptr)
 void enroll_allow(struct enroll *enroll)
 {
     enroll->allowed = true;
+    zk_enroll_set_id(enroll->registration, enroll->conf.self->id); /* it may be new */
     zk_enroll_again(enroll->registration);
 }
 

@@ -24,7 +24,7 @@ struct logs;
 struct logs_options {
     const char *const *dirs; /* log.dirs */
     size_t dir_count;
-    int32_t broker_id;
+    int32_t broker_id;           /* -1: take the one in meta.properties */
     const char *cluster_id;      /* 22 characters; NULL: take the one in meta.properties */
     int32_t recovery_threads;    /* num.recovery.threads.per.data.dir */
     size_t max_open_files;       /* 0: half of the soft limit of open files */
@@ -53,6 +53,10 @@ void logs_abandon(struct logs **logs);
 
 /* The cluster id found in the directories, "" when none had one. */
 const char *logs_cluster_id(const struct logs *logs);
+/* The one asked for or found in the directories, -1 when none had one: set it before the cluster
+ * id. */
+int32_t logs_broker_id(const struct logs *logs);
+void logs_set_broker_id(struct logs *logs, int32_t broker_id);
 /* Writes meta.properties where it is missing. ERR_INCONSISTENT_CLUSTER_ID. */
 MUST_USE enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id);
 

@@ -220,10 +220,14 @@ static enum err check_meta(struct logs_dir *dir)
         say_error("directory belongs to another cluster file=%s cluster.id=%s ours=%s", path,
                   dir->meta.cluster_id, logs->cluster_id);
         err = ERR_INCONSISTENT_CLUSTER_ID;
-    } else if (err == ERR_OK && logs->cluster_id[0] == '\0')
-        snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", dir->meta.cluster_id);
-    else if (err == ERR_BAD_FORMAT)
+    } else if (err == ERR_OK) {
+        if (logs->cluster_id[0] == '\0')
+            snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", dir->meta.cluster_id);
+        if (logs->options.broker_id < 0)
+            logs->options.broker_id = dir->meta.broker_id; /* the other directories must agree */
+    } else if (err == ERR_BAD_FORMAT) {
         say_error("cannot understand file=%s", path);
+    }
     free(path);
     return err;
 }

@@ -31,6 +31,11 @@ static const char *const families[][4] = {
     { "node.id" },
 };
 
+void settings_set_broker_id(struct settings *settings, int32_t broker_id)
+{
+    snprintf(settings->id_text, sizeof settings->id_text, "%" PRId32, broker_id);
+}
+
 struct settings *settings_new(const struct conf *conf, const struct broker_conf *broker,
                               int32_t broker_id)
 {
@@ -38,7 +43,7 @@ struct settings *settings_new(const struct conf *conf, const struct broker_conf 
 
     settings->conf = conf;
     settings->broker = broker;
-    snprintf(settings->id_text, sizeof settings->id_text, "%" PRId32, broker_id);
+    settings_set_broker_id(settings, broker_id);
     for (size_t i = 0; i < broker_conf_table.n_keys; i++) {
         const char *name = broker_conf_table.keys[i].name;
 

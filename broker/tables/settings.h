@@ -30,9 +30,11 @@ enum settings_source {
     SETTINGS_OF_LOGGER = 6,
 };
 
-/* broker_id: what it was found or made to be. */
+/* broker_id: -1 while it is not known. */
 struct settings *settings_new(const struct conf *conf, const struct broker_conf *broker,
                               int32_t broker_id);
+/* What it was found or made to be; before anybody asks for what an image says of this broker. */
+void settings_set_broker_id(struct settings *settings, int32_t broker_id);
 void settings_free(struct settings **settings);
 
 const struct broker_conf *settings_broker_conf(const struct settings *settings);

@@ -401,6 +401,11 @@ struct zk_enroll *zk_enroll_new(struct zk *zk, const struct node *node, const ch
     return enroll;
 }
 
+void zk_enroll_set_id(struct zk_enroll *enroll, int32_t id)
+{
+    enroll->node->id = id;
+}
+
 void zk_enroll_free(struct zk_enroll **enroll_ptr)
 {
     struct zk_enroll *enroll = *enroll_ptr;

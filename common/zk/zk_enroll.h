@@ -39,6 +39,8 @@ struct zk_enroll_hooks {
 /* node: id, endpoints, rack. moldau: our version, written into the registration. */
 struct zk_enroll *zk_enroll_new(struct zk *zk, const struct node *node, const char *moldau,
                                 const struct zk_enroll_hooks *hooks, void *arg);
+/* Another id than node's, for as long as on_cluster_id has not let it go further. */
+void zk_enroll_set_id(struct zk_enroll *enroll, int32_t id);
 /* Not from inside a hook, and before zk_close(), which drops the registration with its session. */
 void zk_enroll_free(struct zk_enroll **enroll);
 /* After on_failed. */

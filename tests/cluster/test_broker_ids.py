@@ -1,0 +1,96 @@
+"""broker.id=-1: the id comes from the log directories, else out of ZooKeeper, and is kept."""
+import re
+import subprocess
+import uuid
+
+import pytest
+
+from tests.kit.cluster import ROOT, wait_until
+from tests.kit.zk import Zk, ZkError
+
+pytestmark = pytest.mark.moldau_only
+
+
+class House:
+    """A cluster of its own below a path of the shared ZooKeeper, without controllers; brokers one at a time."""
+
+    def __init__(self, cluster, tmp_path):
+        self.cluster, self.tmp = cluster, tmp_path
+        self.address = cluster.status()["zookeeper"]
+        self.root = f"/ids-{uuid.uuid4().hex[:8]}"
+        host, port = re.match(r"([^:,/]+):(\d+)", self.address).groups()
+        self.zk = Zk(host, int(port))
+
+    def start(self, dirs, **settings):
+        conf = self.tmp / "server.properties"
+        values = {"listeners": f"PLAINTEXT://127.0.0.1:{self.cluster.ports.base + 40}",
+                  "log.dirs": ",".join(str(self.tmp / d) for d in dirs.split(",")),
+                  "zookeeper.connect": self.address.split("/")[0] + self.root}
+        values.update({k.replace("_", "."): v for k, v in settings.items()})
+        conf.write_text("".join(f"{k}={v}\n" for k, v in values.items()))
+        flavour = self.cluster.flavour
+        program = ROOT / "build" / (f"{flavour}/bin" if flavour and flavour != "plain" else "bin") / "moldau-broker"
+        with open(self.tmp / "log", "wb") as log:
+            return subprocess.Popen([program, conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def registered(self):
+        try:
+            return [int(b) for b in self.zk.children(f"{self.root}/brokers/ids")]
+        except ZkError:
+            return []
+
+    def log(self):
+        return (self.tmp / "log").read_text()
+
+    def id_of(self, dirs, **settings):
+        """Starts a broker, sees it registered, stops it."""
+        process = self.start(dirs, **settings)
+        try:
+            def there():
+                assert process.poll() is None, self.log()
+                return self.registered()
+            found, = wait_until(there, 30, "a registration")
+        finally:
+            process.terminate()
+            process.wait(30)
+        for d in dirs.split(","):
+            assert f"broker.id={found}\n" in (self.tmp / d / "meta.properties").read_text()
+        return found
+
+    def refusal(self, dirs, **settings):
+        process = self.start(dirs, **settings)
+        try:
+            assert process.wait(30) != 0
+        finally:
+            process.kill()
+            process.wait()
+        assert not self.registered()
+        return self.log()
+
+
+@pytest.fixture
+def house(whole, tmp_path):
+    h = House(whole, tmp_path)
+    yield h
+    h.zk.close()
+
+
+def test_ids_are_made_once_and_kept(house):
+    assert house.id_of("a") == 1001
+    assert house.id_of("b,c") == 1002
+    assert house.id_of("a") == 1001, "a stored id wins"
+    assert house.id_of("c,new") == 1002, "also for a directory that is added"
+    assert house.id_of("d", broker_id="7") == 7
+    assert house.id_of("d") == 7
+    assert house.id_of("e", reserved_broker_max_id="50") == 53, "the number goes on"
+    assert house.id_of("e", broker_id_generation_enable="true") == 53
+
+
+def test_ids_that_cannot_be_are_refused(house):
+    assert house.id_of("a") == 1001
+    assert house.id_of("b") == 1002
+    assert "another broker" in house.refusal("a", broker_id="5")
+    assert "another broker" in house.refusal("a,b"), "two directories, two ids"
+    assert "reserved.broker.max.id" in house.refusal("c", broker_id="1003")
+    assert "broker.id" in house.refusal("c", broker_id_generation_enable="false")
+    assert house.id_of("a") == 1001, "nothing was spoilt"
