@@ -22,6 +22,7 @@
 #include "broker/api/fetch_session.h"
 #include "broker/api/table.h"
 #include "broker/control/control.h"
+#include "broker/log/clean/cleaner.h"
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
 #include "broker/pages.h"
@@ -69,7 +70,8 @@ struct broker {
     struct lock attach_lock; /* rank LOCK_ATTACH */
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
-    struct pages *pages; /* NULL: no metrics.listener */
+    struct pages *pages;     /* NULL: no metrics.listener */
+    struct cleaner *cleaner; /* NULL: logs are not compacted */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
     struct reactor_timer hw_timer, retain_timer;
@@ -486,12 +488,48 @@ static void start_sched(struct broker *broker)
     reactor_start(broker->sched, T_SCHED, -1);
 }
 
+static int64_t stable_of(void *ctx, struct log *log)
+{
+    struct broker *broker = ctx;
+
+    return parts_stable_offset(broker->parts, log);
+}
+
+static void retain_log(void *ctx, struct log *log)
+{
+    struct broker *broker = ctx;
+
+    parts_retain_log(broker->parts, log, clock_wall_ms(), clock_mono_ms());
+}
+
+static enum err start_cleaner(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct cleaner_conf cleaner = {
+        .logs = broker->logs,
+        .threads = conf->log_cleaner_threads,
+        .dedupe_bytes = conf->log_cleaner_dedupe_buffer_size,
+        .load_factor = conf->log_cleaner_io_buffer_load_factor,
+        .io_bytes = conf->log_cleaner_io_buffer_size,
+        .max_bytes_per_second = conf->log_cleaner_io_max_bytes_per_second,
+        .backoff_ms = conf->log_cleaner_backoff_ms,
+        .stable_of = stable_of,
+        .retain = retain_log,
+        .ctx = broker,
+    };
+
+    if (!conf->log_cleaner_enable || conf->log_cleaner_threads == 0)
+        return ERR_OK;
+    return cleaner_start(&cleaner, &broker->cleaner);
+}
+
 static enum err start_pages(struct broker *broker)
 {
     struct pages_source source = { .broker_id = broker->id,
                                    .parts = broker->parts,
                                    .fetchers = broker->fetchers,
                                    .logs = broker->logs,
+                                   .cleaner = broker->cleaner,
                                    .control = broker->control,
                                    .conns = broker->conns,
                                    .conns_len = broker->reactors_len };
@@ -536,7 +574,9 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     for (size_t i = 0; i < broker->reactors_len; i++)
         reactor_start(broker->reactors[i], T_REACTOR, (int)i);
     start_sched(broker);
-    err = start_pages(broker);
+    err = start_cleaner(broker);
+    if (err == ERR_OK)
+        err = start_pages(broker);
     if (err != ERR_OK) {
         broker_stop(&broker, false);
         return err;
@@ -645,6 +685,7 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     if (broker->pages != NULL)
         pages_stop(&broker->pages);
     stop_clients(broker);
+    cleaner_stop(&broker->cleaner);
     stop_sched(broker);
     if (broker->fetchers != NULL)
         fetchers_halt(broker->fetchers); /* the control thread may still ask it for something */

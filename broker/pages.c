@@ -49,6 +49,58 @@ static void show_conns(const struct pages_source *source, FILE *out)
     counter(out, "moldau_socket_out_bytes_total", "Bytes sent to clients.", sum.bytes_out);
 }
 
+static void show_uncleanable(const struct pages_source *source, FILE *out)
+{
+    struct logs_dir_info info;
+    int64_t logs;
+    int64_t bytes;
+
+    /* Of one name all values stand together. */
+    for (int which = 0; which < 2; which++)
+        for (size_t i = 0; i < logs_dir_count(source->logs); i++) {
+            logs_dir_info(source->logs, i, &info);
+            cleaner_get_uncleanable(source->cleaner, i, &logs, &bytes);
+            char *label = xasprintf("logDirectory=\"%s\"", info.path);
+
+            stat_print_gauge(out,
+                             which == 0 ? "kafka_log_logcleanermanager_uncleanable_partitions_count"
+                                        : "kafka_log_logcleanermanager_uncleanable_bytes",
+                             label,
+                             i > 0        ? NULL
+                             : which == 0 ? "Logs that cannot be compacted and are left alone."
+                                          : "What could be compacted in them.",
+                             (double)(which == 0 ? logs : bytes));
+            free(label);
+        }
+}
+
+static void show_cleaner(const struct pages_source *source, FILE *out)
+{
+    struct cleaner_info info;
+
+    if (source->cleaner == NULL)
+        return;
+    cleaner_get_info(source->cleaner, &info);
+    gauge(out, "kafka_log_logcleaner_cleaner_recopy_percent",
+          "Bytes written by bytes read in each thread's last compaction.",
+          (int64_t)(100 * info.recopy));
+    gauge(out, "kafka_log_logcleaner_deadthreadcount", "Compaction threads that have ended.", 0);
+    gauge(out, "kafka_log_logcleaner_max_buffer_utilization_percent",
+          "Memory for keys in use in each thread's last compaction, the most.",
+          (int64_t)(100 * info.max_buffer_utilization));
+    gauge(out, "kafka_log_logcleaner_max_clean_time_secs",
+          "How long each thread's last compaction took, the longest.",
+          (int64_t)info.max_clean_seconds);
+    gauge(out, "kafka_log_logcleaner_max_compaction_delay_secs",
+          "How far compaction is behind max.compaction.lag.ms.", (int64_t)info.max_delay_seconds);
+    gauge(out, "kafka_log_logcleanermanager_max_dirty_percent",
+          "Bytes not yet compacted of the dirtiest log.", (int64_t)(100 * info.max_dirty_ratio));
+    gauge(out, "kafka_log_logcleanermanager_time_since_last_run_ms",
+          "Since a thread looked for something to compact.", info.since_last_run_ms);
+    gauge(out, "moldau_cleaner_running", "Logs being compacted.", info.cleaning);
+    show_uncleanable(source, out);
+}
+
 static void show_metrics(FILE *out, void *arg)
 {
     const struct pages *pages = arg;
@@ -78,6 +130,7 @@ static void show_metrics(FILE *out, void *arg)
     gauge(out, "moldau_control_stream_up", "1 while on the controller's stream.", control.is_up);
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
           control.controller_epoch);
+    show_cleaner(&pages->source, out);
     show_conns(&pages->source, out);
     stats_print(out);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "broker/control/control.h"
+#include "broker/log/clean/cleaner.h"
 #include "broker/log/logs.h"
 #include "broker/net/conn.h"
 #include "broker/replica/parts.h"
@@ -25,6 +26,7 @@ struct pages_source {
     struct parts *parts;
     struct fetchers *fetchers;
     struct logs *logs;
+    struct cleaner *cleaner; /* NULL: logs are not compacted */
     struct control *control;
     struct conns *const *conns;
     size_t conns_len;

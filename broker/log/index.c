@@ -155,6 +155,11 @@ int64_t index_count(const struct index *index)
     return index->saved + (int64_t)index->recent_count;
 }
 
+int64_t index_bytes(const struct index *index)
+{
+    return index_count(index) * (int64_t)entry_size(index);
+}
+
 bool index_is_full(const struct index *index)
 {
     /* The time index keeps a slot for the entry that closes the segment. */

@@ -61,6 +61,8 @@ MUST_USE enum err index_check(const struct index *index, int64_t log_bytes);
 MUST_USE enum err index_reset(struct index *index);
 
 int64_t index_count(const struct index *index);
+/* What all its entries take in the file. */
+int64_t index_bytes(const struct index *index);
 bool index_is_full(const struct index *index);
 /* As Kafka does: offsets must increase; a time entry that is not newer is left out. A full time
  * index takes one more entry when its segment closes. */

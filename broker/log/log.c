@@ -201,6 +201,16 @@ enum err log_failed(struct log *log, enum err err, const char *doing)
 /* --- segments ----------------------------------------------------------------------------------
  */
 
+/* For who holds the append lock but no other: a swap may move the list. */
+static struct segment *active_of(struct log *log)
+{
+    lock_take(&log->lock);
+    struct segment *active = log_active(log);
+
+    lock_drop(&log->lock);
+    return active;
+}
+
 struct segment *log_active(const struct log *log)
 {
     assert(log->segment_count > 0);
@@ -317,7 +327,7 @@ enum err log_save_indexes(struct log *log)
 
 enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
 {
-    struct segment *old = log_active(log);
+    struct segment *old = active_of(log);
     struct segment *segment;
     struct log_conf conf;
 
@@ -357,7 +367,7 @@ enum err log_roll(struct log *log, int64_t now_ms)
 {
     if (log_is_offline(log))
         return ERR_KAFKA_STORAGE_ERROR;
-    if (log_active(log)->size == 0)
+    if (active_of(log)->size == 0)
         return ERR_OK;
     return log_roll_to(log, log_leo(log), now_ms);
 }
@@ -491,12 +501,15 @@ static enum err note_producer(struct log *log, struct segment *active, const uin
 static enum err append(struct log *log, const uint8_t *bytes, const struct addition *add,
                        int64_t now_ms, struct log_appended *out)
 {
-    struct segment *active = log_active(log);
     struct log_conf conf;
     struct batch_info info;
     bool roll;
 
-    log_get_conf(log, &conf);
+    lock_take(&log->lock);
+    struct segment *active = log_active(log);
+
+    conf = log->conf;
+    lock_drop(&log->lock);
     enum err err = should_roll(active, &conf, add, now_ms, &roll);
 
     if (err != ERR_OK)
@@ -509,7 +522,7 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
             err = log_roll_to(log, base, now_ms);
             if (err != ERR_OK)
                 return err;
-            active = log_active(log);
+            active = active_of(log);
         }
     }
     err = write_bytes(log, active, bytes, add->bytes);

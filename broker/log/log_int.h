@@ -27,7 +27,8 @@ struct tail_batch {
  * Who may touch what:  [I] set before anyone else can see it, then never changed
  *                      [a] atomic
  *                      [p] changed by whoever holds the partition's append lock
- *                      [m] under lock; changed only by one who holds the append lock, too
+ *                      [m] under lock; changed only by one who holds the append lock or, when
+ *                          segments go, the swap lock, too
  *                      [l] under lock     [P] under producers_lock
  */
 struct log {
@@ -45,11 +46,16 @@ struct log {
     _Atomic int64_t first_unstable;       /* [a] -1 none */
     _Atomic uint32_t truncations;         /* [a] odd while one is under way */
     _Atomic int64_t last_flush_ms;        /* [a] */
-    atomic_bool names_dirty;  /* [a] files were made, renamed or removed since the last sync */
-    atomic_bool is_touched;   /* [a] changed since it was loaded from a clean stop */
-    atomic_bool epochs_dirty; /* [a] the file is behind */
-    atomic_bool is_deleted;   /* [a] nothing is to be written any more */
+    atomic_bool names_dirty;      /* [a] files were made, renamed or removed since the last sync */
+    atomic_bool is_touched;       /* [a] changed since it was loaded from a clean stop */
+    atomic_bool epochs_dirty;     /* [a] the file is behind */
+    atomic_bool is_deleted;       /* [a] nothing is to be written any more */
+    atomic_bool is_cleaning;      /* [a] one compacts it, see log_swap.h */
+    atomic_bool is_uncleanable;   /* [a] */
+    _Atomic int64_t cleaned_upto; /* [a] -1 never */
+    _Atomic int64_t clean_after_ms; /* [a] */
 
+    struct lock swap_lock;     /* rank LOCK_LOG_SWAP: files are renamed, segments leave the list */
     struct lock epochs_lock;   /* rank LOCK_LOG_EPOCHS */
     struct lock index_lock;    /* rank LOCK_LOG_INDEX: who saves or cuts indexes */
     struct lock lock;          /* rank LOCK_LOG */
@@ -101,5 +107,7 @@ void log_drop_stray_snapshots(struct log *log, int64_t above);
 
 /* log_trim.c: renames the files to .deleted and has them removed after a while. */
 void log_drop_segment(struct log *log, struct segment **segment, bool at_once);
+/* Has files that are .deleted already removed after a while. */
+void log_remove_segment_files(struct log *log, const struct segment *segment);
 
 #endif

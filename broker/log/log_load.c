@@ -79,6 +79,8 @@ static enum err sweep(struct log *log, const struct log_entries *entries, bool *
         if (strcmp(entry->ending, ".log.swap") != 0)
             continue;
         err = swap_end(log, entry->offset, &end);
+        if (end == entry->offset) /* nothing stayed: the old files of that name go all the same */
+            end++;
         *from = entry->offset < *from ? entry->offset : *from;
         *upto = end > *upto ? end : *upto;
     }
@@ -189,6 +191,7 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     log->name = xstrdup(name);
     log->path = xasprintf("%s/%s", env->dir, name);
     log->conf = *conf;
+    lock_init(&log->swap_lock, LOCK_LOG_SWAP);
     lock_init(&log->epochs_lock, LOCK_LOG_EPOCHS);
     lock_init(&log->index_lock, LOCK_LOG_INDEX);
     lock_init(&log->lock, LOCK_LOG);
@@ -196,6 +199,7 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     epochs_init(&log->epochs);
     log->producers = producers_new();
     atomic_init(&log->first_unstable, -1);
+    atomic_init(&log->cleaned_upto, -1);
     log->rand_state = str_hash(str_of(name));
     return log;
 }
@@ -428,9 +432,12 @@ static void rename_file(struct file *file, const char *stem, enum segment_file w
 enum err log_rename(struct log *log, const char *name)
 {
     char *path = xasprintf("%s/%s", log->env->dir, name);
+
+    lock_take(&log->swap_lock);
     enum err err = disk_rename(log->env->disk, log->path, path);
 
     if (err != ERR_OK) {
+        lock_drop(&log->swap_lock);
         free(path);
         return log_failed(log, err, "rename log");
     }
@@ -453,5 +460,6 @@ enum err log_rename(struct log *log, const char *name)
         rename_file(segment->txn_file, segment->stem, SEGMENT_TXN);
     }
     lock_drop(&log->lock);
+    lock_drop(&log->swap_lock);
     return log_failed(log, disk_sync_dir(log->env->disk, log->env->dir), "sync directory");
 }

@@ -36,16 +36,26 @@ static void remove_file(struct log *log, const char *path, bool at_once)
         disk_unlink(log->env->disk, path);
 }
 
-/* After its files were renamed. */
-static void forget_segment(struct log *log, struct segment **segment, bool at_once)
+static void remove_files(struct log *log, const struct segment *segment, bool at_once)
 {
     for (int i = 0; i < SEGMENT_FILES; i++) {
-        char *path = xasprintf("%s%s.deleted", (*segment)->stem, segment_endings[i]);
+        char *path = xasprintf("%s%s.deleted", segment->stem, segment_endings[i]);
 
         remove_file(log, path, at_once);
         free(path);
     }
     atomic_store(&log->names_dirty, true);
+}
+
+void log_remove_segment_files(struct log *log, const struct segment *segment)
+{
+    remove_files(log, segment, false);
+}
+
+/* After its files were renamed. */
+static void forget_segment(struct log *log, struct segment **segment, bool at_once)
+{
+    remove_files(log, *segment, at_once);
     segment_unref(segment);
 }
 
@@ -126,14 +136,13 @@ static size_t swap_all(struct log *log, struct segment *segment, struct segment 
     return count;
 }
 
-enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
+static enum err start_over_locked(struct log *log, int64_t offset)
 {
     struct segment **old;
     struct log_conf conf;
     enum err err = ERR_OK;
 
-    if (log_is_offline(log))
-        return ERR_KAFKA_STORAGE_ERROR;
+    lock_assert_held(&log->swap_lock);
     say_info("starting over log=%s at=%" PRId64, log->name, offset);
     log_get_conf(log, &conf);
     begin_truncation(log);
@@ -157,6 +166,7 @@ enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
     lock_drop(&log->producers_lock);
     atomic_store(&log->epochs_dirty, true);
     lower(&log->recovery_point, offset);
+    lower(&log->cleaned_upto, offset);
     atomic_store_explicit(&log->start, offset, memory_order_release);
     atomic_store_explicit(&log->leo, offset, memory_order_release);
     end_truncation(log);
@@ -167,14 +177,23 @@ enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "start over");
 }
 
-enum err log_truncate_to(struct log *log, int64_t offset)
+enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
+{
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    lock_take(&log->swap_lock);
+    enum err err = start_over_locked(log, offset);
+
+    lock_drop(&log->swap_lock);
+    return err;
+}
+
+static enum err truncate_locked(struct log *log, int64_t offset)
 {
     struct segment **gone;
     int64_t leo = log_leo(log);
 
-    assert(offset >= 0);
-    if (log_is_offline(log))
-        return ERR_KAFKA_STORAGE_ERROR;
+    lock_assert_held(&log->swap_lock);
     if (offset >= leo) {
         lock_take(&log->lock);
         bool cut = epochs_truncate_from_end(&log->epochs, leo);
@@ -187,7 +206,7 @@ enum err log_truncate_to(struct log *log, int64_t offset)
         return cut ? log_failed(log, log_save_epochs(log), "write epochs") : ERR_OK;
     }
     if (offset < log->segments[0]->base_offset)
-        return log_truncate_fully_and_start_at(log, offset);
+        return start_over_locked(log, offset);
     say_info("truncating log=%s from=%" PRId64 " to=%" PRId64, log->name, leo, offset);
     begin_truncation(log);
     lower(&log->recovery_point, offset);
@@ -226,6 +245,7 @@ enum err log_truncate_to(struct log *log, int64_t offset)
         lock_drop(&log->lock);
         atomic_store(&log->epochs_dirty, true);
         lower(&log->recovery_point, leo);
+        lower(&log->cleaned_upto, leo);
         lower(&log->start, leo);
         log_drop_snapshots(log, INT64_MIN, leo);
         err = log_rebuild_producers(log, leo, 0);
@@ -236,6 +256,18 @@ enum err log_truncate_to(struct log *log, int64_t offset)
     if (err == ERR_OK)
         err = save_recovery_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "truncate");
+}
+
+enum err log_truncate_to(struct log *log, int64_t offset)
+{
+    assert(offset >= 0);
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    lock_take(&log->swap_lock);
+    enum err err = truncate_locked(log, offset);
+
+    lock_drop(&log->swap_lock);
+    return err;
 }
 
 /* --- the start -----------------------------------------------------------------------------------
@@ -262,13 +294,12 @@ bool log_advance_start(struct log *log, int64_t offset)
     return true;
 }
 
-size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
+static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now_ms)
 {
     struct segment **gone;
     struct log_conf conf;
 
-    if (log_is_offline(log))
-        return 0;
+    lock_assert_held(&log->swap_lock);
     enum err err = log_mend(log);
 
     if (err != ERR_OK) {
@@ -311,6 +342,18 @@ size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
     free(gone);
     log_drop_snapshots(log, start, INT64_MAX);
     say_info("deleted old segments log=%s segments=%zu start=%" PRId64, log->name, drop, start);
+    return drop;
+}
+
+size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
+{
+    /* A compaction under way would be for nothing. */
+    if (log_is_offline(log) || atomic_load(&log->is_cleaning))
+        return 0;
+    lock_take(&log->swap_lock);
+    size_t drop = retain_locked(log, high_watermark, now_ms);
+
+    lock_drop(&log->swap_lock);
     return drop;
 }
 

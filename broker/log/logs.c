@@ -426,6 +426,11 @@ struct files *logs_files(struct logs *logs)
     return logs->files;
 }
 
+struct disk *logs_disk(const struct logs *logs)
+{
+    return logs->disk;
+}
+
 /* --- checkpoints ---------------------------------------------------------------------------------
  */
 

@@ -115,5 +115,6 @@ struct group_commit *logs_group_commit(struct logs *logs, const struct log *log)
  * calls it unless no_threads. Retention is the caller's (log_retain needs the append lock). */
 void logs_tick(struct logs *logs, int64_t now_ms);
 struct files *logs_files(struct logs *logs);
+struct disk *logs_disk(const struct logs *logs);
 
 #endif

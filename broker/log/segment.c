@@ -147,6 +147,24 @@ static enum err load_index(struct segment *segment, struct index *index, enum se
     return err == ERR_CORRUPT_FILE || err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+enum err segment_stat(const struct segment *segment, struct disk_stat *st)
+{
+    return stat_file(segment, SEGMENT_LOG, st);
+}
+
+void segment_name_files(struct segment *segment, const char *ending)
+{
+    struct file *files[SEGMENT_FILES] = { segment->file, segment->offsets.file, segment->times.file,
+                                          segment->txn_file };
+
+    for (int i = 0; i < SEGMENT_FILES; i++) {
+        char *path = xasprintf("%s%s%s", segment->stem, segment_endings[i], ending);
+
+        file_renamed(files[i], path);
+        free(path);
+    }
+}
+
 enum err segment_load(struct segment *segment)
 {
     struct disk_stat st;

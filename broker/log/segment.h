@@ -81,6 +81,11 @@ MUST_USE enum err segment_save(struct segment *segment);
 void segment_saved(struct segment *segment);
 MUST_USE enum err segment_sync(struct segment *segment);
 
+/* Of the .log as the disk has it. */
+MUST_USE enum err segment_stat(const struct segment *segment, struct disk_stat *st);
+/* The files have this ending behind their names (.cleaned); nothing is renamed. */
+void segment_name_files(struct segment *segment, const char *ending);
+
 /* Largest timestamp, or the file's time when no record has one. */
 int64_t segment_largest_timestamp(const struct segment *segment);
 

@@ -99,6 +99,10 @@ void parts_stop(struct parts *parts, int64_t now_ms);
 void parts_checkpoint_hw(struct parts *parts);
 /* Deletes segments that the settings no longer keep. */
 void parts_retain(struct parts *parts, int64_t wall_ms, int64_t now_ms);
+/* The same for one log; nothing when it is no partition's. */
+void parts_retain_log(struct parts *parts, const struct log *log, int64_t wall_ms, int64_t now_ms);
+/* The last stable offset of the partition that has this log; -1 when none has. */
+int64_t parts_stable_offset(struct parts *parts, const struct log *log);
 
 struct parts_info {
     size_t parts, leading, under_min_isr, under_replicated, strays;

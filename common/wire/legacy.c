@@ -194,6 +194,24 @@ void legacy_put(struct buf *out, int magic, int64_t offset, int64_t timestamp_ms
     entry_write(out, magic, offset, timestamp_ms, attributes, key, value);
 }
 
+enum err legacy_wrap(struct buf *out, int magic, enum codec codec, int64_t last_offset,
+                     int64_t timestamp_ms, bool append_time, const struct buf *messages)
+{
+    struct buf packed = BUF_EMPTY;
+    unsigned attributes = (unsigned)codec;
+
+    assert(codec != CODEC_NONE);
+    if (magic == 1 && append_time)
+        attributes |= BATCH_APPEND_TIME;
+    enum err err =
+        codec_compress(codec, CODEC_LEVEL_DEFAULT, magic, messages->bytes, messages->len, &packed);
+    if (err == ERR_OK)
+        entry_write(out, magic, last_offset, timestamp_ms, attributes, STR_NULL,
+                    (struct str){ (const char *)packed.bytes, packed.len });
+    buf_fini(&packed);
+    return err;
+}
+
 /* --- down --- */
 
 /* One entry on its way down. */
@@ -249,23 +267,6 @@ static enum err descend_records(struct descent *descent, const uint8_t *entry, s
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* Compresses what is in descent->to into one entry of *out. */
-static enum err wrap(struct descent *descent, struct buf *out)
-{
-    struct buf packed = BUF_EMPTY;
-    unsigned attributes = (unsigned)descent->codec;
-
-    if (descent->to_magic == 1 && descent->append_time)
-        attributes |= BATCH_APPEND_TIME;
-    enum err err = codec_compress((enum codec)descent->codec, CODEC_LEVEL_DEFAULT,
-                                  descent->to_magic, descent->to->bytes, descent->to->len, &packed);
-    if (err == ERR_OK)
-        entry_write(out, descent->to_magic, descent->last_offset, descent->max_timestamp,
-                    attributes, STR_NULL, (struct str){ (const char *)packed.bytes, packed.len });
-    buf_fini(&packed);
-    return err;
-}
-
 static enum err descend(const uint8_t *entry, size_t size, int to_magic, int64_t first_offset,
                         size_t limit, struct buf *out)
 {
@@ -284,7 +285,8 @@ static enum err descend(const uint8_t *entry, size_t size, int to_magic, int64_t
     };
     enum err err = descend_records(&descent, entry, size, limit, &scratch);
     if (err == ERR_OK && inner.len > 0)
-        err = wrap(&descent, out);
+        err = legacy_wrap(out, to_magic, (enum codec)descent.codec, descent.last_offset,
+                          descent.max_timestamp, descent.append_time, &inner);
     buf_fini(&scratch);
     buf_fini(&inner);
     return err;

@@ -48,6 +48,11 @@ enum err legacy_next(struct legacy_iter *iter, struct legacy_message *message) M
 void legacy_put(struct buf *out, int magic, int64_t offset, int64_t timestamp_ms, bool append_time,
                 struct str key, struct str value);
 
+/* Appends one entry that holds these messages compressed. last_offset and timestamp_ms: of the last
+ * and of the newest; offsets inside count from 0 in magic 1. */
+enum err legacy_wrap(struct buf *out, int magic, enum codec codec, int64_t last_offset,
+                     int64_t timestamp_ms, bool append_time, const struct buf *messages) MUST_USE;
+
 /* Converts whole entries of any magic for an old fetch that understands magic 0 or 1, appending
  * to *out: headers, producers and control batches go, compression stays. Entries of that magic or
  * lower are copied as they are. Messages below first_offset are left out of converted ones.

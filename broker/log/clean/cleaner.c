@@ -1,0 +1,542 @@
+/*
+ * A thread looks at all compacted logs without a lock, claims the dirtiest that nobody else has
+ * claimed, looks at that one again, for another thread may just have been through with it, and
+ * rewrites it. Then it writes how far that log is, lets old segments of compacted logs go, and
+ * begins anew.
+ *
+ * A log that is deleted, moved or truncated meanwhile stops its compaction by itself (log_swap.h);
+ * nobody has to wait for a cleaner.
+ *
+ * The throttle counts reads and writes of all threads: whoever is ahead of the rate sleeps.
+ */
+#include "broker/log/clean/cleaner.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/checkpoint.h"
+#include "broker/log/clean/pick.h"
+#include "broker/log/clean/rewrite.h"
+#include "broker/log/log_swap.h"
+#include "broker/tables/stats.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/say.h"
+#include "common/base/thread.h"
+
+#define PUT_OFF_MS        60000 /* after a full disk */
+#define THROTTLE_AHEAD_US 300000
+
+/*
+ * [I] set before anyone else can see it    [a] atomic    [m] under lock    [o] its thread only
+ */
+struct worker {
+    struct cleaner *cleaner; /* [I] */
+    struct thread thread;
+    struct rewrite *rewrite;    /* [o] */
+    struct rewrite_stats stats; /* [m] of the last compaction */
+    double max_delay_seconds;   /* [m] in the last look */
+};
+
+struct cleaner {
+    struct cleaner_conf conf; /* [I] */
+    atomic_bool stopping;     /* [a] */
+    struct lock lock;         /* rank LOCK_LEAF */
+    struct cond wake;         /* stopping */
+    int64_t busy_until_us;    /* [m] when the bytes so far would have passed at the highest rate */
+    double max_dirty_ratio;   /* [m] */
+    int64_t last_run_ms;      /* [m] */
+    int64_t cleaning;         /* [m] */
+    struct lock file_lock;    /* rank LOCK_CHECKPOINT: the checkpoint files */
+    struct worker *workers;   /* [I] */
+    size_t worker_count;      /* [I] at least one */
+};
+
+/* --- how dirty -----------------------------------------------------------------------------------
+ */
+
+static int64_t first_timestamp(const struct segment *segment)
+{
+    uint8_t head[BATCH_HEADER_BYTES];
+    struct batch_info info;
+    size_t got;
+
+    if (segment->size == 0 || file_pread(segment->file, head, sizeof head, 0, &got) != ERR_OK ||
+        got < sizeof head)
+        return -1;
+    batch_info_read(head, &info);
+    return info.max_timestamp;
+}
+
+static struct pick look(struct log *log, int64_t stable, int64_t now_ms)
+{
+    struct log_closed closed;
+    struct log_conf conf;
+
+    log_get_conf(log, &conf);
+    log_closed_get(log, &closed);
+    struct pick_segment *segments = xcalloc(closed.count + 1, sizeof *segments);
+
+    for (size_t i = 0; i < closed.count; i++) {
+        const struct segment *segment = closed.segments[i];
+
+        segments[i] = (struct pick_segment){
+            .base_offset = segment->base_offset,
+            .size = segment->size,
+            .largest_timestamp = segment_largest_timestamp(segment),
+            .first_timestamp = conf.max_compaction_lag_ms < now_ms ? first_timestamp(segment) : -1,
+        };
+    }
+    struct pick pick = pick_log(&(struct pick_log){
+        .closed = segments,
+        .closed_count = closed.count,
+        .active_base = closed.active_base,
+        .cleaned_upto = log_cleaned_upto(log),
+        .start = closed.start,
+        .leo = closed.leo,
+        .stable = stable,
+        .now_ms = now_ms,
+        .min_lag_ms = conf.min_compaction_lag_ms,
+        .max_lag_ms = conf.max_compaction_lag_ms,
+        .min_ratio = conf.min_cleanable_dirty_ratio,
+    });
+
+    free(segments);
+    log_closed_done(&closed);
+    return pick;
+}
+
+/* A log that is worth compacting. */
+struct candidate {
+    struct log *log; /* a reference */
+    double ratio;
+};
+
+struct survey {
+    struct cleaner *cleaner;
+    int64_t now_ms;
+    struct candidate *list;
+    size_t count, cap;
+    double max_ratio;
+    int64_t max_delay_ms;
+};
+
+static bool is_compacted(struct log *log)
+{
+    struct log_conf conf;
+
+    log_get_conf(log, &conf);
+    return conf.cleanup_compact && !log_is_uncleanable(log) && !log_is_gone(log);
+}
+
+static void note_reset(struct log *log, const struct pick *pick)
+{
+    struct log_conf conf;
+
+    log_get_conf(log, &conf);
+    if (!conf.cleanup_delete) /* there it is nothing to speak of */
+        say_warn(
+            "compaction begins at the start again, its mark is not in the log log=%s mark=%" PRId64
+            " start=%" PRId64,
+            log_name(log), log_cleaned_upto(log), pick->first_dirty);
+    log_set_cleaned_upto(log, pick->first_dirty);
+}
+
+static void survey_one(void *ctx, struct log *log)
+{
+    struct survey *survey = ctx;
+    const struct cleaner_conf *conf = &survey->cleaner->conf;
+
+    if (!is_compacted(log) || log_clean_after(log) > survey->now_ms)
+        return;
+    int64_t stable = conf->stable_of(conf->ctx, log);
+
+    if (stable < 0)
+        return;
+    struct pick pick = look(log, stable, survey->now_ms);
+    double ratio = pick_ratio(&pick);
+
+    if (pick.was_reset)
+        note_reset(log, &pick);
+    if (ratio > survey->max_ratio)
+        survey->max_ratio = ratio;
+    if (pick.delay_ms > survey->max_delay_ms)
+        survey->max_delay_ms = pick.delay_ms;
+    if (!pick.is_due)
+        return;
+    array_reserve(&survey->list, &survey->cap, survey->count, sizeof *survey->list);
+    survey->list[survey->count++] = (struct candidate){ log_ref(log), ratio };
+}
+
+static int dirtiest_first(const void *a, const void *b)
+{
+    double one = ((const struct candidate *)a)->ratio;
+    double other = ((const struct candidate *)b)->ratio;
+
+    return one > other ? -1 : one < other;
+}
+
+/* --- checkpoint files ----------------------------------------------------------------------------
+ */
+
+static void read_marks(struct cleaner *cleaner, const char *dir)
+{
+    struct logs *logs = cleaner->conf.logs;
+    struct checkpoint marks;
+    char *path = xasprintf("%s/" CLEANER_FILE, dir);
+    enum err err = checkpoint_read(logs_disk(logs), path, &marks);
+
+    if (err != ERR_OK)
+        say_warn("cannot read, compaction begins at the starts of logs file=%s err=%s", path,
+                 err_name(err));
+    for (size_t i = 0; err == ERR_OK && i < marks.count; i++) {
+        struct log *log = logs_get_ref(logs, marks.entries[i].topic, marks.entries[i].partition);
+
+        if (log != NULL && strcmp(log_parent_dir(log), dir) == 0)
+            log_set_cleaned_upto(log, marks.entries[i].offset);
+        log_unref(&log);
+    }
+    if (err == ERR_OK)
+        checkpoint_fini(&marks);
+    free(path);
+}
+
+struct marks {
+    const char *dir;
+    struct checkpoint list;
+};
+
+static void add_mark(void *ctx, struct log *log)
+{
+    struct marks *marks = ctx;
+    int64_t upto = log_cleaned_upto(log);
+
+    if (upto >= 0 && strcmp(log_parent_dir(log), marks->dir) == 0)
+        checkpoint_add(&marks->list, log_topic(log), log_partition(log), upto);
+}
+
+static void write_marks(struct cleaner *cleaner, const char *dir)
+{
+    struct marks marks = { .dir = dir };
+    char *path = xasprintf("%s/" CLEANER_FILE, dir);
+
+    checkpoint_init(&marks.list);
+    lock_take(&cleaner->file_lock);
+    logs_each(cleaner->conf.logs, add_mark, &marks);
+    enum err err = checkpoint_write(logs_disk(cleaner->conf.logs), path, &marks.list);
+
+    lock_drop(&cleaner->file_lock);
+    checkpoint_fini(&marks.list);
+    if (err != ERR_OK) {
+        say_error("cannot write file=%s err=%s", path, err_name(err));
+        if (err != ERR_NO_SPACE)
+            logs_fail_dir(cleaner->conf.logs, dir);
+    }
+    free(path);
+}
+
+/* --- one compaction ------------------------------------------------------------------------------
+ */
+
+/* A rewrite has read or written so much. */
+static bool go_on(void *ctx, size_t bytes)
+{
+    struct cleaner *cleaner = ctx;
+    double rate = cleaner->conf.max_bytes_per_second;
+
+    if (rate > 0 && rate < 1e15) {
+        lock_take(&cleaner->lock);
+        int64_t now_us = clock_mono_us();
+
+        if (cleaner->busy_until_us < now_us)
+            cleaner->busy_until_us = now_us;
+        cleaner->busy_until_us += (int64_t)((double)bytes / rate * 1e6);
+        while (!atomic_load(&cleaner->stopping) &&
+               cleaner->busy_until_us - now_us > THROTTLE_AHEAD_US) {
+            cond_wait_ms(&cleaner->wake, &cleaner->lock,
+                         (cleaner->busy_until_us - now_us - THROTTLE_AHEAD_US) / 1000 + 1);
+            now_us = clock_mono_us();
+        }
+        lock_drop(&cleaner->lock);
+    }
+    return !atomic_load(&cleaner->stopping);
+}
+
+static void say_stats(const struct log *log, int64_t from, const struct rewrite_stats *stats)
+{
+    say_info("compacted log=%s from=%" PRId64 " upto=%" PRId64 " keys=%" PRId64 " records=%" PRId64
+             " kept=%" PRId64 " bytes=%" PRId64 " kept_bytes=%" PRId64 " segments=%" PRId64
+             " into=%" PRId64 " map_ms=%" PRId64 " ms=%" PRId64,
+             log_name(log), from, stats->upto, stats->map_keys, stats->records_read,
+             stats->records_written, stats->bytes_read, stats->bytes_written, stats->segments_in,
+             stats->segments_out, stats->map_us / 1000, stats->total_us / 1000);
+    if (stats->keyless > 0)
+        say_warn("records without a key were dropped from a compacted log log=%s records=%" PRId64,
+                 log_name(log), stats->keyless);
+}
+
+static void mind(struct cleaner *cleaner, struct log *log, enum err err, int64_t now_ms)
+{
+    switch (err) {
+    case ERR_OK:
+    case ERR_CLOSED: /* somebody else's doing */
+        return;
+    case ERR_NO_SPACE:
+        log_set_clean_after(log, now_ms + PUT_OFF_MS);
+        say_limited(SAY_WARN, "disk full, compaction put off log=%s", log_name(log));
+        return;
+    case ERR_IO:
+    case ERR_KAFKA_STORAGE_ERROR:
+        if (!log_is_offline(log))
+            logs_fail_dir(cleaner->conf.logs, log_parent_dir(log));
+        return;
+    default:
+        log_set_uncleanable(log);
+        say_error("log cannot be compacted and is left alone log=%s err=%s", log_name(log),
+                  err_name(err));
+    }
+}
+
+static void count_running(struct cleaner *cleaner, int64_t n)
+{
+    lock_take(&cleaner->lock);
+    cleaner->cleaning += n;
+    lock_drop(&cleaner->lock);
+}
+
+/* The log is claimed. */
+static bool compact(struct worker *worker, struct log *log, int64_t now_ms)
+{
+    struct cleaner *cleaner = worker->cleaner;
+    int64_t stable = cleaner->conf.stable_of(cleaner->conf.ctx, log);
+
+    if (stable < 0)
+        return false;
+    struct pick pick = look(log, stable, now_ms);
+    struct rewrite_range range = { .first_dirty = pick.first_dirty,
+                                   .first_uncleanable = pick.first_uncleanable,
+                                   .now_ms = now_ms };
+    struct rewrite_stats stats;
+
+    if (!pick.is_due)
+        return false;
+    rand_bytes_os(range.secret, sizeof range.secret);
+    count_running(cleaner, 1);
+    enum err err = rewrite_log(worker->rewrite, log, &range, &stats);
+
+    count_running(cleaner, -1);
+    STAT_ADD(cleaner_bytes_read, stats.map_bytes_read + stats.bytes_read);
+    STAT_ADD(cleaner_bytes_written, stats.bytes_written);
+    lock_take(&cleaner->lock);
+    worker->stats = stats;
+    lock_drop(&cleaner->lock);
+    mind(cleaner, log, err, now_ms);
+    if (err != ERR_OK)
+        return false;
+    say_stats(log, range.first_dirty, &stats);
+    write_marks(cleaner, log_parent_dir(log));
+    return true;
+}
+
+static void retain_one(void *ctx, struct log *log)
+{
+    struct cleaner *cleaner = ctx;
+
+    if (is_compacted(log))
+        cleaner->conf.retain(cleaner->conf.ctx, log);
+}
+
+static bool turn(struct worker *worker, int64_t now_ms)
+{
+    struct cleaner *cleaner = worker->cleaner;
+    struct survey survey = { .cleaner = cleaner, .now_ms = now_ms };
+    bool done = false;
+
+    logs_each(cleaner->conf.logs, survey_one, &survey);
+    lock_take(&cleaner->lock);
+    cleaner->last_run_ms = clock_mono_ms();
+    cleaner->max_dirty_ratio = survey.max_ratio;
+    worker->max_delay_seconds = (double)survey.max_delay_ms / 1000;
+    lock_drop(&cleaner->lock);
+    if (survey.count > 0)
+        qsort(survey.list, survey.count, sizeof *survey.list, dirtiest_first);
+    for (size_t i = 0; i < survey.count; i++) {
+        struct log *log = survey.list[i].log;
+
+        if (!done && !atomic_load(&cleaner->stopping) && log_clean_begin(log)) {
+            done = compact(worker, log, now_ms);
+            log_clean_end(log);
+        }
+        log_unref(&log);
+    }
+    free(survey.list);
+    if (cleaner->conf.retain != NULL && !atomic_load(&cleaner->stopping))
+        logs_each(cleaner->conf.logs, retain_one, cleaner);
+    return done;
+}
+
+bool cleaner_turn(struct cleaner *cleaner, int64_t now_ms)
+{
+    return turn(&cleaner->workers[0], now_ms);
+}
+
+/* --- threads -------------------------------------------------------------------------------------
+ */
+
+static void run(void *arg)
+{
+    struct worker *worker = arg;
+    struct cleaner *cleaner = worker->cleaner;
+
+    while (!atomic_load(&cleaner->stopping)) {
+        if (turn(worker, clock_wall_ms()))
+            continue;
+        lock_take(&cleaner->lock);
+        if (!atomic_load(&cleaner->stopping))
+            cond_wait_ms(&cleaner->wake, &cleaner->lock, cleaner->conf.backoff_ms);
+        lock_drop(&cleaner->lock);
+    }
+}
+
+static enum err check_conf(const struct cleaner_conf *conf, size_t workers)
+{
+    if (conf->load_factor <= 0 || conf->load_factor > 1) {
+        say_error("log.cleaner.io.buffer.load.factor must be above 0 and at most 1");
+        return ERR_INVALID_CONFIG;
+    }
+    /* Kafka's condition: a map that holds no key would never get anywhere. */
+    int64_t slots = conf->dedupe_bytes / (int64_t)workers / 24;
+
+    if ((double)slots * conf->load_factor <= 1) {
+        say_error("log.cleaner.dedupe.buffer.size is too small for log.cleaner.threads=%" PRId32,
+                  conf->threads);
+        return ERR_INVALID_CONFIG;
+    }
+    return ERR_OK;
+}
+
+enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out)
+{
+    size_t workers = conf->threads > 0 ? (size_t)conf->threads : 1;
+    enum err err = check_conf(conf, workers);
+
+    *out = NULL;
+    if (err != ERR_OK)
+        return err;
+    struct cleaner *cleaner = xcalloc(1, sizeof *cleaner);
+
+    cleaner->conf = *conf;
+    lock_init(&cleaner->lock, LOCK_LEAF);
+    lock_init(&cleaner->file_lock, LOCK_CHECKPOINT);
+    cond_init(&cleaner->wake);
+    cleaner->last_run_ms = clock_mono_ms();
+    for (size_t i = 0; i < logs_dir_count(conf->logs); i++) {
+        struct logs_dir_info info;
+
+        logs_dir_info(conf->logs, i, &info);
+        if (!info.is_offline)
+            read_marks(cleaner, info.path);
+    }
+    cleaner->worker_count = workers;
+    cleaner->workers = xcalloc(workers, sizeof *cleaner->workers);
+    for (size_t i = 0; i < workers; i++) {
+        struct rewrite_conf rewrite = { .map_bytes = (size_t)conf->dedupe_bytes / workers,
+                                        .load_factor = conf->load_factor,
+                                        .io_bytes = (size_t)conf->io_bytes / workers / 2,
+                                        .go_on = go_on,
+                                        .ctx = cleaner };
+
+        cleaner->workers[i].cleaner = cleaner;
+        cleaner->workers[i].rewrite = rewrite_new(&rewrite);
+        if (conf->threads > 0)
+            thread_start(&cleaner->workers[i].thread, T_CLEANER, (int)i, run, &cleaner->workers[i]);
+    }
+    *out = cleaner;
+    return ERR_OK;
+}
+
+void cleaner_stop(struct cleaner **cleaner)
+{
+    struct cleaner *gone = *cleaner;
+
+    *cleaner = NULL;
+    if (gone == NULL)
+        return;
+    lock_take(&gone->lock);
+    atomic_store(&gone->stopping, true);
+    cond_broadcast(&gone->wake);
+    lock_drop(&gone->lock);
+    for (size_t i = 0; i < gone->worker_count; i++) {
+        thread_join(&gone->workers[i].thread);
+        rewrite_free(&gone->workers[i].rewrite);
+    }
+    free(gone->workers);
+    cond_fini(&gone->wake);
+    lock_fini(&gone->file_lock);
+    lock_fini(&gone->lock);
+    free(gone);
+}
+
+/* --- metrics -------------------------------------------------------------------------------------
+ */
+
+void cleaner_get_info(struct cleaner *cleaner, struct cleaner_info *out)
+{
+    int64_t read = 0;
+    int64_t written = 0;
+
+    *out = (struct cleaner_info){ 0 };
+    lock_take(&cleaner->lock);
+    for (size_t i = 0; i < cleaner->worker_count; i++) {
+        const struct worker *worker = &cleaner->workers[i];
+
+        out->max_buffer_utilization = fmax(out->max_buffer_utilization, worker->stats.map_use);
+        out->max_clean_seconds = fmax(out->max_clean_seconds, (double)worker->stats.total_us / 1e6);
+        out->max_delay_seconds = fmax(out->max_delay_seconds, worker->max_delay_seconds);
+        read += worker->stats.bytes_read;
+        written += worker->stats.bytes_written;
+    }
+    out->recopy = read > 0 ? (double)written / (double)read : 0;
+    out->max_dirty_ratio = cleaner->max_dirty_ratio;
+    out->since_last_run_ms = clock_mono_ms() - cleaner->last_run_ms;
+    out->cleaning = cleaner->cleaning;
+    lock_drop(&cleaner->lock);
+}
+
+struct uncleanable {
+    struct cleaner *cleaner;
+    const char *dir;
+    int64_t logs;
+    int64_t bytes;
+};
+
+static void count_uncleanable(void *ctx, struct log *log)
+{
+    struct uncleanable *sum = ctx;
+    const struct cleaner_conf *conf = &sum->cleaner->conf;
+
+    if (!log_is_uncleanable(log) || strcmp(log_parent_dir(log), sum->dir) != 0)
+        return;
+    int64_t stable = conf->stable_of(conf->ctx, log);
+
+    sum->logs++;
+    if (stable >= 0)
+        sum->bytes += look(log, stable, clock_wall_ms()).cleanable_bytes;
+}
+
+void cleaner_get_uncleanable(struct cleaner *cleaner, size_t dir, int64_t *logs, int64_t *bytes)
+{
+    struct logs_dir_info info;
+    struct uncleanable sum = { .cleaner = cleaner };
+
+    logs_dir_info(cleaner->conf.logs, dir, &info);
+    sum.dir = info.path;
+    logs_each(cleaner->conf.logs, count_uncleanable, &sum);
+    *logs = sum.logs;
+    *bytes = sum.bytes;
+}
