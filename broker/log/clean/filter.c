@@ -275,48 +275,81 @@ enum err filter_batch(struct filter *filter, const uint8_t *batch, const struct 
 /* --- making the map ------------------------------------------------------------------------------
  */
 
-/* ERR_EXISTS: the map is full. */
-static enum err map_one(struct keymap *map, int64_t from, int64_t offset, struct str key,
-                        int64_t *upto)
+void filter_map_begin(struct filter *filter)
 {
-    if (offset < from)
-        return ERR_OK;
-    if (offset < *upto)
-        return ERR_INVALID_RECORD; /* offsets do not increase */
-    if (!str_is_null(key) && !keymap_put(map, key, offset))
+    filter->pending_count = 0;
+    filter->map_next = filter->first_dirty;
+}
+
+static enum err put_oldest(struct filter *filter)
+{
+    size_t at = (filter->pending_next + FILTER_PENDING - filter->pending_count) % FILTER_PENDING;
+    const struct filter_pending *oldest = &filter->pending[at];
+
+    if (!keymap_put_hash(filter->map, oldest->hash, oldest->offset)) {
+        filter->map_end = oldest->offset;
         return ERR_EXISTS;
-    *upto = offset + 1;
+    }
+    filter->pending_count--;
     return ERR_OK;
 }
 
-static enum err map_legacy(struct filter *filter, struct keymap *map, const uint8_t *batch,
-                           const struct batch_info *info, int64_t *upto)
+enum err filter_map_finish(struct filter *filter)
+{
+    enum err err = ERR_OK;
+
+    while (filter->pending_count > 0 && err == ERR_OK)
+        err = put_oldest(filter);
+    return err;
+}
+
+/* A key waits in the ring while its place in the map comes into the cache. */
+static enum err map_one(struct filter *filter, int64_t offset, struct str key)
+{
+    if (offset < filter->first_dirty)
+        return ERR_OK;
+    if (offset < filter->map_next)
+        return ERR_INVALID_RECORD; /* offsets do not increase */
+    filter->map_next = offset + 1;
+    if (str_is_null(key))
+        return ERR_OK;
+    enum err err = filter->pending_count == FILTER_PENDING ? put_oldest(filter) : ERR_OK;
+
+    filter->pending[filter->pending_next] =
+        (struct filter_pending){ keymap_hash(filter->map, key), offset };
+    filter->pending_next = (filter->pending_next + 1) % FILTER_PENDING;
+    filter->pending_count++;
+    return err;
+}
+
+static enum err map_legacy(struct filter *filter, const uint8_t *batch,
+                           const struct batch_info *info)
 {
     struct legacy_iter iter;
     struct legacy_message message;
     enum err err = legacy_iter_init(&iter, batch, info->size, PLAIN_BYTES_MAX, &filter->scratch);
 
     while (err == ERR_OK && (err = legacy_next(&iter, &message)) == ERR_OK)
-        if ((err = map_one(map, filter->first_dirty, message.offset, message.key, upto)) != ERR_OK)
+        if ((err = map_one(filter, message.offset, message.key)) != ERR_OK)
             break;
     return err;
 }
 
-static enum err map_records(struct filter *filter, struct keymap *map, const uint8_t *batch,
-                            const struct batch_info *info, int64_t *upto)
+static enum err map_records(struct filter *filter, const uint8_t *batch,
+                            const struct batch_info *info)
 {
     struct record_iter iter;
     struct record record;
     enum err err = record_iter_init(&iter, batch, info->size, PLAIN_BYTES_MAX, &filter->scratch);
 
     while (err == ERR_OK && (err = record_next(&iter, &record)) == ERR_OK)
-        if ((err = map_one(map, filter->first_dirty, record.offset, record.key, upto)) != ERR_OK)
+        if ((err = map_one(filter, record.offset, record.key)) != ERR_OK)
             break;
     return err;
 }
 
-enum err filter_map_batch(struct filter *filter, struct keymap *map, const uint8_t *batch,
-                          const struct batch_info *info, int64_t *upto)
+enum err filter_map_batch(struct filter *filter, const uint8_t *batch,
+                          const struct batch_info *info)
 {
     struct aborted_txn unused;
     enum err err = ERR_NOT_FOUND;
@@ -328,11 +361,8 @@ enum err filter_map_batch(struct filter *filter, struct keymap *map, const uint8
     else if (!txns_on_data(filter->txns, info)) {
         err = batch_check(batch, info->size);
         if (err == ERR_OK)
-            err = info->magic < 2 ? map_legacy(filter, map, batch, info, upto)
-                                  : map_records(filter, map, batch, info, upto);
+            err = info->magic < 2 ? map_legacy(filter, batch, info)
+                                  : map_records(filter, batch, info);
     }
-    if (err != ERR_NOT_FOUND)
-        return err;
-    *upto = info->last_offset + 1;
-    return ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

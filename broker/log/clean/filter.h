@@ -31,8 +31,16 @@ struct filter_producer {
     int16_t epoch;
 };
 
+/* A record on its way into the map. */
+struct filter_pending {
+    struct keymap_hash hash;
+    int64_t offset;
+};
+
+#define FILTER_PENDING 16
+
 struct filter {
-    const struct keymap *map;
+    struct keymap *map;
     int64_t first_dirty; /* the map was made from here */
     int64_t map_end;     /* up to here; what comes later stays */
     struct txns *txns;
@@ -47,6 +55,9 @@ struct filter {
     struct batch_builder builder; /* [o] */
     struct record *kept;          /* [o] records that stay, of the batch at hand */
     size_t kept_count, kept_cap;
+    struct filter_pending pending[FILTER_PENDING]; /* [o] ring */
+    size_t pending_next, pending_count;
+    int64_t map_next; /* [o] no record that is still to come is below */
 
     /* What came of it. */
     int64_t records_in, records_out;
@@ -62,9 +73,13 @@ void filter_fini(struct filter *filter);
 enum err filter_batch(struct filter *filter, const uint8_t *batch, const struct batch_info *info,
                       struct buf *out, struct aborted_txn *aborted) MUST_USE;
 
-/* Puts the keys of a batch from first on into the map, unless its transaction was aborted. *upto:
- * all below has been seen to. ERR_EXISTS: the map is full. Others as above. */
-enum err filter_map_batch(struct filter *filter, struct keymap *map, const uint8_t *batch,
-                          const struct batch_info *info, int64_t *upto) MUST_USE;
+/* Forgets what a map that was not finished has left, and begins one at first_dirty. */
+void filter_map_begin(struct filter *filter);
+/* Puts the keys of a batch into the map, unless its transaction was aborted. ERR_EXISTS: the map is
+ * full and map_end says how far it goes. Others as above. */
+enum err filter_map_batch(struct filter *filter, const uint8_t *batch,
+                          const struct batch_info *info) MUST_USE;
+/* Puts in what still waits; ERR_EXISTS likewise. */
+enum err filter_map_finish(struct filter *filter) MUST_USE;
 
 #endif

@@ -70,9 +70,9 @@ static inline void sip_round(uint64_t v[static 4])
     v[2] = rotate(v[2], 32);
 }
 
-static inline void hash_key(const uint64_t secret[static 2], struct str key, uint64_t *hi,
-                            uint64_t *lo)
+static inline struct keymap_hash hash_key(const uint64_t secret[static 2], struct str key)
 {
+    struct keymap_hash hash;
     uint64_t v[4] = { secret[0] ^ UINT64_C(0x736f6d6570736575),
                       secret[1] ^ UINT64_C(0x646f72616e646f6d) ^ 0xee,
                       secret[0] ^ UINT64_C(0x6c7967656e657261),
@@ -98,11 +98,12 @@ static inline void hash_key(const uint64_t secret[static 2], struct str key, uin
     v[2] ^= 0xee;
     for (int i = 0; i < 3; i++)
         sip_round(v);
-    *hi = v[0] ^ v[1] ^ v[2] ^ v[3];
+    hash.hi = v[0] ^ v[1] ^ v[2] ^ v[3];
     v[1] ^= 0xdd;
     for (int i = 0; i < 3; i++)
         sip_round(v);
-    *lo = v[0] ^ v[1] ^ v[2] ^ v[3];
+    hash.lo = v[0] ^ v[1] ^ v[2] ^ v[3];
+    return hash;
 }
 
 /* --- life ----------------------------------------------------------------------------------------
@@ -283,18 +284,29 @@ bool keymap_has_newest(const struct keymap *map, int64_t first, int64_t last)
 /* --- use -----------------------------------------------------------------------------------------
  */
 
+struct keymap_hash keymap_hash(const struct keymap *map, struct str key)
+{
+    struct keymap_hash hash = hash_key(map->secret, key);
+    const struct part *part = &map->parts[part_of(map, hash.hi)];
+
+    if (part->size > 0)
+        __builtin_prefetch(&part->slots[first_slot(map, part, hash.hi)], 1);
+    return hash;
+}
+
 bool keymap_put(struct keymap *map, struct str key, int64_t offset)
 {
-    uint64_t hi;
-    uint64_t lo;
+    return keymap_put_hash(map, hash_key(map->secret, key), offset);
+}
+
+bool keymap_put_hash(struct keymap *map, struct keymap_hash hash, int64_t offset)
+{
+    struct part *part = &map->parts[part_of(map, hash.hi)];
 
     assert(offset >= map->from_offset);
-    hash_key(map->secret, key, &hi, &lo);
-    struct part *part = &map->parts[part_of(map, hi)];
-
     if (part->size == 0)
         grow(map, part);
-    struct slot *slot = find(map, part, hi, lo);
+    struct slot *slot = find(map, part, hash.hi, hash.lo);
 
     if (slot->offset_p1 != 0) {
         assert((uint64_t)offset >= slot->offset_p1);
@@ -303,25 +315,22 @@ bool keymap_put(struct keymap *map, struct str key, int64_t offset)
         if (part->used >= most_of(map, part->size)) {
             if (!grow(map, part))
                 return false;
-            slot = find(map, part, hi, lo);
+            slot = find(map, part, hash.hi, hash.lo);
         }
         part->used++;
         map->count++;
     }
-    *slot = (struct slot){ hi, lo, (uint64_t)offset + 1 };
+    *slot = (struct slot){ hash.hi, hash.lo, (uint64_t)offset + 1 };
     set_newest(map, offset);
     return true;
 }
 
 int64_t keymap_get(const struct keymap *map, struct str key)
 {
-    uint64_t hi;
-    uint64_t lo;
+    struct keymap_hash hash = hash_key(map->secret, key);
+    const struct part *part = &map->parts[part_of(map, hash.hi)];
 
-    hash_key(map->secret, key, &hi, &lo);
-    const struct part *part = &map->parts[part_of(map, hi)];
-
-    return part->size == 0 ? -1 : (int64_t)find(map, part, hi, lo)->offset_p1 - 1;
+    return part->size == 0 ? -1 : (int64_t)find(map, part, hash.hi, hash.lo)->offset_p1 - 1;
 }
 
 size_t keymap_count(const struct keymap *map)

@@ -34,8 +34,15 @@ void keymap_free(struct keymap **map);
 /* Empties it for records from from_offset on; secret: 16 random bytes. */
 void keymap_clear(struct keymap *map, const uint8_t secret[static 16], int64_t from_offset);
 
+/* What a key is known by, and on the way its place is fetched into the cache: make some before the
+ * first of them is put, for a table of any size misses the cache at every key. */
+struct keymap_hash {
+    uint64_t hi, lo;
+};
+struct keymap_hash keymap_hash(const struct keymap *map, struct str key);
 /* Offsets must increase from put to put. False when the key is new and there is no room: nothing
  * was changed. */
+bool keymap_put_hash(struct keymap *map, struct keymap_hash hash, int64_t offset) MUST_USE;
 bool keymap_put(struct keymap *map, struct str key, int64_t offset) MUST_USE;
 /* The newest offset put for this key, -1 none. */
 int64_t keymap_get(const struct keymap *map, struct str key);

@@ -155,7 +155,8 @@ static enum err each_batch(struct rewrite *rewrite, const struct segment *segmen
 static enum err map_batch(struct rewrite *rewrite, void *ctx, const uint8_t *batch,
                           const struct batch_info *info)
 {
-    return filter_map_batch(&rewrite->filter, rewrite->map, batch, info, ctx);
+    (void)ctx;
+    return filter_map_batch(&rewrite->filter, batch, info);
 }
 
 static enum err add_aborted(struct rewrite *rewrite, int64_t from, int64_t upto)
@@ -178,7 +179,7 @@ static int64_t next_base(const struct rewrite *rewrite, size_t i)
 static enum err map_segment(struct rewrite *rewrite, size_t i, int64_t *upto)
 {
     /* No index is asked where the dirty part begins: it may lie, and that is mostly here. */
-    enum err err = each_batch(rewrite, rewrite->closed.segments[i], map_batch, upto,
+    enum err err = each_batch(rewrite, rewrite->closed.segments[i], map_batch, NULL,
                               &rewrite->stats->map_bytes_read);
 
     if (err == ERR_OK)
@@ -194,14 +195,18 @@ static enum err make_map(struct rewrite *rewrite)
 
     keymap_clear(rewrite->map, range->secret, range->first_dirty);
     txns_clear(&rewrite->txns);
+    filter_map_begin(&rewrite->filter);
     enum err err = add_aborted(rewrite, range->first_dirty, range->first_uncleanable);
 
     for (size_t i = 0; i < rewrite->closed.count && err == ERR_OK; i++)
         if (next_base(rewrite, i) > range->first_dirty &&
             rewrite->closed.segments[i]->base_offset < range->first_uncleanable)
             err = map_segment(rewrite, i, &upto);
-    rewrite->filter.map_end = upto;
-    rewrite->stats->upto = upto;
+    if (err == ERR_OK)
+        err = filter_map_finish(&rewrite->filter);
+    if (err != ERR_EXISTS)
+        rewrite->filter.map_end = upto;
+    rewrite->stats->upto = rewrite->filter.map_end;
     rewrite->stats->map_keys = (int64_t)keymap_count(rewrite->map);
     rewrite->stats->map_use = keymap_use(rewrite->map);
     rewrite->stats->map_us = clock_mono_us() - began_us;
