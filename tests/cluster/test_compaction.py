@@ -1,0 +1,129 @@
+"""Compacted topics in a cluster: every replica compacts by itself, readers and followers go over the gaps, and the
+newest value of every key survives whatever happens meanwhile."""
+import random
+import shutil
+
+import pytest
+
+from tests.kit import batch, ops, raw
+from tests.kit.cluster import wait_until
+
+KEYS = 60
+CONFIG = {"cleanup.policy": "compact", "segment.bytes": "20000", "min.cleanable.dirty.ratio": "0.1"}
+INVALID_RECORD = 87
+
+
+@pytest.fixture(scope="module")
+def cluster(new_cluster):
+    made = new_cluster("compaction", settings={"log.cleaner.backoff.ms": 200, "log.cleaner.threads": 2})
+    yield made
+    made.close()
+
+
+class Writer:
+    """Writes values of random keys and knows the newest of each."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.name, self.newest = cluster, name, {}
+        self.random, self.written = random.Random(name), 0
+
+    def write(self, batches):
+        for _ in range(batches):
+            keys = [b"key-%d" % self.random.randrange(KEYS) for _ in range(20)]
+            values = [None if self.random.random() < 0.1 else b"%d %s" % (self.written + i, b"." * 40)
+                      for i in range(20)]
+
+            def send(c, data=batch.build(values, keys)):
+                answer = c.produce(self.name, {0: data})[0]
+                if answer.error:
+                    raise raw.KafkaError(answer.error, "produce")
+                return True
+            ops.ask_leader(self.cluster, self.name, 0, send)
+            self.newest.update(zip(keys, values))
+            self.written += 20
+
+
+def newest_of(records):
+    found = {}
+    for r in records:
+        found[r.key] = r.value
+    return found
+
+
+def replica_records(cluster, broker, name):
+    return [r for b in batch.partition_batches(ops.replica_dir(cluster, broker, name, 0)) for r in b.records()]
+
+
+def wait_compacted(cluster, writer):
+    """Every replica holds far fewer records than were written."""
+    def small(broker):
+        return len(replica_records(cluster, broker, writer.name)) < writer.written // 2
+    for broker in cluster.brokers:
+        wait_until(lambda b=broker: small(b), 60, f"broker {broker} compacts {writer.name}", every=0.2)
+
+
+def check(cluster, writer):
+    assert newest_of(ops.read_partition(cluster, writer.name, 0)) == writer.newest
+    end = ops.end_offset(cluster, writer.name, 0)
+    for broker in cluster.brokers:
+        def caught_up(b=broker):
+            last = list(batch.partition_batches(ops.replica_dir(cluster, b, writer.name, 0)))[-1].last_offset
+            return last + 1 >= end and newest_of(replica_records(cluster, b, writer.name)) == writer.newest
+        wait_until(caught_up, 60, f"the newest of every key at broker {broker}", every=0.2)
+
+
+def test_records_without_a_key_are_refused(whole, topic):
+    name = topic(partitions=1, configs=CONFIG)
+    with raw.Connection(whole.host, whole.port(str(ops.partitions_of(whole, name)[0].leader))) as c:
+        assert c.produce(name, {0: batch.build([b"no key"])})[0].error == INVALID_RECORD
+        assert c.produce(name, {0: batch.build([b"mixed", b"x"], [b"k", None])})[0].error == INVALID_RECORD
+        assert c.produce(name, {0: batch.build([b"with"], [b"k"])})[0].error == 0
+
+
+def test_every_replica_keeps_the_newest_of_every_key(whole, topic):
+    writer = Writer(whole, topic(partitions=1, configs=CONFIG))
+    for _ in range(3):
+        writer.write(80)
+        wait_compacted(whole, writer)
+        check(whole, writer)
+
+
+def test_a_leader_dies_and_an_empty_replica_is_filled_over_the_gaps(whole, topic):
+    writer = Writer(whole, topic(partitions=1, configs=CONFIG))
+    writer.write(100)
+    wait_compacted(whole, writer)
+    leader = str(ops.partitions_of(whole, writer.name)[0].leader)
+    whole.kill(leader)
+    writer.write(60)
+    home = ops.replica_dir(whole, leader, writer.name, 0)
+    shutil.rmtree(home)
+    whole.start(leader)
+    ops.wait_full_isr(whole)
+    check(whole, writer)
+    # And once more the other way: who was filled over the gaps leads.
+    for other in [b for b in whole.brokers if b != leader]:
+        whole.kill(other)
+        writer_broker = ops.partitions_of(whole, writer.name)[0].leader
+        assert writer_broker != int(other)
+        writer.write(20)
+        whole.start(other)
+        ops.wait_full_isr(whole)
+    wait_compacted(whole, writer)
+    check(whole, writer)
+
+
+def test_the_start_moves_and_segments_below_it_go(whole, topic):
+    writer = Writer(whole, topic(partitions=1, configs={**CONFIG, "cleanup.policy": "compact,delete",
+                                                      "file.delete.delay.ms": "0"}))
+    writer.write(60)
+    wait_compacted(whole, writer)
+    end = ops.end_offset(whole, writer.name, 0)
+    assert ops.ask_leader(whole, writer.name, 0, lambda c: c.delete_records(writer.name, {0: end})) == {0: (0, end)}
+    for broker in whole.brokers:
+        wait_until(lambda b=broker: min(int(p.stem) for p in
+                                        ops.replica_dir(whole, b, writer.name, 0).glob("*.log")) > 0,
+                   60, f"old segments of {writer.name} go at broker {broker}", every=0.2)
+    writer.newest.clear()
+    writer.write(40)
+    got = newest_of(ops.read_partition(whole, writer.name, 0, start=end))
+    assert got == writer.newest
