@@ -260,6 +260,11 @@ static enum err put_aborted(struct fetch_op *op, struct fetched *result,
         return ERR_OK;
     enum err err = log_aborted_txns(part_log(result->part), result->read.offset,
                                     log_range_upper_offset(&result->read.range), &list, &count);
+    if (err == ERR_OK && !log_range_is_fresh(&result->read.range)) {
+        free(list);
+        err = ERR_NOT_LEADER_OR_FOLLOWER; /* an aborted record must not pass for a good one: ask
+                                             again */
+    }
     if (err != ERR_OK)
         return err;
     out->aborted_transactions =

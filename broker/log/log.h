@@ -123,6 +123,7 @@ struct log_range {
     int64_t segment_base; /* names the segment */
     int64_t upper_offset; /* no record of the range is at or above; see log_range_upper_offset() */
     uint32_t truncations; /* as of the lookup */
+    uint16_t swaps;       /* likewise */
     bool was_cut;         /* there is more, left away because of max_bytes */
 };
 
@@ -137,6 +138,9 @@ MUST_USE enum err log_read(struct log *log, int64_t offset, int64_t upper_offset
                            bool min_one, struct log_range *out);
 /* False when the log was truncated since: the bytes must not be sent any more. */
 bool log_range_is_valid(const struct log_range *range);
+/* What log_aborted_txns() says now still speaks of all records of the range. False in the rare case
+ * that compaction has been over them twice since the lookup: look it up again. */
+bool log_range_is_fresh(const struct log_range *range);
 void log_range_done(struct log_range *range);
 /* Copies bytes of the range from skip on; *got may be less than len at its end. ERR_CLOSED when the
  * log was truncated since or has deleted the segment. For coordinators, TLS, conversion. */

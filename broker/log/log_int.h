@@ -45,6 +45,7 @@ struct log {
     _Atomic int64_t saved_recovery_point; /* [a] what the directory's file says */
     _Atomic int64_t first_unstable;       /* [a] -1 none */
     _Atomic uint32_t truncations;         /* [a] odd while one is under way */
+    _Atomic uint32_t swaps;               /* [a] compacted segments that were put in */
     _Atomic int64_t last_flush_ms;        /* [a] */
     atomic_bool names_dirty;      /* [a] files were made, renamed or removed since the last sync */
     atomic_bool is_touched;       /* [a] changed since it was loaded from a clean stop */

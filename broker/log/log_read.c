@@ -76,6 +76,7 @@ struct view {
     int64_t size;
     int64_t next_base; /* INT64_MAX for the active one */
     uint32_t truncations;
+    uint16_t swaps;
     bool in_memory; /* place is valid */
     struct place place;
     enum index_found where;
@@ -92,6 +93,7 @@ static void view_take_locked(struct log *log, size_t index, int64_t offset, stru
     view->size = segment->size;
     view->next_base = is_active ? INT64_MAX : log->segments[index + 1]->base_offset;
     view->truncations = atomic_load_explicit(&log->truncations, memory_order_acquire);
+    view->swaps = (uint16_t)atomic_load(&log->swaps);
     view->in_memory = is_active && place_in_tail_locked(log, offset, &view->place);
     view->where = INDEX_NONE;
     if (!view->in_memory && !atomic_load_explicit(&segment->index_damaged, memory_order_relaxed))
@@ -168,6 +170,7 @@ static void fill_range(struct log *log, const struct view *view, int64_t end, si
     out->base_offset = view->place.base_offset;
     out->segment_base = view->segment->base_offset;
     out->truncations = view->truncations;
+    out->swaps = view->swaps;
     if (view->next_base < out->upper_offset)
         out->upper_offset = view->next_base;
 }
@@ -247,6 +250,13 @@ enum err log_read(struct log *log, int64_t offset, int64_t upper_offset, size_t 
 bool log_range_is_valid(const struct log_range *range)
 {
     return range->len == 0 || is_unchanged(range->log, range->truncations);
+}
+
+/* The first compaction that meets aborted records drops them but keeps their entry in the index; it
+ * takes another to drop that. */
+bool log_range_is_fresh(const struct log_range *range)
+{
+    return range->len == 0 || (uint16_t)(atomic_load(&range->log->swaps) - range->swaps) < 2;
 }
 
 void log_range_done(struct log_range *range)

@@ -227,6 +227,7 @@ static void exchange(struct log *log, struct segment *cleaned, struct segment *c
     memmove(place + 1, place + count,
             (log->segment_count - (size_t)at - count) * sizeof *log->segments);
     log->segment_count -= count - 1;
+    atomic_fetch_add(&log->swaps, 1);
     lock_drop(&log->lock);
     for (size_t i = 0; i < count; i++) { /* the list's references */
         struct segment *gone = old[i];

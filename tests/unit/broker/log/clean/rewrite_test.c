@@ -580,6 +580,37 @@ START_TEST(what_changes_nothing_writes_nothing)
 }
 END_TEST
 
+START_TEST(a_range_from_before_two_passes_is_not_fresh)
+{
+    struct rewrite_stats stats;
+    struct log_range range;
+    int sequence = 0;
+
+    begin(17);
+    append_txn(100, &sequence, false);
+    int64_t after = log_leo(kit.log);
+
+    append_txn(100, &sequence, true); /* whose last batch then stays, not that of the aborted one */
+    append_some(300);
+    log_on_hw(kit.log, log_leo(kit.log));
+    ck_assert_int_eq(log_read(kit.log, 0, log_leo(kit.log), 4000, true, &range), ERR_OK);
+    ck_assert(log_range_is_fresh(&range));
+    for (int pass = 0; pass < 2; pass++) {
+        log_set_cleaned_upto(kit.log, 0);
+        ck_assert_int_eq(compact(&small, kit.now_ms, &stats), ERR_OK);
+    }
+    struct log_aborted *list;
+    size_t count;
+
+    ck_assert_int_eq(log_aborted_txns(kit.log, 0, after, &list, &count), ERR_OK);
+    ck_assert_uint_eq(count, 0); /* the entry is gone, the range still has the records */
+    ck_assert(!log_range_is_fresh(&range));
+    ck_assert(log_range_is_valid(&range));
+    log_range_done(&range);
+    end(true);
+}
+END_TEST
+
 /* --- while other things happen -------------------------------------------------------------------
  */
 
@@ -736,6 +767,7 @@ int main(void)
     tcase_add_test(tc, transactions_lose_what_was_aborted_and_their_markers_later);
     tcase_add_test(tc, a_batch_larger_than_the_buffer);
     tcase_add_test(tc, what_changes_nothing_writes_nothing);
+    tcase_add_test(tc, a_range_from_before_two_passes_is_not_fresh);
     tcase_add_test(tc, a_truncation_meanwhile);
     tcase_add_test(tc, appends_and_rolls_meanwhile);
     tcase_add_test(tc, a_new_start_meanwhile);
