@@ -32,6 +32,8 @@
 
 #define PROBE_EVERY_MS      40   /* while unknown: what one costs that a dying process accepted */
 #define UNREGISTERED_MS     3000 /* longer than registering anew after an expiry takes */
+#define MANY_WAITING        500  /* partitions: what fits into one multi waits for nobody else */
+#define WORDS_MS            20   /* for the words of all others to come in, too */
 #define PROBE_DEAD_EVERY_MS 1000 /* while silent, to learn that it is gone for certain */
 
 /* ---- the table
@@ -505,6 +507,20 @@ void brokers_on_heartbeat(struct core *core, const struct core_heartbeat *beat)
     }
 }
 
+/* A word has come. Where many partitions wait, a moment is given to the other words: each look goes
+ * over all partitions, and what it finds is one more WRITE that the rest must wait for. */
+static void note_word(struct core *core)
+{
+    if (!core->waits_word)
+        return;
+    if (core->n_waiting <= MANY_WAITING || brokers_all_acked(core, core->word_version)) {
+        core->scan = true;
+        core->word_ms = NEVER_MS;
+    } else if (core->word_ms == NEVER_MS) {
+        core->word_ms = core->now_ms + WORDS_MS;
+    }
+}
+
 void brokers_on_acked(struct core *core, const struct core_acked *acked)
 {
     struct broker *b = broker_of_stream(core, acked->stream);
@@ -513,7 +529,7 @@ void brokers_on_acked(struct core *core, const struct core_acked *acked)
         return;
     if (acked->version > b->acked_version) {
         b->acked_version = acked->version;
-        core->scan |= core->waits_word;
+        note_word(core);
     }
     if (b->phase != STREAM_IMAGE_SENT || acked->version < b->image_version)
         return;
@@ -579,6 +595,10 @@ static void broker_on_time(struct core *core, struct broker *b)
 
 void brokers_on_time(struct core *core)
 {
+    if (core->word_ms <= core->now_ms) {
+        core->word_ms = NEVER_MS;
+        core->scan = true;
+    }
     for (size_t i = 0; i < core->n_brokers; i++)
         broker_on_time(core, core->brokers[i]);
 }
@@ -591,7 +611,7 @@ static void earlier(int64_t *at, int64_t than)
 
 int64_t brokers_next_ms(const struct core *core)
 {
-    int64_t at = NEVER_MS;
+    int64_t at = core->word_ms;
 
     for (size_t i = 0; i < core->n_brokers; i++) {
         const struct broker *b = core->brokers[i];
@@ -654,6 +674,9 @@ bool brokers_have_word(struct core *core, const struct image_part *part,
             return true;
     }
     core->waits_word = true;
+    core->n_waiting++;
+    if (version > core->word_version)
+        core->word_version = version;
     for (uint32_t i = 0; i < part->isr.n; i++) {
         struct broker *b = broker_get(core, part->isr.at[i]);
 

@@ -165,7 +165,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     }
     core->settings.topic_defaults = defaults;
     core->chance = seed;
-    core->wake_ms = NEVER_MS;
+    core->wake_ms = core->word_ms = NEVER_MS;
     STAILQ_INIT(&core->alters);
     STAILQ_INIT(&core->shutdowns);
     STAILQ_INIT(&core->pids);
@@ -407,8 +407,7 @@ static void make_plan(struct core *core)
     core->making = plan_new(core);
     if (core->scan) {
         core->scan = false;
-        parts_scan(core);
-        core->making->all = true;
+        core->making->all = parts_scan(core);
     }
     isr_plan(core);
     pids_plan(core);

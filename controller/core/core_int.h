@@ -267,12 +267,16 @@ struct core {
     uint64_t version;
     struct broker **brokers; /* by id */
     size_t n_brokers, cap_brokers;
-    bool scan;          /* partitions are to be held against the brokers */
-    bool waits_word;    /* some are held back until a broker has shown that it lives */
-    bool word_wanted;   /* a version is to be published for that, even an empty one */
-    bool brokers_asked; /* RELOAD_BROKERS is out */
-    bool any_hello;     /* since LOADED */
-    int64_t balance_ms; /* when leadership is balanced next */
+    bool scan;             /* partitions are to be held against the brokers */
+    bool waits_word;       /* some are held back until a broker has shown that it lives */
+    size_t n_waiting;      /* partitions that the last look left for such a word */
+    uint64_t word_version; /* that all words would be of */
+    int64_t word_ms;       /* when it is looked again with the words that are there; NEVER_MS */
+    bool leaders_went;     /* the last plan of a look had new leaders only */
+    bool word_wanted;      /* a version is to be published for that, even an empty one */
+    bool brokers_asked;    /* RELOAD_BROKERS is out */
+    bool any_hello;        /* since LOADED */
+    int64_t balance_ms;    /* when leadership is balanced next */
 
     struct topic_extra *extras; /* by id */
     size_t n_extras, cap_extras;
@@ -370,7 +374,8 @@ struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
 void plan_finish(struct core *core, struct plan **plan, const struct core_op_result *results);
 
 /* part_fsm.c */
-void parts_scan(struct core *core);
+/* False: the plan has the most urgent only, and core->scan is set for the rest. */
+bool parts_scan(struct core *core);
 /* What elections under the topic's rules make of the part; false: nothing to do. isr in arena. */
 bool part_decide(struct core *core, const struct image_topic *topic, const struct image_part *part,
                  struct arena *arena, struct leader_isr *next);

@@ -13,6 +13,8 @@
 #include "controller/core/choose.h"
 #include "controller/core/core_int.h"
 
+#define LEADERS_FIRST 1000 /* this many that only leave an ISR can wait for one more WRITE */
+
 static uint8_t replica_is(const struct core *core, const struct image_part *part, int32_t id)
 {
     const struct broker *b = broker_get(core, id);
@@ -103,51 +105,96 @@ static bool must_wait(const struct core *core, const struct image_part *part,
            !b->leave_planned;
 }
 
-/* Without plan: only to see who is waited for. */
-static void look_at_all(struct core *core, bool plan)
+enum look {
+    LOOK,         /* only see what there is to do, and who is waited for */
+    PLAN_LEADERS, /* plan what changes leaders */
+    PLAN_ALL,
+};
+
+struct seen {
+    size_t changed, led, none;
+};
+
+static void see(const struct image_part *part, const struct leader_isr *next, struct seen *seen)
+{
+    seen->changed++;
+    seen->led += next->leader != part->leader && next->leader != LEADER_NONE;
+    seen->none += next->leader == LEADER_NONE;
+}
+
+static void look_at(struct core *core, const struct image_topic *topic,
+                    const struct image_part *part, enum look look, struct arena *scratch,
+                    struct seen *seen)
+{
+    struct leader_isr next;
+
+    if (!part_decide(core, topic, part, scratch, &next))
+        return;
+    if (look == LOOK) {
+        see(part, &next, seen);
+        return;
+    }
+    if (must_wait(core, part, &next) || (look == PLAN_LEADERS && next.leader == part->leader))
+        return;
+    plan_state(core, topic, part, &next);
+    see(part, &next, seen);
+}
+
+static struct seen look_at_all(struct core *core, enum look look)
 {
     struct image_cursor at = { 0 };
     const struct image_topic *topic;
+    struct seen seen = { 0 };
     struct arena scratch;
-    size_t n_led = 0, n_none = 0;
 
     arena_init(&scratch, SIZE_MAX);
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
         for (int32_t i = 0; i < topic->n_parts; i++) {
             const struct image_part *part = image_topic_part(topic, i);
-            struct leader_isr next;
 
             if (part == NULL)
                 continue;
-            if (part_decide(core, topic, part, &scratch, &next) && plan &&
-                !must_wait(core, part, &next)) {
-                plan_state(core, topic, part, &next);
-                n_led += next.leader != part->leader && next.leader != LEADER_NONE;
-                n_none += next.leader == LEADER_NONE;
-            }
+            look_at(core, topic, part, look, &scratch, &seen);
             arena_reset(&scratch);
         }
     }
     arena_fini(&scratch);
-    if (core->making->n_parts > 0)
-        core_say(core, n_none > 0 ? CORE_SAY_WARN : CORE_SAY_INFO,
-                 "deciding on partitions changed=%zu new_leaders=%zu without_leader=%zu",
-                 core->making->n_parts, n_led, n_none);
+    return seen;
 }
 
-void parts_scan(struct core *core)
+/* Much is to be written, and some of it decides who leads: that is written and published first. */
+static bool leaders_go_first(struct core *core, struct seen seen)
 {
-    bool leaving = false;
+    bool first = !core->leaders_went && seen.led + seen.none > 0 &&
+                 seen.changed - seen.led - seen.none > LEADERS_FIRST;
+
+    core->leaders_went = first; /* next time all: whoever cannot be stored keeps nobody waiting */
+    return first;
+}
+
+bool parts_scan(struct core *core)
+{
+    bool leaving = false, leaders = false;
+    struct seen seen = { 0 };
 
     core->waits_word = false;
+    core->n_waiting = 0;
     for (size_t i = 0; i < core->n_brokers; i++) {
         core->brokers[i]->held = false;
         core->brokers[i]->leave_planned = core->brokers[i]->phase == STREAM_LEAVE;
         leaving |= core->brokers[i]->leave_planned;
     }
-    if (leaving)
-        look_at_all(core, false);
-    look_at_all(core, true);
+    if (leaving || image_n_parts(core->image) > LEADERS_FIRST)
+        seen = look_at_all(core, LOOK);
+    leaders = !leaving && leaders_go_first(core, seen);
+    core->n_waiting = 0;
+    seen = look_at_all(core, leaders ? PLAN_LEADERS : PLAN_ALL);
+    if (core->making->n_parts > 0)
+        core_say(core, seen.none > 0 ? CORE_SAY_WARN : CORE_SAY_INFO,
+                 "deciding on partitions changed=%zu new_leaders=%zu without_leader=%zu",
+                 seen.changed, seen.led, seen.none);
+    core->scan = leaders;
+    return !leaders;
 }
 
 /* ---- failed directories

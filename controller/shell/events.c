@@ -225,6 +225,7 @@ static void on_ring(void *arg, const struct ring_content *ring)
                                                      ring->n, ring->touched)
                                      : "the ring has an entry that cannot be read";
 
+    writer_set_slots(events->writer, ring->slots);
     if (why == NULL) {
         for (size_t i = 0; i < ring->n_configs; i++)
             standby_doubt_config(events->standby, ring->configs[i]);
@@ -247,10 +248,7 @@ static void on_won(void *arg, int32_t epoch, int32_t epoch_version)
     events->questions = question_answer_start(events->zk);
     events->stood_image = NULL;
     on_standing(&events->standing);
-    if (standby_image(events->standby) != NULL)
-        events->ring_read = ring_read_start(events->zk, on_ring, events);
-    else
-        load(events);
+    events->ring_read = ring_read_start(events->zk, on_ring, events);
 }
 
 /* What runs because the seat was ours. */

@@ -16,12 +16,24 @@
 
 void ring_reset(struct ring *ring)
 {
-    ring->number = 0;
+    ring->number = ring->done = 0;
+}
+
+void ring_set_slots(struct ring *ring, const bool there[ZK_RING_SLOTS])
+{
+    for (size_t i = 0; i < ZK_RING_SLOTS; i++)
+        ring->forms[i] = there[i] ? RING_SET : RING_CREATE;
 }
 
 uint64_t ring_take(struct ring *ring)
 {
     return ++ring->number;
+}
+
+void ring_done(struct ring *ring, uint64_t number)
+{
+    if (number > ring->done)
+        ring->done = number;
 }
 
 void ring_give_back(struct ring *ring, uint64_t number)
@@ -72,6 +84,7 @@ struct ring_read {
     void *arg;
     unsigned out;
     bool is_damaged;
+    bool slots[ZK_RING_SLOTS];
     struct arena arena;
     struct zk_touched *touched;
     size_t n, cap;
@@ -111,6 +124,7 @@ static void end_if_all(struct ring_read *read)
     struct ring_content content = { .is_whole = !read->is_damaged,
                                     .n = read->n,
                                     .touched = read->touched,
+                                    .slots = read->slots,
                                     .n_configs = read->n_configs,
                                     .configs = read->configs };
 
@@ -121,6 +135,7 @@ static void end_if_all(struct ring_read *read)
 static void on_entry(void *arg, const struct zk_answer *answer)
 {
     struct ring_read *read = arg;
+    int32_t slot;
 
     if (!is_back(read, answer))
         return;
@@ -128,6 +143,9 @@ static void on_entry(void *arg, const struct zk_answer *answer)
         ask(read, answer->path.ptr, on_entry);
         return;
     }
+    if (answer->err == ERR_OK && zk_leaf_id(zk_path_leaf(answer->path), &slot) &&
+        slot < ZK_RING_SLOTS)
+        read->slots[slot] = true;
     array_reserve(&read->touched, &read->cap, read->n, sizeof *read->touched);
     if (answer->err == ERR_OK &&
         zk_parse_touched(&read->arena, answer->data, &read->touched[read->n]) == ERR_OK)

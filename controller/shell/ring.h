@@ -28,12 +28,16 @@ enum ring_form { RING_SET, RING_CREATE, RING_CREATE_BOTH };
 
 struct ring {
     uint64_t number;                    /* last one given out */
+    uint64_t done;                      /* last one of a multi that was done */
     unsigned char forms[ZK_RING_SLOTS]; /* enum ring_form: what each slot needs */
 };
 
 /* A new seat: counts from 1 again. */
 void ring_reset(struct ring *ring);
+/* Which slots are there: else each is found missing by a multi that fails. */
+void ring_set_slots(struct ring *ring, const bool there[ZK_RING_SLOTS]);
 uint64_t ring_take(struct ring *ring);
+void ring_done(struct ring *ring, uint64_t number);
 /* The multi with that number was certainly not done. A number that is not the last one taken stays
  * a gap, which costs a successor a full read at worst. */
 void ring_give_back(struct ring *ring, uint64_t number);
@@ -52,6 +56,7 @@ struct ring_content {
     bool is_whole; /* false: an entry is damaged, or of a newer version; nothing can be concluded */
     size_t n;
     const struct zk_touched *touched;
+    const bool *slots; /* ZK_RING_SLOTS of them: which are there */
     size_t n_configs;
     const struct str *configs; /* "topics/a": entities that notes of changed settings name */
 };

@@ -183,7 +183,7 @@ static void run_end(struct run *run)
     for (size_t i = 0; i < run->n; i++)
         writer->doubtful |= run->results[i].err == ERR_CONNECTION_LOSS;
     if (!writer->doubtful)
-        writer->certain = writer->ring.number;
+        writer->certain = writer->ring.done;
     writer->run = NULL;
     sink.on_event(sink.arg, &event);
     run_free(run);
@@ -434,6 +434,7 @@ static void flight_done(struct flight *flight, const struct zk_answer *answer)
     }
     flight->state = FLIGHT_HOME;
     run->tries = 0;
+    ring_done(&run->writer->ring, flight->number);
 }
 
 /* It has certainly not been carried out; what of it is still wanted goes with another. */
@@ -795,6 +796,11 @@ void writer_reset(struct writer *writer)
     /* else its last answer frees it */
 }
 
+void writer_set_slots(struct writer *writer, const bool there[ZK_RING_SLOTS])
+{
+    ring_set_slots(&writer->ring, there);
+}
+
 bool writer_position(const struct writer *writer, uint64_t *number)
 {
     *number = writer->certain;
@@ -805,7 +811,7 @@ void writer_is_known(struct writer *writer)
 {
     writer->doubtful = false;
     if (writer->run == NULL)
-        writer->certain = writer->ring.number;
+        writer->certain = writer->ring.done;
 }
 
 void writer_free(struct writer **writer)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/zk/zk.h"
+#include "common/zk/zk_tree.h"
 #include "controller/core/core.h"
 #include "controller/shell/sink.h"
 
@@ -37,6 +38,8 @@ bool writer_is_busy(const struct writer *writer);
  * carried out, if our epoch is still the one. */
 void writer_reset(struct writer *writer);
 
+/* Which of the ring's slots are there; costs a round trip each otherwise. */
+void writer_set_slots(struct writer *writer, const bool there[ZK_RING_SLOTS]);
 /* The number in the ring of the last multi up to which all are in the results that were given.
  * False: the outcome of some is not known. */
 bool writer_position(const struct writer *writer, uint64_t *number);

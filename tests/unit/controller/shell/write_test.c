@@ -350,6 +350,38 @@ START_TEST(every_multi_leaves_its_mark_in_the_ring)
 }
 END_TEST
 
+/* Whoever dies in the middle of many multis leaves no gap, also the first time round. */
+START_TEST(known_slots_leave_no_gaps)
+{
+    static const bool none[ZK_RING_SLOTS];
+    struct zk_touched touched;
+    struct arena arena;
+    uint64_t number;
+
+    arena_init(&arena, SIZE_MAX);
+    fake_zk_put(fake, ZK_RING, NULL);
+    writer_set_slots(writer, none);
+    create_topic("t", 1, 1);
+    for (uint32_t i = 1; i < 1150; i++)
+        op_state(OP_STATE_CREATE, "t", 1 + i, (int32_t)i, -1, 0);
+    start();
+    run();
+    for (int32_t version = 0; version < 3; version++) {
+        got.events = 0;
+        for (uint32_t i = 0; i < 1150; i++)
+            op_state(OP_STATE_SET, "t", 1 + i, (int32_t)i, version, 1);
+        start();
+        run();
+        all(ERR_OK);
+    }
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_ge(number, 12);
+    for (uint64_t i = 1; i <= number; i++)
+        ck_assert_msg(in_ring(i, &touched, &arena), "%d is missing", (int)i);
+    arena_fini(&arena);
+}
+END_TEST
+
 /* Several multis out at once, some lost with their answers: what was done is known of each. */
 START_TEST(lost_multis_are_told_apart)
 {
@@ -515,6 +547,7 @@ int main(void)
     tcase_add_test(tc, a_lost_answer_is_found_out);
     tcase_add_test(tc, an_outcome_that_cannot_be_found_out_is_said_so);
     tcase_add_test(tc, every_multi_leaves_its_mark_in_the_ring);
+    tcase_add_test(tc, known_slots_leave_no_gaps);
     tcase_add_test(tc, lost_multis_are_told_apart);
     tcase_add_test(tc, much_goes_in_several_multis);
     tcase_add_test(tc, a_topic_is_deleted_with_all_that_is_left_of_it);
