@@ -228,7 +228,8 @@ static int64_t fetch(struct listing *listing, struct log *log, int64_t from, int
         ck_assert_int_eq(log_aborted_txns(log, from, log_range_upper_offset(&range),
                                           &filter.aborted, &filter.count),
                          ERR_OK);
-    qsort(filter.aborted, filter.count, sizeof *filter.aborted, by_first_offset);
+    if (filter.count > 0)
+        qsort(filter.aborted, filter.count, sizeof *filter.aborted, by_first_offset);
     ck_assert_int_eq(log_range_read(&range, 0, buf_reserve(&bytes, range.len), range.len, &size),
                      ERR_OK);
     bytes.len = size;
@@ -382,7 +383,6 @@ int main(void)
 {
     TCase *tc = tcase_create("recorded_dirs");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_recorded_directory_serves_what_kafka_served, 0, ARRAY_LEN(cases));
     return unit_run(tc);
 }
