@@ -95,3 +95,39 @@ def test_all_of_them_are_killed(house):
 def test_three_brokers(house):
     settle(house, brokers=3)
     there_and_back(house, kill=False)
+
+
+@pytest.mark.long
+def test_the_formats_of_old_brokers(house):
+    """What a broker on the protocol of 2.6 still writes: magic 0 and 1, topics without ids, no finalised features."""
+    settle(house, settings={"inter.broker.protocol.version": "2.6"})
+    topics = []
+    for magic, version in enumerate(("0.9.0", "0.10.2", "2.6")):
+        for codec in adoption.CODECS[:4]:
+            topics.append(f"v{magic}-{codec}")
+            house.create(topics[-1], message_format_version=version, segment_bytes=8000, index_interval_bytes=300)
+            write(house, topics[-1], 0, 150, compression_type=codec, headers=magic == 2)
+    house.create("v1-append-time", message_format_version="0.10.2", message_timestamp_type="LogAppendTime")
+    write(house, "v1-append-time", 0, 30, compression_type="gzip", headers=False)
+    house.create("v0-compacted", message_format_version="0.9.0", cleanup_policy="compact",
+                 min_cleanable_dirty_ratio="0.01", segment_bytes=2000)
+    write(house, "v0-compacted", 0, 300, compression_type="gzip", headers=False)
+    topics += ["v1-append-time", "v0-compacted"]
+    by_kafka = listings(house)
+    old = {topic: adoption.old_fetches(house, topic) for topic in topics}
+    house.leave()
+    adoption.dumps(house)
+
+    house.enter("moldau")
+    assert_same(by_kafka, listings(house))
+    assert {topic: adoption.old_fetches(house, topic) for topic in topics} == old
+    for topic in topics[:-1]:
+        write(house, topic, 150, 50, compression_type="lz4")        # magic 2 behind the others
+    by_moldau = listings(house)
+    assert_kept(by_kafka, by_moldau)
+    house.leave()
+    assert adoption.dumps(house) == ""
+
+    house.enter("kafka")
+    assert_same(by_moldau, listings(house))
+    house.leave()

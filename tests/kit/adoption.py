@@ -117,13 +117,13 @@ class House(KafkaCluster):
         return done.stdout, done.stderr.decode()
 
 
-def write(house, topic, first, count, partitions=1, keys=10, **settings):
+def write(house, topic, first, count, partitions=1, keys=10, headers=True, **settings):
     """Records first.. of a topic, round robin; every fifth a tombstone."""
     p = house.producer(**settings)
     failed = []
     for i in range(first, first + count):
         p.produce(topic, key=f"k{i % keys}", value=None if i % 5 == 4 else f"value {i} " + "abc" * 20,
-                  partition=i % partitions, timestamp=BASE + i * 1000, headers=[("h", str(i)), ("null", None)],
+                  partition=i % partitions, timestamp=BASE + i * 1000, headers=[("h", str(i)), ("null", None)] if headers else None,
                   on_delivery=lambda e, _: failed.append(e) if e else None)
         if i % 40 == 39:
             p.flush(30)
