@@ -360,17 +360,54 @@ static void print_producer(const char *at)
     putchar('\n');
 }
 
-/* A broken snapshot is a complaint on stderr and no reason to stop: a start takes an older one. */
-static void print_producers(struct dump *dump, const struct dump_file *file, const char *content,
-                            size_t len)
+/* What Kafka's schema of a snapshot would say of these bytes; NULL when they fit it. */
+static const char *misfit(struct dump *dump, const char *content, size_t len)
 {
-    int32_t count = len >= SNAPSHOT_HEAD ? load_i32(content + SNAPSHOT_CRC_FROM) : -1;
+    static const struct {
+        const char *name;
+        size_t size;
+    } fields[] = { { "producer_id", 8 },       { "epoch", 2 },
+                   { "last_sequence", 4 },     { "last_offset", 8 },
+                   { "offset_delta", 4 },      { "timestamp", 8 },
+                   { "coordinator_epoch", 4 }, { "current_txn_first_offset", 8 } };
+    static const char cut[] = "java.nio.BufferUnderflowException";
+    size_t left = len - SNAPSHOT_HEAD;
 
-    if (count < 0 || (len - SNAPSHOT_HEAD) / SNAPSHOT_ENTRY < (size_t)count) {
-        cli_note(dump->cli,
-                 "Snapshot failed schema validation: %s has %zu bytes, too few for %d "
-                 "producers",
-                 file->path, len, count);
+    if (len < SNAPSHOT_HEAD)
+        return cli_text(dump->cli, "Error reading field '%s': %s",
+                        len < 2                   ? "version"
+                        : len < SNAPSHOT_CRC_FROM ? "crc"
+                                                  : "producer_entries",
+                        cut);
+    int32_t count = load_i32(content + SNAPSHOT_CRC_FROM);
+
+    if (count < 0)
+        return cli_text(dump->cli,
+                        "Error reading field 'producer_entries': Array size %" PRId32
+                        " cannot be negative",
+                        count);
+    if ((size_t)count > left)
+        return cli_text(dump->cli,
+                        "Error reading field 'producer_entries': Error reading array of size "
+                        "%" PRId32 ", only %zu bytes available",
+                        count, left);
+    if (left / SNAPSHOT_ENTRY >= (size_t)count)
+        return NULL;
+    left %= SNAPSHOT_ENTRY;
+    for (size_t i = 0;; left -= fields[i++].size)
+        if (left < fields[i].size)
+            return cli_text(dump->cli,
+                            "Error reading field 'producer_entries': Error reading field '%s': %s",
+                            fields[i].name, cut);
+}
+
+/* A broken snapshot is a complaint on stderr and no reason to stop: a start takes an older one. */
+static void print_producers(struct dump *dump, const char *content, size_t len)
+{
+    const char *why_not = misfit(dump, content, len);
+
+    if (why_not != NULL) {
+        cli_note(dump->cli, "Snapshot failed schema validation: %s", why_not);
         return;
     }
     if (load_i16(content) != 1) {
@@ -385,7 +422,7 @@ static void print_producers(struct dump *dump, const struct dump_file *file, con
                  load_be32(content + 2), crc);
         return;
     }
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < load_i32(content + SNAPSHOT_CRC_FROM); i++)
         print_producer(content + SNAPSHOT_HEAD + (size_t)i * SNAPSHOT_ENTRY);
 }
 
@@ -396,7 +433,7 @@ bool dump_snapshot(struct dump *dump, const struct dump_file *file)
 
     if (!read_whole(dump, file, file->path, &content, &len))
         return false;
-    print_producers(dump, file, content, len);
+    print_producers(dump, content, len);
     free(content);
     return true;
 }

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kit import batch, ops
 from tests.kit.cluster import ROOT, wait_until
-from tests.kit.kafka import KafkaCluster
+from tests.kit.kafka import KafkaCluster, Missing
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 BASE = 1_700_000_000_000
@@ -267,13 +267,19 @@ def old_fetches(house, topic, partition=0):
 DUMPED = (".log", ".index", ".timeindex", ".txnindex", ".snapshot")
 
 
-def dumps(house, broker="1", complaints=True):
-    """Kafka's tool and ours print the same of every file of a stopped broker; returns what Kafka's complained of."""
-    quiet = house.dir / "quiet.properties"
+def kafkas_dump(jars, folder):
+    """The command of Kafka's own dump tool; its logging is kept quiet by a file in folder."""
+    if not shutil.which("java"):
+        raise Missing("java is not installed")
+    quiet = Path(folder) / "quiet.properties"
     quiet.write_text(QUIET)
-    java = [shutil.which("java"), *HEAP, f"-Dlog4j.configuration=file:{quiet}", "-Dfile.encoding=UTF-8",
-            "-Dstdout.encoding=UTF-8", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{house.jars}/*",
-            "kafka.tools.DumpLogSegments"]
+    return ["java", *HEAP, f"-Dlog4j.configuration=file:{quiet}", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8",
+            "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{jars}/*", "kafka.tools.DumpLogSegments"]
+
+
+def dumps(house, broker="1"):
+    """Kafka's tool and ours print the same of every file of a stopped broker; returns what Kafka's complained of."""
+    java = kafkas_dump(house.jars, house.dir)
     ours = [str(ROOT / "build" / "bin" / "moldau"), "log", "dump"]
     kinds = {"--print-data-log": [], "--offsets-decoder": [], "--transaction-log-decoder": []}
     for path in sorted(house.data(broker).glob("*-*/*")):
