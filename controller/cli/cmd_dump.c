@@ -285,6 +285,9 @@ static enum exit_code set_up(struct dump *dump)
     const struct args *args = &dump->cli->args;
     int64_t max_message = 5 * 1024 * 1024, max = INT32_MAX;
 
+    if (dump->cli->print.shape != PRINT_TABLE)
+        return cli_fail(dump->cli, CLI_USAGE, "log dump prints lines, in one shape",
+                        "they are those of Kafka's tool, for whatever reads these", NULL);
     if (args_has(args, "cluster-metadata-decoder") || args_has(args, "remote-log-metadata-decoder"))
         return cli_fail(dump->cli, CLI_REFUSED,
                         "records of KRaft's metadata log and of tiered storage are not decoded",
