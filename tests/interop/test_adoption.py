@@ -41,11 +41,13 @@ def write_as_moldau(house):
 
 
 def there_and_back(house, kill):
+    sound = (0, 10) if kill else (0,)
     opened = adoption.fill(house, len(house.brokers))
     committed = adoption.committed_offsets(house)
     by_kafka = listings(house)
     old = {topic: adoption.old_fetches(house, topic) for topic in ("c-none", "c-gzip", "c-zstd", "append-time", "txn")}
     house.leave(kill=kill)
+    adoption.verify(house, allowed=sound)
     if not kill:
         adoption.dumps(house)
 
@@ -61,6 +63,7 @@ def there_and_back(house, kill):
             for i, found in by_kafka.items()}
     assert_kept(kept, by_moldau)
     house.leave(kill=kill)
+    adoption.verify(house, allowed=sound)
     if not kill:
         assert adoption.dumps(house) == "", "Kafka's tool complains about what we wrote"
 
@@ -78,6 +81,7 @@ def there_and_back(house, kill):
     house.enter("moldau")
     assert_same(by_kafka, listings(house))
     house.leave()
+    adoption.verify(house)
 
 
 def test_kafka_then_moldau_then_kafka(house):
@@ -117,6 +121,7 @@ def test_the_formats_of_old_brokers(house):
     old = {topic: adoption.old_fetches(house, topic) for topic in topics}
     house.leave()
     adoption.dumps(house)
+    adoption.verify(house)
 
     house.enter("moldau")
     assert_same(by_kafka, listings(house))
@@ -127,6 +132,7 @@ def test_the_formats_of_old_brokers(house):
     assert_kept(by_kafka, by_moldau)
     house.leave()
     assert adoption.dumps(house) == ""
+    adoption.verify(house)
 
     house.enter("kafka")
     assert_same(by_moldau, listings(house))
