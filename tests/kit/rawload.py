@@ -29,10 +29,12 @@ class Ack:
 
 
 class RawLoad:
-    def __init__(self, addresses, topic, partitions, rate=1000, size=100, acks=-1, idempotent=False, version=10):
+    def __init__(self, addresses, topic, partitions, rate=1000, size=100, acks=-1, idempotent=False, version=10,
+                 name=""):
         self.addresses, self.topic, self.partitions = list(addresses), topic, list(partitions)
         self.rate, self.size, self.acks, self.version = rate, size, acks, version
         self.idempotent, self.producer = idempotent, (-1, -1)
+        self.prefix = f"{name}:" if name else ""      # of every value, where several loads share a topic
         self.acked = {p: [] for p in self.partitions}
         self.created = dict.fromkeys(self.partitions, 0)
         self.errors = collections.Counter()
@@ -105,7 +107,7 @@ class RawLoad:
 
     def check(self, partition, records):
         """Every acknowledged number is among the records; with idempotence exactly once and in order."""
-        numbers = [int(r.value.split(b":")[1]) for r in records]
+        numbers = [int(r.value.split(b":")[-2]) for r in records]
         missing = {a.number for a in self.acked[partition]} - set(numbers)
         assert not missing, f"{self.topic}-{partition}: lost {len(missing)} acknowledged, e.g. {sorted(missing)[:5]}"
         if self.idempotent:
@@ -164,7 +166,7 @@ class RawLoad:
                 await self.wake[p].wait()
                 continue
             chunk = [queue[i] for i in range(min(len(queue), 200))]
-            values = [f"{p}:{n}:".encode().ljust(self.size, b".") for n, _ in chunk]
+            values = [f"{self.prefix}{p}:{n}:".encode().ljust(self.size, b".") for n, _ in chunk]
             pid, epoch = self.producer
             data = batch.build(values, producer_id=pid, producer_epoch=epoch,
                                sequence=chunk[0][0] if self.idempotent else -1)

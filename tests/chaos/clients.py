@@ -1,0 +1,140 @@
+"""Clients of a chaos run, which note what they did and saw in a History (tests/kit/history.py)."""
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from tests.kit.history import ACKED, UNKNOWN, Read, Write
+from tests.kit.rawload import RawLoad
+
+SIZE = 200
+
+
+def value_of(record):
+    """A value as the history has it, without its padding."""
+    return record.rstrip(b".").decode()
+
+
+class Raw:
+    """One-record requests that are retried at once; its acknowledgements tell when a partition could be written."""
+
+    def __init__(self, history, name, cluster, topic, partitions, rate, idempotent=False, acks=-1):
+        self.history, self.name = history, name
+        self.load = RawLoad(cluster.addresses, topic, range(partitions), rate, SIZE, acks, idempotent, name=name)
+
+    def start(self):
+        self.load.start()
+        return self
+
+    def stop(self):
+        try:
+            self.load.stop(120)
+        except Exception as e:          # noqa: BLE001 - whatever ended it belongs into the verdict
+            self.history.fatal.append(f"{self.name}: {e!r}")
+        writes = self.history.writer(self.name)
+        for p, acks in self.load.acked.items():
+            writes += [Write(self.name, a.number, p, a.created, a.acked, ACKED, a.offset) for a in acks]
+            writes += [Write(self.name, n, p, made) for n, made in self.load.queues[p]]
+
+
+class Librdkafka:
+    """A producer as applications have it, with everything at its defaults but what is said here."""
+
+    def __init__(self, history, name, cluster, topic, partitions, rate, idempotent=True, acks="all"):
+        self.history, self.name, self.topic, self.rate = history, name, topic, rate
+        self.numbers = [0] * partitions
+        self.writes = history.writer(name)
+        self.producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": acks, "linger.ms": 5,
+                                  "enable.idempotence": idempotent, "message.timeout.ms": 120_000, "log_level": 2,
+                                  "error_cb": self._error})
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._main, name=name, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def stop(self):
+        self.ending.set()
+        self.thread.join(150)
+        if self.thread.is_alive():
+            self.history.fatal.append(f"{self.name}: does not end")
+
+    def _error(self, error):
+        if error.fatal():
+            self.history.fatal.append(f"{self.name}: {error.str()}")
+            self.ending.set()
+
+    def _main(self):
+        began, made = time.monotonic(), 0
+        while not self.ending.is_set():
+            for _ in range(made, int((time.monotonic() - began) * self.rate)):
+                self._write(made % len(self.numbers))
+                made += 1
+            self.producer.poll(0.005)
+        self.producer.flush(120)
+
+    def _write(self, partition):
+        write = Write(self.name, self.numbers[partition], partition, time.monotonic())
+        while not self.ending.is_set():
+            try:
+                self.producer.produce(self.topic, write.value.encode().ljust(SIZE, b"."), partition=partition,
+                                      on_delivery=lambda error, message, w=write: self._done(w, error, message))
+                break
+            except BufferError:         # what has piled up during a fault
+                self.producer.poll(0.1)
+        else:
+            return
+        self.numbers[partition] += 1
+        self.writes.append(write)
+
+    @staticmethod
+    def _done(write, error, message):
+        write.ended = time.monotonic()
+        write.outcome = UNKNOWN if error else ACKED     # a time-out says nothing about the record
+        write.offset = -1 if error or message.offset() is None else message.offset()
+
+
+class Reader:
+    """Reads all partitions from the beginning, and never asks for anything twice."""
+
+    def __init__(self, history, name, cluster, topic, partitions):
+        self.history, self.name = history, name
+        self.reads = history.reader(name)
+        self.next = dict.fromkeys(range(partitions), 0)
+        self.consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name,
+                                  "enable.auto.commit": False, "auto.offset.reset": "error",
+                                  "isolation.level": "read_committed", "fetch.wait.max.ms": 100,
+                                  "log_level": 2})
+        self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self.ends = None        # {partition: offset} to read up to; None: go on
+        self.thread = threading.Thread(target=self._main, name=name, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def stop(self, ends):
+        """Reads on to those ends, then ends."""
+        self.ends = ends
+        self.thread.join(120)
+        if self.thread.is_alive():
+            self.history.fatal.append(f"{self.name}: at {self.next} and not at {ends} after two minutes")
+
+    def _main(self):
+        try:
+            while self.ends is None or any(self.next[p] < end for p, end in self.ends.items()):
+                for message in self.consumer.consume(1000, 0.2):
+                    if not message.error():
+                        self._take(message)
+                    elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:     # noqa: SLF001
+                        raise KafkaException(message.error())
+        except KafkaException as e:
+            self.history.fatal.append(f"{self.name}: {e}")
+        finally:
+            self.consumer.close()
+
+    def _take(self, message):
+        self.reads.append(Read(self.name, message.partition(), message.offset(), value_of(message.value()),
+                               time.monotonic()))
+        self.next[message.partition()] = message.offset() + 1
