@@ -84,10 +84,12 @@ build/gen/wire.stamp: proto/gen.py $(SCHEMAS) $(RECORDS)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) proto/gen.py --out build/gen
 	@touch $@
-$(filter build/gen/wire/% build/gen/records/%,$(GEN_C)): build/gen/wire.stamp ;
+$(foreach made,$(filter build/gen/wire/% build/gen/records/%,$(GEN_C)),$(made) $(made:.c=.h)): build/gen/wire.stamp ;
 build/gen/control.pb-c.c: proto/control.proto
 	@mkdir -p $(@D)
 	$(Q)protoc-c --proto_path=proto --c_out=build/gen $<
+# Headers too, or what includes them is looked at before they have changed.
+build/gen/control.pb-c.h: build/gen/control.pb-c.c ;
 
 $(OUT)/obj/build/gen/%.o: build/gen/%.c | $(GEN_STAMPS)
 	@mkdir -p $(@D)

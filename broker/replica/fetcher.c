@@ -13,11 +13,18 @@
  * is broken off: the connection is closed and made anew, which costs less than a millisecond; not
  * more often than BREAK_EVERY_MS.
  *
+ * A link that loses what is sent on it says nothing. TCP sends again after a time that doubles with
+ * each try, so that a connection that lived through a cut of ten seconds may stay silent for as
+ * long after it, and with it every acks=all that counts on us. So an answer that is overdue by
+ * PATIENCE_MS ends the connection, and a new one is tried until it stands. A leader that takes the
+ * new one and is as silent on it is only slow: it is given twice the time, each time.
+ *
  * Shutdown: the reactor's thread is joined first; what is left is let go of by the caller.
  */
 #include "broker/replica/fetcher.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +39,8 @@
 #define FETCH_VERSION_LEAST 13 /* topic ids; 12: last fetched epochs */
 #define LIST_VERSION        9
 #define LIST_VERSION_LEAST  4 /* leader epochs */
-#define CONNECT_TIMEOUT_MS  2000
+#define CONNECT_TIMEOUT_MS  700
+#define PATIENCE_MS         500
 #define RETRY_FIRST_MS      40
 #define RETRY_MAX_MS        1000
 #define BREAK_AFTER_MS      5
@@ -102,6 +110,8 @@ static void lost(struct fetcher *fetcher)
 void fetcher_failed(struct fetcher *fetcher, enum err why)
 {
     lost(fetcher);
+    if (why == ERR_TIMED_OUT) /* which has been the wait */
+        fetcher->retry_ms = RETRY_FIRST_MS;
     retry_later(fetcher);
     if (!fetcher->unreachable || why != ERR_REFUSED)
         say_limited(SAY_WARN,
@@ -162,6 +172,55 @@ static void on_retry(struct reactor_timer *timer)
 {
     fetcher_pump(container_of(timer, struct fetcher, retry));
 }
+
+/* ---- silence ---- */
+
+/* Left running from one fetch to the next: it looks when the last one was sent. */
+static void look_in(struct fetcher *fetcher, int64_t wait_ms)
+{
+    reactor_timer_set_ms(fetcher->reactor, &fetcher->silence, wait_ms);
+}
+
+void fetcher_sent(struct fetcher *fetcher)
+{
+    fetcher->sent_ms = reactor_now_ms(fetcher->reactor);
+    fetcher->received = 0;
+    if (!reactor_timer_is_set(&fetcher->silence))
+        look_in(fetcher, fetcher->conf.wait_max_ms + fetcher->patience_ms);
+}
+
+void fetcher_heard(struct fetcher *fetcher)
+{
+    fetcher->patience_ms = PATIENCE_MS;
+}
+
+static void on_silence(struct reactor_timer *timer)
+{
+    struct fetcher *fetcher = container_of(timer, struct fetcher, silence);
+    int64_t now_ms = reactor_now_ms(fetcher->reactor);
+    int64_t left_ms;
+
+    if (fetcher->flight == FLIGHT_NONE)
+        return;
+    if (peer_received(fetcher->peer) > fetcher->received) { /* a long answer on its way */
+        fetcher->received = peer_received(fetcher->peer);
+        fetcher->sent_ms = now_ms;
+    }
+    left_ms = fetcher->sent_ms + fetcher->conf.wait_max_ms + fetcher->patience_ms - now_ms;
+    if (left_ms > 0) {
+        look_in(fetcher, left_ms);
+        return;
+    }
+    say_limited(SAY_WARN, "the leader is silent, connecting anew leader=%d silent_ms=%" PRId64,
+                fetcher->leader, now_ms - fetcher->sent_ms);
+    if (fetcher->patience_ms < fetcher->conf.request_timeout_ms)
+        fetcher->patience_ms *= 2;
+    drop(fetcher);
+    retry_at_once(fetcher);
+    fetcher_pump(fetcher);
+}
+
+/* ---- newcomers ---- */
 
 /* A parked fetch keeps a newcomer waiting. One whose answer is under way will not be long. */
 static void on_newcomer(struct reactor_timer *timer)
@@ -376,6 +435,7 @@ struct fetcher *fetcher_start(const struct fetchers_conf *conf, int32_t leader, 
     fetcher->broker_epoch = -1;
     fetcher->retry_ms = RETRY_FIRST_MS;
     fetcher->broke_ms = -BREAK_EVERY_MS;
+    fetcher->patience_ms = PATIENCE_MS;
     fetcher->reactor = reactor_new();
     snprintf(client_id, sizeof client_id, "broker-%d-fetcher-%d", conf->broker_id, index);
     fetcher->peer =
@@ -396,6 +456,7 @@ struct fetcher *fetcher_start(const struct fetchers_conf *conf, int32_t leader, 
     reactor_timer_init(&fetcher->retry, on_retry);
     reactor_timer_init(&fetcher->wake, on_wake);
     reactor_timer_init(&fetcher->newcomer, on_newcomer);
+    reactor_timer_init(&fetcher->silence, on_silence);
     reactor_task_init(&fetcher->pump, on_pump);
     arena_init(&fetcher->arena, SIZE_MAX);
     arena_init(&fetcher->answer_arena, SIZE_MAX);
@@ -414,6 +475,7 @@ void fetcher_stop(struct fetcher **fetcher_ptr)
     reactor_timer_cancel(fetcher->reactor, &fetcher->retry);
     reactor_timer_cancel(fetcher->reactor, &fetcher->wake);
     reactor_timer_cancel(fetcher->reactor, &fetcher->newcomer);
+    reactor_timer_cancel(fetcher->reactor, &fetcher->silence);
     reactor_undefer(fetcher->reactor, &fetcher->pump);
     while ((at = TAILQ_FIRST(&fetcher->core.parts)) != NULL)
         let_go(fetch_core_remove(&fetcher->core, at->topic_id, at->partition));

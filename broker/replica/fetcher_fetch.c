@@ -143,6 +143,7 @@ static void on_fetched(void *ctx, enum err err, const struct peer_answer *answer
     if (err != ERR_OK)
         return; /* whoever ended the connection sees to the rest */
     fetcher->flight = FLIGHT_NONE;
+    fetcher_heard(fetcher);
     reactor_timer_cancel(fetcher->reactor, &fetcher->newcomer);
     arena_reset(&fetcher->answer_arena);
     struct wire_in in = wire_in_of(answer->bytes, answer->len, &fetcher->answer_arena);
@@ -244,6 +245,7 @@ void fetcher_send_fetch(struct fetcher *fetcher, const struct fetch_ask *ask, in
     put_topics(fetcher, ask, &req);
     put_forgotten(fetcher, ask, &req);
     fetcher->flight = FLIGHT_FETCH;
+    fetcher_sent(fetcher);
     peer_send(fetcher->peer, API_FETCH, fetcher->fetch_version, &req,
               fetcher->conf.request_timeout_ms, on_fetched, fetcher);
 }

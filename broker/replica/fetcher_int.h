@@ -47,19 +47,23 @@ struct fetcher {
     struct uuid incarnation; /* [o] */
     int64_t broker_epoch;    /* [o] ours */
 
-    enum flight flight;            /* [o] */
-    bool resets_due;               /* [o] some partition is in FETCH_RESET and not asked about */
-    int open_lists;                /* [o] ListOffsets not answered yet */
-    struct reset *resets;          /* [o] in arena, while flight is FLIGHT_OFFSETS */
-    int32_t resets_len;            /* [o] */
-    int16_t fetch_version;         /* [o] */
-    int16_t list_version;          /* [o] */
-    bool unreachable;              /* [o] and said so */
-    int64_t retry_ms;              /* [o] the next back-off's upper bound */
-    int64_t broke_ms;              /* [o] when a wait was last broken off */
-    int64_t counted_ms;            /* [o] when count() last went over all partitions */
-    struct reactor_timer retry;    /* [o] connect again */
-    struct reactor_timer wake;     /* [o] a delayed partition is ready; nothing to do for long */
+    enum flight flight;         /* [o] */
+    bool resets_due;            /* [o] some partition is in FETCH_RESET and not asked about */
+    int open_lists;             /* [o] ListOffsets not answered yet */
+    struct reset *resets;       /* [o] in arena, while flight is FLIGHT_OFFSETS */
+    int32_t resets_len;         /* [o] */
+    int16_t fetch_version;      /* [o] */
+    int16_t list_version;       /* [o] */
+    bool unreachable;           /* [o] and said so */
+    int64_t retry_ms;           /* [o] the next back-off's upper bound */
+    int64_t broke_ms;           /* [o] when a wait was last broken off */
+    int64_t sent_ms;            /* [o] when the fetch in flight was sent, or was last heard of */
+    int64_t patience_ms;        /* [o] what an answer may take beyond the wait that was asked for */
+    size_t received;            /* [o] of its answer when silence was last looked for */
+    int64_t counted_ms;         /* [o] when count() last went over all partitions */
+    struct reactor_timer retry; /* [o] connect again */
+    struct reactor_timer wake;  /* [o] a delayed partition is ready; nothing to do for long */
+    struct reactor_timer silence;  /* [o] looks whether the answer is overdue */
     struct reactor_timer newcomer; /* [o] break off the wait */
     struct reactor_task pump;      /* [o] */
     struct arena arena;            /* [o] of the request in flight */
@@ -78,6 +82,9 @@ struct fetcher {
 
 /* ---- fetcher.c ---- */
 
+/* A request has been sent, or was answered: its leader is heard. */
+void fetcher_sent(struct fetcher *fetcher);
+void fetcher_heard(struct fetcher *fetcher);
 /* Does what is to be done next, if anything: to be called when something has changed. */
 void fetcher_pump(struct fetcher *fetcher);
 /* For fetcher_get_info(); now: also what takes a walk over all partitions. */

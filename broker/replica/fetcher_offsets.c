@@ -172,6 +172,7 @@ bool fetcher_ask_offsets(struct fetcher *fetcher)
     if (fetcher->resets_len == 0)
         return false;
     fetcher->flight = FLIGHT_OFFSETS;
+    fetcher_sent(fetcher);
     fetcher->open_lists = 0;
     send_list(fetcher, LATEST, on_latest);
     send_list(fetcher, EARLIEST, on_earliest);

@@ -108,6 +108,11 @@ bool peer_is_receiving(const struct peer *peer)
     return peer->in_len > 0;
 }
 
+size_t peer_received(const struct peer *peer)
+{
+    return peer->in_len;
+}
+
 size_t peer_open_requests(const struct peer *peer)
 {
     return peer->open_count;

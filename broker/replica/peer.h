@@ -67,6 +67,8 @@ bool peer_is_closed(const struct peer *peer);
 bool peer_is_open(const struct peer *peer);
 /* Bytes of an answer that is not whole yet are there. */
 bool peer_is_receiving(const struct peer *peer);
+/* How many bytes of it: grows while the other side is heard. */
+size_t peer_received(const struct peer *peer);
 size_t peer_open_requests(const struct peer *peer);
 /* The highest version up to `highest` that the other side serves; -1 when it serves none. */
 int16_t peer_version(const struct peer *peer, int16_t key, int16_t highest);

@@ -84,6 +84,23 @@ def test_writing_goes_on_while_a_broker_hears_nobody_and_the_cut_one_acknowledge
     ops.assert_replicas_identical(apart, name)
 
 
+def test_writing_goes_on_soon_after_a_cut_however_long_it_was(apart):
+    """While a leader and a follower do not hear one another, acks=all waits for the follower, for the controller hears
+    both. TCP would send what was lost again only after twice as long each time: nobody may wait for that."""
+    name = "parted"
+    ops.create_topic(apart, name, 1, assignments=[[1, 2]])
+    load = RawLoad(apart.addresses, name, [0], rate=100).start()
+    wait_until(lambda: load.total_acked() > 50, 30, "a running load")
+    apart.cut("1", "2")
+    time.sleep(9)                                  # the fault itself: TCP's next try comes 3 to 6 s from here
+    mended = time.monotonic()
+    apart.mend()
+    load.wait_acked_past(mended, 30)
+    took = load.first_ack_of_write_after(0, mended)
+    load.stop()
+    assert took < 2 + load.slack(mended, time.monotonic())
+
+
 def test_one_way_loses_what_the_node_says_and_nothing_else(apart):
     apart.cut("3", "clients", one_way=True)
     assert not reachable(apart, "3")               # its answers are lost
