@@ -166,3 +166,18 @@ def test_wrong_words_are_usage_errors(local):
     local("kill", code=2)
     local("kill", "9", code=1)
     assert local("log", "1").stdout
+
+
+def test_what_is_installed_is_whole(tmp_path):
+    done = subprocess.run(["make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/moldau"], cwd=ROOT,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    home = tmp_path / "opt/moldau"
+    for program in ("moldau", "moldau-broker", "moldau-controller"):
+        version = subprocess.run([home / "bin" / program, "--version"], capture_output=True, text=True, check=True)
+        assert version.stdout.strip()
+    for page in ("share/man/man1/moldau.1", "share/doc/moldau/README.md", "share/doc/moldau/server.properties",
+                 "share/doc/moldau/broker-settings.md"):
+        assert (home / page).stat().st_size > 0
+    units = [u for u in tmp_path.rglob("*.service")]
+    assert units and all("/opt/moldau/bin/" in u.read_text() for u in units)
