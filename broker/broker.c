@@ -22,6 +22,7 @@
 #include "broker/api/fetch_session.h"
 #include "broker/api/table.h"
 #include "broker/control/control.h"
+#include "broker/group/groups.h"
 #include "broker/log/clean/cleaner.h"
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
@@ -63,6 +64,7 @@ struct broker {
     struct logs *logs;
     struct meta *meta;
     struct pids *pids;
+    struct groups *groups;
     struct fetchers *fetchers;
     struct parts *parts;
     struct pool *pool;
@@ -74,7 +76,7 @@ struct broker {
     struct cleaner *cleaner; /* NULL: logs are not compacted */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
-    struct reactor_timer hw_timer, retain_timer;
+    struct reactor_timer hw_timer, retain_timer, expire_timer;
 };
 
 /* ---- what modules tell one another ---- */
@@ -434,15 +436,38 @@ static void make_replicas(struct broker *broker)
     broker->parts = parts_new(&parts);
 }
 
+static void make_groups(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    struct groups_conf groups = {
+        .parts = broker->parts,
+        .pool = broker->pool,
+        .reactors = broker->reactors,
+        .reactors_len = broker->reactors_len,
+        .group = { .session_min_ms = conf->group_min_session_timeout_ms,
+                   .session_max_ms = conf->group_max_session_timeout_ms,
+                   .initial_delay_ms = conf->group_initial_rebalance_delay_ms,
+                   .size_max = conf->group_max_size,
+                   .metadata_max = conf->offset_metadata_max_bytes },
+        .commit_acks = conf->offsets_commit_required_acks,
+        .commit_timeout_ms = conf->offsets_commit_timeout_ms,
+        .load_bytes = conf->offsets_load_buffer_size,
+        .retention_ms = (int64_t)conf->offsets_retention_minutes * 60000,
+        .codec = conf->offsets_topic_compression_codec,
+    };
+
+    broker->groups = groups_start(&groups);
+}
+
 static void make_api(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
     struct rand rand;
 
     rand_seed_os(&rand);
-    broker->pool = pool_start(conf->num_io_threads);
     broker->api = (struct api){
         .broker_id = broker->id,
+        .conf = conf,
         .parts = broker->parts,
         .fetchers = broker->fetchers,
         .logs = broker->logs,
@@ -453,6 +478,7 @@ static void make_api(struct broker *broker)
         .forward = control_forward(broker->control),
         .settings = broker->settings,
         .pids = broker->pids,
+        .groups = broker->groups,
         .fetch_max_bytes = conf->fetch_max_bytes,
         .auto_create_topics = conf->auto_create_topics_enable,
     };
@@ -477,14 +503,26 @@ static void on_retain_timer(struct reactor_timer *timer)
                          broker->settings_file->log_retention_check_interval_ms);
 }
 
+static void on_expire_timer(struct reactor_timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, expire_timer);
+
+    groups_expire(broker->groups);
+    reactor_timer_set_ms(broker->sched, timer,
+                         broker->settings_file->offsets_retention_check_interval_ms);
+}
+
 static void start_sched(struct broker *broker)
 {
     broker->sched = reactor_new();
     reactor_timer_init(&broker->hw_timer, on_hw_timer);
     reactor_timer_init(&broker->retain_timer, on_retain_timer);
+    reactor_timer_init(&broker->expire_timer, on_expire_timer);
     reactor_timer_set_ms(broker->sched, &broker->hw_timer,
                          broker->settings_file->replica_high_watermark_checkpoint_interval_ms);
     reactor_timer_set_ms(broker->sched, &broker->retain_timer, RETENTION_FIRST_MS);
+    reactor_timer_set_ms(broker->sched, &broker->expire_timer,
+                         broker->settings_file->offsets_retention_check_interval_ms);
     reactor_start(broker->sched, T_SCHED, -1);
 }
 
@@ -564,7 +602,10 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
         return err;
     }
     make_replicas(broker);
+    broker->pool = pool_start(settings->num_io_threads);
+    make_groups(broker);
     struct control_parties parties = { .parts = broker->parts,
+                                       .groups = broker->groups,
                                        .meta = broker->meta,
                                        .pids = broker->pids,
                                        .clean_stop = was_clean(broker) };
@@ -669,6 +710,7 @@ static void stop_sched(struct broker *broker)
     reactor_stop(broker->sched);
     reactor_timer_cancel(broker->sched, &broker->hw_timer);
     reactor_timer_cancel(broker->sched, &broker->retain_timer);
+    reactor_timer_cancel(broker->sched, &broker->expire_timer);
     reactor_free(&broker->sched);
 }
 
@@ -684,6 +726,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         say_warn("stopping without having handed over every leadership");
     if (broker->pages != NULL)
         pages_stop(&broker->pages);
+    if (broker->groups != NULL)
+        groups_stop(broker->groups);
     stop_clients(broker);
     cleaner_stop(&broker->cleaner);
     stop_sched(broker);
@@ -699,6 +743,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     free_clients(broker);
     if (broker->api.sessions != NULL)
         fetch_sessions_free(&broker->api.sessions);
+    if (broker->groups != NULL)
+        groups_free(&broker->groups);
     if (broker->parts != NULL)
         parts_free(&broker->parts);
     if (broker->pids != NULL)

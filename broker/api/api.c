@@ -1,6 +1,9 @@
 #include "broker/api/api.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
+
+#include "common/base/bytes.h"
 
 bool api_is_internal_topic(struct str topic)
 {
@@ -19,6 +22,31 @@ bool api_is_topic_name(struct str topic)
             return false;
     }
     return true;
+}
+
+struct str api_client_host(struct request *req)
+{
+    const struct net_addr *peer = req->peer;
+    char text[NET_ADDR_TEXT];
+    const uint8_t *b = peer->at.v6.sin6_addr.s6_addr;
+
+    if (peer->at.any.sa_family != AF_INET6 || IN6_IS_ADDR_V4MAPPED(&peer->at.v6.sin6_addr))
+        return arena_printf(&req->arena, "/%s", net_addr_print_host(peer, text));
+    return arena_printf(&req->arena, "/%x:%x:%x:%x:%x:%x:%x:%x", load_be16(b), load_be16(b + 2),
+                        load_be16(b + 4), load_be16(b + 6), load_be16(b + 8), load_be16(b + 10),
+                        load_be16(b + 12), load_be16(b + 14));
+}
+
+struct str api_text(struct wire_bytes bytes)
+{
+    return bytes.len > 0 ? (struct str){ .ptr = (const char *)bytes.data, .len = (size_t)bytes.len }
+                         : STR_EMPTY;
+}
+
+struct wire_bytes api_bytes(struct str text)
+{
+    return (struct wire_bytes){ .data = (const uint8_t *)(text.len > 0 ? text.ptr : ""),
+                                .len = (int32_t)text.len };
 }
 
 enum err api_why_not_here(const struct image *image, struct str topic, int32_t partition)

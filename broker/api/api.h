@@ -7,6 +7,7 @@
 #ifndef BROKER_API_API_H
 #define BROKER_API_API_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,32 +17,44 @@
 #include "broker/replica/parts.h"
 #include "common/io/pool.h"
 #include "common/model/image.h"
+#include "common/wire/prim.h"
 
 struct fetch_sessions;
 struct forward;
 struct settings;
 struct pids;
+struct groups;
+struct broker_conf;
 
-/* [I] all of it */
+/* [I] all of it but what is [a] */
 struct api {
     int32_t broker_id;
+    const struct broker_conf *conf; /* as the process was started with */
     struct parts *parts;
     struct fetchers *fetchers;
     struct logs *logs;
     struct meta *meta;
     struct pool *pool;
     struct fetch_sessions *sessions;
-    struct forward *forward;   /* admin requests to the controller */
-    struct settings *settings; /* of this broker, with what was changed at run time */
-    struct pids *pids;         /* producer ids */
-    int32_t fetch_max_bytes;   /* fetch.max.bytes */
-    bool auto_create_topics;   /* auto.create.topics.enable */
+    struct forward *forward;      /* admin requests to the controller */
+    struct settings *settings;    /* of this broker, with what was changed at run time */
+    struct pids *pids;            /* producer ids */
+    struct groups *groups;        /* consumer groups coordinated here */
+    int32_t fetch_max_bytes;      /* fetch.max.bytes */
+    bool auto_create_topics;      /* auto.create.topics.enable */
+    atomic_bool creating_offsets; /* [a] __consumer_offsets has been asked for */
 };
 
 /* __consumer_offsets and __transaction_state: clients do not produce to them. */
 bool api_is_internal_topic(struct str topic);
 /* 1..249 of [a-zA-Z0-9._-], not "." nor "..". */
 bool api_is_topic_name(struct str topic);
+
+/* Whose request it is, as Java writes an address: "/127.0.0.1", "/0:0:0:0:0:0:0:1". The arena's. */
+struct str api_client_host(struct request *req);
+/* Opaque bytes as text and back; null bytes are empty. */
+struct str api_text(struct wire_bytes bytes);
+struct wire_bytes api_bytes(struct str text);
 
 /* Why a partition is not hosted here: UNKNOWN_TOPIC_OR_PARTITION when the image does not have it,
  * else NOT_LEADER_OR_FOLLOWER. */

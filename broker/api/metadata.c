@@ -15,6 +15,7 @@
 #include "broker/api/metadata.h"
 
 #include "broker/api/api.h"
+#include "broker/api/internal_topic.h"
 #include "broker/control/forward.h"
 #include "broker/meta/meta_answer.h"
 
@@ -22,8 +23,8 @@
 #include "gen/wire/apis.h"
 #include "gen/wire/create_topics.h"
 
-#define CREATE_VERSION    7
-#define CREATE_TIMEOUT_MS 5000
+#define CREATE_VERSION    INTERNAL_CREATE_VERSION
+#define CREATE_TIMEOUT_MS INTERNAL_CREATE_TIMEOUT_MS
 #define LOST_RECENT_MS    400 /* a broker lost longer ago than this is waited for no more */
 #define LOST_WAIT_MS      100 /* meanwhile later requests of the connection wait too */
 #define LOST_LOOK_MS      2
@@ -179,11 +180,7 @@ static bool create_missing(struct metadata_op *op)
 
         if (name.ptr == NULL || !api_is_topic_name(name) || image_topic_named(image, name) != NULL)
             continue;
-        struct create_topics_request_topic *topic = &create.topics[create.topics_len++];
-        create_topics_request_topic_init(topic);
-        topic->name = name;
-        topic->num_partitions = -1;
-        topic->replication_factor = -1;
+        internal_topic_fill(op->api, name, arena, &create.topics[create.topics_len++]);
     }
     image_unref(&image);
     if (create.topics_len == 0)

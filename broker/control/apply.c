@@ -111,6 +111,8 @@ static void take_over(struct apply *apply, struct image *image, const struct ima
         parts_result_fini(&result);
         return;
     }
+    if (apply->conf.groups != NULL)
+        groups_apply(apply->conf.groups, apply->image, image, delta);
     image_unref(&apply->image);
     apply->image = image;
     apply->epoch = image_controller_epoch(image);

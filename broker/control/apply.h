@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "broker/group/groups.h"
 #include "broker/meta/meta.h"
 #include "broker/replica/parts.h"
 #include "common/stream/stream_image.h"
@@ -21,6 +22,7 @@ struct apply;
 
 struct apply_conf {
     struct parts *parts;
+    struct groups *groups; /* NULL: no coordinator (tests) */
     struct meta *meta;
     /* Sends the ack. */
     void (*send)(void *ctx, const Control__Frame *frame);

@@ -477,6 +477,7 @@ static void attach(void *arg)
                               .on_frame = on_frame,
                               .ctx = control };
     struct apply_conf apply = { .parts = control->parties.parts,
+                                .groups = control->parties.groups,
                                 .meta = control->parties.meta,
                                 .send = send_frame,
                                 .restart = restart_stream,

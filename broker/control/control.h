@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "broker/control/forward.h"
+#include "broker/group/groups.h"
 #include "broker/meta/meta.h"
 #include "broker/replica/parts.h"
 #include "broker/txn/pids.h"
@@ -50,6 +51,7 @@ MUST_USE enum err control_take_seqid(struct control *control, int64_t timeout_ms
 
 struct control_parties {
     struct parts *parts;
+    struct groups *groups;
     struct meta *meta;
     struct pids *pids;
     bool clean_stop; /* the process before us stopped cleanly */

@@ -163,6 +163,7 @@ void part_get_info(struct part *part, struct part_info *out)
         .leader = core->leader,
         .leader_epoch = core->leader_epoch,
         .partition_epoch = core->partition_epoch,
+        .led_since = core->led_since,
         .hw = core->hw,
         .leo = core->leo,
         .log_start = core->log_start,

@@ -55,6 +55,7 @@ const char *part_name(const struct part *part);
 struct part_info {
     enum part_role role;
     int32_t leader, leader_epoch, partition_epoch;
+    int32_t led_since; /* a leader: the epoch in which it began to lead without a break */
     int64_t hw, leo, log_start;
     int32_t isr_len, replicas_len;
     bool is_under_min_isr;

@@ -1,0 +1,285 @@
+/*
+ * What looks at groups and takes from them: describing, listing, deleting, expiring. Deleted groups
+ * and offsets are gone at once; their tombstones go to the log without anybody waiting for them,
+ * for what is lost of them is found, and written, again by the next coordinator.
+ */
+#include "broker/group/groups_int.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/say.h"
+
+/* ---- looking ---- */
+
+static struct str copy_or_empty(struct arena *arena, struct str text)
+{
+    return str_is_null(text) ? STR_EMPTY : arena_str(arena, text);
+}
+
+static void describe(const struct group *group, struct arena *arena, struct group_described *out)
+{
+    *out =
+        (struct group_described){ .id = arena_str(arena, group_id(group)),
+                                  .exists = true,
+                                  .state = group_state(group),
+                                  .protocol_type = copy_or_empty(arena, group_protocol_type(group)),
+                                  .protocol = STR_EMPTY };
+}
+
+static void describe_members(const struct group *group, struct arena *arena,
+                             struct group_described *out)
+{
+    bool stable = out->state == GROUP_STABLE;
+
+    if (stable)
+        out->protocol = copy_or_empty(arena, group_protocol(group));
+    out->members_len = group_size(group);
+    out->members = arena_alloc(arena, (out->members_len + 1) * sizeof *out->members);
+    for (size_t i = 0; i < out->members_len; i++) {
+        struct group_member_info *info = &out->members[i];
+
+        group_member_at(group, i, info);
+        info->id = arena_str(arena, info->id);
+        info->instance = arena_str(arena, info->instance);
+        info->client_id = arena_str(arena, info->client_id);
+        info->client_host = arena_str(arena, info->client_host);
+        info->metadata = stable ? arena_str(arena, info->metadata) : STR_EMPTY;
+        info->assignment = stable ? arena_str(arena, info->assignment) : STR_EMPTY;
+    }
+}
+
+enum err groups_describe(struct groups *groups, struct str group_id, struct arena *arena,
+                         struct group_described *out)
+{
+    struct group_shard *shard;
+    enum err err = groups_enter(groups, group_id, true, &shard);
+
+    *out = (struct group_described){
+        .id = group_id, .state = GROUP_DEAD, .protocol_type = STR_EMPTY, .protocol = STR_EMPTY
+    };
+    if (err != ERR_OK)
+        return err;
+    const struct group_slot *slot = group_table_find(&shard->table, group_id);
+    if (slot != NULL) {
+        describe(slot->group, arena, out);
+        describe_members(slot->group, arena, out);
+    }
+    lock_drop(&shard->lock);
+    return ERR_OK;
+}
+
+enum err groups_list(struct groups *groups, struct arena *arena, struct group_described **out,
+                     size_t *len)
+{
+    struct shard_list *list = atomic_load_explicit(&groups->shards, memory_order_acquire);
+    struct group_described *all = NULL;
+    size_t cap = 0;
+    enum err err = ERR_OK;
+
+    *out = NULL;
+    *len = 0;
+    if (atomic_load_explicit(&groups->stopped, memory_order_relaxed))
+        return ERR_COORDINATOR_NOT_AVAILABLE;
+    for (int32_t i = 0; list != NULL && i < list->made; i++) {
+        struct group_shard *shard = list->at[i];
+        struct group_cursor cursor = { 0 };
+        const struct group_slot *slot;
+
+        lock_take(&shard->lock);
+        if (shard->state == SHARD_LOADING)
+            err = ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        while ((slot = group_table_next(&shard->table, &cursor)) != NULL) {
+            array_reserve(&all, &cap, *len, sizeof *all);
+            describe(slot->group, arena, &all[(*len)++]);
+        }
+        lock_drop(&shard->lock);
+    }
+    *out = arena_dup(arena, all, *len * sizeof *all);
+    free(all);
+    return err;
+}
+
+void groups_get_info(struct groups *groups, struct groups_info *out)
+{
+    struct shard_list *list = atomic_load_explicit(&groups->shards, memory_order_acquire);
+
+    *out = (struct groups_info){ 0 };
+    for (int32_t i = 0; list != NULL && i < list->made; i++) {
+        struct group_shard *shard = list->at[i];
+        struct group_cursor cursor = { 0 };
+        const struct group_slot *slot;
+
+        lock_take(&shard->lock);
+        out->owned += shard->state == SHARD_OURS;
+        out->loading += shard->state == SHARD_LOADING;
+        out->groups += shard->table.count;
+        while ((slot = group_table_next(&shard->table, &cursor)) != NULL) {
+            out->offsets += offsets_count(slot->group);
+            out->in_state[group_state(slot->group)]++;
+        }
+        lock_drop(&shard->lock);
+    }
+}
+
+/* ---- forgetting ---- */
+
+/* An empty group without offsets is no group any more. generation 0: it never had a record. */
+static bool bury_if_bare_locked(struct group_shard *shard, struct group_slot *slot,
+                                const struct offsets_gone *gone)
+{
+    bool dead = group_state(slot->group) == GROUP_DEAD ||
+                (group_state(slot->group) == GROUP_EMPTY && offsets_is_bare(slot->group));
+    bool has_record = group_generation(slot->group) > 0;
+
+    if (gone->len > 0 || (dead && has_record))
+        append_gone_locked(shard, group_id(slot->group), gone, dead && has_record);
+    if (dead)
+        group_table_remove(&shard->table, slot);
+    return dead;
+}
+
+enum err groups_delete(struct groups *groups, struct str group_id)
+{
+    struct group_shard *shard;
+    struct arena arena;
+    struct offsets_gone gone = { .arena = &arena };
+    enum err err = groups_enter(groups, group_id, true, &shard);
+
+    if (err != ERR_OK)
+        return err;
+    arena_init(&arena, SIZE_MAX);
+    struct group_slot *slot = group_table_find(&shard->table, group_id);
+    err = slot == NULL ? ERR_GROUP_ID_NOT_FOUND : group_delete(slot->group, clock_wall_ms());
+    if (err == ERR_OK) {
+        offsets_remove_all(slot->group, &gone);
+        bury_if_bare_locked(shard, slot, &gone);
+    }
+    lock_drop(&shard->lock);
+    shard_drain(shard);
+    if (err == ERR_OK)
+        say_info("deleted group=%.*s offsets=%zu", STR_ARG(group_id), gone.len);
+    free(gone.items);
+    arena_fini(&arena);
+    return err;
+}
+
+static enum err check_unwanted(const struct group *group, struct offset_unwanted *unwanted,
+                               size_t len)
+{
+    bool active = group_state(group) != GROUP_EMPTY;
+
+    if (active && !group_is_consumer(group))
+        return ERR_NON_EMPTY_GROUP;
+    for (size_t i = 0; active && i < len; i++)
+        if (group_subscribes(group, unwanted[i].topic))
+            unwanted[i].err = ERR_GROUP_SUBSCRIBED_TO_TOPIC;
+    return ERR_OK;
+}
+
+enum err groups_delete_offsets(struct groups *groups, struct str group_id,
+                               struct offset_unwanted *unwanted, size_t len)
+{
+    struct group_shard *shard;
+    struct arena arena;
+    struct offsets_gone gone = { .arena = &arena };
+    enum err err = groups_enter(groups, group_id, false, &shard);
+
+    if (err != ERR_OK)
+        return err;
+    arena_init(&arena, SIZE_MAX);
+    struct group_slot *slot = group_table_find(&shard->table, group_id);
+    err = slot == NULL ? ERR_GROUP_ID_NOT_FOUND : check_unwanted(slot->group, unwanted, len);
+    for (size_t i = 0; err == ERR_OK && i < len; i++)
+        if (unwanted[i].err == ERR_OK)
+            offsets_remove(slot->group, unwanted[i].topic, unwanted[i].partition, &gone);
+    if (err == ERR_OK)
+        bury_if_bare_locked(shard, slot, &gone);
+    lock_drop(&shard->lock);
+    shard_drain(shard);
+    free(gone.items);
+    arena_fini(&arena);
+    return err;
+}
+
+/* ---- expiring ---- */
+
+struct expire_job {
+    struct pool_job job;
+    struct groups *groups;
+};
+
+/* Groups are looked at a few at a time: requests of the shard get in between. */
+#define EXPIRE_AT_ONCE 256
+
+static size_t expire_some_locked(struct group_shard *shard, struct group_cursor *cursor,
+                                 bool *is_end)
+{
+    struct group_slot *slot = NULL;
+    struct arena arena;
+    size_t expired = 0;
+
+    arena_init(&arena, SIZE_MAX);
+    for (int i = 0; i < EXPIRE_AT_ONCE; i++) {
+        struct offsets_gone gone = { .arena = &arena };
+
+        slot = group_table_next(&shard->table, cursor);
+        if (slot == NULL)
+            break;
+        offsets_expire(slot->group, clock_wall_ms(), shard->groups->conf.retention_ms, &gone);
+        expired += gone.len;
+        bury_if_bare_locked(shard, slot, &gone);
+        free(gone.items);
+    }
+    *is_end = slot == NULL;
+    arena_fini(&arena);
+    return expired;
+}
+
+static size_t expire_shard(struct group_shard *shard)
+{
+    struct group_cursor cursor = { 0 };
+    size_t expired = 0;
+    bool is_end = false;
+
+    lock_take(&shard->lock);
+    uint64_t life = shard->life;
+    while (!is_end && shard->state == SHARD_OURS && shard->life == life) {
+        expired += expire_some_locked(shard, &cursor, &is_end);
+        /* Groups come and go while the lock is free: what the cursor points to may be one of them.
+         * The rest of its bucket waits for the next pass. */
+        cursor.next = NULL;
+        lock_drop(&shard->lock);
+        shard_drain(shard);
+        lock_take(&shard->lock);
+    }
+    lock_drop(&shard->lock);
+    return expired;
+}
+
+static void run_expire(struct pool_job *pool_job)
+{
+    struct expire_job *job = container_of(pool_job, struct expire_job, job);
+    struct groups *groups = job->groups;
+    struct shard_list *list = atomic_load_explicit(&groups->shards, memory_order_acquire);
+    int64_t started_ms = clock_mono_ms();
+    size_t expired = 0;
+
+    for (int32_t i = 0; list != NULL && i < list->made; i++)
+        expired += expire_shard(list->at[i]);
+    if (expired > 0)
+        say_info("expired committed offsets offsets=%zu ms=%d", expired,
+                 (int)(clock_mono_ms() - started_ms));
+    free(job);
+    atomic_fetch_sub_explicit(&groups->jobs, 1, memory_order_release);
+}
+
+void groups_expire(struct groups *groups)
+{
+    struct expire_job *job = xcalloc(1, sizeof *job);
+
+    job->groups = groups;
+    job->job.run = run_expire;
+    atomic_fetch_add_explicit(&groups->jobs, 1, memory_order_relaxed);
+    pool_post(groups->conf.pool, &job->job);
+}
