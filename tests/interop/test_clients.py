@@ -10,7 +10,6 @@ Here its lines are compared with what must come out, and with what the raw clien
 """
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,28 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop import programs
 from tests.kit import batch, ops
-from tests.kit.cluster import ROOT
-from tests.kit.kafka import Missing, fetch_jars
 
 HERE = Path(__file__).parent
-CACHE = ROOT / "build" / "interop"
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 COUNT = 300
-
-
-def tool(name):
-    found = shutil.which(name)
-    if not found:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-def prepared(argv, what, cwd=None, timeout=300):
-    """A step that fetches or compiles; what the machine does not give is a loud skip, not a failure of ours."""
-    done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
-    if done.returncode != 0:
-        pytest.skip(f"{what}: {(done.stderr or done.stdout)[-400:]}")
 
 
 def expected(topic, codec, base, headers=True, times=True):
@@ -104,38 +87,14 @@ def test_python(whole, client):
 
 @pytest.mark.parametrize("version", ["3.9.2", "4.4.0"])
 def test_java(whole, version):
-    tool("java")
-    into = CACHE / f"java-{version}"
-    try:
-        jars = fetch_jars([f"org.apache.kafka:kafka-clients:{version}", "org.slf4j:slf4j-nop:1.7.36"], into)
-    except Missing as e:
-        pytest.skip(str(e))
-    source, compiled = HERE / "java" / "Interop.java", into / "Interop.class"
-    if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
-        prepared([tool("javac"), "-d", into, "-cp", f"{jars}/*", source], "javac")
-    run_round(whole, ["java", "-Xmx256m", "-cp", f"{into}:{jars}/*", "Interop"], f"java-{version}")
+    run_round(whole, programs.java(version, "Interop"), f"java-{version}")
 
 
 @pytest.mark.parametrize("modules", ["go.mod", "old.mod"])
 def test_franz_go(whole, modules):
     """The newest, and the last one that Debian 12's own Go can build."""
-    program, here = CACHE / f"franz-go-{modules}", HERE / "go"
-    sources = [here / "main.go", here / modules]
-    if not program.exists() or program.stat().st_mtime < max(s.stat().st_mtime for s in sources):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        prepared([tool("go"), "build", f"-modfile={modules}", "-o", str(program), "."], "go build", cwd=here)
-    run_round(whole, [program], "franz-go")
+    run_round(whole, programs.go("go", modules), "franz-go")
 
 
 def test_kafkajs(whole):
-    node, into = tool("node"), CACHE / "node"
-    wanted = (HERE / "node" / "package.json").read_text()
-    stamp = into / "complete"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        into.mkdir(parents=True, exist_ok=True)
-        (into / "package.json").write_text(wanted)
-        prepared([tool("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts"], "npm install", cwd=into)
-        stamp.write_text(wanted)
-    shutil.copy(HERE / "node" / "main.js", into / "main.js")
-    run_round(whole, [node, into / "main.js"], "kafkajs", env={"NODE_NO_WARNINGS": "1",
-                                                              "KAFKAJS_NO_PARTITIONER_WARNING": "1"})
+    run_round(whole, programs.node("main.js"), "kafkajs", env=programs.NODE_ENV)

@@ -1,5 +1,5 @@
 """What tests do with a cluster over and over: topics, full ISRs, reading everything back."""
-from tests.kit import batch, raw
+from tests.kit import batch, raw, raw_groups
 from tests.kit.cluster import wait_until
 
 
@@ -127,3 +127,13 @@ def assert_replicas_identical(cluster, topic, timeout=60):
                 raise ValueError(difference)
             return True
         wait_until(same, timeout, f"identical replicas of {topic}-{index} below {hw}", every=0.2)
+
+
+def coordinator(cluster, group, timeout=30):
+    """The broker that coordinates the group."""
+    def ask():
+        error, node, _, _ = raw.ask_any(cluster.addresses, lambda c: raw_groups.find_coordinator(c, group))[group]
+        if error:
+            raise raw.KafkaError(error, f"coordinator of {group}")
+        return str(node)
+    return wait_until(ask, timeout, f"a coordinator of {group}")

@@ -85,6 +85,10 @@ func round(ctx context.Context, bootstrap, topic, codec string, count int, base 
 }
 
 func main() {
+	if os.Args[1] == "member" {
+		member(os.Args[2:])
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	count, base := must(strconv.Atoi(os.Args[4])), must(strconv.ParseInt(os.Args[5], 10, 64))

@@ -1,6 +1,6 @@
 /*
- * group_replay: logs of __consumer_offsets that Kafka 3.9 wrote come back as the groups that it had;
- * markers decide what transactions committed; what is damaged or unknown is passed over, not
+ * group_replay: logs of __consumer_offsets that Kafka 3.9 wrote come back as the groups that it
+ * had; markers decide what transactions committed; what is damaged or unknown is passed over, not
  * believed.
  */
 #include "broker/group/group_replay.h"
@@ -242,10 +242,10 @@ END_TEST
 START_TEST(what_is_not_known_is_counted_and_passed_over)
 {
     struct pair pairs[] = {
-        { { "\0\3\0\1g", 5 }, { "\0\0", 2 } },           /* a newer protocol's */
-        { STR_NULL, { "x", 1 } },                        /* no key */
-        { { "\0\1\0\1g\0\1t", 8 }, { "", 0 } },          /* cut short */
-        { { "\0\2\0\1g", 5 }, { "\0\x09", 2 } },         /* a version to come */
+        { { "\0\3\0\1g", 5 }, { "\0\0", 2 } },             /* a newer protocol's */
+        { STR_NULL, { "x", 1 } },                          /* no key */
+        { { "\0\1\0\1g\0\1t", 8 }, { "", 0 } },            /* cut short */
+        { { "\0\2\0\1g", 5 }, { "\0\x09", 2 } },           /* a version to come */
         { { "\0\1\0\1g\0\1t\0\0\0\0", 12 }, { "\0", 1 } }, /* a value cut short */
     };
 
@@ -305,8 +305,9 @@ END_TEST
 
 START_TEST(a_group_with_members_is_stable_and_must_be_heard_of)
 {
-    static const char bytes[] = "\0\3\0\1c\0\0\0\x07\0\1p\0\1m\0\0\0\0\0\0\0\5\0\0\0\1\0\1m\xff\xff\0\1i\0\1h"
-                         "\0\0\x03\xe8\0\0\x27\x10\0\0\0\1s\0\0\0\1a";
+    static const char bytes[] =
+        "\0\3\0\1c\0\0\0\x07\0\1p\0\1m\0\0\0\0\0\0\0\5\0\0\0\1\0\1m\xff\xff\0\1i\0\1h"
+        "\0\0\x03\xe8\0\0\x27\x10\0\0\0\1s\0\0\0\1a";
     struct str value = { bytes, sizeof bytes - 1 };
     struct pair pair = { group_record_write_group_key(&arena, STR("g")), value };
     struct pair none = { pair.key, STR_NULL };
