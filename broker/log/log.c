@@ -355,6 +355,7 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
     atomic_store(&log->names_dirty, true);
     lock_take(&log->index_lock);
     lock_take(&log->lock);
+    old->mtime_ms = now_ms; /* what its age is by when its records have no time */
     log_add_segment_locked(log, segment);
     lock_drop(&log->lock);
     lock_drop(&log->index_lock);

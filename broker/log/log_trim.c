@@ -294,6 +294,17 @@ bool log_advance_start(struct log *log, int64_t offset)
     return true;
 }
 
+/* Of a segment whose records have no time, its file's is what counts, and that moves with every
+ * append. */
+static int64_t largest_timestamp(const struct segment *segment)
+{
+    struct disk_stat st;
+
+    if (segment->max_timestamp < 0 && segment_stat(segment, &st) == ERR_OK)
+        return st.mtime_ms;
+    return segment_largest_timestamp(segment);
+}
+
 static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now_ms)
 {
     struct segment **gone;
@@ -322,7 +333,7 @@ static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now
         facts[i] = (struct retain_segment){
             .base_offset = log->segments[i]->base_offset,
             .size = log->segments[i]->size,
-            .largest_timestamp = segment_largest_timestamp(log->segments[i]),
+            .largest_timestamp = largest_timestamp(log->segments[i]),
         };
     size_t drop = retain_count(&rules, facts, count);
 

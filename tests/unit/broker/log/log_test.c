@@ -5,8 +5,11 @@
 #include "broker/log/log.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/base/clock.h"
 #include "tests/kit/log_kit.h"
 #include "tests/kit/unit.h"
 
@@ -328,6 +331,74 @@ START_TEST(old_segments_go_by_size_and_time)
 }
 END_TEST
 
+/* Records without a time age by their file, which is young as long as something is appended. */
+START_TEST(records_without_a_time_age_by_their_file)
+{
+    struct batch_conf conf = BATCH_CONF_PLAIN;
+    struct batch_builder builder;
+    struct log_appended out;
+    uint8_t *bytes;
+    size_t size;
+    const int64_t day_ms = 86400000;
+    int64_t wall_ms = clock_wall_ms();
+
+    ck_assert_int_lt(kit.now_ms, wall_ms - 30 * day_ms); /* the segment was made long ago */
+    kit.conf.retention_ms = 7 * day_ms;
+    log_set_conf(kit.log, &kit.conf);
+    batch_builder_init(&builder, &conf);
+    batch_builder_add(&builder, -1, STR("k"), STR("v"), NULL, 0);
+    ck_assert_int_eq(batch_builder_finish(&builder, -1, &bytes, &size), ERR_OK);
+    ck_assert_int_eq(log_append_leader(kit.log, bytes, size, 0, LOG_FROM_CLIENT, wall_ms, &out),
+                     ERR_OK);
+    batch_builder_fini(&builder);
+    ck_assert_uint_eq(log_retain(kit.log, 1, wall_ms + day_ms), 0);
+    ck_assert_int_eq(log_roll(kit.log, wall_ms), ERR_OK);
+    ck_assert_uint_eq(log_retain(kit.log, 1, wall_ms + 6 * day_ms), 0);
+    ck_assert_uint_eq(log_retain(kit.log, 1, wall_ms + 8 * day_ms), 1);
+}
+END_TEST
+
+static char removed[8][256];
+static int64_t removed_delay_ms;
+static size_t removed_count;
+
+static void note_removal(struct log_env *env, const char *path, int64_t delay_ms)
+{
+    (void)env;
+    ck_assert_uint_lt(removed_count, 8);
+    snprintf(removed[removed_count++], sizeof removed[0], "%s", path);
+    removed_delay_ms = delay_ms;
+}
+
+START_TEST(old_files_are_renamed_at_once_and_removed_later)
+{
+    struct log_range range;
+    struct disk_stat st;
+    uint8_t bytes[64];
+    size_t got;
+
+    kit.env.remove_later = note_removal;
+    kit.conf.file_delete_delay_ms = 12345;
+    kit.conf.retention_ms = 1000;
+    log_set_conf(kit.log, &kit.conf);
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 3 }, 0, NULL), ERR_OK);
+    ck_assert_int_eq(log_read(kit.log, 0, 3, 1000, true, &range), ERR_OK);
+    /* The active segment is too old: it is rolled, and goes. */
+    ck_assert_uint_eq(log_retain(kit.log, 3, kit.now_ms + 5000), 1);
+    ck_assert_uint_eq(log_segment_count(kit.log), 1);
+    ck_assert_int_eq(log_active_base(kit.log), 3);
+    ck_assert_int_eq(removed_delay_ms, 12345);
+    ck_assert_uint_eq(removed_count, 4);
+    ck_assert_ptr_nonnull(strstr(removed[0], "00000000000000000000.log.deleted"));
+    ck_assert_int_eq(disk_stat(kit.env.disk, removed[0], &st), ERR_OK);
+    ck_assert_int_eq(log_range_read(&range, 0, bytes, sizeof bytes, &got),
+                     ERR_OK); /* still there */
+    ck_assert_uint_eq(got, sizeof bytes);
+    log_range_done(&range);
+    ck_assert_uint_eq(log_retain(kit.log, 3, kit.now_ms + 500000), 0); /* empty: it stays */
+}
+END_TEST
+
 START_TEST(segments_roll_by_the_records_time)
 {
     kit.conf.segment_ms = 1000;
@@ -360,6 +431,8 @@ int main(void)
     tcase_add_test(tc, a_repeated_batch_gets_its_old_offsets);
     tcase_add_test(tc, transactions_hold_back_the_stable_offset);
     tcase_add_test(tc, old_segments_go_by_size_and_time);
+    tcase_add_test(tc, records_without_a_time_age_by_their_file);
+    tcase_add_test(tc, old_files_are_renamed_at_once_and_removed_later);
     tcase_add_test(tc, segments_roll_by_the_records_time);
     return unit_run(tc);
 }
