@@ -13,9 +13,14 @@ static pid_t temp_owner;
 
 int unit_run(TCase *tc)
 {
+    return unit_run_within(tc, 60);
+}
+
+int unit_run_within(TCase *tc, double seconds)
+{
     Suite *suite = suite_create("unit");
 
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, seconds);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -8,6 +8,8 @@
 
 /* Runs the case (taking it), prints the summary, returns main's exit status. */
 int unit_run(TCase *tc);
+/* The same with another bound on the time that each test may take than a minute. */
+int unit_run_within(TCase *tc, double seconds);
 
 /* A fresh folder under $TMPDIR, removed with all in it when the test process ends. Static storage
  * of the caller's process; in a forked test each call gives another folder. */

@@ -457,6 +457,5 @@ int main(void)
     tcase_add_test(tc, settings_that_cannot_work_are_refused);
     tcase_add_test(tc, threads_share_the_logs);
     tcase_add_test(tc, a_throttled_compaction_stops_at_once);
-    tcase_set_timeout(tc, 60);
     return unit_run(tc);
 }

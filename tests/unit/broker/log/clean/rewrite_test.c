@@ -773,6 +773,5 @@ int main(void)
     tcase_add_test(tc, a_new_start_meanwhile);
     tcase_add_test(tc, deletion_meanwhile);
     tcase_add_test(tc, a_damaged_batch_is_not_rewritten);
-    tcase_set_timeout(tc, 120);
     return unit_run(tc);
 }
