@@ -26,21 +26,35 @@ void filter_fini(struct filter *filter)
     buf_fini(&filter->inner);
     batch_builder_fini(&filter->builder);
     free(filter->kept);
+    free(filter->hashes);
+}
+
+void filter_rest(struct filter *filter)
+{
+    buf_fini(&filter->scratch);
+    buf_fini(&filter->inner);
+    batch_builder_fini(&filter->builder);
+    batch_builder_init(&filter->builder, &BATCH_CONF_PLAIN);
+    free(filter->kept);
+    filter->kept = NULL;
+    filter->kept_count = filter->kept_cap = 0;
+    free(filter->hashes);
+    filter->hashes = NULL;
+    filter->hash_cap = 0;
 }
 
 /* --- one record ----------------------------------------------------------------------------------
  */
 
-/* Is this the newest record of its key, as far as the map goes? */
-static bool is_newest(const struct filter *filter, int64_t offset, struct str key)
+/* The map has to be asked by the key of this one: its offset does not tell. */
+static bool needs_hash(const struct filter *filter, int64_t offset)
 {
-    if (offset >= filter->first_dirty && keymap_knows_newest(filter->map))
-        return keymap_has_newest(filter->map, offset, offset);
-    return offset >= keymap_get(filter->map, key);
+    return offset < filter->first_dirty || !keymap_knows_newest(filter->map);
 }
 
+/* hash: of its key, NULL where it is not needed. */
 static bool stays(struct filter *filter, int64_t offset, struct str key, bool has_value,
-                  bool keep_deletes)
+                  bool keep_deletes, const struct keymap_hash *hash)
 {
     if (offset >= filter->map_end)
         return true;
@@ -48,7 +62,10 @@ static bool stays(struct filter *filter, int64_t offset, struct str key, bool ha
         filter->keyless++;
         return false;
     }
-    return (has_value || keep_deletes) && is_newest(filter, offset, key);
+    if (!has_value && !keep_deletes)
+        return false;
+    return needs_hash(filter, offset) ? offset >= keymap_get_hash(filter->map, *hash)
+                                      : keymap_has_newest(filter->map, offset, offset);
 }
 
 static int compare_ids(const void *key, const void *element)
@@ -127,9 +144,11 @@ static enum err filter_legacy(struct filter *filter, const uint8_t *batch,
     if (err == ERR_OK)
         err = legacy_iter_init(&iter, batch, info->size, PLAIN_BYTES_MAX, &filter->scratch);
     while (err == ERR_OK && (err = legacy_next(&iter, &message)) == ERR_OK) {
+        struct keymap_hash hash = keymap_hash(filter->map, message.key);
+
         count++;
         if (stays(filter, message.offset, message.key, !str_is_null(message.value),
-                  filter->keep_legacy_deletes))
+                  filter->keep_legacy_deletes, &hash))
             keep(filter, &(struct record){ .offset = message.offset });
     }
     if (err != ERR_NOT_FOUND)
@@ -201,28 +220,52 @@ static enum err put_kept(struct filter *filter, const struct batch_info *info, i
     return finish(filter, info, out);
 }
 
+/* All records of the batch into filter->kept, and their places in the map on the way to the cache.
+ */
+static enum err read_records(struct filter *filter, const uint8_t *batch,
+                             const struct batch_info *info)
+{
+    struct record_iter iter;
+    struct record record;
+    bool by_hash = !info->control && needs_hash(filter, info->base_offset);
+    enum err err = batch_check(batch, info->size);
+
+    filter->kept_count = 0;
+    if (err == ERR_OK)
+        err = record_iter_init(&iter, batch, info->size, PLAIN_BYTES_MAX, &filter->scratch);
+    while (err == ERR_OK && (err = record_next(&iter, &record)) == ERR_OK) {
+        if (by_hash && !str_is_null(record.key)) {
+            array_reserve(&filter->hashes, &filter->hash_cap, filter->kept_count,
+                          sizeof *filter->hashes);
+            filter->hashes[filter->kept_count] = keymap_hash(filter->map, record.key);
+        }
+        keep(filter, &record);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 /* Collects what stays of the records. *deletes: there are delete markers among it. */
 static enum err select_records(struct filter *filter, const uint8_t *batch,
                                const struct batch_info *info, bool *deletes)
 {
-    struct record_iter iter;
-    struct record record;
     bool expired = info->delete_horizon && filter->now_ms >= info->base_timestamp;
-    enum err err = batch_check(batch, info->size);
+    enum err err = read_records(filter, batch, info);
+    size_t kept = 0;
 
-    filter->kept_count = 0;
     *deletes = false;
-    if (err == ERR_OK)
-        err = record_iter_init(&iter, batch, info->size, PLAIN_BYTES_MAX, &filter->scratch);
-    while (err == ERR_OK && (err = record_next(&iter, &record)) == ERR_OK) {
-        bool has_value = !str_is_null(record.value);
+    for (size_t i = 0; i < filter->kept_count && err == ERR_OK; i++) {
+        const struct record *record = &filter->kept[i];
+        const struct keymap_hash *hash = filter->hashes != NULL ? &filter->hashes[i] : NULL;
+        bool has_value = !str_is_null(record->value);
 
-        if (!info->control && !stays(filter, record.offset, record.key, has_value, !expired))
+        if (!info->control &&
+            !stays(filter, record->offset, record->key, has_value, !expired, hash))
             continue;
-        keep(filter, &record);
         *deletes |= !has_value;
+        filter->kept[kept++] = *record;
     }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    filter->kept_count = kept;
+    return err;
 }
 
 /* No record of it can stay; its header says so. */

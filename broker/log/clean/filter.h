@@ -55,6 +55,8 @@ struct filter {
     struct batch_builder builder; /* [o] */
     struct record *kept;          /* [o] records that stay, of the batch at hand */
     size_t kept_count, kept_cap;
+    struct keymap_hash *hashes; /* [o] of their keys, where the map has to be asked */
+    size_t hash_cap;
     struct filter_pending pending[FILTER_PENDING]; /* [o] ring */
     size_t pending_next, pending_count;
     int64_t map_next; /* [o] no record that is still to come is below */
@@ -66,6 +68,8 @@ struct filter {
 
 void filter_init(struct filter *filter);
 void filter_fini(struct filter *filter);
+/* Gives back what large batches took. */
+void filter_rest(struct filter *filter);
 
 /* Appends what stays of one whole batch to *out. *aborted: an abort that its index must know, its
  * producer_id is -1 when there is none. ERR_CORRUPT_MESSAGE, ERR_INVALID_RECORD and those of

@@ -325,12 +325,16 @@ bool keymap_put_hash(struct keymap *map, struct keymap_hash hash, int64_t offset
     return true;
 }
 
-int64_t keymap_get(const struct keymap *map, struct str key)
+int64_t keymap_get_hash(const struct keymap *map, struct keymap_hash hash)
 {
-    struct keymap_hash hash = hash_key(map->secret, key);
     const struct part *part = &map->parts[part_of(map, hash.hi)];
 
     return part->size == 0 ? -1 : (int64_t)find(map, part, hash.hi, hash.lo)->offset_p1 - 1;
+}
+
+int64_t keymap_get(const struct keymap *map, struct str key)
+{
+    return keymap_get_hash(map, hash_key(map->secret, key));
 }
 
 size_t keymap_count(const struct keymap *map)

@@ -45,6 +45,7 @@ struct keymap_hash keymap_hash(const struct keymap *map, struct str key);
 bool keymap_put_hash(struct keymap *map, struct keymap_hash hash, int64_t offset) MUST_USE;
 bool keymap_put(struct keymap *map, struct str key, int64_t offset) MUST_USE;
 /* The newest offset put for this key, -1 none. */
+int64_t keymap_get_hash(const struct keymap *map, struct keymap_hash hash);
 int64_t keymap_get(const struct keymap *map, struct str key);
 
 /* Is one of the offsets first..last that of a key's newest record? Of offsets from from_offset on,

@@ -144,8 +144,6 @@ static enum err each_batch(struct rewrite *rewrite, const struct segment *segmen
             return ERR_CORRUPT_MESSAGE; /* a batch that is cut short in a closed segment */
         room = wanted;
     }
-    if (rewrite->in.cap > rewrite->conf.io_bytes && room > rewrite->conf.io_bytes)
-        buf_fini(&rewrite->in);
     return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
 }
 
@@ -518,6 +516,9 @@ enum err rewrite_log(struct rewrite *rewrite, struct log *log, const struct rewr
     finish_stats(rewrite, began_us);
     log_closed_done(&rewrite->closed);
     keymap_clear(rewrite->map, no_secret, 0);
+    filter_rest(filter);
+    buf_fini(&rewrite->in);
+    buf_fini(&rewrite->out);
     free(rewrite->producers);
     rewrite->producers = NULL;
     return err;
