@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 #define FILES_AT_LEAST  64
 #define FILES_FALLBACK  1024
 #define MAX_DIRS        256
+#define AHEAD_THREADS   8
+#define AHEAD_FEW       16 /* as many are made one by one */
 
 /* --- the table ---------------------------------------------------------------------------------
  */
@@ -251,6 +254,43 @@ enum err logs_create(struct logs *logs, const char *topic, int32_t partition, st
             return err;
     }
     return log_adopt_topic_id(*out, topic_id);
+}
+
+struct ahead {
+    struct logs *logs;
+    const struct logs_wanted *wanted;
+    size_t n;
+    atomic_size_t next; /* [a] relaxed: it hands out numbers, nothing else */
+};
+
+static void create_ahead(void *arg)
+{
+    struct ahead *ahead = arg;
+    size_t i;
+
+    while ((i = atomic_fetch_add_explicit(&ahead->next, 1, memory_order_relaxed)) < ahead->n) {
+        const struct logs_wanted *wanted = &ahead->wanted[i];
+        struct log *log = NULL;
+
+        (void)!logs_create(ahead->logs, wanted->topic, wanted->partition, wanted->topic_id,
+                           wanted->is_new, NULL, &log);
+        if (log != NULL)
+            log_unref(&log);
+    }
+}
+
+void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size_t n)
+{
+    struct ahead ahead = { .logs = logs, .wanted = wanted, .n = n };
+    struct thread threads[AHEAD_THREADS] = { 0 };
+
+    if (n < AHEAD_FEW || logs->options.no_threads)
+        return;
+    atomic_init(&ahead.next, 0);
+    for (int i = 0; i < AHEAD_THREADS; i++)
+        thread_start(&threads[i], T_IO, i, create_ahead, &ahead);
+    for (int i = 0; i < AHEAD_THREADS; i++)
+        thread_join(&threads[i]);
 }
 
 /* Takes it out of the table; the table's reference is the caller's then. */

@@ -69,6 +69,17 @@ struct log *logs_get_future_ref(struct logs *logs, const char *topic, int32_t pa
  * another one gives ERR_INCONSISTENT_TOPIC_ID and *out a reference to it. */
 MUST_USE enum err logs_create(struct logs *logs, const char *topic, int32_t partition,
                               struct uuid topic_id, bool is_new, const char *dir, struct log **out);
+
+struct logs_wanted {
+    const char *topic;
+    int32_t partition;
+    struct uuid topic_id;
+    bool is_new;
+};
+
+/* Many at once, on several threads, as most of the time is spent waiting for a disk. What fails is
+ * not told: logs_create() meets it again. */
+void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size_t n);
 /* Renames the directory to -delete; its files go after file.delete.delay.ms. The set forgets it. */
 MUST_USE enum err logs_delete(struct logs *logs, const char *topic, int32_t partition);
 /* Renames it to -stray: kept, reported, not served. */

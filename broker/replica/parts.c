@@ -334,12 +334,17 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
 /* ---- roles ---- */
 
+static bool is_new(const struct image_part *state)
+{
+    return state->leader_epoch == 0 && state->partition_epoch == 0;
+}
+
 static enum err open_log(struct change *change, const struct image_topic *topic,
                          const struct image_part *state, struct log **log)
 {
     struct logs *logs = change->parts->conf.logs;
-    bool is_new = state->leader_epoch == 0 && state->partition_epoch == 0;
-    enum err err = logs_create(logs, topic->name.ptr, state->index, topic->id, is_new, NULL, log);
+    enum err err =
+        logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(state), NULL, log);
 
     if (err != ERR_INCONSISTENT_TOPIC_ID)
         return err;
@@ -350,7 +355,7 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
     if (old != NULL && !is_removed(change, old))
         remove_part(change, old);
     park(change, topic->name.ptr, state->index, "another topic id");
-    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new, NULL, log);
+    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(state), NULL, log);
 }
 
 static struct part *open_part(struct change *change, const struct image_topic *topic,
@@ -460,6 +465,45 @@ static void apply_topic(struct change *change, const struct image_topic *topic,
         if (state != NULL)
             apply_part(change, topic, state);
     }
+}
+
+/* ---- many new ones at once ---- */
+
+struct wanted {
+    struct logs_wanted *at;
+    size_t n, cap;
+};
+
+static void want(struct change *change, const struct image_topic *topic,
+                 const struct image_part *state, struct wanted *wanted)
+{
+    if (state == NULL || !ids_has(state->replicas, change->parts->conf.broker_id) ||
+        find_now(change, topic->id, state->index) != NULL)
+        return;
+    array_reserve(&wanted->at, &wanted->cap, wanted->n, sizeof *wanted->at);
+    wanted->at[wanted->n++] = (struct logs_wanted){ .topic = topic->name.ptr,
+                                                    .partition = state->index,
+                                                    .topic_id = topic->id,
+                                                    .is_new = is_new(state) };
+}
+
+/* Their logs are there when the partitions are opened, one after the other. */
+static void make_logs(struct change *change, const struct image_delta *delta)
+{
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+    struct wanted wanted = { .n = 0 };
+
+    for (size_t t = 0; delta != NULL && t < delta->n_topics; t++) {
+        topic = image_topic(change->image, delta->topics[t].id);
+        for (size_t i = 0; topic != NULL && i < delta->topics[t].n_parts; i++)
+            want(change, topic, image_topic_part(topic, delta->topics[t].parts[i].index), &wanted);
+    }
+    while (delta == NULL && (topic = image_next_topic(change->image, &at)) != NULL)
+        for (int32_t i = 0; i < topic->n_parts; i++)
+            want(change, topic, image_topic_part(topic, i), &wanted);
+    logs_create_ahead(change->parts->conf.logs, wanted.at, wanted.n);
+    free(wanted.at);
 }
 
 /* ---- settings and brokers ---- */
@@ -609,6 +653,7 @@ static void apply_image(struct change *change)
             !is_removed(change, part))
             remove_part(change, part);
     }
+    make_logs(change, NULL);
     while ((topic = image_next_topic(change->image, &topics)) != NULL)
         apply_topic(change, topic, NULL);
     apply_all_configs(change);
@@ -623,6 +668,7 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
         if (image_topic(change->image, part_topic_id(part)) == NULL && !is_removed(change, part))
             remove_part(change, part);
     }
+    make_logs(change, delta);
     for (size_t t = 0; t < delta->n_topics; t++) {
         const struct image_topic *topic = image_topic(change->image, delta->topics[t].id);
 

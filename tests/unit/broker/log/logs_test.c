@@ -355,6 +355,35 @@ START_TEST(waits_are_told_when_synced)
 }
 END_TEST
 
+/* Many at once are as many made one by one: shared between the directories, each with its id; one
+ * that is there already, also under another id, is left as it is. */
+START_TEST(many_are_made_at_once)
+{
+    struct logs_wanted wanted[200];
+    struct uuid other = { .bytes = { 9 } };
+    struct logs_dir_info info;
+    struct log *log = make("many", 7);
+
+    log_unref(&log);
+    for (int32_t i = 0; i < 200; i++)
+        wanted[i] = (struct logs_wanted){
+            .topic = "many", .partition = i, .topic_id = i == 7 ? other : topic_id, .is_new = true
+        };
+    logs_create_ahead(logs, wanted, ARRAY_LEN(wanted));
+    ck_assert_uint_eq(logs_count(logs), 200);
+    for (int32_t i = 0; i < 200; i++) {
+        log = logs_get_ref(logs, "many", i);
+        ck_assert_ptr_nonnull(log);
+        ck_assert(uuid_eq(log_topic_id(log), topic_id));
+        log_unref(&log);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        logs_dir_info(logs, i, &info);
+        ck_assert_uint_gt(info.logs, 80);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("logs");
@@ -370,5 +399,6 @@ int main(void)
     tcase_add_test(tc, of_two_copies_the_longer_is_served_and_the_other_kept);
     tcase_add_test(tc, a_log_lost_with_its_directory_makes_room_for_a_new_one);
     tcase_add_test(tc, waits_are_told_when_synced);
+    tcase_add_test(tc, many_are_made_at_once);
     return unit_run(tc);
 }
