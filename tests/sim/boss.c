@@ -90,6 +90,8 @@ static void done_stand(struct world *w, struct zreq *req, enum err err)
     boss->held = true;
     boss->watching = true;
     boss->term++;
+    boss->writer = (struct writer){ .busy = false };
+    boss->told = NULL;
     boss->epoch = w->zoo->epoch;
     boss->epoch_version = w->zoo->epoch_version;
     boss_load(w, boss);
@@ -510,6 +512,7 @@ void boss_step(struct world *w, struct boss *boss, const struct core_event *ev)
     for (size_t i = 0; i < boss->effects.n; i++)
         carry_out(w, boss, &boss->effects.at[i]);
     core_effects_reset(&boss->effects);
+    boss_tell_standbys(w, boss);
 }
 
 /* ---- its life ---- */
@@ -534,6 +537,7 @@ void boss_start(struct world *w, int i)
     settings.leader_imbalance_check_interval_ms = 7000;
     boss->core = core_new(&settings, rand_u64(&w->rand));
     core_effects_init(&boss->effects);
+    boss->standby = standby_new();
 }
 
 void boss_end(struct world *w, int i)
@@ -550,6 +554,7 @@ void boss_end(struct world *w, int i)
     boss->held = false;
     core_free(&boss->core);
     core_effects_fini(&boss->effects);
+    standby_free(&boss->standby);
     /* standbys see its connections refused */
     for (int j = 0; j < w->conf.bosses; j++)
         if (j != i && w->procs[NODE_BOSS + j].running && link_is_up(w, NODE_BOSS + j, boss->node))

@@ -20,6 +20,8 @@ struct reading {
     size_t n_nodes;
     struct node nodes[SIM_BROKERS];
     struct zoo_state states[SIM_PARTS];
+    struct zoo_touched ring[ZK_RING_SLOTS];
+    bool is_first; /* of the seat */
 };
 
 static void read_on(struct world *w, struct boss *boss, struct reading *reading);
@@ -41,6 +43,7 @@ static void exec_read(struct world *w, struct zreq *req)
                                    .endpoints = &boss_endpoints[i] };
     } else {
         memcpy(reading->states, w->zoo->states, sizeof reading->states);
+        memcpy(reading->ring, w->zoo->ring, sizeof reading->ring);
     }
 }
 
@@ -89,6 +92,10 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
     ev.loaded.configs = &config;
     ev.loaded.pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
     TRACE(w, "%s has loaded", node_name(boss->node));
+    if (reading->is_first)
+        boss_check_warm(w, boss, reading->ring, reading->states);
+    boss->writer.doubtful = false;
+    boss->writer.certain = boss->writer.number;
     boss_step(w, boss, &ev);
 }
 
@@ -166,20 +173,29 @@ static void read_on(struct world *w, struct boss *boss, struct reading *reading)
     req->drop = free;
 }
 
-void boss_read_again(struct world *w, struct boss *boss, enum core_reload_what what,
-                     int32_t partition)
+static struct reading *reading_new(const struct boss *boss, enum core_reload_what what,
+                                   int32_t partition)
 {
     struct reading *reading = xcalloc(1, sizeof *reading);
 
     reading->what = what;
     reading->partition = partition;
     reading->term = boss->term;
-    read_on(w, boss, reading);
+    return reading;
+}
+
+void boss_read_again(struct world *w, struct boss *boss, enum core_reload_what what,
+                     int32_t partition)
+{
+    read_on(w, boss, reading_new(boss, what, partition));
 }
 
 void boss_load(struct world *w, struct boss *boss)
 {
-    boss_read_again(w, boss, RELOAD_ALL, -1);
+    struct reading *reading = reading_new(boss, RELOAD_ALL, -1);
+
+    reading->is_first = true;
+    read_on(w, boss, reading);
 }
 
 void boss_on_regs(struct world *w, int i)
@@ -203,6 +219,7 @@ struct batch {
     bool *stored; /* found to be there after a lost connection */
     int32_t epoch_version;
     size_t at, until;
+    uint64_t number; /* of the multi that is out */
     uint64_t term;
     size_t decided;
     int64_t gone_ms[SIM_BROKERS];
@@ -249,6 +266,7 @@ static void exec_multi(struct world *w, struct zreq *req)
     for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
         if (!batch->stored[i])
             zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->results);
+    boss_touch(w, &batch->write, batch->at, batch->until, batch->results, batch->number);
 }
 
 static void send_multi(struct world *w, struct boss *boss, struct batch *batch);
@@ -258,6 +276,10 @@ static void finish(struct world *w, struct boss *boss, struct batch *batch)
     struct core_event ev = { .kind = CORE_WRITE_DONE };
 
     boss->writer.busy = false;
+    for (size_t i = 0; i < batch->write.n; i++)
+        boss->writer.doubtful |= batch->results[i].err == ERR_CONNECTION_LOSS;
+    if (!boss->writer.doubtful)
+        boss->writer.certain = boss->writer.number;
     ev.write_done.batch = batch->write.batch;
     ev.write_done.n = batch->write.n;
     ev.write_done.results = batch->results;
@@ -287,6 +309,10 @@ static void done_look(struct world *w, struct zreq *req, enum err err)
     if (batch->term != boss->term || err == ERR_SESSION_EXPIRED)
         return;
     if (err == ERR_OK) {
+        const struct zoo_touched *slot = &w->zoo->ring[batch->number % ZK_RING_SLOTS];
+
+        if (slot->epoch != batch->write.controller_epoch || slot->number != batch->number)
+            boss->writer.number--; /* it was not done: its number is given back */
         send_multi(w, boss, batch);
         return;
     }
@@ -353,6 +379,7 @@ static void send_multi(struct world *w, struct boss *boss, struct batch *batch)
         while (batch->until < batch->write.n && !world_chance(w, 5))
             batch->until = group_end(batch, batch->until);
     }
+    batch->number = ++boss->writer.number;
     call_for(w, boss, batch, exec_multi, done_multi);
 }
 

@@ -92,6 +92,8 @@ void history_end(struct world *w, struct verdict *out)
     out->acked = w->acked;
     for (int p = 0; p < w->conf.parts; p++)
         out->forfeited += w->forfeited[p];
+    out->warm = w->n_warm;
+    out->cold = w->n_cold;
     if (w->failed && w->ring != NULL)
         for (size_t i = w->n_ring > ring ? w->n_ring - ring : 0; i < w->n_ring; i++)
             puts(w->ring[i % ring]);

@@ -39,7 +39,7 @@ static const struct {
 
 struct job {
     uint64_t first, last;
-    size_t passed, failed, steps, acked, forfeited;
+    size_t passed, failed, steps, acked, forfeited, warm, cold;
     int64_t healed_ms, healed_ms_max;
 };
 
@@ -83,6 +83,8 @@ static void run_job(struct job *job, const struct sim_conf *conf)
         job->steps += verdict.steps;
         job->acked += verdict.acked;
         job->forfeited += verdict.forfeited > 0;
+        job->warm += verdict.warm;
+        job->cold += verdict.cold;
         job->healed_ms += verdict.healed_ms;
         if (verdict.healed_ms > job->healed_ms_max)
             job->healed_ms_max = verdict.healed_ms;
@@ -130,6 +132,8 @@ static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
             total->steps += part.steps;
             total->acked += part.acked;
             total->forfeited += part.forfeited;
+            total->warm += part.warm;
+            total->cold += part.cold;
             total->healed_ms += part.healed_ms;
             if (part.healed_ms_max > total->healed_ms_max)
                 total->healed_ms_max = part.healed_ms_max;
@@ -156,6 +160,8 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, const struct sim_c
                "each; whole again after %" PRId64 " ms, at most %" PRId64 "\n",
                n, took_s, (double)n / took_s * 60, total.steps / n, total.acked / n,
                total.healed_ms / (int64_t)n, total.healed_ms_max);
+    printf("%zu seats taken over warm and held against ZooKeeper, %zu cold\n", total.warm,
+           total.cold);
     if (total.forfeited > 0)
         printf("%zu histories left a partition to a machine that had lost its tail unheard: no "
                "promise there\n",

@@ -27,6 +27,7 @@
 #include "common/base/rand.h"
 #include "common/model/image.h"
 #include "controller/core/core.h"
+#include "controller/core/standby.h"
 #include "tests/kit/oracle.h"
 
 #define SIM_BROKERS 5 /* most; ids are index + 1 */
@@ -201,6 +202,9 @@ struct boss_stream {
 
 struct writer {
     bool busy;
+    /* as controller/shell/ring and write have them: numbers of multis, up to which all is known */
+    uint64_t number, certain;
+    bool doubtful;
 };
 
 struct boss {
@@ -215,6 +219,9 @@ struct boss {
     struct boss_stream *streams;
     struct writer writer;
     uint64_t alarm;
+    struct standby *standby;  /* what it knows of the cluster while another is active */
+    const struct image *told; /* to the others last; not a reference */
+    uint64_t told_number;
 };
 
 /* ---- all of it ---- */
@@ -252,6 +259,7 @@ struct world {
     struct uuid topic_id;
     bool quiet;                   /* faults have stopped */
     bool forfeited[SIM_PARTS];    /* the precondition of the promise is broken */
+    size_t n_warm, n_cold;        /* seats won by a standby that knew the cluster, or did not */
     size_t decided;               /* step in which the write that is carried out was decided */
     int64_t gone_ms[SIM_BROKERS]; /* since when its controller knew then that a broker is gone */
     int64_t value;
@@ -345,6 +353,11 @@ struct zoo {
     struct zoo_state states[SIM_PARTS];
     struct core_pid_block pid_block;
     int64_t zxid;
+    struct zoo_touched {
+        int32_t epoch;
+        uint64_t number; /* 0: never written */
+        uint32_t parts;  /* bits */
+    } ring[ZK_RING_SLOTS];
 };
 
 /* A request of a process: exec at ZooKeeper, then done at home unless the process is gone. */
@@ -522,7 +535,8 @@ struct verdict {
     bool ok;
     char why[512];
     size_t steps, acked;
-    int forfeited; /* partitions whose promise lost its precondition */
+    size_t warm, cold; /* seats won by who had followed all that was written, or had not */
+    int forfeited;     /* partitions whose promise lost its precondition */
     int64_t healed_ms;
 };
 

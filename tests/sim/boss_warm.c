@@ -1,0 +1,142 @@
+/*
+ * How a standby stays warm, and that it is right: the others are told images and positions as
+ * controller/shell tells them (an image is immutable, so it stands for its deltas), some time
+ * later or never. Who wins reads everything here, and standby is asked beside it what it would not
+ * have read: a state that it believes and that is another one in ZooKeeper fails the history.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "tests/sim/boss_int.h"
+
+struct follow_msg {
+    struct image *image;
+    bool is_known;
+    uint64_t number;
+};
+
+static void drop_follow(void *ptr)
+{
+    struct follow_msg *msg = ptr;
+
+    image_unref(&msg->image);
+    free(msg);
+}
+
+static bool is_news(const struct image *known, const struct image *image)
+{
+    if (known == NULL || image_controller_epoch(known) != image_controller_epoch(image))
+        return known == NULL || image_controller_epoch(known) < image_controller_epoch(image);
+    return image_version(known) <= image_version(image);
+}
+
+static void run_follow(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    struct follow_msg *msg = ev->ptr;
+    int32_t epoch = image_controller_epoch(msg->image);
+    uint64_t version = image_version(msg->image);
+
+    if (boss->held || boss->standby == NULL || !is_news(standby_image(boss->standby), msg->image))
+        return;
+    standby_on_image(boss->standby, &msg->image);
+    if (msg->is_known)
+        standby_on_position(boss->standby, epoch, version, msg->number);
+    msg->image = NULL;
+}
+
+void boss_tell_standbys(struct world *w, struct boss *boss)
+{
+    const struct image *image = core_image(boss->core);
+
+    if (!boss->held || !core_is_active(boss->core) ||
+        (image == boss->told && boss->writer.certain == boss->told_number))
+        return;
+    boss->told = image;
+    boss->told_number = boss->writer.certain;
+    for (int i = 0; i < w->conf.bosses; i++) {
+        struct follow_msg *msg;
+        struct event *ev;
+
+        if (&w->bosses[i] == boss || !w->procs[NODE_BOSS + i].running ||
+            !link_is_up(w, boss->node, NODE_BOSS + i))
+            continue;
+        msg = xcalloc(1, sizeof *msg);
+        msg->image = image_ref(image);
+        msg->is_known = !boss->writer.doubtful;
+        msg->number = boss->writer.certain;
+        ev = world_at(w, world_delay_us(w), NODE_BOSS + i, run_follow);
+        ev->ptr = msg;
+        ev->drop = drop_follow;
+    }
+}
+
+void boss_touch(struct world *w, const struct core_write *write, size_t at, size_t until,
+                const struct core_op_result *results, uint64_t number)
+{
+    struct zoo_touched *slot = &w->zoo->ring[number % ZK_RING_SLOTS];
+
+    *slot = (struct zoo_touched){ .epoch = write->controller_epoch, .number = number };
+    for (size_t i = at; i < until; i++) {
+        const struct core_op *op = &write->ops[i];
+
+        if ((op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE) && results[i].err == ERR_OK &&
+            w->conf.mutation != MUTATION_RING_SILENT)
+            slot->parts |= UINT32_C(1) << op->state.partition;
+    }
+}
+
+static size_t read_ring(const struct zoo_touched *ring, struct zk_touched *out,
+                        struct zk_touched_part (*parts)[SIM_PARTS])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < ZK_RING_SLOTS; i++) {
+        if (ring[i].number == 0)
+            continue;
+        out[n] = (struct zk_touched){ .epoch = ring[i].epoch,
+                                      .number = ring[i].number,
+                                      .parts = parts[n] };
+        for (int32_t p = 0; p < SIM_PARTS; p++)
+            if ((ring[i].parts >> p & 1) != 0)
+                parts[n][out[n].n_parts++] =
+                    (struct zk_touched_part){ .topic = SIM_TOPIC, .partition = p };
+        n++;
+    }
+    return n;
+}
+
+static bool is_same(const struct image_part *part, const struct zoo_state *state)
+{
+    struct ids isr = { .at = state->isr, .n = state->n_isr };
+
+    return state->there && part->leader == state->leader &&
+           part->leader_epoch == state->leader_epoch && part->partition_epoch == state->version &&
+           part->recovering == state->recovering && ids_eq(part->isr, isr);
+}
+
+void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touched *ring,
+                     const struct zoo_state *states)
+{
+    struct zk_touched touched[ZK_RING_SLOTS];
+    struct zk_touched_part(*parts)[SIM_PARTS] = xcalloc(ZK_RING_SLOTS, sizeof *parts);
+    const char *why =
+        standby_judge(boss->standby, boss->epoch, read_ring(ring, touched, parts), touched);
+
+    w->n_warm += why == NULL;
+    w->n_cold += why != NULL;
+    TRACE(w, "%s %s", node_name(boss->node), why == NULL ? "would take over warm" : why);
+    for (int32_t p = 0; p < w->conf.parts && why == NULL; p++) {
+        const struct image_part *part = standby_part(boss->standby, w->topic_id, p);
+
+        if (part != NULL && !is_same(part, &states[p]))
+            world_fail(w,
+                       "a warm standby believes leader=%d epoch=%d version=%d of partition %d, "
+                       "ZooKeeper has leader=%d epoch=%d version=%d",
+                       part->leader, part->leader_epoch, part->partition_epoch, p, states[p].leader,
+                       states[p].leader_epoch, states[p].version);
+    }
+    standby_forget(boss->standby);
+    free(parts);
+}
