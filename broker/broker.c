@@ -565,6 +565,7 @@ static enum err start_pages(struct broker *broker)
 {
     struct pages_source source = { .broker_id = broker->id,
                                    .parts = broker->parts,
+                                   .groups = broker->groups,
                                    .fetchers = broker->fetchers,
                                    .logs = broker->logs,
                                    .cleaner = broker->cleaner,

@@ -101,6 +101,30 @@ static void show_cleaner(const struct pages_source *source, FILE *out)
     show_uncleanable(source, out);
 }
 
+static void show_groups(const struct pages_source *source, FILE *out)
+{
+#define MANAGER "kafka_coordinator_group_groupmetadatamanager_"
+    struct groups_info info;
+
+    groups_get_info(source->groups, &info);
+    gauge(out, MANAGER "numgroups", "Consumer groups coordinated here.", (int64_t)info.groups);
+    gauge(out, MANAGER "numoffsets", "Committed offsets of these.", (int64_t)info.offsets);
+    gauge(out, MANAGER "numgroupspreparingrebalance", "Groups whose members are joining.",
+          (int64_t)info.in_state[GROUP_PREPARING]);
+    gauge(out, MANAGER "numgroupscompletingrebalance", "Groups that wait for an assignment.",
+          (int64_t)info.in_state[GROUP_COMPLETING]);
+    gauge(out, MANAGER "numgroupsstable", "Groups at work.", (int64_t)info.in_state[GROUP_STABLE]);
+    gauge(out, MANAGER "numgroupsempty", "Groups without members.",
+          (int64_t)info.in_state[GROUP_EMPTY]);
+    gauge(out, MANAGER "numgroupsdead", "Groups that are gone.",
+          (int64_t)info.in_state[GROUP_DEAD]);
+    gauge(out, "moldau_group_partitions", "Partitions of __consumer_offsets coordinated here.",
+          (int64_t)info.owned);
+    gauge(out, "moldau_group_partitions_loading", "Of which are being read back.",
+          (int64_t)info.loading);
+#undef MANAGER
+}
+
 static void show_metrics(FILE *out, void *arg)
 {
     const struct pages *pages = arg;
@@ -131,6 +155,7 @@ static void show_metrics(FILE *out, void *arg)
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
           control.controller_epoch);
     show_cleaner(&pages->source, out);
+    show_groups(&pages->source, out);
     show_conns(&pages->source, out);
     stats_print(out);
 }

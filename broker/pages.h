@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "broker/control/control.h"
+#include "broker/group/groups.h"
 #include "broker/log/clean/cleaner.h"
 #include "broker/log/logs.h"
 #include "broker/net/conn.h"
@@ -24,6 +25,7 @@ struct pages;
 struct pages_source {
     int32_t broker_id;
     struct parts *parts;
+    struct groups *groups;
     struct fetchers *fetchers;
     struct logs *logs;
     struct cleaner *cleaner; /* NULL: logs are not compacted */

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "broker/tables/stats.h"
 #include "common/base/clock.h"
 #include "common/base/say.h"
 
@@ -197,6 +198,7 @@ enum err groups_delete_offsets(struct groups *groups, struct str group_id,
         bury_if_bare_locked(shard, slot, &gone);
     lock_drop(&shard->lock);
     shard_drain(shard);
+    STAT_ADD(group_deletes, gone.len);
     free(gone.items);
     arena_fini(&arena);
     return err;
@@ -267,6 +269,7 @@ static void run_expire(struct pool_job *pool_job)
 
     for (int32_t i = 0; list != NULL && i < list->made; i++)
         expired += expire_shard(list->at[i]);
+    STAT_ADD(group_expires, expired);
     if (expired > 0)
         say_info("expired committed offsets offsets=%zu ms=%d", expired,
                  (int)(clock_mono_ms() - started_ms));

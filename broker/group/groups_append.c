@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "broker/group/group_record.h"
+#include "broker/tables/stats.h"
 #include "common/base/clock.h"
 #include "common/base/say.h"
 #include "common/wire/record.h"
@@ -158,6 +159,7 @@ static void finish_commit_locked(struct groups_append *append, struct group_slot
     if (slot != NULL)
         offsets_end(slot->group, commit->items, commit->len, append->err, append->first);
     enum err err = append_commit_err(append->err);
+    STAT_ADD(group_commits, err == ERR_OK ? append->records_len : 0);
     for (size_t i = 0; i < commit->len; i++)
         if (commit->items[i].err == ERR_OK)
             commit->items[i].err = err;
@@ -175,8 +177,10 @@ static void finish_store_locked(struct groups_append *append, struct group_slot 
 
     if (slot == NULL)
         return;
+    bool was_stable = group_state(slot->group) == GROUP_STABLE;
     group_effects_init(&effects);
     group_step(slot->group, &ev, clock_mono_ms(), &effects);
+    STAT_ADD(group_rebalances, !was_stable && group_state(slot->group) == GROUP_STABLE);
     after_step_locked(after, append->shard, slot, &effects);
 }
 
