@@ -53,6 +53,9 @@ def there_and_back(house, kill):
 
     house.enter("moldau")
     assert_same(by_kafka, listings(house))
+    assert adoption.committed_offsets(house) == committed
+    adoption.commit_offsets(house, 9)
+    committed = adoption.committed_offsets(house)
     for topic, answers in old.items():
         for version, (records, error) in adoption.old_fetches(house, topic).items():
             assert error == answers[version][1], f"Fetch {version} of {topic}"
@@ -77,9 +80,12 @@ def there_and_back(house, kill):
     write(house, "ours", 200, 50, 2)
     opened.abort_transaction(60)
     by_kafka = listings(house)
+    adoption.commit_offsets(house, 11)
+    committed = adoption.committed_offsets(house)
     house.leave()
     house.enter("moldau")
     assert_same(by_kafka, listings(house))
+    assert adoption.committed_offsets(house) == committed
     house.leave()
     adoption.verify(house)
 
