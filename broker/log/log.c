@@ -403,12 +403,22 @@ struct addition {
     int64_t max_timestamp;
 };
 
+/* An active segment is never compacted: it must not hold records back for longer than they may
+ * wait for that (KIP-354, LogConfig.maxSegmentMs). */
+static int64_t longest_segment_ms(const struct log_conf *conf)
+{
+    return conf->cleanup_compact && conf->max_compaction_lag_ms > 0 &&
+                   conf->max_compaction_lag_ms < conf->segment_ms
+               ? conf->max_compaction_lag_ms
+               : conf->segment_ms;
+}
+
 /* Kafka: LogSegment.shouldRoll. */
 static enum err should_roll(struct segment *active, const struct log_conf *conf,
                             const struct addition *add, int64_t now_ms, bool *roll)
 {
-    int64_t limit_ms =
-        conf->segment_ms == INT64_MAX ? INT64_MAX : conf->segment_ms - active->jitter_ms;
+    int64_t segment_ms = longest_segment_ms(conf);
+    int64_t limit_ms = segment_ms > active->jitter_ms ? segment_ms - active->jitter_ms : 0;
     int64_t waited_ms;
 
     *roll = active->size > conf->segment_bytes - (int64_t)add->bytes ||

@@ -413,6 +413,22 @@ START_TEST(segments_roll_by_the_records_time)
 }
 END_TEST
 
+START_TEST(a_compacted_log_rolls_when_compaction_may_wait_no_longer)
+{
+    kit.conf.max_compaction_lag_ms = 1000;
+    for (int compact = 0; compact < 2; compact++) {
+        kit.conf.cleanup_compact = compact == 1;
+        log_set_conf(kit.log, &kit.conf);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(
+                log_kit_append(&kit, &(struct kit_batch){ .timestamp_ms = 1700000000000 + i * 900 },
+                               0, NULL),
+                ERR_OK);
+        ck_assert_uint_eq(log_segment_count(kit.log), compact == 1 ? 2 : 1);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log");
@@ -434,5 +450,6 @@ int main(void)
     tcase_add_test(tc, records_without_a_time_age_by_their_file);
     tcase_add_test(tc, old_files_are_renamed_at_once_and_removed_later);
     tcase_add_test(tc, segments_roll_by_the_records_time);
+    tcase_add_test(tc, a_compacted_log_rolls_when_compaction_may_wait_no_longer);
     return unit_run(tc);
 }
