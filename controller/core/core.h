@@ -392,6 +392,7 @@ struct core_send_delta {
     const uint64_t
         *streams; /* those that were sent an image before; perhaps none: standbys follow */
     const struct image_delta *delta;
+    struct image *image; /* lent: what the delta makes of the one before */
 };
 
 struct core_answer_alter {

@@ -446,6 +446,7 @@ void view_publish(struct core *core)
         if (core->brokers[i]->phase >= STREAM_IMAGE_SENT && !core->brokers[i]->image_wanted)
             streams[n_streams++] = core->brokers[i]->stream;
     }
-    emit(core, CORE_DO_SEND_DELTA)->send_delta =
-        (struct core_send_delta){ .n_streams = n_streams, .streams = streams, .delta = delta };
+    emit(core, CORE_DO_SEND_DELTA)->send_delta = (struct core_send_delta){
+        .n_streams = n_streams, .streams = streams, .delta = delta, .image = core->image
+    };
 }

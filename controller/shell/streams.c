@@ -4,8 +4,9 @@
  * standby's watch, or a goodbye. Nothing that a broker says is queued here: a frame is an event at
  * once, so a stream that has ended has nothing left behind.
  *
- * An image is packed once for all streams that are sent the same version: brokers come back
- * together.
+ * An image is packed once for all who are sent the same version. Brokers come back together, and
+ * each that does makes a new version: so an image is owed until the end of the reactor's turn, or
+ * until something else is to be sent on that stream, and deltas that come meanwhile are part of it.
  */
 #include "controller/shell/streams.h"
 
@@ -44,6 +45,7 @@ struct conn {
     struct streams *streams;
     struct stream *stream;
     enum role role;
+    bool is_owed; /* the newest image */
     uint64_t number;
     struct node node; /* of the hello: only id, epoch and incarnation */
     bool latched;     /* has acknowledged something with nothing left to load */
@@ -71,8 +73,10 @@ struct streams {
     struct seat_holder holder; /* host is ours */
     struct admins *admins;
     struct packed_image packed;
-    struct image *image; /* that standbys have, with all deltas since; NULL while not active */
-    bool is_known;       /* the number of the Standing */
+    struct image *newest;     /* the one that is owed; NULL: none is */
+    struct reactor_task debt; /* pays */
+    struct image *image;      /* that standbys have, with all deltas since; NULL while not active */
+    bool is_known;            /* the number of the Standing */
     uint64_t number;
     struct reactor_task admit; /* hellos that have waited */
 };
@@ -589,6 +593,16 @@ static void drop_packed(struct streams *streams)
     image_unref(&streams->packed.image);
 }
 
+static void cancel_debt(struct streams *streams)
+{
+    struct conn *conn;
+
+    LIST_FOREACH (conn, &streams->all, link)
+        conn->is_owed = false;
+    reactor_undefer(streams->conf.reactor, &streams->debt);
+    image_unref(&streams->newest);
+}
+
 void streams_lost(struct streams *streams)
 {
     struct conn *conn, *next;
@@ -596,6 +610,7 @@ void streams_lost(struct streams *streams)
     streams->state = STANDBY;
     drop_packed(streams);
     image_unref(&streams->image);
+    cancel_debt(streams);
     admins_clear(streams->admins);
     reactor_undefer(streams->conf.reactor, &streams->admit);
     for (conn = LIST_FIRST(&streams->all); conn != NULL; conn = next) {
@@ -643,12 +658,40 @@ static void send_image(struct conn *conn, struct image *image)
         stream_send_packed(conn->stream, &packed->pieces[i]);
 }
 
+static void pay(struct conn *conn)
+{
+    if (!conn->is_owed)
+        return;
+    conn->is_owed = false;
+    send_image(conn, conn->streams->newest);
+}
+
+static void on_debt(struct reactor_task *task)
+{
+    struct streams *streams = container_of(task, struct streams, debt);
+    struct conn *conn;
+
+    LIST_FOREACH (conn, &streams->all, link)
+        pay(conn);
+    image_unref(&streams->newest);
+}
+
+static void owe(struct streams *streams, struct image *image)
+{
+    image_unref(&streams->newest);
+    streams->newest = image_ref(image);
+}
+
 void streams_send_image(struct streams *streams, const struct core_send_image *effect)
 {
     struct conn *conn = find(streams, effect->stream);
 
-    if (conn != NULL)
-        send_image(conn, effect->image);
+    if (conn == NULL)
+        return;
+    conn->is_owed = true;
+    owe(streams, effect->image);
+    if (!reactor_task_is_deferred(&streams->debt))
+        reactor_defer(streams->conf.reactor, &streams->debt);
 }
 
 void streams_send_delta(struct streams *streams, const struct core_send_delta *effect)
@@ -657,12 +700,14 @@ void streams_send_delta(struct streams *streams, const struct core_send_delta *e
     struct conn *conn;
 
     drop_packed(streams);
+    if (streams->newest != NULL && effect->image != NULL)
+        owe(streams, effect->image);
     if (effect->n_streams + streams->n_standbys == 0)
         return;
     packed = stream_image_pack_delta(effect->delta);
     for (size_t i = 0; i < effect->n_streams; i++) {
         conn = find(streams, effect->streams[i]);
-        if (conn != NULL)
+        if (conn != NULL && !conn->is_owed)
             stream_send_packed(conn->stream, &packed);
     }
     LIST_FOREACH (conn, &streams->all, link) {
@@ -676,8 +721,10 @@ static void send_to(struct streams *streams, uint64_t number, const Control__Fra
 {
     struct conn *conn = find(streams, number);
 
-    if (conn != NULL)
-        stream_send(conn->stream, frame);
+    if (conn == NULL)
+        return;
+    pay(conn);
+    stream_send(conn->stream, frame);
 }
 
 void streams_answer_alter(struct streams *streams, const struct core_answer_alter *effect)
@@ -773,6 +820,7 @@ struct streams *streams_new(const struct streams_conf *conf)
     streams->admins = admins_new();
     LIST_INIT(&streams->all);
     reactor_task_init(&streams->admit, on_admit);
+    reactor_task_init(&streams->debt, on_debt);
     return streams;
 }
 
@@ -802,6 +850,7 @@ void streams_free(struct streams **streams_ptr)
     while ((conn = LIST_FIRST(&streams->all)) != NULL)
         conn_free(conn);
     reactor_undefer(streams->conf.reactor, &streams->admit);
+    cancel_debt(streams);
     drop_packed(streams);
     image_unref(&streams->image);
     free(streams->packed.pieces);

@@ -25,6 +25,7 @@ struct peer {
     int welcomes, goodbyes, beats, pieces, deltas, admin_answers, ends;
     int standings;
     uint64_t version, number; /* of the last Standing */
+    uint64_t image_version;
     int goodbye_reason, active_id, active_port;
     int32_t admin_error;
     char order[32]; /* a letter for each frame */
@@ -74,6 +75,7 @@ static void on_frame(void *ctx, const Control__Frame *frame)
     } else if (frame->heartbeat_answer != NULL) {
         peer->beats++;
     } else if (frame->image != NULL) {
+        peer->image_version = frame->image->version;
         peer->pieces++;
         note(peer, 'i');
     } else if (frame->delta != NULL) {
@@ -314,7 +316,8 @@ START_TEST(images_and_deltas_arrive_in_order)
 
     streams_send_image(streams, &(struct core_send_image){ numbers[0], image });
     streams_send_image(streams, &(struct core_send_image){ 999, image });
-    streams_send_delta(streams, &(struct core_send_delta){ 3, numbers, &delta });
+    settle();
+    streams_send_delta(streams, &(struct core_send_delta){ 3, numbers, &delta, image });
     streams_send_image(streams, &(struct core_send_image){ numbers[2], image });
     turn_until(&one->deltas, 1);
     turn_until(&two->pieces, 1);
@@ -322,6 +325,41 @@ START_TEST(images_and_deltas_arrive_in_order)
     ck_assert_str_eq(events[0].hello.broker == 1 ? one->order : two->order, "wid");
     ck_assert_str_eq(events[0].hello.broker == 1 ? two->order : one->order, "wdi");
     image_unref(&image);
+    finish();
+}
+END_TEST
+
+/* What comes before the turn ends is part of the image that is owed; an answer has it sent first.
+ */
+START_TEST(an_image_that_is_owed_includes_the_deltas_since)
+{
+    struct image *image = image_new(5, 1, 3001, STR("cluster")), *next;
+    struct image_delta delta = { .controller_epoch = 5, .version = 2 };
+    uint64_t numbers[2];
+
+    start();
+    active();
+
+    struct peer *one = hello(0, 1, WELL), *two = hello(1, 2, WELL);
+
+    turn_until(&one->welcomes, 1);
+    turn_until(&two->welcomes, 1);
+    numbers[0] = events[events[0].hello.broker == 1 ? 0 : 1].hello.stream;
+    numbers[1] = events[events[0].hello.broker == 1 ? 1 : 0].hello.stream;
+    next = image_apply(image, &delta);
+    streams_send_image(streams, &(struct core_send_image){ numbers[0], image });
+    streams_send_image(streams, &(struct core_send_image){ numbers[1], image });
+    streams_answer_pid_block(streams, &(struct core_answer_pid_block){ .stream = numbers[1] });
+    streams_send_delta(streams, &(struct core_send_delta){ 2, numbers, &delta, next });
+    turn_until(&one->pieces, 1);
+    turn_until(&two->deltas, 1);
+    settle();
+    ck_assert_str_eq(one->order, "wi");
+    ck_assert_uint_eq(one->image_version, 2);
+    ck_assert_str_eq(two->order, "wid");
+    ck_assert_uint_eq(two->image_version, 1);
+    image_unref(&image);
+    image_unref(&next);
     finish();
 }
 END_TEST
@@ -548,6 +586,7 @@ int main(void)
     tcase_add_test(tc, who_breaks_the_rules_is_told_why);
     tcase_add_test(tc, heartbeats_and_standbys_are_no_brokers);
     tcase_add_test(tc, images_and_deltas_arrive_in_order);
+    tcase_add_test(tc, an_image_that_is_owed_includes_the_deltas_since);
     tcase_add_test(tc, standbys_follow);
     tcase_add_test(tc, admin_requests_live_until_they_are_answered);
     tcase_add_test(tc, an_end_is_one_event_unless_the_core_wanted_it);
