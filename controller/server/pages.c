@@ -79,8 +79,9 @@ static void show_status(FILE *out, void *arg)
     fprintf(out, "{\"id\":%d,\"active\":%s,\"holder\":%d,\"epoch\":%d,\"zookeeper\":%s,",
             view.controller_id, truth(view.is_active), view.holder, view.epoch,
             truth(view.is_connected));
-    fprintf(out, "\"version\":%" PRIu64 ",\"warm\":%s,\"loading\":",
-            view.image != NULL ? image_version(view.image) : 0, truth(view.is_warm));
+    fprintf(out, "\"version\":%" PRIu64 ",\"warm\":%s,\"busy\":%s,\"loading\":",
+            view.image != NULL ? image_version(view.image) : 0, truth(view.is_warm),
+            truth(view.is_busy));
     if (view.is_loading)
         fprintf(out, "{\"partitions\":%zu,\"done\":%zu},", view.load_parts, view.load_done);
     else

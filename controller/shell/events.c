@@ -513,6 +513,7 @@ static void look(void *arg)
         .deltas = events->deltas,
         .image = image != NULL ? image_ref(image) : NULL,
     };
+    looking->out->is_busy = core_is_active(events->core) && core_is_busy(events->core);
     looking->out->is_warm = !is_holder && standby_image(events->standby) != NULL;
     looking->out->is_loading =
         is_holder &&

@@ -43,6 +43,7 @@ struct events_view {
     int32_t holder;               /* who is active as far as known; -1 nobody */
     int32_t epoch;                /* while is_holder */
     bool is_connected;            /* to ZooKeeper */
+    bool is_busy;                 /* is_active, and something is being written or waits to be */
     bool is_loading;              /* is_holder, and reading what ZooKeeper holds: */
     size_t load_parts, load_done; /* partitions found so far, and those read or known of them */
     bool is_warm;                 /* a standby that follows the active controller */

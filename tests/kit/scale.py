@@ -80,14 +80,14 @@ def is_true(cluster, node, key):
 
 
 def wait_settled(cluster, node, timeout=120):
-    """Until the controller has decided all that there is to decide: its version stands still."""
+    """Until the controller has decided all that there is to decide: it writes nothing, its version stands still."""
     last, since = None, time.monotonic()
 
     def stands():
         nonlocal last, since
         page = status(cluster, node)
         version = page and page["version"]
-        if version != last:
+        if version != last or page["busy"]:
             last, since = version, time.monotonic()
         return time.monotonic() - since > 1.0
     wait_until(stands, timeout, "the controller has settled")
