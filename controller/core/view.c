@@ -154,6 +154,28 @@ static void load_tombstones(struct image *image, const struct core_tombstones *s
     }
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct core_read_topic *const *x = a, *const *y = b;
+
+    return memcmp((*x)->id.bytes, (*y)->id.bytes, sizeof(*x)->id.bytes);
+}
+
+/* In the order of their ids, so that what is kept in that order only ever grows at its end. */
+static void load_topics(struct core *core, struct image *image, const struct image *old,
+                        const struct core_loaded *loaded)
+{
+    const struct core_read_topic **topics = xcalloc(loaded->n_topics + 1, sizeof(topics[0]));
+
+    for (size_t i = 0; i < loaded->n_topics; i++)
+        topics[i] = &loaded->topics[i];
+    if (loaded->n_topics > 0)
+        qsort(topics, loaded->n_topics, sizeof(topics[0]), by_id);
+    for (size_t i = 0; i < loaded->n_topics; i++)
+        load_topic(core, image, old, topics[i]);
+    free(topics);
+}
+
 void view_load(struct core *core, const struct core_loaded *loaded)
 {
     bool again = core->image != NULL;
@@ -163,8 +185,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
 
     core->version = image_version(image);
     core->image = image;
-    for (size_t i = 0; i < loaded->n_topics; i++)
-        load_topic(core, image, old, &loaded->topics[i]);
+    load_topics(core, image, old, loaded);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
     for (size_t i = 0; i < loaded->n_tombstones; i++)
