@@ -40,7 +40,7 @@ struct cleaner_conf {
 
 /* Reads the checkpoint files. ERR_INVALID_CONFIG, with the reason said. */
 MUST_USE enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out);
-/* Breaks off what is under way; waits no longer than for one read or write. */
+/* Breaks off what is under way; waits no longer than for one read, write or sync. */
 void cleaner_stop(struct cleaner **cleaner);
 /* What a thread does between two waits; false when there was nothing to compact. */
 bool cleaner_turn(struct cleaner *cleaner, int64_t now_ms);

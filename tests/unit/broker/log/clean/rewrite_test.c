@@ -188,6 +188,31 @@ START_TEST(recorded_log_with_transactions)
 }
 END_TEST
 
+/* Messages of magic 0, compacted by Kafka 3.9 once. */
+START_TEST(recorded_log_of_the_old_format)
+{
+    char before[256];
+    char after[256];
+    struct rewrite_stats stats;
+    const char *temp = unit_temp_dir();
+
+    snprintf(before, sizeof before, "%s/before", temp);
+    snprintf(after, sizeof after, "%s/after", temp);
+    unpack("logs/message-formats-v0-v1.tar.gz", "m-v0-compact", before);
+    unpack("logs/message-formats-v0-v1.tar.gz", "m-v0-compact", after);
+    run("cd '%s/t-0' && for f in *.deleted; do mv $f ${f%%.deleted}; done", before);
+    run("rm '%s'/t-0/*.deleted", after);
+    log_kit_init(&kit, NULL, before);
+    kit.conf.segment_bytes = 1100;
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+    ck_assert_int_eq(compact(&small, kit.now_ms, &stats), ERR_OK);
+    ck_assert_int_eq(stats.upto, log_active_base(kit.log));
+    ck_assert_int_gt(stats.records_read, 2 * stats.records_written);
+    compare_with(before, after);
+    log_kit_fini(&kit);
+}
+END_TEST
+
 /* --- our own, against a model --------------------------------------------------------------------
  */
 
@@ -761,6 +786,7 @@ int main(void)
     tcase_add_test(tc, recorded_log_with_short_delete_retention);
     tcase_add_test(tc, recorded_log_with_transactions);
     tcase_add_test(tc, second_pass_of_the_recorded_logs);
+    tcase_add_test(tc, recorded_log_of_the_old_format);
     tcase_add_test(tc, the_newest_of_every_key_stays);
     tcase_add_test(tc, pass_after_pass_while_it_grows);
     tcase_add_test(tc, a_small_map_takes_several_passes);
