@@ -27,6 +27,7 @@
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
 #include "broker/pages.h"
+#include "broker/replica/moves.h"
 #include "broker/replica/part_conf.h"
 #include "broker/tables/settings.h"
 #include "broker/txn/pids.h"
@@ -66,6 +67,7 @@ struct broker {
     struct pids *pids;
     struct groups *groups;
     struct fetchers *fetchers;
+    struct moves *moves;
     struct parts *parts;
     struct pool *pool;
     struct control *control;
@@ -406,6 +408,18 @@ static enum err meet_zookeeper(struct broker *broker)
     return err;
 }
 
+/* Settings of this broker change at run time; the latest image has them. */
+static int64_t move_rate(void *ctx)
+{
+    struct broker *broker = ctx;
+    struct image *image = meta_get_ref(broker->meta);
+    int64_t rate = settings_number(broker->settings, image,
+                                   BROKER_CONF_replica_alter_log_dirs_io_max_bytes_per_second);
+
+    image_unref(&image);
+    return rate;
+}
+
 static void make_replicas(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -426,10 +440,20 @@ static void make_replicas(struct broker *broker)
     broker->meta = meta_new();
     broker->pids = pids_new(want_pids, broker);
     broker->fetchers = fetchers_start(&fetchers);
+    struct moves_conf moves = { .threads = conf->num_replica_alter_log_dirs_threads > 0
+                                               ? conf->num_replica_alter_log_dirs_threads
+                                               : (int32_t)conf->n_dirs,
+                                .chunk_bytes = (size_t)conf->replica_fetch_max_bytes,
+                                .backoff_ms = conf->replica_fetch_backoff_ms,
+                                .logs = broker->logs,
+                                .rate = move_rate,
+                                .ctx = broker };
+    broker->moves = moves_start(&moves);
     struct parts_conf parts = { .broker_id = broker->id,
                                 .lag_max_ms = conf->replica_lag_time_max_ms,
                                 .logs = broker->logs,
                                 .fetchers = broker->fetchers,
+                                .moves = broker->moves,
                                 .conf_of = conf_of,
                                 .propose = propose,
                                 .ctx = broker };
@@ -472,6 +496,7 @@ static void make_api(struct broker *broker)
         .fetchers = broker->fetchers,
         .logs = broker->logs,
         .meta = broker->meta,
+        .moves = broker->moves,
         .pool = broker->pool,
         .sessions = fetch_sessions_new((size_t)conf->max_incremental_fetch_session_cache_slots,
                                        rand_u64(&rand)),
@@ -746,6 +771,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         fetch_sessions_free(&broker->api.sessions);
     if (broker->groups != NULL)
         groups_free(&broker->groups);
+    if (broker->moves != NULL)
+        moves_stop(&broker->moves);
     if (broker->parts != NULL)
         parts_free(&broker->parts);
     if (broker->pids != NULL)

@@ -25,6 +25,7 @@ struct settings;
 struct pids;
 struct groups;
 struct broker_conf;
+struct moves;
 
 /* [I] all of it but what is [a] */
 struct api {
@@ -34,6 +35,7 @@ struct api {
     struct fetchers *fetchers;
     struct logs *logs;
     struct meta *meta;
+    struct moves *moves; /* between log directories */
     struct pool *pool;
     struct fetch_sessions *sessions;
     struct forward *forward;      /* admin requests to the controller */

@@ -1,5 +1,6 @@
 #include "broker/api/table.h"
 
+#include "broker/api/alter_log_dirs.h"
 #include "broker/api/api_versions.h"
 #include "broker/api/delete_records.h"
 #include "broker/api/describe_configs.h"
@@ -41,6 +42,7 @@ static const struct handler rows[] = {
     { API_ALTER_CONFIGS, 0, 2, 0, api_forwarded },
     { API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, api_forwarded },
     { API_DESCRIBE_CONFIGS, 0, 4, 0, describe_configs_handle },
+    { API_ALTER_REPLICA_LOG_DIRS, 0, 2, 0, api_alter_log_dirs },
     { API_DESCRIBE_LOG_DIRS, 0, 4, 0, api_describe_log_dirs },
     { API_CREATE_PARTITIONS, 0, 3, 0, api_forwarded },
     { API_OFFSET_DELETE, 0, 0, 0, api_offset_delete },

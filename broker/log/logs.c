@@ -28,6 +28,7 @@
 #define MAX_DIRS        256
 #define AHEAD_THREADS   8
 #define AHEAD_FEW       16 /* as many are made one by one */
+#define WISHES_MAX      100000 /* a client may wish for what never comes */
 
 /* --- the table ---------------------------------------------------------------------------------
  */
@@ -37,7 +38,7 @@ static char *key_of(const char *topic, int32_t partition, bool is_future)
     return xasprintf("%s-%" PRId32 "%s", topic, partition, is_future ? "-future" : "");
 }
 
-static void entry_free(struct logs_entry *entry)
+void logs_entry_free(struct logs_entry *entry)
 {
     if (entry == NULL)
         return;
@@ -74,7 +75,7 @@ enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *key, stru
         dir->log_count++;
     }
     lock_drop(&logs->lock);
-    entry_free(is_taken ? entry : old);
+    logs_entry_free(is_taken ? entry : old);
     return is_taken ? ERR_EXISTS : ERR_OK;
 }
 
@@ -173,7 +174,7 @@ void logs_set_conf(struct logs *logs, const char *topic, const struct log_conf *
 /* --- making and deleting ------------------------------------------------------------------------
  */
 
-static struct logs_dir *dir_by_path(struct logs *logs, const char *path)
+struct logs_dir *logs_dir_by_path(const struct logs *logs, const char *path)
 {
     for (size_t i = 0; i < logs->dir_count; i++)
         if (strcmp(logs->dirs[i].path, path) == 0)
@@ -211,17 +212,16 @@ static struct logs_dir *fewest(struct logs *logs)
     return best;
 }
 
-static enum err create(struct logs *logs, struct logs_dir *dir, const char *topic,
-                       int32_t partition, struct log **out)
+enum err logs_make(struct logs *logs, struct logs_dir *dir, const char *key, const char *name,
+                   const char *topic, int32_t partition, struct log **out)
 {
     struct log_conf conf;
     struct log_load load = {
         .is_clean = true, .recovery_point = -1, .start_offset = -1, .now_ms = clock_wall_ms()
     };
-    char *key = key_of(topic, partition, false);
 
     logs_conf_of(logs, topic, &conf);
-    enum err err = log_open(&dir->env, key, topic, partition, &conf, &load, out);
+    enum err err = log_open(&dir->env, name, topic, partition, &conf, &load, out);
 
     if (err == ERR_OK) {
         struct log *log = log_ref(*out);
@@ -233,27 +233,83 @@ static enum err create(struct logs *logs, struct logs_dir *dir, const char *topi
         logs_dir_fail(dir);
         err = ERR_KAFKA_STORAGE_ERROR;
     }
-    free(key);
     return err;
+}
+
+enum err logs_check_dir(const struct logs *logs, const char *path)
+{
+    const struct logs_dir *dir = logs_dir_by_path(logs, path);
+
+    if (dir == NULL)
+        return ERR_LOG_DIR_NOT_FOUND;
+    return atomic_load(&dir->env.failed) ? ERR_KAFKA_STORAGE_ERROR : ERR_OK;
+}
+
+void logs_prefer_dir(struct logs *logs, const char *topic, int32_t partition, const char *path)
+{
+    struct logs_dir *dir = logs_dir_by_path(logs, path);
+    char *key = key_of(topic, partition, false);
+    struct logs_wish *wish;
+
+    if (dir == NULL) {
+        free(key);
+        return;
+    }
+    lock_take(&logs->lock);
+    HASH_FIND_STR(logs->wishes, key, wish);
+    if (wish == NULL && HASH_COUNT(logs->wishes) < WISHES_MAX) {
+        wish = xcalloc(1, sizeof *wish);
+        wish->key = key;
+        key = NULL;
+        HASH_ADD_KEYPTR(hh, logs->wishes, wish->key, strlen(wish->key), wish);
+    }
+    if (wish != NULL)
+        wish->dir = dir;
+    lock_drop(&logs->lock);
+    free(key);
+}
+
+/* The wish, which is then no more; NULL when there is none. */
+static struct logs_dir *take_wish(struct logs *logs, const char *key)
+{
+    struct logs_dir *dir = NULL;
+    struct logs_wish *wish;
+
+    lock_take(&logs->lock);
+    HASH_FIND_STR(logs->wishes, key, wish);
+    if (wish != NULL) {
+        dir = wish->dir;
+        HASH_DEL(logs->wishes, wish);
+        free(wish->key);
+        free(wish);
+    }
+    lock_drop(&logs->lock);
+    return dir != NULL && !atomic_load(&dir->env.failed) ? dir : NULL;
 }
 
 enum err logs_create(struct logs *logs, const char *topic, int32_t partition, struct uuid topic_id,
                      bool is_new, const char *dir_path, struct log **out)
 {
+    char *key = key_of(topic, partition, false);
+    enum err err = ERR_OK;
+
     *out = logs_get_ref(logs, topic, partition);
     if (*out == NULL) {
-        struct logs_dir *dir = dir_path == NULL ? fewest(logs) : dir_by_path(logs, dir_path);
+        struct logs_dir *dir =
+            dir_path != NULL ? logs_dir_by_path(logs, dir_path) : take_wish(logs, key);
 
-        if (dir == NULL)
-            return dir_path == NULL ? ERR_KAFKA_STORAGE_ERROR : ERR_LOG_DIR_NOT_FOUND;
-        if (atomic_load(&dir->env.failed) || (!is_new && logs_any_offline(logs)))
-            return ERR_KAFKA_STORAGE_ERROR;
-        enum err err = create(logs, dir, topic, partition, out);
-
-        if (err != ERR_OK)
-            return err;
+        if (dir == NULL && dir_path != NULL)
+            err = ERR_LOG_DIR_NOT_FOUND;
+        else if (dir == NULL)
+            dir = fewest(logs);
+        if (err == ERR_OK &&
+            (dir == NULL || atomic_load(&dir->env.failed) || (!is_new && logs_any_offline(logs))))
+            err = ERR_KAFKA_STORAGE_ERROR;
+        if (err == ERR_OK)
+            err = logs_make(logs, dir, key, key, topic, partition, out);
     }
-    return log_adopt_topic_id(*out, topic_id);
+    free(key);
+    return err == ERR_OK ? log_adopt_topic_id(*out, topic_id) : err;
 }
 
 struct ahead {
@@ -293,40 +349,42 @@ void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size
         thread_join(&threads[i]);
 }
 
-/* Takes it out of the table; the table's reference is the caller's then. */
-static struct log *take_out(struct logs *logs, const char *topic, int32_t partition)
+struct log *logs_take_out(struct logs *logs, const char *key, const struct log *expected)
 {
-    char *key = key_of(topic, partition, false);
     struct log *log = NULL;
 
     lock_take(&logs->lock);
     struct logs_entry *entry = logs_find_locked(logs, key);
 
-    if (entry != NULL) {
+    if (entry != NULL && (expected == NULL || entry->log == expected)) {
         HASH_DEL(logs->entries, entry);
         entry->dir->log_count--;
-        log = entry->log;
-        free(entry->key);
-        free(entry);
+        log = log_ref(entry->log);
+        logs_entry_free(entry);
     }
     lock_drop(&logs->lock);
-    free(key);
     return log;
 }
 
-/* "topic-3.<32 hex>-delete", the topic cut so that a file system takes the name. */
-char *logs_parting_name(struct logs *logs, const struct log *log, const char *suffix)
+void logs_random_hex(struct logs *logs, char out[33])
 {
-    char tail[128];
-    char topic[NAME_MAX_BYTES + 1];
-
     lock_take(&logs->lock);
     uint64_t high = logs->rand_state += UINT64_C(0x9e3779b97f4a7c15);
 
     lock_drop(&logs->lock);
     uint64_t low = (high ^ (high >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
-    int len = snprintf(tail, sizeof tail, "-%" PRId32 ".%016" PRIx64 "%016" PRIx64 "%s",
-                       log_partition(log), high, low, suffix);
+
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, high, low);
+}
+
+char *logs_parting_name(struct logs *logs, const struct log *log, const char *suffix)
+{
+    char tail[128];
+    char topic[NAME_MAX_BYTES + 1];
+    char hex[33];
+
+    logs_random_hex(logs, hex);
+    int len = snprintf(tail, sizeof tail, "-%" PRId32 ".%s%s", log_partition(log), hex, suffix);
 
     snprintf(topic, sizeof topic, "%.*s", NAME_MAX_BYTES - len, log_topic(log));
     return xasprintf("%s%s", topic, tail);
@@ -335,9 +393,11 @@ char *logs_parting_name(struct logs *logs, const struct log *log, const char *su
 static enum err part_with(struct logs *logs, const char *topic, int32_t partition,
                           const char *suffix, bool remove)
 {
-    struct log *log = take_out(logs, topic, partition);
+    char *key = key_of(topic, partition, false);
+    struct log *log = logs_take_out(logs, key, NULL);
     struct log_conf conf;
 
+    free(key);
     if (log == NULL)
         return ERR_NOT_FOUND;
     char *name = logs_parting_name(logs, log, suffix);
@@ -409,7 +469,7 @@ void logs_each_in(struct logs *logs, size_t index,
 
 void logs_fail_dir(struct logs *logs, const char *path)
 {
-    struct logs_dir *dir = dir_by_path(logs, path);
+    struct logs_dir *dir = logs_dir_by_path(logs, path);
 
     if (dir != NULL)
         logs_dir_fail(dir);
@@ -453,7 +513,7 @@ enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id)
 
 static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
 {
-    return dir_by_path(logs, log_parent_dir(log));
+    return logs_dir_by_path(logs, log_parent_dir(log));
 }
 
 struct group_commit *logs_group_commit(struct logs *logs, const struct log *log)
@@ -654,13 +714,19 @@ static void forget(struct logs *logs)
 {
     struct logs_entry *entry;
     struct logs_entry *next;
+    struct logs_wish *wish, *next_wish;
     struct removal *removal;
 
     for (size_t i = 0; i < logs->dir_count; i++)
         group_commit_stop(&logs->dirs[i].commit);
     HASH_ITER (hh, logs->entries, entry, next) {
         HASH_DEL(logs->entries, entry);
-        entry_free(entry);
+        logs_entry_free(entry);
+    }
+    HASH_ITER (hh, logs->wishes, wish, next_wish) {
+        HASH_DEL(logs->wishes, wish);
+        free(wish->key);
+        free(wish);
     }
     while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
         STAILQ_REMOVE_HEAD(&logs->removals, link);

@@ -65,8 +65,9 @@ struct log *logs_get_ref(struct logs *logs, const char *topic, int32_t partition
 struct log *logs_get_future_ref(struct logs *logs, const char *topic, int32_t partition);
 /* The log, made if it is not there. is_new: the partition is being created; otherwise none is made
  * while a directory is offline (it may be there): ERR_KAFKA_STORAGE_ERROR. dir: where to make it,
- * NULL: the directory with the fewest. topic_id is written to partition.metadata; a log that has
- * another one gives ERR_INCONSISTENT_TOPIC_ID and *out a reference to it. */
+ * NULL: where it was wished for (logs_prefer_dir), else in the directory with the fewest. topic_id
+ * is written to partition.metadata; a log that has another one gives ERR_INCONSISTENT_TOPIC_ID and
+ * *out a reference to it. */
 MUST_USE enum err logs_create(struct logs *logs, const char *topic, int32_t partition,
                               struct uuid topic_id, bool is_new, const char *dir, struct log **out);
 
@@ -84,6 +85,22 @@ void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size
 MUST_USE enum err logs_delete(struct logs *logs, const char *topic, int32_t partition);
 /* Renames it to -stray: kept, reported, not served. */
 MUST_USE enum err logs_park(struct logs *logs, const char *topic, int32_t partition);
+
+/* ---- moving a log to another directory ---- */
+
+/* LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR, or OK: a log could be made in it. */
+MUST_USE enum err logs_check_dir(const struct logs *logs, const char *dir);
+/* When this log is made it is made there. */
+void logs_prefer_dir(struct logs *logs, const char *topic, int32_t partition, const char *dir);
+/* Makes the future log, empty. None is made while any directory is offline, for another may lie
+ * there: ERR_KAFKA_STORAGE_ERROR. */
+MUST_USE enum err logs_create_future(struct logs *logs, const char *topic, int32_t partition,
+                                     struct uuid topic_id, const char *dir, struct log **out);
+/* [append] The future log, which holds all that the current one does, becomes the current one; the
+ * former is deleted. A crash anywhere leaves one of them, or both, which the next start settles. */
+MUST_USE enum err logs_swap_future(struct logs *logs, struct log *future);
+/* Its files go at once; ERR_NOT_FOUND when it is not the future log any more. */
+MUST_USE enum err logs_delete_future(struct logs *logs, struct log *future);
 
 /* Visits a snapshot of all logs, each lent during the visit. */
 void logs_each(struct logs *logs, void (*each)(void *ctx, struct log *log), void *ctx);

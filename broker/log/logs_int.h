@@ -21,6 +21,13 @@ struct logs_entry {
     UT_hash_handle hh;
 };
 
+/* Where a log is to be made that is not there yet. */
+struct logs_wish {
+    char *key;
+    struct logs_dir *dir;
+    UT_hash_handle hh;
+};
+
 /* A file or directory that is to go. */
 struct removal {
     char *path;
@@ -59,6 +66,7 @@ struct logs {
     struct lock lock;                /* rank LOCK_LOGS; guards [m] */
     struct cond wake;                /* the ticking thread is to stop */
     struct logs_entry *entries;      /* [m] hash by key */
+    struct logs_wish *wishes;        /* [m] hash by key */
     STAILQ_HEAD(, removal) removals; /* [m] */
     uint64_t rand_state;             /* [m] for names of deleted logs */
     bool stopping;                   /* [m] */
@@ -78,8 +86,19 @@ MUST_USE enum err logs_put(struct logs *logs, struct logs_dir *dir, const char *
                            struct log *log);
 /* Under logs->lock. */
 struct logs_entry *logs_find_locked(struct logs *logs, const char *key);
-/* "topic-3.<32 hex>SUFFIX", malloc'ed: a name that no other directory has. */
+/* "topic-3.<32 hex>SUFFIX", malloc'ed: a name that no other directory has, the topic cut so that a
+ * file system takes it. */
 char *logs_parting_name(struct logs *logs, const struct log *log, const char *suffix);
+void logs_random_hex(struct logs *logs, char out[33]);
+void logs_entry_free(struct logs_entry *entry);
+struct logs_dir *logs_dir_by_path(const struct logs *logs, const char *path);
+/* Makes a log in a directory of that name and puts it into the table under key. */
+MUST_USE enum err logs_make(struct logs *logs, struct logs_dir *dir, const char *key,
+                            const char *name, const char *topic, int32_t partition,
+                            struct log **out);
+/* Takes it out of the table, unless another one than expected (NULL: any) is there; the table's
+ * reference is the caller's then. */
+struct log *logs_take_out(struct logs *logs, const char *key, const struct log *expected);
 void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf);
 void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
 

@@ -9,7 +9,7 @@
  *
  * A failed write leaves the log as it was; the log's directory tells the set of logs.
  */
-#include "broker/replica/part.h"
+#include "broker/replica/part_int.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -21,31 +21,6 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/batch.h"
-
-/*
- * Who may touch what:  [I] set before anyone else can see it, then never changed
- *                      [a] atomic   [s] under state   [p] under append
- */
-struct part {
-    atomic_size_t refs;         /* [a] */
-    const struct part_env *env; /* [I] */
-    char *topic;                /* [I] */
-    char *name;                 /* [I] */
-    struct uuid topic_id;       /* [I] */
-    int32_t partition;          /* [I] */
-    struct log *log;            /* [I] a reference */
-
-    struct lock append;            /* rank LOCK_PART_APPEND */
-    struct lock state;             /* rank LOCK_PART_STATE */
-    struct part_core core;         /* [s]; role and epochs change under both */
-    struct validate_conf validate; /* [s] */
-    bool closed;                   /* [s] written under both */
-
-    struct watch_list committed; /* bound: high watermark */
-    struct watch_list grown;     /* bound: log end */
-    struct watch_list stable;    /* bound: last stable offset */
-    struct watch_list cleared;   /* bound: low watermark */
-};
 
 struct part *part_new(const struct part_env *env, const char *topic, struct uuid topic_id,
                       int32_t partition, struct log **log, int64_t hw, int32_t min_isr,
@@ -59,7 +34,7 @@ struct part *part_new(const struct part_env *env, const char *topic, struct uuid
     part->name = xasprintf("%s-%d", topic, partition);
     part->topic_id = topic_id;
     part->partition = partition;
-    part->log = *log;
+    atomic_init(&part->log, *log);
     *log = NULL;
     lock_init(&part->append, LOCK_PART_APPEND);
     lock_init(&part->state, LOCK_PART_STATE);
@@ -97,7 +72,12 @@ void part_unref(struct part **part_ptr)
     part_core_fini(&part->core);
     lock_fini(&part->append);
     lock_fini(&part->state);
-    log_unref(&part->log);
+    for (size_t i = 0; i < part->former_len; i++)
+        log_unref(&part->former[i]);
+    free(part->former);
+    log_unref(&part->future);
+    struct log *log = atomic_load(&part->log);
+    log_unref(&log);
     free(part->topic);
     free(part->name);
     free(part);
@@ -120,12 +100,12 @@ int32_t part_partition(const struct part *part)
 
 struct log *part_log(const struct part *part)
 {
-    return part->log;
+    return atomic_load_explicit(&part->log, memory_order_acquire); /* pairs with the swap's store */
 }
 
 bool part_is_offline(const struct part *part)
 {
-    return log_is_offline(part->log);
+    return log_is_offline(part_log(part));
 }
 
 const char *part_name(const struct part *part)
@@ -174,17 +154,28 @@ void part_get_info(struct part *part, struct part_info *out)
     lock_drop(&part->state);
 }
 
-/* A proposal leaves the core by copy: the core may have moved on when it is sent. */
-struct aftermath {
-    struct part_effects effects;
-    struct part_proposal proposal;
-    int64_t hw;
-    int64_t leo;
-    int64_t low_watermark; /* -1: nobody waits for it */
-};
+/* A copy on its way to another directory counts as a replica: it is to become ours. */
+static int64_t low_watermark_locked(struct part *part)
+{
+    int64_t low = part_low_watermark(&part->core);
 
-static void step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
-                        struct aftermath *after)
+    lock_assert_held(&part->state);
+    if (part->future != NULL && !log_is_offline(part->future) &&
+        log_start_offset(part->future) < low)
+        low = log_start_offset(part->future);
+    return low;
+}
+
+void part_look_at_low_watermark(struct part *part)
+{
+    lock_take(&part->state);
+    int64_t low = low_watermark_locked(part);
+    lock_drop(&part->state);
+    watch_list_reach(&part->cleared, low);
+}
+
+void part_step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
+                      struct aftermath *after)
 {
     lock_assert_held(&part->state);
     int32_t isr_before = part->core.isr_len;
@@ -192,8 +183,7 @@ static void step_locked(struct part *part, const struct part_event *ev, int64_t 
     after->hw = part->core.hw;
     after->leo = part->core.leo;
     /* Who begins to wait looks at the core afterwards, under this lock: nothing is missed. */
-    after->low_watermark =
-        watch_list_is_empty(&part->cleared) ? -1 : part_low_watermark(&part->core);
+    after->low_watermark = watch_list_is_empty(&part->cleared) ? -1 : low_watermark_locked(part);
     if (after->effects.isr_changed && !after->effects.role_changed &&
         part->core.role == PART_LEADER) {
         STAT_ADD(isr_expands, part->core.isr_len > isr_before);
@@ -215,16 +205,15 @@ static void flush_watches(struct part *part)
     watch_list_flush(&part->cleared);
 }
 
-/* What the effects ask for that may call out: with no lock held. */
-static void see_to(struct part *part, struct aftermath *after)
+void part_see_to(struct part *part, struct aftermath *after)
 {
     const struct part_effects *effects = &after->effects;
 
     if (effects->hw_moved) {
-        log_on_hw(part->log, after->hw);
+        log_on_hw(part_log(part), after->hw);
         watch_list_reach(&part->committed, after->hw);
         if (!watch_list_is_empty(&part->stable))
-            watch_list_reach(&part->stable, log_last_stable_offset(part->log, after->hw));
+            watch_list_reach(&part->stable, log_last_stable_offset(part_log(part), after->hw));
     }
     if (after->low_watermark >= 0)
         watch_list_reach(&part->cleared, after->low_watermark);
@@ -248,9 +237,19 @@ static void step_and_see_to(struct part *part, const struct part_event *ev, int6
         lock_drop(&part->state);
         return;
     }
-    step_locked(part, ev, now_ms, &after);
+    part_step_locked(part, ev, now_ms, &after);
     lock_drop(&part->state);
-    see_to(part, &after);
+    part_see_to(part, &after);
+}
+
+void part_set_log_conf(struct part *part, const struct log_conf *conf)
+{
+    struct log *future = part_get_future_ref(part);
+
+    log_set_conf(part_log(part), conf);
+    if (future != NULL)
+        log_set_conf(future, conf);
+    log_unref(&future);
 }
 
 void part_set_conf(struct part *part, const struct validate_conf *validate, int32_t min_isr,
@@ -289,21 +288,21 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
     *leader_epoch = part->core.leader_epoch;
     lock_drop(&part->state);
     if (err == ERR_OK) {
-        validate_stamp(batch, log_leo(part->log), *leader_epoch, wall_ms);
-        err = log_append_leader(part->log, batch->bytes, batch->len, *leader_epoch, origin, wall_ms,
-                                out);
+        validate_stamp(batch, log_leo(part_log(part)), *leader_epoch, wall_ms);
+        err = log_append_leader(part_log(part), batch->bytes, batch->len, *leader_epoch, origin,
+                                wall_ms, out);
     }
     if (err == ERR_OK && !out->is_duplicate) {
         struct part_event ev = { .kind = PART_EV_APPENDED, .appended = { .leo = out->leo } };
 
         lock_take(&part->state);
-        step_locked(part, &ev, now_ms, &after);
+        part_step_locked(part, &ev, now_ms, &after);
         lock_drop(&part->state);
     }
     lock_drop(&part->append);
     if (err == ERR_OK && !out->is_duplicate) {
         watch_list_reach(&part->grown, out->leo);
-        see_to(part, &after);
+        part_see_to(part, &after);
     }
     return err;
 }
@@ -349,7 +348,7 @@ static enum err check_divergence(struct part *part, struct part_read *read)
     if (read->offset < read->log_start)
         return ERR_OFFSET_OUT_OF_RANGE; /* the start is tested first (KAFKA-12996) */
 
-    struct epoch_end end = log_epoch_end(part->log, read->last_fetched_epoch);
+    struct epoch_end end = log_epoch_end(part_log(part), read->last_fetched_epoch);
     if (end.epoch < 0)
         return ERR_OFFSET_OUT_OF_RANGE;
     if (end.epoch < read->last_fetched_epoch || end.end_offset < read->offset) {
@@ -379,9 +378,9 @@ static enum err note_follower(struct part *part, const struct part_read *read, i
         lock_drop(&part->state);
         return err;
     }
-    step_locked(part, &ev, now_ms, &after);
+    part_step_locked(part, &ev, now_ms, &after);
     lock_drop(&part->state);
-    see_to(part, &after);
+    part_see_to(part, &after);
     return after.effects.refused;
 }
 
@@ -411,7 +410,7 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
         forget_ends(read);
         return err;
     }
-    read->last_stable = log_last_stable_offset(part->log, read->hw);
+    read->last_stable = log_last_stable_offset(part_log(part), read->hw);
     read->upper = read->isolation == PART_READ_LOG_END     ? leo
                   : read->isolation == PART_READ_COMMITTED ? read->last_stable
                                                            : read->hw;
@@ -419,7 +418,7 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     if (err == ERR_OK && read->diverging)
         return ERR_OK; /* nothing is noted of a follower that is about to cut its log */
     if (err == ERR_OK)
-        err = log_read(part->log, read->offset, read->upper, read->max_bytes, read->min_one,
+        err = log_read(part_log(part), read->offset, read->upper, read->max_bytes, read->min_one,
                        &read->range);
     if (err == ERR_OK && read->replica >= 0 && read->note_follower) {
         err = note_follower(part, read, leo, now_ms);
@@ -448,7 +447,7 @@ enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool l
         *bound = leo;
         return ERR_OK;
     }
-    *bound = isolation == PART_READ_COMMITTED ? log_last_stable_offset(part->log, hw) : hw;
+    *bound = isolation == PART_READ_COMMITTED ? log_last_stable_offset(part_log(part), hw) : hw;
     return known ? ERR_OK : ERR_OFFSET_NOT_AVAILABLE;
 }
 
@@ -459,7 +458,7 @@ enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t
     enum err err = check_epoch_locked(part, current_leader_epoch, true);
     lock_drop(&part->state);
     if (err == ERR_OK)
-        *out = log_epoch_end(part->log, epoch);
+        *out = log_epoch_end(part_log(part), epoch);
     return err;
 }
 
@@ -468,9 +467,9 @@ enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t
 void part_get_fetch_start(struct part *part, struct part_fetch_start *out)
 {
     *out = (struct part_fetch_start){
-        .offset = log_leo(part->log),
-        .last_epoch = log_latest_epoch(part->log),
-        .log_start = log_start_offset(part->log),
+        .offset = log_leo(part_log(part)),
+        .last_epoch = log_latest_epoch(part_log(part)),
+        .log_start = log_start_offset(part_log(part)),
     };
 }
 
@@ -488,10 +487,10 @@ static enum err check_following(struct part *part, int32_t leader_epoch)
 /* A leader's log start: what it no longer has is of no use here either. */
 static void follow_log_start(struct part *part, int64_t leader_log_start, int64_t now_ms)
 {
-    int64_t leo = log_leo(part->log);
+    int64_t leo = log_leo(part_log(part));
     int64_t start = leader_log_start < leo ? leader_log_start : leo;
 
-    if (start <= log_start_offset(part->log) || !log_advance_start(part->log, start))
+    if (start <= log_start_offset(part_log(part)) || !log_advance_start(part_log(part), start))
         return;
     struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = start } };
     step_and_see_to(part, &ev, now_ms);
@@ -509,13 +508,13 @@ static enum err begin_with_batch(struct part *part, const uint8_t *bytes, size_t
     if (batch_peek(bytes, len, &size) != ERR_OK || batch_check(bytes, size) != ERR_OK)
         return ERR_OFFSET_OUT_OF_RANGE;
     batch_info_read(bytes, &info);
-    if (log_leo(part->log) != log_start_offset(part->log) || info.magic < 2 ||
-        info.base_offset < 0 || info.base_offset >= log_leo(part->log) ||
-        info.last_offset < log_leo(part->log))
+    if (log_leo(part_log(part)) != log_start_offset(part_log(part)) || info.magic < 2 ||
+        info.base_offset < 0 || info.base_offset >= log_leo(part_log(part)) ||
+        info.last_offset < log_leo(part_log(part)))
         return ERR_OFFSET_OUT_OF_RANGE;
     say_info("starting %s with the batch that holds the leader's start from=%lld to=%lld",
-             part->name, (long long)log_leo(part->log), (long long)info.base_offset);
-    return log_truncate_fully_and_start_at(part->log, info.base_offset);
+             part->name, (long long)log_leo(part_log(part)), (long long)info.base_offset);
+    return log_truncate_fully_and_start_at(part_log(part), info.base_offset);
 }
 
 static enum err append_from_leader(struct part *part, const uint8_t *bytes, size_t len,
@@ -523,12 +522,12 @@ static enum err append_from_leader(struct part *part, const uint8_t *bytes, size
 {
     struct log_appended appended;
     struct aftermath after = { .low_watermark = -1 };
-    enum err err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+    enum err err = log_append_follower(part_log(part), bytes, len, wall_ms, &appended);
 
     lock_assert_held(&part->append);
     if (err != ERR_OFFSET_OUT_OF_RANGE || begin_with_batch(part, bytes, len) != ERR_OK)
         return err;
-    err = log_append_follower(part->log, bytes, len, wall_ms, &appended);
+    err = log_append_follower(part_log(part), bytes, len, wall_ms, &appended);
     /* Its effects are those of the step that follows: nobody reads a follower that has nothing. */
     note_cut(part, now_ms, &after);
     return err;
@@ -547,11 +546,11 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
     if (err == ERR_OK) {
         struct part_event ev = {
             .kind = PART_EV_FOLLOWED,
-            .followed = { .leo = log_leo(part->log), .leader_hw = leader_hw },
+            .followed = { .leo = log_leo(part_log(part)), .leader_hw = leader_hw },
         };
 
         lock_take(&part->state);
-        step_locked(part, &ev, now_ms, &after);
+        part_step_locked(part, &ev, now_ms, &after);
         lock_drop(&part->state);
     }
     part_get_fetch_start(part, out);
@@ -560,9 +559,9 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
         return err;
     if (len > 0)
         watch_list_reach(&part->grown, after.leo);
-    see_to(part, &after);
+    part_see_to(part, &after);
     follow_log_start(part, leader_log_start, now_ms);
-    out->log_start = log_start_offset(part->log);
+    out->log_start = log_start_offset(part_log(part));
     return ERR_OK;
 }
 
@@ -570,19 +569,19 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
 static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after)
 {
     struct part_event ev = { .kind = PART_EV_TRUNCATED,
-                             .truncated = { .leo = log_leo(part->log),
-                                            .log_start = log_start_offset(part->log) } };
+                             .truncated = { .leo = log_leo(part_log(part)),
+                                            .log_start = log_start_offset(part_log(part)) } };
 
     lock_assert_held(&part->append);
     lock_take(&part->state);
-    step_locked(part, &ev, now_ms, after);
+    part_step_locked(part, &ev, now_ms, after);
     lock_drop(&part->state);
 }
 
 /* A fetch beyond the new end must learn of it. */
 static void see_to_cut(struct part *part, struct aftermath *after)
 {
-    see_to(part, after);
+    part_see_to(part, after);
     watch_list_flush(&part->grown);
 }
 
@@ -597,8 +596,8 @@ static enum err cut_to(struct part *part, int64_t offset, bool restart, const ch
     if (offset < info.hw)
         say_warn("truncating %s below its high watermark to=%lld hw=%lld", part->name,
                  (long long)offset, (long long)info.hw);
-    return restart ? log_truncate_fully_and_start_at(part->log, offset)
-                   : log_truncate_to(part->log, offset);
+    return restart ? log_truncate_fully_and_start_at(part_log(part), offset)
+                   : log_truncate_to(part_log(part), offset);
 }
 
 enum err part_follow_diverged(struct part *part, int32_t leader_epoch, int32_t diverging_epoch,
@@ -609,9 +608,9 @@ enum err part_follow_diverged(struct part *part, int32_t leader_epoch, int32_t d
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
     if (err == ERR_OK) {
-        struct epoch_end own = log_epoch_end(part->log, diverging_epoch);
+        struct epoch_end own = log_epoch_end(part_log(part), diverging_epoch);
         int64_t point = fetch_truncation_point(diverging_epoch, diverging_end, own.epoch,
-                                               own.end_offset, log_leo(part->log));
+                                               own.end_offset, log_leo(part_log(part)));
 
         err = cut_to(part, point, false, "diverging epoch");
     }
@@ -633,7 +632,7 @@ enum err part_follow_reset(struct part *part, int32_t leader_epoch, int64_t lead
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
     if (err == ERR_OK) {
-        switch (fetch_reset_point(log_leo(part->log), leader_start, leader_end, &offset)) {
+        switch (fetch_reset_point(log_leo(part_log(part)), leader_start, leader_end, &offset)) {
         case FETCH_RESET_CUT:
             err = cut_to(part, offset, false, "beyond the leader's end");
             break;
@@ -663,13 +662,13 @@ void part_set_role(struct part *part, const struct part_event *role, int64_t now
     assert(role->kind == PART_EV_ROLE);
     lock_take(&part->append);
     lock_take(&part->state);
-    step_locked(part, role, now_ms, &after);
+    part_step_locked(part, role, now_ms, &after);
     int32_t leader = part->core.leader, epoch = part->core.leader_epoch;
     enum part_role now = part->core.role;
     int64_t leo = part->core.leo;
     lock_drop(&part->state);
     /* An epoch that cannot be noted still shows in the headers of what is appended in it. */
-    if (after.effects.assign_epoch && log_assign_epoch(part->log, epoch, leo) != ERR_OK)
+    if (after.effects.assign_epoch && log_assign_epoch(part_log(part), epoch, leo) != ERR_OK)
         say_warn("cannot note the leader epoch of %s epoch=%d", part->name, epoch);
     lock_drop(&part->append);
     if (after.effects.role_changed)
@@ -678,7 +677,7 @@ void part_set_role(struct part *part, const struct part_event *role, int64_t now
                  : now == PART_FOLLOWER ? "following"
                                         : "idle",
                  part->name, leader, epoch, (long long)leo, (long long)after.hw);
-    see_to(part, &after);
+    part_see_to(part, &after);
     *out = after.effects;
     out->propose = NULL;
 }
@@ -742,7 +741,7 @@ enum err part_get_low_watermark(struct part *part, int64_t *low_watermark)
 {
     lock_take(&part->state);
     enum err err = check_epoch_locked(part, -1, true);
-    *low_watermark = err == ERR_OK ? part_low_watermark(&part->core) : -1;
+    *low_watermark = err == ERR_OK ? low_watermark_locked(part) : -1;
     lock_drop(&part->state);
     return err;
 }
@@ -754,7 +753,7 @@ static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms
     struct log_conf conf;
 
     lock_assert_held(&part->append);
-    log_get_conf(part->log, &conf);
+    log_get_conf(part_log(part), &conf);
     lock_take(&part->state);
     enum err err = check_epoch_locked(part, -1, true);
     int64_t hw = part->core.hw;
@@ -767,12 +766,12 @@ static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms
         *offset = hw;
     if (*offset < 0 || *offset > hw)
         return ERR_OFFSET_OUT_OF_RANGE;
-    if (!log_advance_start(part->log, *offset))
+    if (!log_advance_start(part_log(part), *offset))
         return ERR_OK;
     struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = *offset } };
 
     lock_take(&part->state);
-    step_locked(part, &ev, now_ms, after);
+    part_step_locked(part, &ev, now_ms, after);
     lock_drop(&part->state);
     return ERR_OK;
 }
@@ -788,7 +787,7 @@ enum err part_delete_records(struct part *part, int64_t *offset, int64_t now_ms,
     lock_drop(&part->append);
     if (err != ERR_OK)
         return err;
-    see_to(part, &after);
+    part_see_to(part, &after);
     if (after.effects.log_start_moved)
         watch_list_flush(&part->grown); /* followers learn of it now and not when their wait ends */
     return part_get_low_watermark(part, low_watermark);
@@ -800,11 +799,11 @@ size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)
     lock_take(&part->state);
     int64_t hw = part->core.hw;
     lock_drop(&part->state);
-    size_t deleted = log_retain(part->log, hw, wall_ms);
+    size_t deleted = log_retain(part_log(part), hw, wall_ms);
     lock_drop(&part->append);
     if (deleted > 0) {
         struct part_event ev = { .kind = PART_EV_LOG_START,
-                                 .log_start = { .log_start = log_start_offset(part->log) } };
+                                 .log_start = { .log_start = log_start_offset(part_log(part)) } };
 
         step_and_see_to(part, &ev, now_ms);
     }

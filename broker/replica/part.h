@@ -19,6 +19,7 @@
 
 #include "broker/delay/purgatory.h"
 #include "broker/log/log.h"
+#include "broker/log/logs.h"
 #include "broker/log/validate.h"
 #include "broker/replica/part_core.h"
 #include "common/base/err.h"
@@ -44,6 +45,7 @@ void part_unref(struct part **part);
 const char *part_topic(const struct part *part);
 struct uuid part_topic_id(const struct part *part);
 int32_t part_partition(const struct part *part);
+/* Another one after a move to another directory; whoever has it may go on with it. */
 struct log *part_log(const struct part *part);
 /* The directory that its log is in has failed: nothing is served any more (KAFKA_STORAGE_ERROR),
  * roles and proposals rest; it stays that way until the process ends. */
@@ -63,6 +65,9 @@ struct part_info {
 void part_get_info(struct part *part, struct part_info *out);
 
 /* ---- settings ---- */
+
+/* Of its log, and of the copy while it is being moved. */
+void part_set_log_conf(struct part *part, const struct log_conf *conf);
 
 /* What a produce is checked against, kept beside the partition for append.c. */
 void part_set_conf(struct part *part, const struct validate_conf *validate, int32_t min_isr,
@@ -150,6 +155,36 @@ MUST_USE enum err part_follow_diverged(struct part *part, int32_t leader_epoch,
 MUST_USE enum err part_follow_reset(struct part *part, int32_t leader_epoch, int64_t leader_start,
                                     int64_t leader_end, int64_t now_ms,
                                     struct part_fetch_start *out);
+
+/* ---- on its way to another directory; but for the first on the thread that moves it (moves.h)
+ * ----
+ */
+
+/* The copy in the making; NULL when there is none. */
+struct log *part_get_future_ref(struct part *part);
+/* Takes the log as the copy. */
+void part_set_future(struct part *part, struct log **future);
+/* The copy's reference is the caller's again; NULL when there is none (any more). */
+struct log *part_take_future(struct part *part);
+bool part_future_is_offline(struct part *part);
+bool part_future_is_in(struct part *part, const char *dir);
+
+struct part_copy {
+    /* in */
+    struct buf *buffer; /* for what is copied; grows to a batch's size */
+    size_t max_bytes;
+    int64_t wall_ms, now_ms;
+    /* out */
+    size_t copied;
+    bool is_near;    /* little is left: swap */
+    bool is_swapped; /* the copy is the log now */
+};
+/* Copies up to max_bytes, or one whole batch; cuts the copy first where it is not a beginning of
+ * the log. */
+MUST_USE enum err part_copy(struct part *part, struct part_copy *copy);
+/* Copies the rest while nobody can append and puts the copy in the log's place; is_swapped stays
+ * false when the partition is gone or not all could be copied. */
+MUST_USE enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy);
 
 /* ---- role and time ---- */
 

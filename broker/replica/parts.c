@@ -161,6 +161,8 @@ static void remove_part(struct change *change, struct part *part)
     if (change->parts->conf.fetchers != NULL)
         fetchers_unfollow(change->parts->conf.fetchers, part);
     part_close(part);
+    if (change->parts->conf.moves != NULL)
+        moves_forget(change->parts->conf.moves, part);
     if (is_removed(change, part))
         return;
     struct removed *removed = xcalloc(1, sizeof *removed);
@@ -178,6 +180,16 @@ static void park(struct change *change, const char *topic, int32_t partition, co
 }
 
 /* ---- tombstones ---- */
+
+/* Of a move that nobody goes on with; one that is under way ends by moves_forget(). */
+static void delete_copy(struct logs *logs, const char *topic, int32_t partition)
+{
+    struct log *copy = logs_get_future_ref(logs, topic, partition);
+
+    if (copy != NULL && logs_delete_future(logs, copy) != ERR_OK)
+        say_warn("cannot delete the copy log=%s", log_name(copy));
+    log_unref(&copy);
+}
 
 static void bury(struct change *change, const struct image_tombstone *stone)
 {
@@ -222,6 +234,7 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
             say_info("deleting " TP_FMT " result=%s", STR_ARG(stone->topic), stone->partition,
                      err_name(err));
+            delete_copy(parts->conf.logs, topic, stone->partition);
             if (err != ERR_OK) {
                 fail(change, stone->topic_id, stone->partition, NULL, err);
                 return;
@@ -284,6 +297,8 @@ static struct part *open_part(struct change *change, const struct image_topic *t
     struct part *part = part_new(&change->parts->env, topic->name.ptr, topic->id, state->index,
                                  &log, hw < 0 ? 0 : hw, settings->min_isr, conf->lag_max_ms);
     part_set_conf(part, &settings->validate, settings->min_isr, conf->lag_max_ms, change->now_ms);
+    if (conf->moves != NULL)
+        moves_adopt(conf->moves, part);
     add_part(change, part);
     return part;
 }
@@ -418,7 +433,7 @@ static void apply_conf(struct change *change, struct part *part)
     const struct part_conf *settings =
         settings_of(change, part_topic_id(part), str_of(part_topic(part)));
 
-    log_set_conf(part_log(part), &settings->log);
+    part_set_log_conf(part, &settings->log);
     part_set_conf(part, &settings->validate, settings->min_isr, change->parts->conf.lag_max_ms,
                   change->now_ms);
 }
@@ -500,6 +515,8 @@ static void scan_log(void *ctx, struct log *log)
     const struct image_part *part =
         topic != NULL ? image_topic_part(topic, log_partition(log)) : NULL;
 
+    if (log_is_future(log))
+        return; /* goes on or goes with its partition */
     scan->logs++;
     if (part != NULL && ids_has(part->replicas, scan->broker_id))
         return;

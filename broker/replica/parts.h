@@ -18,6 +18,7 @@
 
 #include "broker/log/logs.h"
 #include "broker/replica/fetchers.h"
+#include "broker/replica/moves.h"
 #include "broker/replica/part.h"
 #include "common/base/err.h"
 #include "common/model/image.h"
@@ -37,6 +38,7 @@ struct parts_conf {
     int64_t lag_max_ms; /* replica.lag.time.max.ms */
     struct logs *logs;
     struct fetchers *fetchers; /* NULL: nobody follows (tests) */
+    struct moves *moves;       /* NULL: nothing is moved (tests) */
     /* Settings of a topic by this image, over the broker's own. */
     void (*conf_of)(void *ctx, const struct image *image, struct str topic, struct part_conf *out);
     /* A leader wants another ISR. Any thread, no lock held; members are borrowed. */

@@ -72,8 +72,24 @@ class Zk:
             pass
         self.sock.close()
 
-    def create(self, path, data=b"", ephemeral=False):
-        self._call(CREATE, text(path) + text(data) + OPEN_ACL + struct.pack(">i", int(ephemeral)), path)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def create(self, path, data=b"", ephemeral=False, sequential=False):
+        flags = int(ephemeral) + 2 * int(sequential)
+        self._call(CREATE, text(path) + text(data) + OPEN_ACL + struct.pack(">i", flags), path)
+
+    def put(self, path, data):
+        """Makes the node or replaces what is in it."""
+        try:
+            self.create(path, data)
+        except ZkError as e:
+            if e.code != NODE_EXISTS:
+                raise
+            self._call(SET, text(path) + text(data) + struct.pack(">i", -1), path)
 
     def get(self, path):
         """(data, czxid, version), or None when it is absent."""

@@ -1,0 +1,300 @@
+/*
+ * part_move and moves: a copy is filled, cut where the log was cut, and takes its place with all
+ * that the log knew; nothing is lost of what is appended meanwhile.
+ */
+#include <check.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/replica/moves.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/say.h"
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+static const char *dirs[2];
+static struct logs *logs;
+static struct part *part;
+static struct part_env env;
+static struct buf buffer;
+static struct part_copy copy;
+static const struct uuid topic_id = { .bytes = { 7 } };
+static const int32_t ids[] = { 1, 2 };
+
+static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
+{
+    (void)ctx;
+    (void)which;
+    (void)proposal;
+}
+
+static void role(int32_t leader, int32_t epoch)
+{
+    const struct part_live live[] = { { 1, 10, true }, { 2, 20, false } };
+    struct part_effects effects;
+    struct part_event ev = { .kind = PART_EV_ROLE,
+                             .role = { .leader = leader,
+                                       .leader_epoch = epoch,
+                                       .partition_epoch = epoch,
+                                       .replicas = ids,
+                                       .replicas_len = 2,
+                                       .isr = &ids[leader - 1],
+                                       .isr_len = 1,
+                                       .live = live,
+                                       .my_epoch = 10 } };
+
+    part_set_role(part, &ev, clock_mono_ms(), &effects);
+}
+
+static struct log *log_in(int dir, const char *topic)
+{
+    struct log *log;
+
+    ck_assert_int_eq(logs_create(logs, topic, 0, topic_id, true, dirs[dir], &log), ERR_OK);
+    return log;
+}
+
+static void setup(void)
+{
+    say_setup(SAY_ERROR, SAY_TEXT, "test");
+    dirs[0] = xstrdup(unit_temp_dir());
+    dirs[1] = xstrdup(unit_temp_dir());
+    ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = dirs,
+                                                       .dir_count = 2,
+                                                       .broker_id = 1,
+                                                       .recovery_threads = 1,
+                                                       .no_threads = true },
+                               &logs),
+                     ERR_OK);
+    struct log *log = log_in(0, "t");
+
+    env = (struct part_env){ .broker_id = 1, .propose = on_propose };
+    part = part_new(&env, "t", topic_id, 0, &log, -1, 1, 30000);
+    buffer = BUF_EMPTY;
+}
+
+static void teardown(void)
+{
+    part_close(part);
+    part_unref(&part);
+    buf_fini(&buffer);
+    logs_close(&logs);
+    free((void *)(uintptr_t)dirs[0]);
+    free((void *)(uintptr_t)dirs[1]);
+}
+
+static enum err append(int count)
+{
+    struct buf buf = BUF_EMPTY;
+    struct validated batch;
+    struct validate_conf conf;
+    struct log_appended appended;
+    struct arena arena;
+    int32_t epoch;
+
+    arena_init(&arena, SIZE_MAX);
+    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
+    part_get_validate_conf(part, &conf);
+    ck_assert_int_eq(
+        validate_batches(buf.bytes, buf.len, 9, &conf, clock_wall_ms(), &arena, &batch), ERR_OK);
+    enum err err = part_append(part, &batch, 1, LOG_FROM_CLIENT, clock_wall_ms(), clock_mono_ms(),
+                               &appended, &epoch);
+    buf_fini(&buf);
+    arena_fini(&arena);
+    return err;
+}
+
+static void follow(int32_t epoch, int64_t offset, int count)
+{
+    struct part_fetch_start start;
+    struct buf buf = BUF_EMPTY;
+
+    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
+    batch_stamp(buf.bytes, offset, epoch);
+    ck_assert_int_eq(part_follow(part, epoch, buf.bytes, buf.len, offset, 0, clock_wall_ms(),
+                                 clock_mono_ms(), &start),
+                     ERR_OK);
+    buf_fini(&buf);
+}
+
+static struct log *begin(void)
+{
+    struct log *future;
+
+    ck_assert_int_eq(logs_create_future(logs, "t", 0, topic_id, dirs[1], &future), ERR_OK);
+    struct log *lent = future;
+
+    part_set_future(part, &future);
+    return lent;
+}
+
+static enum err copy_once(size_t max)
+{
+    copy = (struct part_copy){
+        .buffer = &buffer, .max_bytes = max, .wall_ms = clock_wall_ms(), .now_ms = clock_mono_ms()
+    };
+    return part_copy(part, &copy);
+}
+
+static enum err swap(void)
+{
+    copy.copied = 0;
+    return part_swap(part, logs, &copy);
+}
+
+START_TEST(a_copy_takes_the_place_of_the_log)
+{
+    role(1, 3);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(append(5), ERR_OK);
+    struct log *former = log_ref(part_log(part));
+    struct log *future = begin();
+
+    ck_assert(log_is_future(future));
+    ck_assert_int_eq(copy_once(2000), ERR_OK);
+    ck_assert(copy.copied > 0 && copy.copied <= 2000);
+    ck_assert_int_eq(append(5), ERR_OK); /* between the last chunk and the swap */
+    role(1, 4);                          /* an epoch in which nothing is appended */
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    ck_assert_ptr_eq(part_log(part), future);
+    ck_assert_str_eq(log_parent_dir(future), dirs[1]);
+    ck_assert_str_eq(log_name(future), "t-0");
+    ck_assert_int_eq(log_leo(future), 105);
+    ck_assert_int_eq(log_latest_epoch(future), 4);
+    ck_assert_int_eq(log_kit_check(future, true), 105);
+    ck_assert_int_eq(append(1), ERR_OK);
+    ck_assert_int_eq(log_leo(future), 106);
+    ck_assert_int_eq(log_leo(former), 105);
+    ck_assert_int_eq(log_kit_check(former, true), 105); /* who still has it reads on */
+    struct log *found = logs_get_ref(logs, "t", 0);
+    ck_assert_ptr_eq(found, future);
+    ck_assert_ptr_null(logs_get_future_ref(logs, "t", 0));
+    log_unref(&found);
+    log_unref(&former);
+}
+END_TEST
+
+START_TEST(a_copy_is_cut_where_the_log_was)
+{
+    role(2, 3);
+    follow(3, 0, 10);
+    follow(3, 10, 10);
+    struct log *future = begin();
+    struct part_fetch_start start;
+
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(log_leo(future), 20);
+    role(2, 5);
+    ck_assert_int_eq(part_follow_diverged(part, 5, 3, 10, clock_mono_ms(), &start), ERR_OK);
+    follow(5, 10, 15); /* longer than what was cut: offsets alone would not tell */
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    ck_assert_int_eq(log_leo(part_log(part)), 25);
+    ck_assert_int_eq(log_epoch_end(future, 3).end_offset, 10);
+    ck_assert_int_eq(log_latest_epoch(future), 5);
+}
+END_TEST
+
+START_TEST(a_copy_begins_anew_with_its_log)
+{
+    struct part_fetch_start start;
+
+    role(2, 3);
+    follow(3, 0, 10);
+    struct log *future = begin();
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(part_follow_reset(part, 3, 50, 60, clock_mono_ms(), &start), ERR_OK);
+    follow(3, 50, 5);
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(log_start_offset(future), 50);
+    ck_assert_int_eq(log_leo(future), 55);
+}
+END_TEST
+
+START_TEST(a_copy_follows_the_log_start_and_is_waited_for)
+{
+    int64_t offset = 10, low;
+
+    role(1, 3);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(append(5), ERR_OK);
+    struct log *future = begin();
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(part_delete_records(part, &offset, clock_mono_ms(), &low), ERR_OK);
+    ck_assert_int_eq(low, 0);
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(log_start_offset(future), 10);
+    ck_assert_int_eq(part_get_low_watermark(part, &low), ERR_OK);
+    ck_assert_int_eq(low, 10);
+}
+END_TEST
+
+START_TEST(a_failed_directory_ends_the_copy_not_the_log)
+{
+    role(1, 3);
+    ck_assert_int_eq(append(5), ERR_OK);
+    begin();
+    logs_fail_dir(logs, dirs[1]);
+    ck_assert_int_eq(copy_once(1 << 20), ERR_KAFKA_STORAGE_ERROR);
+    ck_assert(part_future_is_offline(part) && !part_is_offline(part));
+    struct log *future = part_take_future(part);
+    log_unref(&future);
+    ck_assert_int_eq(append(5), ERR_OK);
+    ck_assert_int_eq(logs_create_future(logs, "t", 0, topic_id, dirs[1], &future),
+                     ERR_KAFKA_STORAGE_ERROR);
+}
+END_TEST
+
+static void wait_for(struct moves *moves)
+{
+    struct moves_info info;
+
+    do {
+        sched_yield();
+        moves_get_info(moves, &info);
+    } while (info.moving > 0);
+}
+
+START_TEST(threads_move_while_others_append)
+{
+    struct moves *moves = moves_start(
+        &(struct moves_conf){ .threads = 2, .chunk_bytes = 4096, .backoff_ms = 10, .logs = logs });
+
+    role(1, 3);
+    for (int round = 0; round < 4; round++) {
+        const char *to = dirs[(round + 1) % 2];
+
+        for (int i = 0; i < 50; i++)
+            ck_assert_int_eq(append(5), ERR_OK);
+        ck_assert_int_eq(moves_begin(moves, part, to), ERR_OK);
+        for (int i = 0; i < 50; i++)
+            ck_assert_int_eq(append(5), ERR_OK);
+        wait_for(moves);
+        ck_assert_str_eq(log_parent_dir(part_log(part)), to);
+        ck_assert_int_eq(log_kit_check(part_log(part), true), (round + 1) * 500);
+    }
+    ck_assert_int_eq(moves_begin(moves, part, dirs[0]), ERR_OK); /* there already */
+    ck_assert_int_eq(moves_begin(moves, part, "/nowhere"), ERR_LOG_DIR_NOT_FOUND);
+    moves_forget(moves, part);
+    moves_stop(&moves);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("part_move");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_copy_takes_the_place_of_the_log);
+    tcase_add_test(tc, a_copy_is_cut_where_the_log_was);
+    tcase_add_test(tc, a_copy_begins_anew_with_its_log);
+    tcase_add_test(tc, a_copy_follows_the_log_start_and_is_waited_for);
+    tcase_add_test(tc, a_failed_directory_ends_the_copy_not_the_log);
+    tcase_add_test(tc, threads_move_while_others_append);
+    return unit_run(tc);
+}
