@@ -1,7 +1,8 @@
 /*
  * AlterReplicaLogDirs: which directory of this broker a replica is to be in. Answered when the move
  * has begun; DescribeLogDirs shows how far it is. A replica that is not here yet is made in that
- * directory when it comes, and the answer says REPLICA_NOT_AVAILABLE for now. Directories are made
+ * directory when it comes; the answer says REPLICA_NOT_AVAILABLE for now, or that there is no such
+ * topic. Directories are made
  * and locks of copying threads waited for, so the whole is done in the pool.
  *
  * Reference: Kafka's ReplicaManager.alterReplicaLogDirs, with its errors: a name that has no room
@@ -43,8 +44,12 @@ static enum err alter(const struct alter_op *op, const struct parts_table *table
     if (err != ERR_OK)
         return err;
     if (part == NULL) {
+        struct image *image = meta_get_ref(op->api->meta);
+        enum err why = api_why_not_here(image, topic, partition);
+
+        image_unref(&image);
         logs_prefer_dir(op->api->logs, name, partition, dir);
-        return ERR_REPLICA_NOT_AVAILABLE;
+        return why == ERR_NOT_LEADER_OR_FOLLOWER ? ERR_REPLICA_NOT_AVAILABLE : why;
     }
     return part_is_offline(part) ? ERR_KAFKA_STORAGE_ERROR : moves_begin(op->api->moves, part, dir);
 }

@@ -265,7 +265,7 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
         fill_record_errors(op, slot, &batch);
         if (err == ERR_MESSAGE_TOO_LARGE)
             STAT_ADD(bytes_rejected, records->len);
-        if (err == ERR_CORRUPT_MESSAGE || err == ERR_MESSAGE_TOO_LARGE)
+        if (err == ERR_CORRUPT_MESSAGE || err == ERR_MESSAGE_TOO_LARGE || batch.is_bad_request)
             slot->out->log_start_offset = -1;
         return err;
     }

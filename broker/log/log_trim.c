@@ -436,6 +436,8 @@ enum err log_flush(struct log *log)
         err = ERR_OK; /* recovery can do without */
     if (err == ERR_OK)
         err = log_save_epochs(log);
+    bool no_room = err == ERR_NO_SPACE; /* for a file that is written anew: nothing is lost by it */
+
     for (size_t i = 0; i < flush.count; i++) {
         bool is_active = i + 1 == flush.count;
 
@@ -454,7 +456,7 @@ enum err log_flush(struct log *log)
     if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
         err = disk_sync_dir(log->env->disk, log->path);
     if (err != ERR_OK)
-        return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "flush");
+        return log_failed(log, err == ERR_NO_SPACE && !no_room ? ERR_IO : err, "flush");
     lock_take(&log->lock);
     if (atomic_load(&log->truncations) == flush.truncations && (flush.truncations & 1) == 0 &&
         flush.leo > atomic_load(&log->recovery_point))

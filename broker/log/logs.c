@@ -198,14 +198,14 @@ bool logs_all_offline(const struct logs *logs)
     return true;
 }
 
-/* The live directory with the fewest logs, NULL when none lives. */
-static struct logs_dir *fewest(struct logs *logs)
+/* The live directory with the fewest logs and not passed over, NULL when there is none. */
+static struct logs_dir *fewest(struct logs *logs, const bool passed_over[MAX_DIRS])
 {
     struct logs_dir *best = NULL;
 
     lock_take(&logs->lock);
     for (size_t i = 0; i < logs->dir_count; i++)
-        if (!atomic_load(&logs->dirs[i].env.failed) &&
+        if (!passed_over[i] && !atomic_load(&logs->dirs[i].env.failed) &&
             (best == NULL || logs->dirs[i].log_count < best->log_count))
             best = &logs->dirs[i];
     lock_drop(&logs->lock);
@@ -287,29 +287,69 @@ static struct logs_dir *take_wish(struct logs *logs, const char *key)
     return dir != NULL && !atomic_load(&dir->env.failed) ? dir : NULL;
 }
 
+/* With its topic id; what there was no room for leaves nothing behind. */
+static enum err make_whole(struct logs *logs, struct logs_dir *dir, const char *key,
+                           const char *topic, int32_t partition, struct uuid topic_id,
+                           struct log **out)
+{
+    char *path = xasprintf("%s/%s", dir->path, key);
+    enum err err = logs_make(logs, dir, key, key, topic, partition, out);
+
+    if (err == ERR_OK) {
+        err = log_adopt_topic_id(*out, topic_id);
+        if (err == ERR_NO_SPACE) {
+            struct log *mine = logs_take_out(logs, key, *out);
+
+            log_abandon(*out);
+            log_unref(&mine);
+            log_unref(out);
+        }
+    }
+    if (err == ERR_NO_SPACE && disk_remove_tree(logs->disk, path) != ERR_OK)
+        say_warn("cannot remove a log that there was no room for path=%s", path);
+    free(path);
+    return err;
+}
+
+/* A full directory is passed over. */
+static enum err make_anywhere(struct logs *logs, struct logs_dir *first, const char *key,
+                              const char *topic, int32_t partition, struct uuid topic_id,
+                              struct log **out)
+{
+    bool passed_over[MAX_DIRS] = { false };
+    struct logs_dir *dir = first != NULL ? first : fewest(logs, passed_over);
+    enum err err = ERR_KAFKA_STORAGE_ERROR;
+
+    while (dir != NULL) {
+        err = make_whole(logs, dir, key, topic, partition, topic_id, out);
+        if (err != ERR_NO_SPACE)
+            return err;
+        passed_over[dir->index] = true;
+        dir = fewest(logs, passed_over);
+    }
+    return err;
+}
+
 enum err logs_create(struct logs *logs, const char *topic, int32_t partition, struct uuid topic_id,
                      bool is_new, const char *dir_path, struct log **out)
 {
-    char *key = key_of(topic, partition, false);
-    enum err err = ERR_OK;
+    enum err err = dir_path != NULL ? logs_check_dir(logs, dir_path) : ERR_OK;
 
     *out = logs_get_ref(logs, topic, partition);
-    if (*out == NULL) {
-        struct logs_dir *dir =
-            dir_path != NULL ? logs_dir_by_path(logs, dir_path) : take_wish(logs, key);
+    if (*out != NULL)
+        return log_adopt_topic_id(*out, topic_id);
+    if (err == ERR_OK && !is_new && logs_any_offline(logs))
+        err = ERR_KAFKA_STORAGE_ERROR;
+    if (err != ERR_OK)
+        return err;
+    char *key = key_of(topic, partition, false);
 
-        if (dir == NULL && dir_path != NULL)
-            err = ERR_LOG_DIR_NOT_FOUND;
-        else if (dir == NULL)
-            dir = fewest(logs);
-        if (err == ERR_OK &&
-            (dir == NULL || atomic_load(&dir->env.failed) || (!is_new && logs_any_offline(logs))))
-            err = ERR_KAFKA_STORAGE_ERROR;
-        if (err == ERR_OK)
-            err = logs_make(logs, dir, key, key, topic, partition, out);
-    }
+    err = dir_path != NULL
+              ? make_whole(logs, logs_dir_by_path(logs, dir_path), key, topic, partition, topic_id,
+                           out)
+              : make_anywhere(logs, take_wish(logs, key), key, topic, partition, topic_id, out);
     free(key);
-    return err == ERR_OK ? log_adopt_topic_id(*out, topic_id) : err;
+    return err;
 }
 
 struct ahead {

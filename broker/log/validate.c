@@ -303,6 +303,9 @@ static enum err take_batch(struct work *work, uint8_t *batch, size_t size)
     err = judge_records(work);
     if (err != ERR_OK)
         return err;
+    /* A plain control batch stays plain, whatever the topic wants. */
+    if (batch_is(batch, BATCH_CONTROL) && batch_codec(batch) == CODEC_NONE)
+        work->target_codec = CODEC_NONE;
     if (!counted || (int)work->target_codec != batch_codec(batch))
         return rebuild(work, batch, start);
     work->out->bytes = batch;
@@ -374,6 +377,7 @@ static enum err validate(struct work *work, uint8_t *bytes, size_t len, int16_t 
 
     if (version >= 3)
         err = check_request(work, bytes, len, version);
+    work->out->is_bad_request = err != ERR_OK;
     if (err == ERR_OK)
         err = check_entries(work, bytes, len, &whole, &count);
     if (err != ERR_OK || count == 0)

@@ -60,6 +60,7 @@ struct validate_record_error {
 struct validated {
     uint8_t *bytes; /* one batch of magic 2, or NULL when there was nothing to append */
     size_t len;
+    bool is_bad_request;    /* refused before anything of the topic was looked at */
     bool in_place;          /* bytes are the request's own */
     bool append_time;       /* validate_stamp() puts its now into the batch */
     struct batch_info info; /* of bytes; offsets count from 0 until stamped */

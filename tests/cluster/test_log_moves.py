@@ -100,7 +100,7 @@ def test_errors_are_kafkas(whole, topic):
 def test_a_replica_that_is_not_there_yet_is_made_where_it_was_wished_for(whole, topic):
     name = f"wished-{os.urandom(3).hex()}"
     for p in range(4):
-        assert move(whole, 1, name, p, "d1") == 9
+        assert move(whole, 1, name, p, "d1") == 3
     ops.create_topic(whole, name, 4, assignments=[[1], [1], [1], [1]])
     assert [where(whole, 1, name, p) for p in range(4)] == [[("d1", False)]] * 4
 
@@ -199,6 +199,7 @@ def test_a_topic_is_deleted_while_it_moves(whole, slow_move):
     wait_until(lambda: not list(whole.data(str(broker)).parent.glob(f"*/{name}-*")), 60, "all of it is deleted")
 
 
+@pytest.mark.moldau_only            # Kafka's copies one chunk at the rate before it looks, and the request times out
 def test_records_are_deleted_in_the_copy_too(whole, slow_move):
     name, broker, now, to = slow_move
     end = ops.end_offset(whole, name, 0)

@@ -55,18 +55,38 @@ def _sized(data):
     return _zigzag(-1) if data is None else _zigzag(len(data)) + data
 
 
-def build(values, keys=None, headers=None, timestamp_ms=None, producer_id=-1, producer_epoch=-1, sequence=-1):
-    """One uncompressed batch of these values, base offset 0."""
+def build(values, keys=None, headers=None, timestamp_ms=None, producer_id=-1, producer_epoch=-1, sequence=-1,
+          codec="none", attributes=0, timestamps=None, deltas=None, count=None, base_offset=0):
+    """One batch of these values. timestamps, deltas: per record; attributes: bits beside the codec's."""
     now = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+    times = timestamps or [now] * len(values)
     body = bytearray()
     for i, value in enumerate(values):
         pairs = headers[i] if headers else ()
-        record = (b"\0" + _zigzag(0) + _zigzag(i) + _sized(keys[i] if keys else None) + _sized(value)
+        record = (b"\0" + _zigzag(times[i] - times[0]) + _zigzag(deltas[i] if deltas else i)
+                  + _sized(keys[i] if keys else None) + _sized(value)
                   + _zigzag(len(pairs)) + b"".join(_sized(k.encode()) + _sized(v) for k, v in pairs))
         body += _zigzag(len(record)) + record
-    tail = struct.pack(">hiqqqhii", 0, len(values) - 1, now, now, producer_id, producer_epoch, sequence,
-                       len(values)) + body
-    return struct.pack(">qiibI", 0, len(tail) + 9, -1, 2, crc32c(tail)) + tail
+    number = {name: n for n, name in CODECS.items()}[codec]
+    count = len(values) if count is None else count
+    tail = struct.pack(">hiqqqhii", attributes | number, count - 1, times[0], max(times), producer_id, producer_epoch,
+                       sequence, count) + compress(number, bytes(body))
+    return struct.pack(">qiibI", base_offset, len(tail) + 9, -1, 2, crc32c(tail)) + tail
+
+
+def compress(codec, data):
+    if codec == 0:
+        return data
+    if codec == 1:
+        return gzip.compress(data)
+    if codec == 2:
+        import snappy
+        return snappy.compress(data)
+    if codec == 3:
+        import lz4.frame
+        return lz4.frame.compress(data)
+    import zstandard
+    return zstandard.ZstdCompressor().compress(data)
 
 
 @dataclass

@@ -218,21 +218,27 @@ class Produced:
     error: int
     base_offset: int
     leader_hint: tuple = None        # (leader id, epoch) of KIP-951
+    append_time: int = -1
+    log_start: int = -1
+    record_errors: list = field(default_factory=list)    # (index in the batch, text)
+    message: str = None
 
 
 def produce_answer(r):
     """{partition: Produced}, {node: (host, port)}"""
     out, nodes = {}, {}
 
-    def skip_error():
-        r.get("i"), r.cstring(), r.tags()
+    def record_error():
+        found = r.get("i"), r.cstring()
+        r.tags()
+        return found
 
     def partition():
-        index, error, base, _, _ = r.get("ihqqq")
-        r.carray(skip_error)
-        r.cstring()
+        index, error, base, append_time, log_start = r.get("ihqqq")
+        errors, message = r.carray(record_error), r.cstring()
         hint = r.tags().get(0)
-        out[index] = Produced(error, base, struct.unpack(">ii", hint[:8]) if hint else None)
+        out[index] = Produced(error, base, struct.unpack(">ii", hint[:8]) if hint else None, append_time, log_start,
+                              errors, message)
     r.carray(lambda: (r.cstring(), r.carray(partition), r.tags()))
     r.get("i")
     endpoints = r.tags().get(0)
