@@ -70,6 +70,8 @@ struct broker {
     struct moves *moves;
     struct parts *parts;
     struct pool *pool;
+    struct lane **lanes; /* one per log directory */
+    size_t lanes_len;
     struct control *control;
     struct lock attach_lock; /* rank LOCK_ATTACH */
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
@@ -489,6 +491,10 @@ static void make_api(struct broker *broker)
     struct rand rand;
 
     rand_seed_os(&rand);
+    broker->lanes_len = logs_dir_count(broker->logs);
+    broker->lanes = xcalloc(broker->lanes_len, sizeof(struct lane *));
+    for (size_t i = 0; i < broker->lanes_len; i++)
+        broker->lanes[i] = lane_new(broker->pool);
     broker->api = (struct api){
         .broker_id = broker->id,
         .conf = conf,
@@ -498,6 +504,7 @@ static void make_api(struct broker *broker)
         .meta = broker->meta,
         .moves = broker->moves,
         .pool = broker->pool,
+        .lanes = broker->lanes,
         .sessions = fetch_sessions_new((size_t)conf->max_incremental_fetch_session_cache_slots,
                                        rand_u64(&rand)),
         .forward = control_forward(broker->control),
@@ -766,6 +773,9 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         fetchers_stop(&broker->fetchers);
     if (broker->pool != NULL)
         pool_stop(&broker->pool);
+    for (size_t i = 0; i < broker->lanes_len; i++)
+        lane_free(&broker->lanes[i]);
+    free(broker->lanes);
     free_clients(broker);
     if (broker->api.sessions != NULL)
         fetch_sessions_free(&broker->api.sessions);

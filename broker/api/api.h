@@ -37,6 +37,7 @@ struct api {
     struct meta *meta;
     struct moves *moves; /* between log directories */
     struct pool *pool;
+    struct lane **lanes; /* one per log directory, for appends while it is slow */
     struct fetch_sessions *sessions;
     struct forward *forward;      /* admin requests to the controller */
     struct settings *settings;    /* of this broker, with what was changed at run time */

@@ -3,7 +3,8 @@
  * their fetch and say so in the next one. The request waits until the low watermark, the smallest
  * start of all live replicas, has passed what was asked for, or its time is up: then the answer is
  * REQUEST_TIMED_OUT with the low watermark that was found at first, and the records are gone all
- * the same. Files follow with the next retention.
+ * the same. Files follow with the next retention. The start is moved in the pool: the append lock
+ * that it takes may be held across a slow write.
  *
  * Reference: Kafka's ReplicaManager.deleteRecords, DelayedDeleteRecords. Not in the metadata: 3;
  * an internal topic: 17; not led here: 6; a topic that is only compacted: 44; beyond the high
@@ -13,18 +14,24 @@
 
 #include "broker/api/api.h"
 #include "broker/delay/purgatory.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "gen/wire/delete_records.h"
 
 struct slot {
-    struct part *part; /* a reference while its low watermark is awaited, else NULL */
+    struct part *part; /* a reference until the answer when its low watermark was awaited; the
+                          watches are in lists of the partition's */
+    bool is_settled;
     int64_t need;
     struct delete_records_response_partition *out;
 };
 
 struct delete_op {
     struct delayed delayed;
+    struct pool_job job;
     struct request *req;
+    const struct api *api;
+    const struct delete_records_request *body;
     struct delete_records_response resp;
     struct slot *slots;
     int slots_len;
@@ -46,7 +53,7 @@ static bool settle(struct delete_op *op)
         struct slot *slot = &op->slots[i];
         int64_t low;
 
-        if (slot->part == NULL)
+        if (slot->part == NULL || slot->is_settled)
             continue;
         enum err err = part_get_low_watermark(slot->part, &low);
         if (err == ERR_OK && low < slot->need) {
@@ -54,18 +61,22 @@ static bool settle(struct delete_op *op)
             continue;
         }
         set_result(slot, err, low);
-        part_unref(&slot->part);
+        slot->is_settled = true;
     }
     return all;
 }
 
 static void answer(struct delete_op *op)
 {
-    for (int i = 0; i < op->slots_len; i++)
-        if (op->slots[i].part != NULL) {
-            set_result(&op->slots[i], ERR_REQUEST_TIMED_OUT, op->slots[i].out->low_watermark);
-            part_unref(&op->slots[i].part);
-        }
+    for (int i = 0; i < op->slots_len; i++) {
+        struct slot *slot = &op->slots[i];
+
+        if (slot->part == NULL)
+            continue;
+        if (!slot->is_settled)
+            set_result(slot, ERR_REQUEST_TIMED_OUT, slot->out->low_watermark);
+        part_unref(&slot->part);
+    }
     request_answer(op->req, &op->resp);
 }
 
@@ -88,16 +99,15 @@ static void wait_more(struct delete_op *op, int64_t timeout_ms)
 
     delayed_init(&op->delayed, op->req->reactor, on_wake, nodes);
     for (int i = 0; i < op->slots_len; i++)
-        if (op->slots[i].part != NULL)
+        if (op->slots[i].part != NULL && !op->slots[i].is_settled)
             delayed_watch(&op->delayed, part_cleared(op->slots[i].part), op->slots[i].need);
     delayed_start(&op->delayed, true, timeout_ms);
     if (settle(op)) /* it may have happened before the watches were there */
         delayed_finish(&op->delayed, DELAYED_MET);
 }
 
-static void delete_one(struct delete_op *op, const struct parts_table *table,
-                       const struct image *image, struct str topic, int64_t offset,
-                       struct slot *slot)
+static void delete_one(const struct parts_table *table, const struct image *image, struct str topic,
+                       int64_t offset, struct slot *slot)
 {
     struct part *part = parts_find(table, topic, slot->out->partition_index);
     enum err err =
@@ -107,7 +117,7 @@ static void delete_one(struct delete_op *op, const struct parts_table *table,
     if (err != ERR_UNKNOWN_TOPIC_OR_PARTITION && api_is_internal_topic(topic))
         err = ERR_INVALID_TOPIC_EXCEPTION;
     if (err == ERR_OK)
-        err = part_delete_records(part, &offset, reactor_now_ms(op->req->reactor), &low);
+        err = part_delete_records(part, &offset, clock_mono_ms(), &low);
     set_result(slot, err, low);
     if (err == ERR_OK && low < offset) {
         slot->part = part_ref(part);
@@ -146,25 +156,40 @@ static struct delete_op *prepare(struct request *req, const struct delete_record
     return op;
 }
 
-void api_delete_records(struct request *req, void *body, void *context)
+static void run(struct pool_job *job)
 {
-    const struct api *api = context;
-    const struct delete_records_request *asked = body;
-    struct delete_op *op = prepare(req, asked);
-    const struct parts_table *table = parts_get_table(api->parts);
-    struct image *image = meta_get_ref(api->meta);
+    struct delete_op *op = container_of(job, struct delete_op, job);
+    const struct delete_records_request *body = op->body;
+    const struct parts_table *table = parts_get_table(op->api->parts);
+    struct image *image = meta_get_ref(op->api->meta);
     int at = 0;
 
-    for (int32_t t = 0; t < asked->topics_len; t++)
-        for (int32_t p = 0; p < asked->topics[t].partitions_len; p++)
-            delete_one(op, table, image, asked->topics[t].name,
-                       asked->topics[t].partitions[p].offset, &op->slots[at++]);
+    for (int32_t t = 0; t < body->topics_len; t++)
+        for (int32_t p = 0; p < body->topics[t].partitions_len; p++)
+            delete_one(table, image, body->topics[t].name, body->topics[t].partitions[p].offset,
+                       &op->slots[at++]);
     image_unref(&image);
     parts_put_table(&table);
-    if (asked->timeout_ms <= 0 || settle(op)) {
+}
+
+static void done(struct pool_job *job)
+{
+    struct delete_op *op = container_of(job, struct delete_op, job);
+
+    if (op->body->timeout_ms <= 0 || settle(op)) {
         answer(op);
         return;
     }
-    op->deadline_ms = reactor_now_ms(req->reactor) + asked->timeout_ms;
-    wait_more(op, asked->timeout_ms);
+    op->deadline_ms = reactor_now_ms(op->req->reactor) + op->body->timeout_ms;
+    wait_more(op, op->body->timeout_ms);
+}
+
+void api_delete_records(struct request *req, void *body, void *context)
+{
+    struct delete_op *op = prepare(req, body);
+
+    op->api = context;
+    op->body = body;
+    op->job = (struct pool_job){ .run = run, .done = done, .reactor = req->reactor };
+    pool_post(op->api->pool, &op->job);
 }

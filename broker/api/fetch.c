@@ -5,6 +5,10 @@
  * stable offset), a follower for the log's end. When something moves, all is read again from
  * scratch.
  *
+ * What lies far from the end of a log is looked for in the page cache (two probes that never wait);
+ * when it is not there a thread of the pool reads it first, for sendfile would wait for the disk on
+ * the reactor. The ends of a range speak for all of it: files go cold in long stretches.
+ *
  * Record bytes stay in their files: an answer holds ranges that the connection sends with sendfile.
  * Only versions before 4 want another format, so their bytes are read and converted.
  *
@@ -31,6 +35,7 @@
 
 #define HW_NEWS_MS          100
 #define CONVERTED_MAX_BYTES (64u << 20)
+#define WARM_BYTES          (64 << 10)
 
 struct fetched {
     struct part *part; /* a reference while waiting or answering, else NULL */
@@ -48,6 +53,7 @@ struct fetch_op {
     int32_t replica;         /* -1: a consumer */
     int64_t replica_epoch;
     bool first_look;
+    struct pool_job job; /* warms what is cold */
     int64_t deadline_ms;
     size_t bytes;
     bool must_answer; /* an error, a divergence, a log start that a follower does not know */
@@ -428,6 +434,59 @@ static void answer(struct fetch_op *op)
     request_answer(op->req, &resp);
 }
 
+/* ---- cold pages ---- */
+
+static bool is_cold(const struct fetch_op *op, const struct log_range *range)
+{
+    struct disk *disk = files_disk(logs_files(op->api->logs));
+    int fd;
+
+    if (range->len == 0 || range->is_recent || file_pin(range->file, &fd) != ERR_OK)
+        return false;
+    bool cold = !disk_is_warm(disk, fd, range->pos, 1) ||
+                !disk_is_warm(disk, fd, range->pos + (int64_t)range->len - 1, 1);
+
+    file_unpin(range->file);
+    return cold;
+}
+
+static void run_warming(struct pool_job *job)
+{
+    struct fetch_op *op = container_of(job, struct fetch_op, job);
+    uint8_t bytes[WARM_BYTES];
+
+    for (int32_t i = 0; i < op->plan.targets_len; i++) {
+        const struct log_range *range = &op->results[i].read.range;
+        size_t got = 1;
+
+        /* What cannot be read is found out again, and told, when it is sent. */
+        for (size_t at = 0; at < range->len && got > 0; at += got)
+            if (log_range_read(range, at, bytes, sizeof bytes, &got) != ERR_OK)
+                break;
+    }
+}
+
+static void done_warming(struct pool_job *job)
+{
+    answer(container_of(job, struct fetch_op, job));
+}
+
+static void answer_warm(struct fetch_op *op)
+{
+    bool cold = false;
+
+    for (int32_t i = 0; i < op->plan.targets_len && !cold; i++)
+        cold = is_cold(op, &op->results[i].read.range);
+    if (!cold) {
+        answer(op);
+        return;
+    }
+    STAT_ADD(fetches_cold, 1);
+    op->job =
+        (struct pool_job){ .run = run_warming, .done = done_warming, .reactor = op->req->reactor };
+    pool_post(op->api->pool, &op->job);
+}
+
 /* ---- waiting ---- */
 
 static void wait_more(struct fetch_op *op, int64_t timeout_ms);
@@ -451,7 +510,7 @@ static void on_wake(struct delayed *delayed, enum delayed_why why)
     if (why == DELAYED_MET && !is_enough(op) && left_ms > 0 && !request_is_dropped(op->req))
         wait_more(op, left_ms);
     else
-        answer(op);
+        answer_warm(op);
 }
 
 static struct watch_list *list_of(const struct fetch_op *op, struct part *part)
@@ -589,7 +648,7 @@ void api_fetch(struct request *req, void *body, void *context)
     op->results = arena_zalloc(&req->arena, (size_t)op->plan.targets_len + 1, sizeof *op->results);
     read_all(op);
     if (fetch->max_wait_ms <= 0 || is_enough(op)) {
-        answer(op);
+        answer_warm(op);
         return;
     }
     op->deadline_ms = reactor_now_ms(req->reactor) + fetch->max_wait_ms;

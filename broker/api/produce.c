@@ -6,6 +6,12 @@
  * Waiting has two halves that may end in any order: the high watermarks (a struct delayed) and the
  * disk syncs of topics with flush.messages (group commit). Whichever ends last answers.
  *
+ * What would hold the reactor up for long is done elsewhere: from the first partition on that wants
+ * many bytes compressed anew, the appends are made in the pool; from the first on whose directory
+ * has become slow, in that directory's lane, one request after the other. The connection takes
+ * nothing up meanwhile, so that a client's order is kept; when they are made the request goes on as
+ * ever.
+ *
  * Errors (reference: Kafka's ReplicaManager.appendRecords): acks other than -1, 0, 1: 21 for each
  * partition; internal topic: 17; not in the metadata: 3; not led here: 6, with the leader as a hint
  * from v10 on (KIP-951); what validation and append say.
@@ -23,7 +29,10 @@
 #include "common/base/say.h"
 #include "gen/wire/produce.h"
 
+#define TRANSCODE_BYTES (32 << 10) /* of one request, compressed anew without a hop */
+
 struct slot {
+    const struct wire_records *records;
     struct part *part;    /* a reference while its records are awaited, else NULL */
     int64_t end;          /* offset after its last record */
     int32_t leader_epoch; /* in which they were appended */
@@ -41,8 +50,14 @@ struct produce_op {
     struct produce_response resp;
     struct slot *slots;
     int slots_len;
-    int awaited; /* slots with a part */
+    int at;              /* the slot that is next to be appended to */
+    size_t transcoded;   /* bytes that had to be compressed anew */
+    bool is_aside;       /* appending goes on where waiting harms nobody */
+    struct lane *lane;   /* there; NULL: the pool */
+    struct pool_job job; /* that does it */
+    int awaited;         /* slots with a part */
     int16_t acks;
+    int32_t timeout_ms;
     int64_t deadline_ms; /* monotonic */
     bool any_error;      /* acks=0 */
     bool acked;          /* [o] the high watermarks are done with */
@@ -244,9 +259,33 @@ static void fill_record_errors(struct produce_op *op, struct slot *slot,
     }
 }
 
-static enum err append(struct produce_op *op, struct slot *slot, struct part *part,
-                       const struct wire_records *records, int16_t acks)
+static int64_t now_ms(const struct produce_op *op)
 {
+    return op->is_aside ? clock_mono_ms() : reactor_now_ms(op->req->reactor);
+}
+
+/* Is this append one to be made elsewhere? */
+static bool goes_aside(struct produce_op *op, struct part *part, const struct validate_conf *conf,
+                       const struct wire_records *records)
+{
+    if (op->is_aside)
+        return false;
+    if (conf->compression != VALIDATE_KEEP_CODEC && records->len >= BATCH_HEADER_BYTES &&
+        batch_codec(records->data) != conf->compression) {
+        op->transcoded += (size_t)records->len;
+        if (op->transcoded > TRANSCODE_BYTES)
+            return true;
+    }
+    if (!log_is_slow(part_log(part)))
+        return false;
+    op->lane = op->api->lanes[logs_dir_index(op->api->logs, part_log(part))];
+    return true;
+}
+
+/* ERR_NOT_READY: nothing was done, go aside. */
+static enum err append(struct produce_op *op, struct slot *slot, struct part *part)
+{
+    const struct wire_records *records = slot->records;
     struct request *req = op->req;
     struct validate_conf conf;
     struct validated batch;
@@ -257,6 +296,8 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     if (records->len < 0)
         return ERR_INVALID_RECORD;
     part_get_validate_conf(part, &conf);
+    if (goes_aside(op, part, &conf, records))
+        return ERR_NOT_READY;
     /* The frame is this request's own memory: stamping in place harms nobody. */
     enum err err = validate_batches((uint8_t *)(uintptr_t)records->data, (size_t)records->len,
                                     req->version, &conf, wall_ms, &req->arena, &batch);
@@ -274,8 +315,8 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     if (batch.info.transactional)
         return ERR_INVALID_TXN_STATE; /* there is no transaction coordinator that could have begun
                                          one */
-    err = part_append(part, &batch, acks, LOG_FROM_CLIENT, wall_ms, reactor_now_ms(req->reactor),
-                      &appended, &epoch);
+    err = part_append(part, &batch, op->acks, LOG_FROM_CLIENT, wall_ms, now_ms(op), &appended,
+                      &epoch);
     if (err != ERR_OK) {
         if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && err != ERR_INVALID_PRODUCER_EPOCH)
             slot->out->log_start_offset = -1;
@@ -288,7 +329,7 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     slot->out->log_start_offset = appended.log_start_offset;
     slot->end = appended.last_offset + 1;
     slot->leader_epoch = epoch;
-    if (acks == -1 || appended.flush_due) {
+    if (op->acks == -1 || appended.flush_due) {
         slot->part = part_ref(part);
         op->awaited++;
     }
@@ -309,13 +350,12 @@ static enum err check_partition(const struct produce_op *op, struct str topic)
     return ERR_OK;
 }
 
-static void append_one(struct produce_op *op, const struct parts_table *table, struct slot *slot,
-                       const struct wire_records *records, int16_t acks)
+static bool append_one(struct produce_op *op, const struct parts_table *table, struct slot *slot)
 {
     struct part *part = parts_find(table, slot->topic, slot->out->index);
     enum err err = check_partition(op, slot->topic);
 
-    if (acks != -1 && acks != 0 && acks != 1)
+    if (op->acks != -1 && op->acks != 0 && op->acks != 1)
         err = ERR_INVALID_REQUIRED_ACKS;
     if (err == ERR_OK && part == NULL) {
         struct image *image = meta_get_ref(op->api->meta);
@@ -324,8 +364,63 @@ static void append_one(struct produce_op *op, const struct parts_table *table, s
         image_unref(&image);
     }
     if (err == ERR_OK)
-        err = append(op, slot, part, records, acks);
+        err = append(op, slot, part);
+    if (err == ERR_NOT_READY)
+        return false;
     set_error(op, slot, err);
+    return true;
+}
+
+/* False: the rest is to be made aside. */
+static bool append_all(struct produce_op *op)
+{
+    const struct parts_table *table = parts_get_table(op->api->parts);
+
+    while (op->at < op->slots_len && append_one(op, table, &op->slots[op->at]))
+        op->at++;
+    parts_put_table(&table);
+    return op->at == op->slots_len;
+}
+
+/* Everything has been appended; on the reactor. */
+static void go_on(struct produce_op *op)
+{
+    op->synced = atomic_fetch_sub_explicit(&op->syncs, 1, memory_order_acq_rel) == 1;
+    op->acked = op->acks != -1 || op->awaited == 0;
+    if (op->acked && op->synced) {
+        answer(op);
+    } else if (!op->acked) {
+        op->deadline_ms = reactor_now_ms(op->req->reactor) + op->timeout_ms;
+        wait_for_acks(op, op->timeout_ms);
+    }
+}
+
+static void run_aside(struct pool_job *job)
+{
+    bool all = append_all(container_of(job, struct produce_op, job));
+
+    assert(all);
+}
+
+static void done_aside(struct pool_job *job)
+{
+    struct produce_op *op = container_of(job, struct produce_op, job);
+
+    request_release(op->req);
+    go_on(op);
+}
+
+static void go_aside(struct produce_op *op)
+{
+    request_hold(op->req);
+    op->is_aside = true;
+    op->job =
+        (struct pool_job){ .run = run_aside, .done = done_aside, .reactor = op->req->reactor };
+    STAT_ADD(produces_aside, 1);
+    if (op->lane != NULL)
+        lane_post(op->lane, &op->job);
+    else
+        pool_post(op->api->pool, &op->job);
 }
 
 static struct produce_op *prepare(struct request *req, const struct produce_request *body,
@@ -362,7 +457,10 @@ static struct produce_op *prepare(struct request *req, const struct produce_requ
             part->base_offset = -1;
             part->log_append_time_ms = -1;
             part->log_start_offset = -1;
-            op->slots[at++] = (struct slot){ .out = part, .topic = topic->name, .op = op };
+            op->slots[at++] = (struct slot){ .records = &topic->partitions[p].records,
+                                             .out = part,
+                                             .topic = topic->name,
+                                             .op = op };
         }
     }
     return op;
@@ -376,23 +474,12 @@ void api_produce(struct request *req, void *body, void *context)
     if (produce->acks == 0)
         request_expect_none(req);
     struct produce_op *op = prepare(req, produce, api);
-    const struct parts_table *table = parts_get_table(api->parts);
-    int at = 0;
 
     op->acks = produce->acks;
+    op->timeout_ms = produce->timeout_ms;
     atomic_init(&op->syncs, 1); /* ours, until all are posted */
-    for (int32_t t = 0; t < produce->topics_len; t++)
-        for (int32_t p = 0; p < produce->topics[t].partitions_len; p++)
-            append_one(op, table, &op->slots[at++], &produce->topics[t].partitions[p].records,
-                       produce->acks);
-    parts_put_table(&table);
-
-    op->synced = atomic_fetch_sub_explicit(&op->syncs, 1, memory_order_acq_rel) == 1;
-    op->acked = op->acks != -1 || op->awaited == 0;
-    if (op->acked && op->synced) {
-        answer(op);
-    } else if (!op->acked) {
-        op->deadline_ms = reactor_now_ms(req->reactor) + produce->timeout_ms;
-        wait_for_acks(op, produce->timeout_ms);
-    }
+    if (append_all(op))
+        go_on(op);
+    else
+        go_aside(op);
 }

@@ -18,6 +18,7 @@
 #include "broker/log/log_int.h"
 #include "broker/log/producer_batch.h"
 #include "broker/log/producers_file.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 
@@ -651,7 +652,11 @@ enum err log_append_leader(struct log *log, uint8_t *bytes, size_t len, int32_t 
             out->log_append_time_ms = info.max_timestamp;
     }
     out->last_offset = add.last_offset;
-    return append(log, bytes, &add, now_ms, out);
+    int64_t began_ms = log_coarse_ms();
+    enum err err = append(log, bytes, &add, now_ms, out);
+
+    log_note_append_time(log, began_ms, log_coarse_ms());
+    return err;
 }
 
 enum err log_append_follower(struct log *log, const uint8_t *bytes, size_t len, int64_t now_ms,

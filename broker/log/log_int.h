@@ -75,6 +75,11 @@ struct log {
     struct producers *producers; /* [P] */
 };
 
+/* log_slow.c: the clock is that of the last timer tick, a few ms ago at most, for a tenth of the
+ * price. */
+int64_t log_coarse_ms(void);
+void log_note_append_time(struct log *log, int64_t began_ms, int64_t ended_ms);
+
 /* log.c */
 struct segment *log_active(const struct log *log);
 /* err, after marking the directory failed when it is one of the disk. */

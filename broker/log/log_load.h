@@ -14,10 +14,12 @@
 
 /* What a log needs of the directory of logs that it is in. */
 struct log_env {
-    struct disk *disk;   /* [I] */
-    struct files *files; /* [I] */
-    const char *dir;     /* [I] */
-    atomic_bool failed;  /* [a] an I/O error has met one of its files */
+    struct disk *disk;             /* [I] */
+    struct files *files;           /* [I] */
+    const char *dir;               /* [I] */
+    atomic_bool failed;            /* [a] an I/O error has met one of its files */
+    _Atomic int64_t slow_until_ms; /* [a] see log_is_slow(); 0 never was */
+    _Atomic int32_t append_avg_us; /* [a] moving average */
     /* All may be NULL. */
     void (*on_failed)(struct log_env *env);
     void (*flush_later)(struct log_env *env, struct log *log);

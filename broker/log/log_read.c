@@ -15,7 +15,8 @@
 #include "broker/log/scan.h"
 #include "common/base/mem.h"
 
-#define TRIES_MAX 100
+#define RECENT_BYTES (64 << 20)
+#define TRIES_MAX    100
 
 /* Where a batch lies. */
 struct place {
@@ -171,6 +172,7 @@ static void fill_range(struct log *log, const struct view *view, int64_t end, si
     out->segment_base = view->segment->base_offset;
     out->truncations = view->truncations;
     out->swaps = view->swaps;
+    out->is_recent = view->next_base == INT64_MAX && view->size - out->pos < RECENT_BYTES;
     if (view->next_base < out->upper_offset)
         out->upper_offset = view->next_base;
 }

@@ -27,7 +27,7 @@
 #define FILES_FALLBACK  1024
 #define MAX_DIRS        256
 #define AHEAD_THREADS   8
-#define AHEAD_FEW       16 /* as many are made one by one */
+#define AHEAD_FEW       16     /* as many are made one by one */
 #define WISHES_MAX      100000 /* a client may wish for what never comes */
 
 /* --- the table ---------------------------------------------------------------------------------
@@ -554,6 +554,11 @@ enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id)
 static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
 {
     return logs_dir_by_path(logs, log_parent_dir(log));
+}
+
+size_t logs_dir_index(const struct logs *logs, const struct log *log)
+{
+    return logs_dir_by_path(logs, log_parent_dir(log))->index;
 }
 
 struct group_commit *logs_group_commit(struct logs *logs, const struct log *log)

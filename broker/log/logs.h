@@ -137,6 +137,8 @@ void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct lo
 /* Writes recovery-point-offset-checkpoint and log-start-offset-checkpoint now. */
 void logs_checkpoint(struct logs *logs);
 
+/* Which of its directories, as logs_dir_info() counts them. */
+size_t logs_dir_index(const struct logs *logs, const struct log *log);
 /* Where an append with flush_due waits. */
 struct group_commit *logs_group_commit(struct logs *logs, const struct log *log);
 /* What is due at now_ms: flush.ms, checkpoints, write-out, removal of deleted files. Its own thread

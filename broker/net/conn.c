@@ -219,6 +219,13 @@ static void take_up_later(struct conn *conn)
     reactor_defer(conn->conns->reactor, &conn->input_task);
 }
 
+void conn_release(struct conn *conn)
+{
+    conn->holder = NULL;
+    if (conn->stalled && conn->sock != NULL)
+        take_up_later(conn);
+}
+
 void conn_unlink(struct conn *conn, struct request *req)
 {
     if (!req->in_ring)
@@ -228,6 +235,8 @@ void conn_unlink(struct conn *conn, struct request *req)
     conn->open--;
     if (!req->is_pipelined)
         conn->exclusive = false;
+    if (conn->holder == req)
+        conn->holder = NULL;
     if (conn->stalled && conn->sock != NULL)
         take_up_later(conn);
 }
@@ -319,7 +328,8 @@ static bool may_take(struct conn *conn, int16_t key, size_t size)
     const struct handler *handler = dispatch_find(conn->conns->dispatch, key);
     bool is_pipelined = handler != NULL && (handler->flags & HANDLER_PIPELINED);
 
-    if (conn->out_bytes >= conf->output_max_bytes || conn->open >= conf->open_max)
+    if (conn->out_bytes >= conf->output_max_bytes || conn->open >= conf->open_max ||
+        conn->holder != NULL)
         return false;
     if (is_pipelined ? conn->exclusive : !TAILQ_EMPTY(&conn->ring))
         return false;

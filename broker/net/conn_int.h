@@ -106,6 +106,7 @@ struct conn {
     struct request_list ring;   /* with a slot, oldest first */
     struct request_list silent; /* without: acks=0 still at work */
     int open;                   /* in either */
+    struct request *holder;     /* one of them, behind which nothing is taken up; or NULL */
 
     /* input: bytes [start, end) of the block are not taken up yet */
     struct block_buf block;
@@ -159,6 +160,8 @@ void conn_unref(struct conn *conn);
 void conn_advance(struct conn *conn);
 /* Takes a request out of ring or silent list. */
 void conn_unlink(struct conn *conn, struct request *req);
+/* Its holder holds no more. */
+void conn_release(struct conn *conn);
 /* Sends at the end of the turn. */
 void conn_flush_later(struct conn *conn);
 /* Nothing more is read; closed when what is open has been sent. */

@@ -126,6 +126,21 @@ void request_fail_close(struct request *req, const char *why)
         conn_advance(conn);
 }
 
+void request_hold(struct request *req)
+{
+    check_open(req);
+    assert(req->conn->holder == NULL);
+    if (req->in_ring)
+        req->conn->holder = req;
+}
+
+void request_release(struct request *req)
+{
+    check_open(req);
+    if (req->conn->holder == req)
+        conn_release(req->conn);
+}
+
 static void run_posted(struct msg *msg)
 {
     struct request *req = container_of(msg, struct request, msg);

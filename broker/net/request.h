@@ -120,6 +120,11 @@ void request_fail_close(struct request *req, const char *why);
  * while it is at work. It must still be ended. */
 void request_expect_none(struct request *req);
 
+/* Nothing behind this request is taken up until it is ended or released: its work goes on elsewhere
+ * and must not be overtaken. */
+void request_hold(struct request *req);
+void request_release(struct request *req);
+
 /* From any thread: runs fn(req) on its reactor. One at a time per request. */
 void request_post(struct request *req, void (*fn)(struct request *));
 /* fn is called once if the connection goes before the request is ended; it may end it, then or

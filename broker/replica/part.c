@@ -9,13 +9,14 @@
  *
  * A failed write leaves the log as it was; the log's directory tells the set of logs.
  */
-#include "broker/replica/part_int.h"
+#include "broker/replica/part.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "broker/replica/fetch_core.h"
+#include "broker/replica/part_int.h"
 #include "broker/tables/stats.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"

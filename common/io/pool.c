@@ -109,3 +109,68 @@ size_t pool_waiting(struct pool *pool)
     lock_drop(&pool->lock);
     return waiting;
 }
+
+/* ---- lanes ---- */
+
+struct lane {
+    struct pool *pool;             /* [I] */
+    struct lock lock;              /* rank LOCK_LEAF; guards [m] */
+    STAILQ_HEAD(, pool_job) queue; /* [m] */
+    bool is_running;               /* [m] its own job is the pool's */
+    struct pool_job own;           /* runs the queue */
+};
+
+static void run_lane(struct pool_job *own)
+{
+    struct lane *lane = container_of(own, struct lane, own);
+    struct pool_job *job;
+
+    lock_take(&lane->lock);
+    while ((job = STAILQ_FIRST(&lane->queue)) != NULL) {
+        STAILQ_REMOVE_HEAD(&lane->queue, link);
+        lock_drop(&lane->lock);
+        bool answers = job->done != NULL;
+        job->run(job);
+        if (answers)
+            reactor_post(job->reactor, &job->msg);
+        lock_take(&lane->lock);
+    }
+    lane->is_running = false;
+    lock_drop(&lane->lock);
+}
+
+struct lane *lane_new(struct pool *pool)
+{
+    struct lane *lane = xcalloc(1, sizeof *lane);
+
+    lane->pool = pool;
+    lane->own.run = run_lane;
+    lock_init(&lane->lock, LOCK_LEAF);
+    STAILQ_INIT(&lane->queue);
+    return lane;
+}
+
+void lane_free(struct lane **lane_ptr)
+{
+    struct lane *lane = *lane_ptr;
+
+    *lane_ptr = NULL;
+    if (lane == NULL)
+        return;
+    assert(STAILQ_EMPTY(&lane->queue) && !lane->is_running);
+    lock_fini(&lane->lock);
+    free(lane);
+}
+
+void lane_post(struct lane *lane, struct pool_job *job)
+{
+    assert(job->run != NULL);
+    job->msg.run = on_done;
+    lock_take(&lane->lock);
+    STAILQ_INSERT_TAIL(&lane->queue, job, link);
+    bool starts = !lane->is_running;
+    lane->is_running = true;
+    lock_drop(&lane->lock);
+    if (starts)
+        pool_post(lane->pool, &lane->own);
+}

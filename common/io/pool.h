@@ -33,4 +33,14 @@ void pool_post(struct pool *pool, struct pool_job *job);
 /* Jobs that no thread has taken yet. */
 size_t pool_waiting(struct pool *pool);
 
+/* Jobs that run one after the other, in the order in which they were posted, on one thread of the
+ * pool at a time: however slow they are, the others are left alone. */
+struct lane;
+
+struct lane *lane_new(struct pool *pool);
+/* What was posted has been run: after pool_stop(). */
+void lane_free(struct lane **lane);
+/* Any thread; as pool_post(). */
+void lane_post(struct lane *lane, struct pool_job *job);
+
 #endif

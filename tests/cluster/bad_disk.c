@@ -21,14 +21,15 @@
 #include <unistd.h>
 
 struct order {
-    volatile uint32_t ops;      /* bits: 1 write, 2 sync, 4 read, 8 open and make, 16 rename */
+    volatile uint32_t
+        ops; /* bits: 1 write, 2 sync, 4 read, 8 open and make, 16 rename, 32 probes */
     volatile uint32_t err;      /* errno; 0: none, the call is only slow */
     volatile uint32_t delay_ms; /* before the call */
     volatile uint32_t hits;     /* calls met */
     char below[1024];           /* "/path/of/directory/" */
 };
 
-enum { WRITE = 1, SYNC = 2, READ = 4, OPEN = 8, RENAME = 16 };
+enum { WRITE = 1, SYNC = 2, READ = 4, OPEN = 8, RENAME = 16, PROBE = 32 };
 
 static struct order *order;
 
@@ -98,6 +99,10 @@ WRAP(ssize_t, pread, meets_fd(READ, fd), (int fd, void *into, size_t len, off_t 
      pos)
 WRAP(ssize_t, pread64, meets_fd(READ, fd), (int fd, void *into, size_t len, off64_t pos), fd, into,
      len, pos)
+WRAP(ssize_t, preadv2, meets_fd(PROBE, fd),
+     (int fd, const struct iovec *iov, int n, off_t pos, int flags), fd, iov, n, pos, flags)
+WRAP(ssize_t, preadv64v2, meets_fd(PROBE, fd),
+     (int fd, const struct iovec *iov, int n, off64_t pos, int flags), fd, iov, n, pos, flags)
 WRAP(int, fsync, meets_fd(SYNC, fd), (int fd), fd)
 WRAP(int, fdatasync, meets_fd(SYNC, fd), (int fd), fd)
 WRAP(int, rename, meets_path(RENAME, from), (const char *from, const char *to), from, to)

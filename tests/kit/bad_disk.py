@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.kit.cluster import ROOT
 
-WRITE, SYNC, READ, OPEN, RENAME = 1, 2, 4, 8, 16
+WRITE, SYNC, READ, OPEN, RENAME, PROBE = 1, 2, 4, 8, 16, 32
 ORDER = struct.Struct("<IIII1024s")
 
 

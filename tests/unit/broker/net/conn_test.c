@@ -92,6 +92,36 @@ START_TEST(other_kinds_go_alone)
 }
 END_TEST
 
+START_TEST(nothing_overtakes_one_that_holds)
+{
+    struct net_rig *rig = net_rig_new(NULL);
+
+    net_rig_send(rig, API_PRODUCE, 1);
+    net_rig_run(rig);
+    request_hold(rig->held[0]);
+    net_rig_send(rig, API_PRODUCE, 2);
+    net_rig_send(rig, API_FETCH, 3);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 1);
+    request_release(rig->held[0]);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 3); /* it is not answered yet, they may wait beside it */
+    request_hold(rig->held[2]);
+    net_rig_send(rig, API_PRODUCE, 4);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 3);
+    net_rig_answer(rig, 2); /* its end lets go as well, once it is out */
+    net_rig_answer(rig, 0);
+    net_rig_answer(rig, 1);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 4);
+    net_rig_answer(rig, 3);
+    for (int32_t i = 1; i <= 4; i++)
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), i);
+    net_rig_end(rig);
+}
+END_TEST
+
 START_TEST(open_requests_are_bounded)
 {
     struct conns_conf conf = { .request_max_bytes = 1 << 20, .open_max = 5 };
@@ -472,6 +502,7 @@ int main(void)
     tcase_add_test(tc, a_thousand_frames_at_once_come_back_in_order);
     tcase_add_test(tc, produce_and_fetch_overlap_and_are_answered_in_order);
     tcase_add_test(tc, other_kinds_go_alone);
+    tcase_add_test(tc, nothing_overtakes_one_that_holds);
     tcase_add_test(tc, open_requests_are_bounded);
     tcase_add_test(tc, who_does_not_read_is_not_read_from);
     tcase_add_test(tc, garbage_closes_the_connection);

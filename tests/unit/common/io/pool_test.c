@@ -68,11 +68,44 @@ START_TEST(stopping_runs_what_was_posted)
 }
 END_TEST
 
+struct in_lane {
+    struct pool_job job;
+    int number;
+};
+
+static _Atomic int running, last_number;
+
+static void run_in_order(struct pool_job *pool_job)
+{
+    struct in_lane *job = container_of(pool_job, struct in_lane, job);
+
+    ck_assert_int_eq(atomic_fetch_add(&running, 1), 0); /* alone */
+    ck_assert_int_eq(atomic_exchange(&last_number, job->number), job->number - 1);
+    atomic_fetch_sub(&running, 1);
+}
+
+START_TEST(a_lane_runs_one_after_the_other)
+{
+    static struct in_lane jobs[1000];
+    struct pool *pool = pool_start(4);
+    struct lane *lane = lane_new(pool);
+
+    for (int i = 0; i < 1000; i++) {
+        jobs[i] = (struct in_lane){ .job = { .run = run_in_order }, .number = i + 1 };
+        lane_post(lane, &jobs[i].job);
+    }
+    pool_stop(&pool);
+    ck_assert_int_eq(atomic_load(&last_number), 1000);
+    lane_free(&lane);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("pool");
 
     tcase_add_test(tc, jobs_come_back);
     tcase_add_test(tc, stopping_runs_what_was_posted);
+    tcase_add_test(tc, a_lane_runs_one_after_the_other);
     return unit_run(tc);
 }
