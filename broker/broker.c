@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -39,6 +40,7 @@
 #include "common/io/reactor.h"
 
 #define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
+#define PROGRESS_MS           1000
 #define RETENTION_FIRST_MS    30000
 #define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
 
@@ -76,8 +78,9 @@ struct broker {
     struct lock attach_lock; /* rank LOCK_ATTACH */
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
-    struct pages *pages;     /* NULL: no metrics.listener */
-    struct cleaner *cleaner; /* NULL: logs are not compacted */
+    struct cleaner *cleaner;          /* NULL: logs are not compacted */
+    struct pages *pages;              /* NULL: no metrics.listener */
+    _Atomic int64_t next_progress_ms; /* [a] when loading logs is spoken of next */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
     struct reactor_timer hw_timer, retain_timer, expire_timer;
@@ -305,6 +308,20 @@ static void set_id(struct broker *broker, int32_t id)
     settings_set_broker_id(broker->settings, id);
 }
 
+/* By the threads that load; a quick start says nothing. */
+static void on_progress(void *ctx, size_t loaded, size_t total)
+{
+    struct broker *broker = ctx;
+    int64_t now_ms = clock_mono_ms();
+    int64_t next_ms = atomic_load(&broker->next_progress_ms);
+
+    if (broker->pages != NULL)
+        pages_on_progress(broker->pages, loaded, total);
+    if (now_ms >= next_ms &&
+        atomic_compare_exchange_strong(&broker->next_progress_ms, &next_ms, now_ms + PROGRESS_MS))
+        say_info("loading logs loaded=%zu total=%zu", loaded, total);
+}
+
 static enum err open_logs(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -316,10 +333,14 @@ static enum err open_logs(struct broker *broker)
         .flush_check_ms = conf->log_flush_scheduler_interval_ms,
         .checkpoint_ms = conf->log_flush_offset_checkpoint_interval_ms,
         .start_checkpoint_ms = conf->log_flush_start_offset_checkpoint_interval_ms,
+        .producer_check_ms = conf->producer_id_expiration_check_interval_ms,
+        .unscanned_max_bytes = conf->log_unflushed_max_bytes,
         .conf_of = log_conf_of,
         .on_dir_failed = on_dir_failed,
+        .on_progress = on_progress,
         .ctx = broker,
     };
+    atomic_store(&broker->next_progress_ms, clock_mono_ms() + PROGRESS_MS);
     enum err err = logs_open(&options, &broker->logs);
 
     if (err != ERR_OK)
@@ -595,6 +616,13 @@ static enum err start_cleaner(struct broker *broker)
 
 static enum err start_pages(struct broker *broker)
 {
+    const char *listener = broker->settings_file->metrics_listener;
+
+    return listener == NULL ? ERR_OK : pages_start(listener, broker->id, &broker->pages);
+}
+
+static void fill_pages(struct broker *broker)
+{
     struct pages_source source = { .broker_id = broker->id,
                                    .parts = broker->parts,
                                    .groups = broker->groups,
@@ -604,9 +632,9 @@ static enum err start_pages(struct broker *broker)
                                    .control = broker->control,
                                    .conns = broker->conns,
                                    .conns_len = broker->reactors_len };
-    const char *listener = broker->settings_file->metrics_listener;
 
-    return listener == NULL ? ERR_OK : pages_start(listener, &source, &broker->pages);
+    if (broker->pages != NULL)
+        pages_ready(broker->pages, &source);
 }
 
 enum err broker_start(const struct conf *conf, const struct broker_conf *settings,
@@ -624,6 +652,8 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     broker->settings = settings_new(conf, settings, broker->id);
     make_reactors(broker);
     err = open_listeners(broker);
+    if (err == ERR_OK)
+        err = start_pages(broker);
     if (err == ERR_OK) {
         make_self(broker);
         err = open_logs(broker);
@@ -649,12 +679,11 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
         reactor_start(broker->reactors[i], T_REACTOR, (int)i);
     start_sched(broker);
     err = start_cleaner(broker);
-    if (err == ERR_OK)
-        err = start_pages(broker);
     if (err != ERR_OK) {
         broker_stop(&broker, false);
         return err;
     }
+    fill_pages(broker);
     control_enroll(broker->control);
     *out = broker;
     return ERR_OK;

@@ -1,6 +1,7 @@
 #include "broker/pages.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,12 @@
 #include "common/io/http.h"
 
 struct pages {
-    struct pages_source source;
-    struct http *http;
+    int32_t broker_id;          /* [I] as set; -1 until ZooKeeper has given one */
+    struct pages_source source; /* [I] once it is ready */
+    atomic_bool is_ready;       /* [a] */
+    _Atomic(size_t) loaded;     /* [a] logs */
+    _Atomic(size_t) total;      /* [a] */
+    struct http *http;          /* [I] */
 };
 
 static void gauge(FILE *out, const char *name, const char *help, int64_t value)
@@ -125,6 +130,13 @@ static void show_groups(const struct pages_source *source, FILE *out)
 #undef MANAGER
 }
 
+static void show_loading(const struct pages *pages, FILE *out)
+{
+    gauge(out, "moldau_logs_loaded", "Logs that are open so far.",
+          (int64_t)atomic_load(&pages->loaded));
+    gauge(out, "moldau_logs_to_load", "Logs found on disk.", (int64_t)atomic_load(&pages->total));
+}
+
 static void show_metrics(FILE *out, void *arg)
 {
     const struct pages *pages = arg;
@@ -132,6 +144,11 @@ static void show_metrics(FILE *out, void *arg)
     struct fetchers_info fetchers;
     struct control_info control;
 
+    show_loading(pages, out);
+    if (!atomic_load_explicit(&pages->is_ready, memory_order_acquire)) {
+        stats_print(out);
+        return;
+    }
     parts_get_info(pages->source.parts, &parts);
     fetchers_get_info(pages->source.fetchers, &fetchers);
     control_get_info(pages->source.control, &control);
@@ -166,10 +183,19 @@ static void show_status(FILE *out, void *arg)
     struct parts_info parts;
     struct control_info control;
 
+    /* Pairs with the release of pages_ready(). */
+    if (!atomic_load_explicit(&pages->is_ready, memory_order_acquire)) {
+        fprintf(out,
+                "{\"version\":\"%s\",\"broker\":%d,\"state\":\"loading\",\"logs_loaded\":%zu"
+                ",\"logs_total\":%zu}\n",
+                MOLDAU_VERSION, pages->broker_id, atomic_load(&pages->loaded),
+                atomic_load(&pages->total));
+        return;
+    }
     parts_get_info(pages->source.parts, &parts);
     control_get_info(pages->source.control, &control);
     fprintf(out,
-            "{\"version\":\"%s\",\"broker\":%d,\"broker_epoch\":%" PRId64
+            "{\"version\":\"%s\",\"broker\":%d,\"state\":\"running\",\"broker_epoch\":%" PRId64
             ",\"controller\":%d,\"controller_epoch\":%d,\"metadata_version\":%" PRIu64
             ",\"stream_up\":%s,\"partitions\":%zu,\"leading\":%zu,\"under_replicated\":%zu"
             ",\"under_min_isr\":%zu,\"strays\":%zu}\n",
@@ -178,7 +204,19 @@ static void show_status(FILE *out, void *arg)
             parts.parts, parts.leading, parts.under_replicated, parts.under_min_isr, parts.strays);
 }
 
-enum err pages_start(const char *listener, const struct pages_source *source, struct pages **out)
+void pages_on_progress(struct pages *pages, size_t loaded, size_t total)
+{
+    atomic_store_explicit(&pages->total, total, memory_order_relaxed); /* for the eye */
+    atomic_store_explicit(&pages->loaded, loaded, memory_order_relaxed);
+}
+
+void pages_ready(struct pages *pages, const struct pages_source *source)
+{
+    pages->source = *source;
+    atomic_store_explicit(&pages->is_ready, true, memory_order_release);
+}
+
+enum err pages_start(const char *listener, int32_t broker_id, struct pages **out)
 {
     struct pages *pages = xcalloc(1, sizeof *pages);
     const struct http_page list[] = {
@@ -189,7 +227,7 @@ enum err pages_start(const char *listener, const struct pages_source *source, st
     int32_t port;
     enum err err = ERR_INVALID_CONFIG;
 
-    pages->source = *source;
+    pages->source.broker_id = broker_id;
     if (broker_conf_host_port(str_of(listener), &host, &port)) {
         char *name = xstrndup(host.ptr, host.len);
 

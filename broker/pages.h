@@ -2,7 +2,9 @@
  * pages - what a broker shows over HTTP at metrics.listener: /metrics for Prometheus, /status as
  * JSON.
  *
- * Ownership:  borrows what the source points to.
+ * They are there before the logs are loaded, and show how far that is.
+ *
+ * Ownership:  borrows what the source points to, until pages_stop().
  * Threads:    pages are made on the T_HTTP thread; they take short locks only, none of the data
  * path's.
  */
@@ -35,8 +37,11 @@ struct pages_source {
 };
 
 /* listener: "host:port". It has been said what is wrong when this fails. */
-MUST_USE enum err pages_start(const char *listener, const struct pages_source *source,
-                              struct pages **out);
+MUST_USE enum err pages_start(const char *listener, int32_t broker_id, struct pages **out);
+/* So many of so many logs are loaded. */
+void pages_on_progress(struct pages *pages, size_t loaded, size_t total);
+/* All is there to be shown from now on. */
+void pages_ready(struct pages *pages, const struct pages_source *source);
 void pages_stop(struct pages **pages);
 
 #endif

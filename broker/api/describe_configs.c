@@ -289,7 +289,8 @@ static void describe_this_broker(struct describe *describe)
     for (size_t i = 0; i < broker_conf_table.n_keys; i++) {
         const struct conf_key *key = &broker_conf_table.keys[i];
 
-        if (key->state != CONF_HIDDEN && is_asked(describe, str_of(key->name)))
+        if (key->state != CONF_HIDDEN && key->state != CONF_INNER &&
+            is_asked(describe, str_of(key->name)))
             describe_broker_key(describe, key);
     }
     describe_changed_others(describe, settings_of_broker(settings, describe->image),

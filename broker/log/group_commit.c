@@ -57,7 +57,7 @@ void group_commit_turn(struct group_commit *commit)
         wait->done(wait, sync_upto(wait->log, wait->upto_offset));
     }
     for (size_t i = 0; i < hint_count; i++) {
-        enum err err = log_flush(hints[i]);
+        enum err err = log_flush_far(hints[i]);
 
         (void)err; /* said where it happened; the directory is offline then */
         log_unref(&hints[i]);

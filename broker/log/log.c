@@ -494,6 +494,7 @@ static enum err note_producer(struct log *log, struct segment *active, const uin
         return ERR_OK;
     lock_take(&log->producers_lock);
     producers_apply(log->producers, &produced, &end);
+    log->producers_upto = info->last_offset + 1;
     log_publish_unstable_locked(log);
     lock_drop(&log->producers_lock);
     if (!end.ended || !end.is_abort)
@@ -566,6 +567,7 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
         if (err != ERR_OK && err != ERR_NO_SPACE)
             return log_failed(log, err, "write index");
     }
+    atomic_fetch_add_explicit(&log->appended_bytes, (int64_t)add->bytes, memory_order_relaxed);
     /* Pairs with the acquire of log_leo(): who sees the new end finds all of the above. */
     atomic_store_explicit(&log->leo, add->last_offset + 1, memory_order_release);
     out->leo = add->last_offset + 1;

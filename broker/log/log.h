@@ -232,6 +232,9 @@ size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms);
 /* Syncs all below leo and moves the recovery point. May be called by any thread, waits for the
  * disk. */
 MUST_USE enum err log_flush(struct log *log);
+/* As log_flush(), by the directory's thread, and leaves a snapshot of the producers, so that a
+ * start after a crash need not look for them below the recovery point. */
+MUST_USE enum err log_flush_far(struct log *log);
 /* As log_flush(), but only when flush.ms has passed since the last one. A failure is said. */
 void log_flush_if_due(struct log *log, int64_t now_ms);
 /* Starts the write-out of what has been appended since the last call, without waiting. */

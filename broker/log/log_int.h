@@ -30,6 +30,7 @@ struct tail_batch {
  *                      [m] under lock; changed only by one who holds the append lock or, when
  *                          segments go, the swap lock, too
  *                      [l] under lock     [P] under producers_lock
+ *                      [c] the directory's thread, before it runs and after it has ended: anybody
  */
 struct log {
     atomic_uint refs;               /* [a] */
@@ -47,6 +48,9 @@ struct log {
     _Atomic uint32_t truncations;         /* [a] odd while one is under way */
     _Atomic uint32_t swaps;               /* [a] compacted segments that were put in */
     _Atomic int64_t last_flush_ms;        /* [a] */
+    _Atomic int64_t appended_bytes;       /* [a] since the start, and what recovery has read */
+    _Atomic int64_t flushed_bytes;        /* [a] of them, as of the recovery point */
+    _Atomic int64_t saved_bytes;  /* [a] of them, as of the recovery point that is on file */
     atomic_bool names_dirty;      /* [a] files were made, renamed or removed since the last sync */
     atomic_bool is_touched;       /* [a] changed since it was loaded from a clean stop */
     atomic_bool epochs_dirty;     /* [a] the file is behind */
@@ -73,6 +77,8 @@ struct log {
 
     struct lock producers_lock;  /* rank LOCK_PRODUCERS */
     struct producers *producers; /* [P] */
+    int64_t producers_upto;      /* [P] after the last batch that they know of */
+    int64_t stray_snapshot;      /* [c] offset of the last one between two rolls, -1 none */
 };
 
 /* log_slow.c: the clock is that of the last timer tick, a few ms ago at most, for a tenth of the
@@ -95,6 +101,10 @@ void log_publish_unstable_locked(struct log *log);
 void log_forget_tail_locked(struct log *log);
 /* Writes a producers' snapshot for offset. */
 enum err log_snapshot(struct log *log, int64_t offset, bool sync);
+/* Writes one for about now, instead of the one that was written so before. By the directory's
+ * thread.
+ */
+enum err log_snapshot_now(struct log *log);
 enum err log_save_epochs(struct log *log);
 /* Of a segment that will not grow: adds the closing entry, writes and trims. */
 enum err log_complete_indexes(struct log *log, struct segment *segment);
@@ -106,10 +116,24 @@ char *log_file_path(const struct log *log, int64_t offset, const char *ending);
  * it.
  */
 enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms);
+/* As above, but a snapshot up to newest_snapshot will do, too: *known is then its offset. */
+enum err log_rebuild_producers_from(struct log *log, int64_t upto_offset, int64_t newest_snapshot,
+                                    int64_t now_ms, int64_t *known);
 /* Removes snapshots below or above. */
 void log_drop_snapshots(struct log *log, int64_t below, int64_t above);
 /* Keeps the snapshots at segment bases and the newest one, none above. */
 void log_drop_stray_snapshots(struct log *log, int64_t above);
+
+/* log_verify.c: makes sure that what a range shows of an earlier run's bytes is good, once. The
+ * range is cut before a batch that is not. ERR_CORRUPT_MESSAGE: that is the first. ERR_CLOSED: an
+ * index has led astray, look again. */
+struct verify_bounds {
+    int64_t size;      /* of the segment */
+    int64_t next_base; /* no record of it has this offset or a later one */
+};
+MUST_USE enum err log_verify_range(struct log *log, struct segment *segment,
+                                   const struct verify_bounds *bounds, struct log_range *range,
+                                   int64_t offset);
 
 /* log_trim.c: renames the files to .deleted and has them removed after a while. */
 void log_drop_segment(struct log *log, struct segment **segment, bool at_once);

@@ -200,6 +200,7 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     log->producers = producers_new();
     atomic_init(&log->first_unstable, -1);
     atomic_init(&log->cleaned_upto, -1);
+    log->stray_snapshot = -1;
     log->rand_state = str_hash(str_of(name));
     return log;
 }
@@ -333,7 +334,7 @@ static enum err settle_producers(struct log *log, const struct log_load *load, b
     enum err err = ERR_OK;
 
     log_drop_stray_snapshots(log, leo);
-    if (!recovered)
+    if (!recovered || log->producers_upto > leo)
         return log_rebuild_producers(log, leo, load->now_ms);
     if (leo > log_start_offset(log))
         err = log_snapshot(log, leo, false);
@@ -401,9 +402,26 @@ void log_abandon(struct log *log)
     atomic_store(&log->is_deleted, true);
 }
 
-void log_set_saved_recovery_point(struct log *log, int64_t offset)
+int64_t log_point_to_save(struct log *log, int64_t *bytes)
+{
+    *bytes = atomic_load(&log->flushed_bytes); /* before the point, which may have moved on */
+    return log_recovery_point(log);
+}
+
+void log_point_saved(struct log *log, int64_t offset, int64_t bytes)
 {
     atomic_store(&log->saved_recovery_point, offset);
+    atomic_store(&log->saved_bytes, bytes);
+}
+
+void log_unscanned(struct log *log, int64_t *unflushed, int64_t *unsaved)
+{
+    int64_t saved = atomic_load(&log->saved_bytes);
+    int64_t flushed = atomic_load(&log->flushed_bytes);
+    int64_t appended = atomic_load(&log->appended_bytes);
+
+    *unflushed = appended - flushed;
+    *unsaved = appended - saved;
 }
 
 bool log_start_needs_saving(struct log *log)

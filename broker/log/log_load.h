@@ -46,8 +46,12 @@ MUST_USE enum err log_close(struct log *log);
 MUST_USE enum err log_rename(struct log *log, const char *name);
 /* Nothing of it is written any more. */
 void log_abandon(struct log *log);
-/* The directory's file now says this recovery point, or is about to. */
-void log_set_saved_recovery_point(struct log *log, int64_t offset);
+/* The recovery point for the directory's file, and what log_point_saved() wants to know once it is
+ * there, or about to be. */
+int64_t log_point_to_save(struct log *log, int64_t *bytes);
+void log_point_saved(struct log *log, int64_t offset, int64_t bytes);
+/* Bytes that a crash of the machine may take, and bytes that a start after a crash has to read. */
+void log_unscanned(struct log *log, int64_t *unflushed, int64_t *unsaved);
 /* True when the start is above the first segment, so that a file must say it. */
 bool log_start_needs_saving(struct log *log);
 /* Writes the epochs when they have changed. A failure is said and ends the directory. */

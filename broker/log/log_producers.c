@@ -128,11 +128,12 @@ static enum err replay_segment(struct log *log, struct segment *segment, int64_t
     return err == ERR_NOT_FOUND || err == ERR_CORRUPT_MESSAGE ? ERR_OK : err;
 }
 
-enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms)
+enum err log_rebuild_producers_from(struct log *log, int64_t upto_offset, int64_t newest_snapshot,
+                                    int64_t now_ms, int64_t *known)
 {
     struct producers *fresh = producers_new();
     int64_t from = 0;
-    enum err err = load_snapshot(log, upto_offset, now_ms, fresh, &from);
+    enum err err = load_snapshot(log, newest_snapshot, now_ms, fresh, &from);
 
     for (size_t i = 0; i < log->segment_count && err == ERR_OK && from < upto_offset; i++) {
         struct segment *segment = log->segments[i];
@@ -141,12 +142,55 @@ enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now
         if (next > from && segment->base_offset < upto_offset && segment->size > 0)
             err = replay_segment(log, segment, from, upto_offset, fresh);
     }
+    *known = from > upto_offset ? from : upto_offset;
     lock_take(&log->producers_lock);
     struct producers *old = log->producers;
 
     log->producers = fresh;
+    log->producers_upto = *known;
     log_publish_unstable_locked(log);
     lock_drop(&log->producers_lock);
     producers_free(&old);
     return err;
+}
+
+enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now_ms)
+{
+    int64_t known;
+
+    return log_rebuild_producers_from(log, upto_offset, upto_offset, now_ms, &known);
+}
+
+/* Appends go on meanwhile: the offset is read before the producers, and theirs may be later. */
+enum err log_snapshot_now(struct log *log)
+{
+    int64_t offset = log_leo(log);
+    int64_t old = log->stray_snapshot;
+
+    lock_take(&log->producers_lock);
+    struct producers *copy = producers_copy(log->producers);
+
+    if (log->producers_upto > offset)
+        offset = log->producers_upto;
+    lock_drop(&log->producers_lock);
+    enum err err = ERR_OK;
+
+    if (offset > old) {
+        char *path = log_file_path(log, offset, ".snapshot");
+
+        err = producers_file_write(log->env->disk, path, copy, false);
+        free(path);
+        atomic_store(&log->names_dirty, true);
+    }
+    producers_free(&copy);
+    if (err != ERR_OK || offset <= old)
+        return err;
+    log->stray_snapshot = offset;
+    lock_take(&log->lock);
+    bool is_base = old < 0 || log->segments[log_floor_locked(log, old)]->base_offset == old;
+
+    lock_drop(&log->lock);
+    if (!is_base)
+        log_entry_remove(log, &(struct log_entry){ .offset = old, .ending = ".snapshot" });
+    return ERR_OK;
 }

@@ -45,6 +45,8 @@
 struct reading {
     struct log *log;
     struct segment *segment;
+    int64_t producers_from; /* what batches below did is known */
+    int64_t txns_from;      /* aborted transactions that end below are in the .txnindex */
 };
 
 static enum err note_producer(struct reading *reading, const uint8_t *batch,
@@ -53,10 +55,11 @@ static enum err note_producer(struct reading *reading, const uint8_t *batch,
     struct producer_batch produced;
     struct producer_txn_end end;
 
-    if (!producer_batch_read(batch, info, &produced))
+    if (info->base_offset < reading->producers_from || !producer_batch_read(batch, info, &produced))
         return ERR_OK;
     producers_apply(reading->log->producers, &produced, &end);
-    if (!end.ended || !end.is_abort)
+    reading->log->producers_upto = info->last_offset + 1;
+    if (!end.ended || !end.is_abort || end.last_offset < reading->txns_from)
         return ERR_OK;
     struct aborted_txn txn = { end.producer_id, end.first_offset, end.last_offset,
                                end.last_stable_offset };
@@ -93,7 +96,7 @@ static enum err on_reindexed(void *ctx, const uint8_t *batch, const struct batch
 
 enum err log_reindex(struct log *log, struct segment *segment, int64_t now_ms)
 {
-    struct reading reading = { log, segment };
+    struct reading reading = { .log = log, .segment = segment };
     bool with_txns = segment->txns_damaged;
     int64_t skipped;
     enum err err = ERR_OK;
@@ -315,14 +318,13 @@ static enum err last_offset(struct log *log, struct segment *segment, int64_t *l
 }
 
 static enum err recover_one(struct log *log, size_t i, const struct segment_place *from,
-                            bool *ended)
+                            struct reading *reading, bool *ended)
 {
     struct segment *segment = log->segments[i];
-    struct reading reading = { log, segment };
     int64_t lost;
     int64_t last;
     enum err err = segment_recover(segment, from, log->conf.index_interval_bytes, on_recovered,
-                                   &reading, &lost);
+                                   reading, &lost);
 
     *ended = lost > 0;
     if (err == ERR_OK && lost > 0) {
@@ -360,7 +362,9 @@ static enum err check_epochs(struct log *log, struct segment *segment,
 
 enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
 {
+    struct reading reading = { .log = log };
     struct segment_place from;
+    int64_t read_bytes = 0;
     bool ended = false;
 
     if (log->segment_count == 0)
@@ -378,9 +382,14 @@ enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
         return err;
     if (epochs_truncate_from_end(&log->epochs, from.offset))
         atomic_store(&log->epochs_dirty, true);
-    err = log_rebuild_producers(log, from.offset, now_ms);
+    /* When the whole segment is read, its .txnindex is empty and every transaction is looked at. */
+    reading.txns_from = from.pos > 0 ? trusted_offset : from.offset;
+    err = log_rebuild_producers_from(log, from.offset, from.pos > 0 ? trusted_offset : from.offset,
+                                     now_ms, &reading.producers_from);
     for (; i < log->segment_count && err == ERR_OK && !ended; i++) {
-        err = recover_one(log, i, &from, &ended);
+        reading.segment = log->segments[i];
+        err = recover_one(log, i, &from, &reading, &ended);
+        read_bytes += log->segments[i]->size - from.pos;
         if (err != ERR_OK || i + 1 == log->segment_count)
             break;
         err = segment_resume(log->segments[i + 1], INT64_MIN, &from);
@@ -392,6 +401,7 @@ enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
     lock_take(&log->producers_lock);
     log_publish_unstable_locked(log);
     lock_drop(&log->producers_lock);
+    atomic_fetch_add(&log->appended_bytes, read_bytes);
     return err;
 }
 

@@ -374,6 +374,7 @@ size_t log_retain(struct log *log, int64_t high_watermark, int64_t now_ms)
 struct flush {
     struct segment **segments;
     size_t count;
+    int64_t bytes; /* appended by then, or fewer */
     int64_t leo;
     uint32_t truncations;
 };
@@ -381,6 +382,7 @@ struct flush {
 static void flush_view(struct log *log, struct flush *flush)
 {
     lock_take(&log->lock);
+    flush->bytes = atomic_load(&log->appended_bytes); /* before leo, which may have moved on */
     flush->leo = log_leo(log);
     flush->truncations = atomic_load(&log->truncations);
     size_t from = log_floor_locked(log, log_recovery_point(log));
@@ -459,10 +461,26 @@ enum err log_flush(struct log *log)
         return log_failed(log, err == ERR_NO_SPACE && !no_room ? ERR_IO : err, "flush");
     lock_take(&log->lock);
     if (atomic_load(&log->truncations) == flush.truncations && (flush.truncations & 1) == 0 &&
-        flush.leo > atomic_load(&log->recovery_point))
+        flush.leo > atomic_load(&log->recovery_point)) {
         atomic_store_explicit(&log->recovery_point, flush.leo, memory_order_release);
+        if (flush.bytes > atomic_load(&log->flushed_bytes))
+            atomic_store(&log->flushed_bytes, flush.bytes);
+    }
     lock_drop(&log->lock);
     return ERR_OK;
+}
+
+enum err log_flush_far(struct log *log)
+{
+    enum err err = ERR_KAFKA_STORAGE_ERROR;
+
+    if (!log_is_offline(log) && !atomic_load(&log->is_deleted))
+        err = log_snapshot_now(log);
+    if (err == ERR_NO_SPACE)
+        err = ERR_OK; /* it would save a start some work, no more */
+    else if (err != ERR_OK)
+        return log_failed(log, err, "write snapshot");
+    return log_flush(log);
 }
 
 void log_flush_if_due(struct log *log, int64_t now_ms)

@@ -23,6 +23,7 @@
 #define NAME_MAX_BYTES  255
 #define WRITE_BEHIND_MS 1000
 #define TICK_MS         100
+#define FAR_MS          250
 #define FILES_AT_LEAST  64
 #define FILES_FALLBACK  1024
 #define MAX_DIRS        256
@@ -673,12 +674,13 @@ void logs_tick(struct logs *logs, int64_t now_ms)
                             options->write_out_ms > 0 ? options->write_out_ms : TICK_MS, now_ms);
     bool flush = is_due(&logs->next_flush_ms, options->flush_check_ms, now_ms);
     bool write_behind = is_due(&logs->next_write_behind_ms, WRITE_BEHIND_MS, now_ms);
+    bool producers = is_due(&logs->next_producers_ms, options->producer_check_ms, now_ms);
 
     if (options->no_threads)
         for (size_t i = 0; i < logs->dir_count; i++)
             if (logs->dirs[i].commit != NULL)
                 group_commit_turn(logs->dirs[i].commit);
-    if (write_out || flush || write_behind) {
+    if (write_out || flush || write_behind || producers) {
         struct log **list;
         size_t count = logs_list(logs, NULL, &list);
 
@@ -689,10 +691,14 @@ void logs_tick(struct logs *logs, int64_t now_ms)
                 log_write_behind(list[i]);
             if (flush)
                 log_flush_if_due(list[i], now_ms);
+            if (producers)
+                log_expire_producers(list[i], now_ms);
             log_unref(&list[i]);
         }
         free(list);
     }
+    if (is_due(&logs->next_far_ms, FAR_MS, now_ms))
+        logs_flush_far(logs);
     if (is_due(&logs->next_checkpoint_ms, options->checkpoint_ms, now_ms) ||
         is_due(&logs->next_start_ms, options->start_checkpoint_ms, now_ms))
         logs_checkpoint(logs);
@@ -737,8 +743,8 @@ static struct logs *new_logs(const struct logs_options *options)
     assert(options->dir_count > 0 && options->dir_count <= MAX_DIRS);
     logs->options = *options;
     logs->disk = options->disk != NULL ? options->disk : disk_posix();
-    logs->files = files_new(logs->disk, options->max_open_files > 0 ? options->max_open_files
-                                                                    : default_files());
+    logs->max_open_files = options->max_open_files > 0 ? options->max_open_files : default_files();
+    logs->files = files_new(logs->disk, logs->max_open_files);
     lock_init(&logs->lock, LOCK_LOGS);
     cond_init(&logs->wake);
     STAILQ_INIT(&logs->removals);
@@ -747,6 +753,7 @@ static struct logs *new_logs(const struct logs_options *options)
         snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", options->cluster_id);
     logs->next_checkpoint_ms = now_ms + options->checkpoint_ms;
     logs->next_start_ms = now_ms + options->start_checkpoint_ms;
+    logs->next_producers_ms = now_ms + options->producer_check_ms;
     logs->dir_count = options->dir_count;
     logs->dirs = xcalloc(logs->dir_count, sizeof *logs->dirs);
     for (size_t i = 0; i < logs->dir_count; i++)
@@ -794,8 +801,37 @@ static bool is_fatal(enum err err)
            err == ERR_INCONSISTENT_CLUSTER_ID || err == ERR_BAD_FORMAT;
 }
 
+/* Files are opened on demand: fewer than this make appends open and close them all the time. */
+static void check_file_limit(struct logs *logs)
+{
+    size_t wanted = logs_count(logs);
+
+    if (wanted > logs->max_open_files)
+        say_warn("fewer open files are allowed than there are logs, raise the hard limit "
+                 "(ulimit -Hn) logs=%zu files_for_logs=%zu limit_wanted=%zu",
+                 wanted, logs->max_open_files, 4 * wanted);
+}
+
+struct dir_load {
+    struct logs_dir *dir;
+    _Atomic(size_t) *loaded;
+    size_t total;
+    struct thread thread;
+};
+
+static void load_dir(void *arg)
+{
+    struct dir_load *load = arg;
+
+    say_info("loading logs dir=%s clean_stop=%s", load->dir->path,
+             load->dir->was_clean ? "yes" : "no");
+    logs_dir_load(load->dir, load->loaded, load->total);
+}
+
+/* Directories are disks of their own, most likely: all at once. */
 static void load_all(struct logs *logs)
 {
+    struct dir_load *loads = xcalloc(logs->dir_count, sizeof *loads);
     _Atomic(size_t) loaded = 0;
     size_t total = 0;
     int64_t begin_us = clock_mono_us();
@@ -804,15 +840,20 @@ static void load_all(struct logs *logs)
         if (!atomic_load(&logs->dirs[i].env.failed))
             total += logs_dir_scan(&logs->dirs[i]);
     for (size_t i = 0; i < logs->dir_count; i++) {
-        struct logs_dir *dir = &logs->dirs[i];
-
-        if (atomic_load(&dir->env.failed))
+        loads[i] = (struct dir_load){ .dir = &logs->dirs[i], .loaded = &loaded, .total = total };
+        if (atomic_load(&logs->dirs[i].env.failed))
             continue;
-        say_info("loading logs dir=%s clean_stop=%s", dir->path, dir->was_clean ? "yes" : "no");
-        logs_dir_load(dir, &loaded, total);
+        if (logs->dir_count == 1 || logs->options.no_threads)
+            load_dir(&loads[i]);
+        else
+            thread_start(&loads[i].thread, T_DIR, (int)i, load_dir, &loads[i]);
     }
+    for (size_t i = 0; i < logs->dir_count; i++)
+        thread_join(&loads[i].thread);
+    free(loads);
     say_info("logs loaded count=%zu took_ms=%" PRId64, logs_count(logs),
              (clock_mono_us() - begin_us) / 1000);
+    check_file_limit(logs);
 }
 
 enum err logs_open(const struct logs_options *options, struct logs **out)

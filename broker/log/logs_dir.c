@@ -91,11 +91,12 @@ static enum err write_recovery_points(struct logs_dir *dir)
     size_t count = logs_list(dir->logs, dir, &list);
 
     for (size_t i = 0; i < count; i++) {
-        int64_t point = log_recovery_point(list[i]);
+        int64_t bytes;
+        int64_t point = log_point_to_save(list[i], &bytes);
 
         if (!ends_in(log_name(list[i]), SUFFIX_FUTURE))
             checkpoint_add(&points, log_topic(list[i]), log_partition(list[i]), point);
-        log_set_saved_recovery_point(list[i], point);
+        log_point_saved(list[i], point, bytes);
         log_unref(&list[i]);
     }
     free(list);

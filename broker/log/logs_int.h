@@ -60,6 +60,7 @@ struct logs {
     struct logs_options options;     /* [I] */
     struct disk *disk;               /* [I] */
     struct files *files;             /* [I] */
+    size_t max_open_files;           /* [I] */
     struct logs_dir *dirs;           /* [I] */
     size_t dir_count;                /* [I] */
     char cluster_id[64];             /* [I] after logs_set_cluster_id() */
@@ -76,6 +77,8 @@ struct logs {
     int64_t next_start_ms;           /* [o] */
     int64_t next_flush_ms;           /* [o] */
     int64_t next_write_behind_ms;    /* [o] */
+    int64_t next_producers_ms;       /* [o] */
+    int64_t next_far_ms;             /* [o] */
 };
 
 /* logs.c */
@@ -106,6 +109,9 @@ void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
  * directory has the same. */
 MUST_USE enum err logs_put_found(struct logs *logs, struct logs_dir *dir, const char *key,
                                  struct log *log);
+
+/* logs_flush.c: keeps down what a start after a crash has to read. */
+void logs_flush_far(struct logs *logs);
 
 /* logs_dir.c */
 void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path);

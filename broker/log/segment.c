@@ -76,6 +76,7 @@ struct segment *segment_copy(const struct segment *segment)
     file_ref(copy->txn_file);
     index_copy(&copy->offsets, &segment->offsets);
     index_copy(&copy->times, &segment->times);
+    verified_init(&copy->verified, segment->verified.foreign);
     return copy;
 }
 
@@ -94,6 +95,7 @@ void segment_unref(struct segment **segment)
         return;
     index_fini(&gone->offsets);
     index_fini(&gone->times);
+    verified_fini(&gone->verified);
     file_unref(&gone->file);
     file_unref(&gone->txn_file);
     free(gone->stem);
@@ -175,6 +177,7 @@ enum err segment_load(struct segment *segment)
     segment->size = st.size;
     segment->written_out = st.size;
     segment->mtime_ms = st.mtime_ms;
+    verified_init(&segment->verified, st.size);
     err = load_index(segment, &segment->offsets, SEGMENT_INDEX);
     if (err == ERR_OK)
         err = load_index(segment, &segment->times, SEGMENT_TIME);
@@ -382,6 +385,8 @@ enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_
         return err;
     segment->size = pos;
     segment->written_out = segment->written_out < pos ? segment->written_out : pos;
+    verified_init(&segment->verified,
+                  segment->verified.foreign < pos ? segment->verified.foreign : pos);
     segment->bytes_since_index = 0;
     if (pos == 0)
         segment->first_timestamp = INT64_MIN;
@@ -565,7 +570,7 @@ enum err segment_resume(struct segment *segment, int64_t trusted_offset, struct 
             if (err == ERR_OK)
                 err = index_truncate(&segment->times, entry.key + 1);
             if (err == ERR_OK)
-                err = truncate_txns(segment, info.base_offset);
+                err = truncate_txns(segment, trusted_offset);
         }
         if (err == ERR_CORRUPT_FILE || err == ERR_NOT_FOUND) {
             found = false;
@@ -592,6 +597,8 @@ enum err segment_recover(struct segment *segment, const struct segment_place *fr
     if (err != ERR_OK)
         return err;
     segment->mtime_ms = st.mtime_ms;
+    verified_fini(&segment->verified);
+    verified_init(&segment->verified, from->pos);
     err = walk(segment, from, st.size, rebuild_one, &rebuild, &good);
     if (err == ERR_CORRUPT_MESSAGE)
         err = ERR_OK;

@@ -19,6 +19,7 @@
 #include "broker/log/index.h"
 #include "broker/log/log_conf.h"
 #include "broker/log/txnindex.h"
+#include "broker/log/verified.h"
 #include "common/wire/batch.h"
 
 struct segment {
@@ -42,6 +43,7 @@ struct segment {
     int64_t written_out;          /* [m] write-out has been started up to here */
     atomic_bool index_damaged;    /* [a] an index has led astray: to be built anew */
     bool txns_damaged;            /* [m] the .txnindex, likewise; known at load */
+    struct verified verified;     /* [m] which bytes may be served */
 };
 
 /* A border between two batches. */

@@ -309,6 +309,7 @@ static void take_known(struct conf *conf, struct setting *set, const struct conf
     case CONF_LIVE:
     case CONF_CTRL:
     case CONF_OURS:
+    case CONF_INNER:
         break;
     }
 }

@@ -50,6 +50,7 @@ enum conf_state {
     CONF_CTRL,    /* the controller goes by it */
     CONF_KRAFT,   /* of no use on ZooKeeper: said like LATER */
     CONF_HIDDEN,  /* as LATER, and not shown to clients */
+    CONF_INNER,   /* does something, and not shown to clients */
     CONF_DYNAMIC, /* not for files: set at run time only; shown when set */
     CONF_OURS,    /* does something, Kafka does not have it */
 };

@@ -33,7 +33,8 @@ const char *conf_type_name(enum conf_type type)
 
 static bool has_effect(const struct conf_key *key)
 {
-    return key->state == CONF_LIVE || key->state == CONF_CTRL || key->state == CONF_OURS;
+    return key->state == CONF_LIVE || key->state == CONF_CTRL || key->state == CONF_OURS ||
+           key->state == CONF_INNER;
 }
 
 static void help_of(const struct conf_table *table, bool effect, FILE *out)

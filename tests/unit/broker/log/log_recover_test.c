@@ -310,6 +310,66 @@ START_TEST(an_index_that_lies_is_not_believed)
 }
 END_TEST
 
+/* Reads offset alone or all from it on; how many whole batches the range has, -1 for damage. */
+static int64_t batches_from(int64_t offset)
+{
+    struct log_range range;
+    enum err err = log_read(kit.log, offset, INT64_MAX, 1 << 20, true, &range);
+    int64_t count = (int64_t)range.len * RECORDS / kit.log->segments[0]->size;
+
+    ck_assert(err == ERR_OK || err == ERR_CORRUPT_MESSAGE);
+    log_range_done(&range);
+    return err == ERR_OK ? count : -1;
+}
+
+START_TEST(a_damaged_batch_is_not_served)
+{
+    begin(1 << 20, 0);
+    int64_t one = kit.log->segments[0]->size / RECORDS;
+
+    stop(true);
+    poke(0, ".log", one * 100 + 80, "damage", 6);
+    ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(batches_from(0), 100);
+        ck_assert_int_eq(batches_from(99), 1);
+        ck_assert_int_eq(batches_from(100), -1);
+        ck_assert_int_eq(batches_from(101), RECORDS - 101);
+    }
+    ck_assert(!atomic_load(&kit.log->segments[0]->index_damaged));
+    done();
+}
+END_TEST
+
+START_TEST(a_batch_with_a_wrong_offset_is_not_served)
+{
+    begin(1 << 20, 0);
+    int64_t one = kit.log->segments[0]->size / RECORDS;
+
+    stop(true);
+    poke(0, ".log", one * 100 + 7, "\x70", 1); /* 112, not 100 */
+    ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
+    ck_assert_int_eq(batches_from(0), 100);
+    ck_assert_int_eq(batches_from(100), -1);
+    ck_assert_int_eq(batches_from(120), RECORDS - 120);
+    done();
+}
+END_TEST
+
+START_TEST(what_was_verified_is_not_read_again)
+{
+    begin(1 << 20, 0);
+    stop(true);
+    ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
+    ck_assert(!verified_has(&kit.log->segments[0]->verified, 0, 1));
+    ck_assert_int_eq(batches_from(0), RECORDS);
+    ck_assert(verified_has(&kit.log->segments[0]->verified, 0, 1 << 20));
+    fill(RECORDS, 10);
+    ck_assert(verified_has(&kit.log->segments[0]->verified, 0, 1 << 20));
+    done();
+}
+END_TEST
+
 START_TEST(a_clean_log_that_lost_its_end_is_recovered)
 {
     begin(1 << 20, 0);
@@ -392,6 +452,9 @@ int main(void)
     tcase_add_test(tc, an_index_is_built_anew_and_nothing_is_cut);
     tcase_add_test(tc, an_index_is_built_around_broken_frames);
     tcase_add_test(tc, an_index_that_lies_is_not_believed);
+    tcase_add_test(tc, a_damaged_batch_is_not_served);
+    tcase_add_test(tc, a_batch_with_a_wrong_offset_is_not_served);
+    tcase_add_test(tc, what_was_verified_is_not_read_again);
     tcase_add_test(tc, a_clean_log_that_lost_its_end_is_recovered);
     tcase_add_test(tc, epochs_are_found_again);
     tcase_add_test(tc, a_damaged_topic_id_is_forgotten);
