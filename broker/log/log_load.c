@@ -306,10 +306,11 @@ static enum err settle_ends(struct log *log, const struct log_load *load, bool n
     if (log->segment_count > 0)
         err = segment_end(log_active(log), &leo, &last);
     if (err == ERR_OK && log->segment_count > 0 && leo < start) {
-        say_warn("log ends before its start, starting over log=%s leo=%" PRId64 " start=%" PRId64,
-                 log->name, leo, start);
-        while (log->segment_count > 0)
-            log_drop_segment(log, &log->segments[--log->segment_count], true);
+        /* Most likely all that is there was deleted by request; but a damaged file of starts would
+         * say the same. */
+        say_error("log ends before its start, starting over log=%s leo=%" PRId64 " start=%" PRId64,
+                  log->name, leo, start);
+        err = log_set_aside(log);
         epochs_clear(&log->epochs);
         log_drop_snapshots(log, INT64_MAX, INT64_MAX);
         atomic_store(&log->epochs_dirty, true);

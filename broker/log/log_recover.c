@@ -220,7 +220,7 @@ free_bytes:
 }
 
 /* The last segment goes; its records stay under another name when there are any. */
-static enum err set_segment_aside(struct log *log)
+static enum err set_last_aside(struct log *log)
 {
     struct segment *segment = log->segments[log->segment_count - 1];
     char *path = NULL;
@@ -233,8 +233,7 @@ static enum err set_segment_aside(struct log *log)
         if (err == ERR_OK)
             err = disk_rename(log->env->disk, from, path);
         if (err == ERR_OK)
-            say_error("segment behind damage is set aside log=%s segment=%" PRId64 " bytes=%" PRId64
-                      " file=%s",
+            say_error("segment is set aside log=%s segment=%" PRId64 " bytes=%" PRId64 " file=%s",
                       log->name, segment->base_offset, segment->size, path);
         free(from);
         free(path);
@@ -242,6 +241,15 @@ static enum err set_segment_aside(struct log *log)
     if (err == ERR_OK)
         log_drop_segment(log, &log->segments[--log->segment_count], true);
     return err;
+}
+
+enum err log_set_aside(struct log *log)
+{
+    enum err err = ERR_OK;
+
+    while (log->segment_count > 0 && err == ERR_OK)
+        err = set_last_aside(log);
+    return err == ERR_OK ? disk_sync_dir(log->env->disk, log->path) : err;
 }
 
 struct damage {
@@ -286,7 +294,7 @@ static enum err end_here(struct log *log, size_t i, int64_t lost, int64_t last)
     }
     STAT_ADD(log_damaged, 1);
     while (log->segment_count > i + 1 && err == ERR_OK)
-        err = set_segment_aside(log);
+        err = set_last_aside(log);
     if (err == ERR_OK)
         err = damaged_path(log, segment->base_offset, &path);
     if (err == ERR_OK)
@@ -419,6 +427,8 @@ enum err log_settle_segments(struct log *log, const struct log_load *load, bool 
     err = mend_indexes(log, log->segment_count, load->now_ms);
     if (err == ERR_OK)
         err = segment_end(log_active(log), &next, &last);
+    if (err == ERR_OK && has_flaw(log_active(log)))
+        return log_reindex(log, log_active(log), load->now_ms);
     if (err != ERR_CORRUPT_MESSAGE)
         return err;
     say_error(

@@ -21,6 +21,8 @@ MUST_USE enum err log_settle_segments(struct log *log, const struct log_load *lo
                                       bool *recovered);
 /* Reads what is above trusted_offset anew. */
 MUST_USE enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms);
+/* Takes all segments out of the log and keeps those with records under other names. */
+MUST_USE enum err log_set_aside(struct log *log);
 /* The indexes of one segment from its batches; also the .txnindex when that was damaged, which
  * leaves the producers as of the end of the segment. */
 MUST_USE enum err log_reindex(struct log *log, struct segment *segment, int64_t now_ms);

@@ -472,13 +472,12 @@ enum err log_flush(struct log *log)
 
 enum err log_flush_far(struct log *log)
 {
-    enum err err = ERR_KAFKA_STORAGE_ERROR;
+    if (log_is_offline(log) || atomic_load(&log->is_deleted))
+        return ERR_KAFKA_STORAGE_ERROR;
+    enum err err = log_snapshot_now(log);
 
-    if (!log_is_offline(log) && !atomic_load(&log->is_deleted))
-        err = log_snapshot_now(log);
-    if (err == ERR_NO_SPACE)
-        err = ERR_OK; /* it would save a start some work, no more */
-    else if (err != ERR_OK)
+    /* A full disk takes no snapshot; it would save a start some work, no more. */
+    if (err != ERR_OK && err != ERR_NO_SPACE)
         return log_failed(log, err, "write snapshot");
     return log_flush(log);
 }

@@ -565,10 +565,10 @@ enum err segment_resume(struct segment *segment, int64_t trusted_offset, struct 
             err = scan_from_hint(segment, &entry, segment->size, 0, &info, &from->pos);
         if (err == ERR_OK && found) {
             *from = (struct segment_place){ entry.value, info.base_offset };
-            /* The entry stands for the batch that reading begins with: it stays. */
-            err = index_truncate(&segment->offsets, entry.key + 1);
+            /* The entry is made anew: who says that its offset is right? */
+            err = index_truncate(&segment->offsets, info.base_offset);
             if (err == ERR_OK)
-                err = index_truncate(&segment->times, entry.key + 1);
+                err = index_truncate(&segment->times, info.base_offset);
             if (err == ERR_OK)
                 err = truncate_txns(segment, trusted_offset);
         }
@@ -582,6 +582,8 @@ enum err segment_resume(struct segment *segment, int64_t trusted_offset, struct 
         err = forget_indexes(segment, true);
     }
     stand_at(segment, from);
+    if (from->pos > 0)
+        segment->bytes_since_index = INT32_MAX; /* the entry is due */
     return err;
 }
 
@@ -710,8 +712,11 @@ enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *
     *last = (struct batch_info){ .leader_epoch = -1 };
     if (hint != NULL)
         err = scan_from_hint(segment, hint, segment->size, 0, &info, &pos);
-    if (err != ERR_OK)
-        return err == ERR_CORRUPT_FILE ? ERR_CORRUPT_MESSAGE : err;
+    if (err == ERR_CORRUPT_FILE) {
+        atomic_store(&segment->index_damaged, true);
+        pos = 0;
+    } else if (err != ERR_OK)
+        return err;
     scan_init(&scan, segment->file, pos, segment->size);
     while ((err = scan_next(&scan, &info, &pos)) == ERR_OK) {
         if (!may_follow(segment, &info, *next - 1))
@@ -721,5 +726,8 @@ enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *
     }
     if (err != ERR_NOT_FOUND)
         return err;
+    if ((hint != NULL && hint->key >= *next) ||
+        (segment->times.has_last && segment->times.last.value >= *next))
+        atomic_store(&segment->index_damaged, true);
     return scan.next == segment->size ? ERR_OK : ERR_CORRUPT_MESSAGE;
 }

@@ -134,8 +134,9 @@ MUST_USE enum err segment_finish(struct segment *segment);
 MUST_USE enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool with_txns,
                                   segment_batch_fn each, void *ctx, int64_t *skipped);
 
-/* Where the records end, and the header of the last batch (epoch -1 when it is empty). Reads from
- * the last index entry on. ERR_CORRUPT_MESSAGE when that is not where the file ends. */
+/* Where the records end (an index that says otherwise is marked), and the header of the last batch
+ * (epoch -1 when it is empty). Reads from the last index entry on. ERR_CORRUPT_MESSAGE when that is
+ * not where the file ends. */
 MUST_USE enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *last);
 
 #endif
