@@ -415,15 +415,18 @@ static int64_t longest_segment_ms(const struct log_conf *conf)
 }
 
 /* Kafka: LogSegment.shouldRoll. */
-static enum err should_roll(struct segment *active, const struct log_conf *conf,
+static enum err should_roll(struct log *log, struct segment *active, const struct log_conf *conf,
                             const struct addition *add, int64_t now_ms, bool *roll)
 {
     int64_t segment_ms = longest_segment_ms(conf);
     int64_t limit_ms = segment_ms > active->jitter_ms ? segment_ms - active->jitter_ms : 0;
     int64_t waited_ms;
 
-    *roll = active->size > conf->segment_bytes - (int64_t)add->bytes ||
-            index_is_full(&active->offsets) || index_is_full(&active->times) ||
+    lock_take(&log->lock); /* somebody may be saving the indexes */
+    bool is_full = index_is_full(&active->offsets) || index_is_full(&active->times);
+
+    lock_drop(&log->lock);
+    *roll = active->size > conf->segment_bytes - (int64_t)add->bytes || is_full ||
             add->last_offset - active->base_offset > INT32_MAX;
     if (active->size == 0) {
         *roll = add->last_offset - active->base_offset > INT32_MAX;
@@ -523,7 +526,7 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
 
     conf = log->conf;
     lock_drop(&log->lock);
-    enum err err = should_roll(active, &conf, add, now_ms, &roll);
+    enum err err = should_roll(log, active, &conf, add, now_ms, &roll);
 
     if (err != ERR_OK)
         return log_failed(log, err, "read segment");

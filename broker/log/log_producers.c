@@ -95,8 +95,10 @@ static enum err replay_segment(struct log *log, struct segment *segment, int64_t
     struct scan scan;
     bool found;
     int64_t pos = 0;
+    lock_take(&log->index_lock); /* nobody saves the index meanwhile */
     enum err err = index_find(&segment->offsets, from, &entry, &found);
 
+    lock_drop(&log->index_lock);
     if (err == ERR_CORRUPT_FILE || err == ERR_NOT_FOUND)
         found = false;
     else if (err != ERR_OK)
