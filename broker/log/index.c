@@ -357,7 +357,6 @@ static int64_t offset_of(const struct index *index, const struct index_entry *en
 
 enum err index_truncate(struct index *index, int64_t offset)
 {
-    int64_t was_saved = index->saved;
     int64_t saved = index->saved;
     int64_t low = 0;
 
@@ -388,8 +387,7 @@ enum err index_truncate(struct index *index, int64_t offset)
         if (err != ERR_OK)
             return err;
     }
-    bool had_more = index->saved < was_saved;
-    enum err err = truncate_file(index, low * (int64_t)entry_size(index));
-
-    return err == ERR_OK && had_more ? file_sync(index->file) : err;
+    /* Not synced: an entry that comes back leads to a batch that it can stand for, or is not
+     * believed. */
+    return truncate_file(index, low * (int64_t)entry_size(index));
 }

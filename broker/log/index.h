@@ -93,8 +93,7 @@ MUST_USE enum err index_find_saved(const struct index *index, const struct index
 MUST_USE enum err index_find(const struct index *index, int64_t key, struct index_entry *out,
                              bool *found);
 
-/* Drops entries about offset and later ones. Saved entries are cut off the file, and that is synced
- * when there were any: they must not come back among newer ones. */
+/* Drops entries about offset and later ones. Saved entries are cut off the file. */
 MUST_USE enum err index_truncate(struct index *index, int64_t offset);
 
 #endif

@@ -275,6 +275,7 @@ enum err log_snapshot(struct log *log, int64_t offset, bool sync)
 
     producers_free(&copy);
     free(path);
+    log_entries_forget(log);
     atomic_store(&log->names_dirty, true);
     return err;
 }

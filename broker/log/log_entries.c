@@ -39,14 +39,34 @@ static int compare(const void *a, const void *b)
     return strcmp(one->ending, other->ending);
 }
 
-enum err log_entries_list(const struct log *log, struct log_entries *out)
+static void copy_entries(struct log_entries *copy, const struct log_entries *entries)
+{
+    copy->count = copy->cap = entries->count;
+    copy->list = entries->count == 0
+                     ? NULL
+                     : xmemdup(entries->list, entries->count * sizeof *entries->list);
+}
+
+enum err log_entries_list(struct log *log, struct log_entries *out)
 {
     *out = (struct log_entries){ 0 };
+    if (log->listing.count > 0) {
+        copy_entries(out, &log->listing);
+        return ERR_OK;
+    }
     enum err err = disk_list(log->env->disk, log->path, take_name, out);
 
     if (out->count > 1)
         qsort(out->list, out->count, sizeof *out->list, compare);
+    if (err == ERR_OK && log->is_loading)
+        copy_entries(&log->listing, out);
     return err;
+}
+
+void log_entries_forget(struct log *log)
+{
+    if (log->is_loading)
+        log_entries_free(&log->listing);
 }
 
 void log_entries_free(struct log_entries *entries)
@@ -77,6 +97,7 @@ enum err log_entry_remove(struct log *log, const struct log_entry *entry)
     enum err err = disk_unlink(log->env->disk, path);
 
     free(path);
+    log_entries_forget(log);
     atomic_store(&log->names_dirty, true);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

@@ -26,8 +26,10 @@ struct log_entries {
     size_t cap;
 };
 
-/* ERR_NOT_FOUND when there is no directory. */
-MUST_USE enum err log_entries_list(const struct log *log, struct log_entries *out);
+/* ERR_NOT_FOUND when there is no directory. While a log is loading the last look is remembered, until
+ * log_entries_forget(): whoever makes, renames or removes such a file calls that. */
+MUST_USE enum err log_entries_list(struct log *log, struct log_entries *out);
+void log_entries_forget(struct log *log);
 void log_entries_free(struct log_entries *entries);
 
 bool log_entry_ends_in(const struct log_entry *entry, const char *ending);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "broker/log/log.h"
+#include "broker/log/log_entries.h"
 #include "broker/log/log_load.h"
 #include "broker/log/segment.h"
 #include "common/base/lock.h"
@@ -74,6 +75,9 @@ struct log {
     size_t tail_next;          /* [m] */
     size_t tail_count;         /* [m] */
     uint64_t rand_state;       /* [p] for the jitter */
+
+    bool is_loading;            /* nobody else has it yet */
+    struct log_entries listing; /* while it is loading: the directory as of the last look */
 
     struct lock producers_lock;  /* rank LOCK_PRODUCERS */
     struct producers *producers; /* [P] */

@@ -115,6 +115,7 @@ static enum err finish_swaps(struct log *log, const struct log_entries *entries,
         free(old_path);
         free(new_path);
     }
+    log_entries_forget(log);
     if (err == ERR_OK)
         err = disk_sync_dir(log->env->disk, log->path);
     return err;
@@ -329,17 +330,16 @@ static enum err settle_ends(struct log *log, const struct log_load *load, bool n
     return settle_epochs(log, no_epochs, &last);
 }
 
+/* After recovery they are known. A snapshot of them would be for nothing: it lies above the recovery
+ * point. */
 static enum err settle_producers(struct log *log, const struct log_load *load, bool recovered)
 {
     int64_t leo = log_leo(log);
-    enum err err = ERR_OK;
 
     log_drop_stray_snapshots(log, leo);
-    if (!recovered || log->producers_upto > leo)
-        return log_rebuild_producers(log, leo, load->now_ms);
-    if (leo > log_start_offset(log))
-        err = log_snapshot(log, leo, false);
-    return err == ERR_NO_SPACE ? ERR_OK : err;
+    if (recovered && log->producers_upto <= leo)
+        return ERR_OK;
+    return log_rebuild_producers(log, leo, load->now_ms);
 }
 
 enum err log_open(struct log_env *env, const char *name, const char *topic, int32_t partition,
@@ -350,6 +350,7 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
     bool recovered = false;
     enum err err = prepare_dir(log);
 
+    log->is_loading = true;
     if (err == ERR_OK)
         err = read_small_files(log, &no_epochs);
     if (err == ERR_OK)
@@ -362,6 +363,8 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
         err = settle_ends(log, load, no_epochs);
     if (err == ERR_OK)
         err = settle_producers(log, load, recovered);
+    log_entries_forget(log);
+    log->is_loading = false;
     if (err != ERR_OK) {
         say_error("cannot load log=%s err=%s", log->path, err_name(err));
         log_unref(&log);

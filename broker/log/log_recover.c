@@ -342,7 +342,7 @@ static enum err recover_one(struct log *log, size_t i, const struct segment_plac
     }
     atomic_store(&segment->index_damaged, false);
     segment->txns_damaged = false;
-    return err == ERR_OK ? segment_finish(segment) : err;
+    return err == ERR_OK ? segment_finish(segment, i + 1 == log->segment_count) : err;
 }
 
 /* Whether the file of epochs knows the batch that recovery begins with, if that was synced: it was

@@ -63,6 +63,7 @@ void log_drop_segment(struct log *log, struct segment **segment, bool at_once)
 {
     enum err err = segment_rename(*segment, "", ".deleted");
 
+    log_entries_forget(log);
     if (err != ERR_OK)
         log_failed(log, err, "rename segment");
     forget_segment(log, segment, at_once);

@@ -609,7 +609,7 @@ enum err segment_recover(struct segment *segment, const struct segment_place *fr
     return err;
 }
 
-enum err segment_finish(struct segment *segment)
+enum err segment_finish(struct segment *segment, bool is_last)
 {
     struct disk_stat st;
     enum err err = stat_file(segment, SEGMENT_LOG, &st);
@@ -622,6 +622,8 @@ enum err segment_finish(struct segment *segment)
     segment->written_out = segment->size;
     if (err != ERR_OK)
         return err;
+    if (is_last)
+        return ERR_OK;
     segment_close_times(segment);
     err = segment_save(segment);
     if (err == ERR_OK)
