@@ -227,7 +227,7 @@ enum err pages_start(const char *listener, int32_t broker_id, struct pages **out
     int32_t port;
     enum err err = ERR_INVALID_CONFIG;
 
-    pages->source.broker_id = broker_id;
+    pages->broker_id = broker_id;
     if (broker_conf_host_port(str_of(listener), &host, &port)) {
         char *name = xstrndup(host.ptr, host.len);
 

@@ -42,9 +42,8 @@ static int compare(const void *a, const void *b)
 static void copy_entries(struct log_entries *copy, const struct log_entries *entries)
 {
     copy->count = copy->cap = entries->count;
-    copy->list = entries->count == 0
-                     ? NULL
-                     : xmemdup(entries->list, entries->count * sizeof *entries->list);
+    copy->list =
+        entries->count == 0 ? NULL : xmemdup(entries->list, entries->count * sizeof *entries->list);
 }
 
 enum err log_entries_list(struct log *log, struct log_entries *out)

@@ -26,8 +26,8 @@ struct log_entries {
     size_t cap;
 };
 
-/* ERR_NOT_FOUND when there is no directory. While a log is loading the last look is remembered, until
- * log_entries_forget(): whoever makes, renames or removes such a file calls that. */
+/* ERR_NOT_FOUND when there is no directory. While a log is loading the last look is remembered,
+ * until log_entries_forget(): whoever makes, renames or removes such a file calls that. */
 MUST_USE enum err log_entries_list(struct log *log, struct log_entries *out);
 void log_entries_forget(struct log *log);
 void log_entries_free(struct log_entries *entries);

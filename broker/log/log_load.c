@@ -330,8 +330,8 @@ static enum err settle_ends(struct log *log, const struct log_load *load, bool n
     return settle_epochs(log, no_epochs, &last);
 }
 
-/* After recovery they are known. A snapshot of them would be for nothing: it lies above the recovery
- * point. */
+/* After recovery they are known. A snapshot of them would be for nothing: it lies above the
+ * recovery point. */
 static enum err settle_producers(struct log *log, const struct log_load *load, bool recovered)
 {
     int64_t leo = log_leo(log);

@@ -124,8 +124,8 @@ MUST_USE enum err segment_resume(struct segment *segment, int64_t trusted_offset
 MUST_USE enum err segment_recover(struct segment *segment, const struct segment_place *from,
                                   int64_t interval_bytes, segment_batch_fn each, void *ctx,
                                   int64_t *lost);
-/* Cuts what segment_recover() has left over, synced. Of a segment that will not grow it completes and
- * saves the indexes; of the last one it leaves that to whoever writes them next. */
+/* Cuts what segment_recover() has left over, synced. Of a segment that will not grow it completes
+ * and saves the indexes; of the last one it leaves that to whoever writes them next. */
 MUST_USE enum err segment_finish(struct segment *segment, bool is_last);
 /*
  * Builds the indexes anew from the batches' headers; no byte of the log is changed. *skipped:
