@@ -27,8 +27,6 @@
 #define FILES_AT_LEAST  64
 #define FILES_FALLBACK  1024
 #define MAX_DIRS        256
-#define AHEAD_THREADS   8
-#define AHEAD_FEW       16     /* as many are made one by one */
 #define WISHES_MAX      100000 /* a client may wish for what never comes */
 
 /* --- the table ---------------------------------------------------------------------------------
@@ -351,43 +349,6 @@ enum err logs_create(struct logs *logs, const char *topic, int32_t partition, st
               : make_anywhere(logs, take_wish(logs, key), key, topic, partition, topic_id, out);
     free(key);
     return err;
-}
-
-struct ahead {
-    struct logs *logs;
-    const struct logs_wanted *wanted;
-    size_t n;
-    atomic_size_t next; /* [a] relaxed: it hands out numbers, nothing else */
-};
-
-static void create_ahead(void *arg)
-{
-    struct ahead *ahead = arg;
-    size_t i;
-
-    while ((i = atomic_fetch_add_explicit(&ahead->next, 1, memory_order_relaxed)) < ahead->n) {
-        const struct logs_wanted *wanted = &ahead->wanted[i];
-        struct log *log = NULL;
-
-        (void)!logs_create(ahead->logs, wanted->topic, wanted->partition, wanted->topic_id,
-                           wanted->is_new, NULL, &log);
-        if (log != NULL)
-            log_unref(&log);
-    }
-}
-
-void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size_t n)
-{
-    struct ahead ahead = { .logs = logs, .wanted = wanted, .n = n };
-    struct thread threads[AHEAD_THREADS] = { 0 };
-
-    if (n < AHEAD_FEW || logs->options.no_threads)
-        return;
-    atomic_init(&ahead.next, 0);
-    for (int i = 0; i < AHEAD_THREADS; i++)
-        thread_start(&threads[i], T_IO, i, create_ahead, &ahead);
-    for (int i = 0; i < AHEAD_THREADS; i++)
-        thread_join(&threads[i]);
 }
 
 struct log *logs_take_out(struct logs *logs, const char *key, const struct log *expected)
