@@ -110,6 +110,9 @@ void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
 MUST_USE enum err logs_put_found(struct logs *logs, struct logs_dir *dir, const char *key,
                                  struct log *log);
 
+/* logs_load.c: loads every directory that has not failed. */
+void logs_load(struct logs *logs);
+
 /* logs_flush.c: keeps down what a start after a crash has to read. */
 void logs_flush_far(struct logs *logs);
 
