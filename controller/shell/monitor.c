@@ -48,6 +48,7 @@ struct monitor {
     struct stream_image gather; /* the pieces of an image that is coming */
     struct reactor_timer silence;
     int64_t silence_ms;
+    bool is_loaded; /* the holder has said that it is */
     struct question *question;
     struct rand rand;
 };
@@ -133,7 +134,8 @@ static void on_delta(struct monitor *m, const Control__Delta *message)
 
 static void on_standing(struct monitor *m, const Control__Standing *standing)
 {
-    if (!standing->has_version || standing->version == 0)
+    m->is_loaded = standing->has_version && standing->version > 0;
+    if (!m->is_loaded)
         return;
     if (standby_image(m->conf.standby) == NULL)
         again(m, "a gap in the deltas");
@@ -148,6 +150,10 @@ static void on_silence(struct reactor_timer *timer)
 {
     struct monitor *m = container_of(timer, struct monitor, silence);
 
+    if (!m->is_loaded) { /* its successor would have to read everything too, and be as silent */
+        reactor_timer_set_ms(m->conf.reactor, timer, m->silence_ms);
+        return;
+    }
     say_warn("the active controller is not heard, asking through ZooKeeper controller=%d "
              "silent_ms=%d",
              m->holder, (int)m->silence_ms);
@@ -183,6 +189,7 @@ static void on_welcome(struct monitor *m, const Control__Welcome *welcome)
 {
     m->again_ms = 0;
     m->idle = 0;
+    m->is_loaded = false;
     m->silence_ms = welcome->has_heartbeat_timeout_ms && welcome->heartbeat_timeout_ms > 0
                         ? welcome->heartbeat_timeout_ms
                         : SILENCE_MS;
