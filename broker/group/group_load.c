@@ -234,8 +234,10 @@ static void run_discard(struct pool_job *job)
 
 void group_load_discard(struct groups *groups, struct group_table *table)
 {
-    if (table->count == 0)
+    if (table->count == 0) {
+        group_table_fini(table); /* what its groups have left behind */
         return;
+    }
     struct discard *discard = xcalloc(1, sizeof *discard);
     discard->groups = groups;
     discard->job.run = run_discard;
