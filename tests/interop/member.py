@@ -79,7 +79,8 @@ def kafka_python(bootstrap, group, topic, assignor, instance):
             say(owns=sorted(p.partition for p in assigned))
     consumer.subscribe([topic], listener=Listener())
     while not Stop.asked:
-        batch = consumer.poll(200)
+        # Not shorter: 3.0.12 may spin for ever, its heartbeats starved, when this ends in the middle of a join.
+        batch = consumer.poll(2000)
         for records in batch.values():
             for r in records:
                 seen(r.partition, r.offset, r.value)

@@ -2,6 +2,7 @@
 coordinator is killed, and processed records are not processed again but for what a crash had not committed.
 """
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_the_coordinator_is_killed(whole, client):
         print(f"{client}: all processed {time.monotonic() - at:.1f} s after the kill")
         whole.start(killed)
         assert not skipped(members, {p: 30 for p in range(PARTITIONS)})
+
+
+def test_kcat_goes_on_where_it_stopped(whole):
+    kcat = programs.tool("kcat")
+    topic = new_topic(whole, "kcat")
+    produce(whole, topic, 0, 120)
+    seen = []
+    for _ in range(2):
+        done = subprocess.run([kcat, "-b", whole.bootstrap, "-G", f"g-{topic}", "-q", "-c", "60", "-f", "%p %o\\n",
+                               "-X", "auto.offset.reset=earliest", topic], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        seen += done.stdout.split("\n")[:-1]
+    assert len(seen) == len(set(seen)) == 120
 
 
 def test_static_members_come_back_without_a_rebalance(whole):
