@@ -1,7 +1,7 @@
 """A member of a consumer group, for Python's clients: CLIENT BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE].
 
 CLIENT is confluent, kafka-python or aiokafka. Prints JSON lines: {"owns":[partitions]} whenever that changes and
-{"p","o","v"} for each record, which it then commits; SIGTERM makes it leave. See test_groups.py.
+{"p","o","v"} for each record, which it then commits; SIGTERM makes it leave. See test_members.py.
 """
 import asyncio
 import json

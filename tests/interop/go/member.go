@@ -43,7 +43,7 @@ func (o *owned) change(parts map[string][]int32, has bool) {
 	say(map[string]any{"owns": list})
 }
 
-// A member of a consumer group: member BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_groups.py.
+// A member of a consumer group: member BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_members.py.
 func member(args []string) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -16,7 +16,7 @@ import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
-/** A member of a consumer group: BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_groups.py. */
+/** A member of a consumer group: BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_members.py. */
 public final class Member {
     private static final Map<String, String> ASSIGNORS = Map.of(
         "range", "RangeAssignor", "roundrobin", "RoundRobinAssignor", "sticky", "StickyAssignor",

@@ -1,4 +1,4 @@
-// A member of a consumer group on kafkajs: BOOTSTRAP GROUP TOPIC ASSIGNOR. See test_groups.py.
+// A member of a consumer group on kafkajs: BOOTSTRAP GROUP TOPIC ASSIGNOR. See test_members.py.
 'use strict'
 const { Kafka, logLevel } = require('kafkajs')
 

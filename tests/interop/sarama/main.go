@@ -1,4 +1,4 @@
-// A member of a consumer group on sarama: BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_groups.py.
+// A member of a consumer group on sarama: BOOTSTRAP GROUP TOPIC ASSIGNOR [INSTANCE]. See test_members.py.
 package main
 
 import (
