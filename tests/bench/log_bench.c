@@ -1,9 +1,18 @@
 /*
- * log_bench DIR - what an append, a lookup and a start cost, on one thread.
+ * log_bench DIR - what an append, a lookup, a read and a start cost, on one thread.
  *
- * Prints one line a figure. DIR is made and removed.
+ * Prints one line a figure. DIR is made and removed. What the machine itself can do is measured
+ * beside it, by the same amount of bytes: write(2) into the page cache for appends; sendfile(2) of
+ * a plain file through a loopback connection for reads, from the page cache and from the disk.
+ * "of_limit" is what the log reaches of that.
  */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +21,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
+#include "common/base/thread.h"
+#include "common/wire/batch.h"
 #include "common/wire/record.h"
 
 #define BATCHES    40000
@@ -60,20 +71,179 @@ static size_t make_batch(struct buf *buf, size_t bytes)
     return size;
 }
 
-static void bench_append(struct log *log, size_t bytes, int count)
+/* Bytes per us of the same writes to a plain file. */
+static double plain_writes(const char *path, const uint8_t *bytes, size_t size, int count)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    int64_t begin = clock_mono_us();
+
+    for (int i = 0; i < count; i++)
+        if (pwrite(fd, bytes, size, (off_t)size * i) != (ssize_t)size)
+            must(ERR_IO);
+    double us = (double)(clock_mono_us() - begin);
+
+    close(fd);
+    return (double)size * count / us;
+}
+
+static void bench_append(struct log *log, const char *plain, size_t bytes, int count)
 {
     struct buf buf = BUF_EMPTY;
     struct log_appended out;
     size_t size = make_batch(&buf, bytes);
+    double limit = plain_writes(plain, buf.bytes, size, count);
     int64_t begin = clock_mono_us();
 
     for (int i = 0; i < count; i++)
         must(log_append_leader(log, buf.bytes, size, 0, LOG_FROM_CLIENT, 1700000000000, &out));
     double us = (double)(clock_mono_us() - begin);
 
-    printf("append batch_bytes=%zu per_second=%.0f us=%.2f mib_per_second=%.0f\n", size,
-           count * 1e6 / us, us / count, (double)size * count / us * 1e6 / 1048576);
+    printf("append batch_bytes=%zu per_second=%.0f us=%.2f mib_per_second=%.0f of_limit=%.2f\n",
+           size, count * 1e6 / us, us / count, (double)size * count / us * 1e6 / 1048576,
+           (double)size * count / us / limit);
     buf_fini(&buf);
+}
+
+/* --- reads ---------------------------------------------------------------------------------------
+ */
+
+struct pipe {
+    int from;
+    int to;
+    struct thread thread;
+};
+
+static void drain(void *arg)
+{
+    const struct pipe *pipe = arg;
+    static char bytes[1 << 18];
+
+    while (read(pipe->to, bytes, sizeof bytes) > 0)
+        ;
+}
+
+static void pipe_open(struct pipe *pipe)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    int door = socket(AF_INET, SOCK_STREAM, 0);
+
+    pipe->from = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(door, (struct sockaddr *)&address, len) != 0 || listen(door, 1) != 0 ||
+        getsockname(door, (struct sockaddr *)&address, &len) != 0 ||
+        connect(pipe->from, (struct sockaddr *)&address, len) != 0 ||
+        (pipe->to = accept(door, NULL, NULL)) < 0)
+        must(ERR_IO);
+    close(door);
+    thread_start(&pipe->thread, T_IO, 0, drain, pipe);
+}
+
+static void pipe_close(struct pipe *pipe)
+{
+    close(pipe->from);
+    thread_join(&pipe->thread);
+    close(pipe->to);
+}
+
+static void ship(const struct pipe *pipe, int fd, int64_t pos, size_t len)
+{
+    off_t at = pos;
+
+    while (len > 0) {
+        ssize_t sent = sendfile(pipe->from, fd, &at, len);
+
+        if (sent <= 0)
+            must(ERR_IO);
+        len -= (size_t)sent;
+    }
+}
+
+static void forget_pages(const char *path)
+{
+    int fd = open(path, O_RDWR);
+
+    if (fd < 0 || fdatasync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+        must(ERR_IO);
+    close(fd);
+}
+
+static double ship_plain(const char *path, int64_t bytes)
+{
+    struct pipe pipe;
+    int fd = open(path, O_RDONLY);
+    int64_t begin = clock_mono_us();
+
+    pipe_open(&pipe);
+    for (int64_t at = 0; at < bytes; at += 1 << 20)
+        ship(&pipe, fd, at, bytes - at < 1 << 20 ? (size_t)(bytes - at) : 1 << 20);
+    pipe_close(&pipe);
+    close(fd);
+    return (double)bytes / (double)(clock_mono_us() - begin);
+}
+
+static double ship_log(struct log *log)
+{
+    struct pipe pipe;
+    int64_t bytes = 0;
+    int64_t begin = clock_mono_us();
+
+    pipe_open(&pipe);
+    for (int64_t at = log_start_offset(log); at < log_leo(log);) {
+        uint8_t head[BATCH_HEADER_BYTES];
+        struct batch_info info;
+        struct log_range range;
+        size_t got;
+        int fd;
+
+        must(log_read(log, at, INT64_MAX, 1 << 20, true, &range));
+        must(file_pin(range.file, &fd));
+        ship(&pipe, fd, range.pos, range.len);
+        file_unpin(range.file);
+        bytes += (int64_t)range.len;
+        /* As a consumer does: go on behind the last whole batch. All are of one size. */
+        must(log_range_read(&range, 0, head, sizeof head, &got));
+        batch_info_read(head, &info);
+        at = info.base_offset +
+             (int64_t)(range.len / info.size) * (info.last_offset + 1 - info.base_offset);
+        log_range_done(&range);
+    }
+    pipe_close(&pipe);
+    return (double)bytes / (double)(clock_mono_us() - begin);
+}
+
+/* dir was left by a run before: its bytes are verified when they are first read. */
+static void bench_ship(const char *dir, const char *plain)
+{
+    struct logs *logs = open_logs(dir);
+    struct log *log = logs_get_ref(logs, "bench", 0);
+    struct disk_stat st;
+    char path[DISK_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/bench-0/%020d.log", dir, 0);
+    must(disk_stat(disk_posix(), plain, &st));
+    double warm = ship_plain(plain, st.size);
+    double first = ship_log(log);
+    double again = ship_log(log);
+
+    printf("read warm mib_per_second=%.0f of_limit=%.2f first_time_after_start=%.2f\n",
+           again * 1e6 / 1048576, again / warm, first / warm);
+    forget_pages(plain);
+    double cold = ship_plain(plain, st.size);
+
+    log_unref(&log);
+    logs_abandon(&logs);
+    forget_pages(path);
+    logs = open_logs(dir);
+    log = logs_get_ref(logs, "bench", 0);
+    forget_pages(path);
+    first = ship_log(log);
+    forget_pages(path);
+    again = ship_log(log);
+    printf("read cold mib_per_second=%.0f of_limit=%.2f first_time_after_start=%.2f\n",
+           again * 1e6 / 1048576, again / cold, first / cold);
+    log_unref(&log);
+    logs_abandon(&logs);
 }
 
 static void bench_read(struct log *log, const char *what, int64_t from, int64_t upto)
@@ -137,16 +307,23 @@ int main(int argc, char **argv)
     const struct uuid id = { .bytes = { 1 } };
     struct log *log;
 
+    char plain[DISK_PATH_MAX];
+
+    snprintf(plain, sizeof plain, "%s/plain", argv[1]);
     must(logs_create(logs, "bench", 0, id, true, NULL, &log));
-    bench_append(log, 16384, BATCHES);
+    bench_append(log, plain, 16384, BATCHES);
     bench_read(log, "tail", log_leo(log) - 20, log_leo(log));
     bench_read(log, "anywhere", 0, log_leo(log));
     log_unref(&log);
     must(logs_create(logs, "small", 0, id, true, NULL, &log));
-    bench_append(log, 1024, BATCHES * 5);
+    char small[DISK_PATH_MAX];
+
+    snprintf(small, sizeof small, "%s/plain-small", argv[1]);
+    bench_append(log, small, 1024, BATCHES * 5);
     bench_read(log, "anywhere_small", 0, log_leo(log));
     log_unref(&log);
     logs_abandon(&logs);
+    bench_ship(argv[1], plain);
     must(disk_remove_tree(disk_posix(), argv[1]));
     bench_start(argv[1]);
     must(disk_remove_tree(disk_posix(), argv[1]));
