@@ -508,6 +508,8 @@ static enum err note_producer(struct log *log, struct segment *active, const uin
                                        end.last_stable_offset });
     if (err != ERR_OK)
         return err;
+    if (active->txn_count == 0) /* the file is new: a sync that leaves out its name forgets it */
+        atomic_store(&log->names_dirty, true);
     lock_take(&log->lock);
     active->txn_count++;
     lock_drop(&log->lock);

@@ -65,6 +65,8 @@ static enum err note_producer(struct reading *reading, const uint8_t *batch,
                                end.last_stable_offset };
     enum err err = segment_note_abort(reading->segment, &txn);
 
+    if (reading->segment->txn_count == 0)
+        atomic_store(&reading->log->names_dirty, true);
     reading->segment->txn_count += err == ERR_OK;
     return err;
 }
