@@ -64,16 +64,36 @@ const struct opt *opt_by_letter(enum cmd_id cmd, char letter)
     return NULL;
 }
 
+static int cmd_words_len(const struct cmd *cmd)
+{
+    int n = 1;
+
+    for (const char *at = cmd->words; *at != '\0'; at++)
+        n += *at == ' ';
+    return n;
+}
+
+bool cmd_is_noun(const char *words)
+{
+    size_t len = strlen(words);
+
+    for (int i = 0; i < CMDS; i++) {
+        if (strncmp(cmds[i].words, words, len) == 0 && cmds[i].words[len] == ' ')
+            return true;
+    }
+    return false;
+}
+
 const struct cmd *cmd_find(int n, char *const *words, int *used)
 {
     for (int i = 0; i < CMDS; i++) {
-        const char *space = strchr(cmds[i].words, ' ');
-        size_t first = space != NULL ? (size_t)(space - cmds[i].words) : strlen(cmds[i].words);
+        struct str rest = str_of(cmds[i].words);
+        int at = 0;
 
-        if (n < 1 || strlen(words[0]) != first || memcmp(words[0], cmds[i].words, first) != 0)
-            continue;
-        if (space == NULL || (n > 1 && strcmp(words[1], space + 1) == 0)) {
-            *used = space == NULL ? 1 : 2;
+        while (at < n && !str_is_null(rest) && str_is(str_split(rest, ' ', &rest), words[at]))
+            at++;
+        if (str_is_null(rest) && at == cmd_words_len(&cmds[i])) {
+            *used = at;
             return &cmds[i];
         }
     }
@@ -130,14 +150,16 @@ const char *cmd_suggest(const char *noun, const char *text)
 
     found[0] = '\0';
     for (int i = 0; i < CMDS; i++) {
-        struct str verb, first = str_split(str_of(cmds[i].words), ' ', &verb);
+        size_t len = noun != NULL ? strlen(noun) : 0;
+        struct str first, rest = str_of(cmds[i].words);
         char word[64];
 
-        if (noun != NULL && !str_eq(first, str_of(noun)))
+        if (noun != NULL && (strncmp(cmds[i].words, noun, len) != 0 || cmds[i].words[len] != ' '))
             continue;
-        if (noun != NULL && str_is_null(verb))
-            continue;
-        snprintf(word, sizeof word, "%.*s", STR_ARG(noun != NULL ? verb : first));
+        if (noun != NULL)
+            rest = str_of(cmds[i].words + len + 1);
+        first = str_split(rest, ' ', &rest);
+        snprintf(word, sizeof word, "%.*s", STR_ARG(first));
         if (alike(text, word, &best))
             snprintf(found, sizeof found, "%s", word);
     }
@@ -160,26 +182,26 @@ static const char *opt_suggest(enum cmd_id cmd, const char *text)
 
 static enum exit_code no_command(int n, char *const *words)
 {
+    char noun[128] = "", longer[sizeof noun];
     const char *like;
-    bool is_noun = false;
+    int known = 0;
 
-    for (int i = 0; i < CMDS; i++) {
-        size_t len = strlen(words[0]);
-
-        if (strncmp(cmds[i].words, words[0], len) == 0 && cmds[i].words[len] == ' ')
-            is_noun = true;
+    for (; known < n; known++) {
+        snprintf(longer, sizeof longer, "%s%s%s", noun, known > 0 ? " " : "", words[known]);
+        if (!cmd_is_noun(longer))
+            break;
+        memcpy(noun, longer, sizeof noun);
     }
-    if (is_noun && n < 2) {
-        fprintf(stderr, "moldau: %s wants a verb\n  next: moldau help %s\n", words[0], words[0]);
+    if (known == n) {
+        fprintf(stderr, "moldau: %s wants a verb\n  next: moldau help %s\n", noun, noun);
         return CLI_USAGE;
     }
-    like = is_noun ? cmd_suggest(words[0], words[1]) : cmd_suggest(NULL, words[0]);
-    fprintf(stderr, "moldau: there is no command '%s%s%s'\n", words[0], is_noun ? " " : "",
-            is_noun ? words[1] : "");
+    like = cmd_suggest(known > 0 ? noun : NULL, words[known]);
+    fprintf(stderr, "moldau: there is no command '%s%s%s'\n", noun, known > 0 ? " " : "",
+            words[known]);
     if (like != NULL)
-        fprintf(stderr, "  did you mean: moldau %s%s%s\n", is_noun ? words[0] : "",
-                is_noun ? " " : "", like);
-    fprintf(stderr, "  next: moldau help%s%s\n", is_noun ? " " : "", is_noun ? words[0] : "");
+        fprintf(stderr, "  did you mean: moldau %s%s%s\n", noun, known > 0 ? " " : "", like);
+    fprintf(stderr, "  next: moldau help%s%s\n", known > 0 ? " " : "", noun);
     return CLI_USAGE;
 }
 
@@ -203,12 +225,12 @@ static const struct opt *look_up(enum cmd_id cmd, const char *arg, const char **
     return opt;
 }
 
-/* The first words that are not options, up to two, to know the command by. */
+/* The first words that are not options, as many as a command may have, to know it by. */
 static int first_words(int argc, char *const *argv, char **words)
 {
     int n = 0;
 
-    for (int i = 0; i < argc && n < 2; i++) {
+    for (int i = 0; i < argc && n < CMD_WORDS_MAX; i++) {
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
             const char *value;
             const struct opt *opt = look_up(CMDS, argv[i], &value);
@@ -304,7 +326,7 @@ static enum exit_code check_operands(const struct args *args)
 
 enum exit_code args_parse(struct args *args, int argc, char *const *argv)
 {
-    char *words[2];
+    char *words[CMD_WORDS_MAX];
     int n = first_words(argc, argv, words), skip = 0;
     bool options = true;
     enum exit_code code = CLI_OK;

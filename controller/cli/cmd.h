@@ -35,9 +35,11 @@ enum exit_code {
 
 struct cli;
 
+#define CMD_WORDS_MAX 3
+
 struct cmd {
     enum cmd_id id;
-    const char *words;    /* "topic create" */
+    const char *words;    /* "topic create", up to CMD_WORDS_MAX */
     const char *operands; /* "TOPIC" */
     int least, most;      /* operands; most -1: any number */
     const char *summary;
@@ -63,7 +65,9 @@ const struct opt *opt_by_name(enum cmd_id cmd, const char *name, size_t len);
 const struct opt *opt_by_letter(enum cmd_id cmd, char letter);
 /* By its words; *used how many of them there were. NULL: no such command. */
 const struct cmd *cmd_find(int n, char *const *words, int *used);
-/* What is most like text among the first or second words of commands; NULL when nothing is. */
+/* Whether commands begin with these words and go on: "topic", "group offsets". */
+bool cmd_is_noun(const char *words);
+/* What is most like text among the words behind noun, or the first ones; NULL when nothing is. */
 const char *cmd_suggest(const char *noun, const char *text);
 /* Letters to add, drop, swap or change to make one text the other. */
 int text_distance(const char *a, const char *b);

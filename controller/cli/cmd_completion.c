@@ -1,7 +1,7 @@
 /*
- * Completion scripts, written out of cmd.def. What only the cluster knows (topics) they ask
- * `moldau topic list -o name` for, with a short time-out, so that a dead cluster does not freeze
- * the shell.
+ * Completion scripts, written out of cmd.def. What only the cluster knows (topics, groups)
+ * they ask `moldau topic list -o name` and `moldau group list -o name` for, with a short time-out,
+ * so that a dead cluster does not freeze the shell.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,23 +10,40 @@
 #include "controller/cli/cli.h"
 
 #define TOPICS "moldau topic list -o name --timeout 1s 2>/dev/null"
+#define GROUPS "moldau group list -o name --timeout 1s 2>/dev/null"
 
-/* Commands that want a topic as an operand, topic create aside, whose topic is new. */
-static bool wants_topics(const struct cmd *cmd)
+/* What lists the operands that a command wants, topic create aside, whose topic is new; or NULL. */
+static const char *lister(const struct cmd *cmd)
 {
-    return strcmp(cmd->operands, "TOPIC") == 0 && cmd->id != CMD_topic_create;
+    if (strncmp(cmd->operands, "GROUP", 5) == 0)
+        return GROUPS;
+    return strcmp(cmd->operands, "TOPIC") == 0 && cmd->id != CMD_topic_create ? TOPICS : NULL;
 }
 
-static bool is_first_of_noun(int at)
+/* Where the first n words of a command end. */
+static size_t words_end(const char *words, int n)
 {
-    size_t len = strcspn(cmds[at].words, " ");
+    size_t len = strcspn(words, " ");
 
+    while (--n > 0 && words[len] != '\0')
+        len += 1 + strcspn(words + len + 1, " ");
+    return len;
+}
+
+/* Whether a command is the first with these first len letters, which end a word. */
+static bool is_first(int at, size_t len)
+{
     for (int i = 0; i < at; i++) {
         if (strncmp(cmds[i].words, cmds[at].words, len) == 0 &&
             (cmds[i].words[len] == ' ' || cmds[i].words[len] == '\0'))
             return false;
     }
     return true;
+}
+
+static bool is_first_of_noun(int at)
+{
+    return is_first(at, words_end(cmds[at].words, 1));
 }
 
 static void put_firsts(const char *between)
@@ -57,6 +74,27 @@ static void put_spaced(const char *choices)
         putchar(*at == '|' ? ' ' : *at);
 }
 
+/* The words that may follow the first depth ones of a command, said once for all that share them.
+ */
+static void bash_noun(int at, int depth)
+{
+    size_t len = words_end(cmds[at].words, depth);
+
+    if (cmds[at].words[len] == '\0' || !is_first(at, len))
+        return;
+    printf("    '%.*s'*) words='", (int)len, cmds[at].words);
+    for (int i = at; i < CMDS; i++) {
+        size_t end;
+
+        if (strncmp(cmds[i].words, cmds[at].words, len + 1) != 0)
+            continue;
+        end = len + 1 + strcspn(cmds[i].words + len + 1, " ");
+        if (is_first(i, end))
+            printf(" %.*s", (int)(end - len - 1), cmds[i].words + len + 1);
+    }
+    puts("' ;;");
+}
+
 static void bash(void)
 {
     puts("# moldau completion bash");
@@ -83,21 +121,13 @@ static void bash(void)
         put_options(cmds[i].id, " ");
         put_options(CMD_ALL, " ");
         fputs(strcmp(cmds[i].words, "completion") == 0 ? " bash zsh fish'" : "'", stdout);
-        puts(wants_topics(&cmds[i]) ? "; [ \"${cur#-}\" != \"$cur\" ] || words=$(" TOPICS ") ;;"
-                                    : " ;;");
+        if (lister(&cmds[i]) != NULL)
+            printf("; [ \"${cur#-}\" != \"$cur\" ] || words=$(%s)", lister(&cmds[i]));
+        puts(" ;;");
     }
-    for (int i = 0; i < CMDS; i++) {
-        size_t len = strcspn(cmds[i].words, " ");
-
-        if (cmds[i].words[len] == '\0' || !is_first_of_noun(i))
-            continue;
-        printf("    '%.*s'*) words='", (int)len, cmds[i].words);
-        for (int j = i; j < CMDS; j++) {
-            if (strncmp(cmds[j].words, cmds[i].words, len + 1) == 0)
-                printf(" %s", cmds[j].words + len + 1);
-        }
-        puts("' ;;");
-    }
+    for (int depth = CMD_WORDS_MAX - 1; depth > 0; depth--)
+        for (int i = 0; i < CMDS; i++)
+            bash_noun(i, depth);
     fputs("    *) words='", stdout);
     put_firsts(" ");
     puts("' ;;\n"
@@ -147,12 +177,45 @@ static void fish_option(const struct opt *opt, const char *condition)
     putchar('\n');
 }
 
+/* That the first depth words of a command have been typed. */
+static void fish_condition(const char *words, int depth, char *out, size_t size)
+{
+    size_t at = 0, used = (size_t)snprintf(out, size, " -n '");
+
+    for (int i = 1; i <= depth; i++) {
+        size_t end = words_end(words, i);
+
+        if (end <= at && i > 1)
+            break;
+        used += (size_t)snprintf(out + used, size - used, "%s__fish_seen_subcommand_from %.*s",
+                                 i > 1 ? "; and " : "", (int)(end - at), words + at);
+        at = end + 1;
+    }
+    snprintf(out + used, size - used, "'");
+}
+
+/* A command's word behind its first depth ones, said by the first command that has it there. */
+static void fish_word(int at, int depth)
+{
+    const char *words = cmds[at].words;
+    size_t len = words_end(words, depth), end = words_end(words, depth + 1);
+    char condition[200];
+
+    if (words[len] == '\0' || !is_first(at, end))
+        return;
+    fish_condition(words, depth, condition, sizeof condition);
+    printf("complete -c moldau%.*s; and test (count (commandline -opc)) -eq %d' -a %.*s -d ",
+           (int)strlen(condition) - 1, condition, depth + 1, (int)(end - len - 1), words + len + 1);
+    quoted(words[end] == '\0' ? cmds[at].summary : "");
+    putchar('\n');
+}
+
 static void fish(void)
 {
     puts("# moldau completion fish\ncomplete -c moldau -f");
     for (int i = 0; i < CMDS; i++) {
         size_t len = strcspn(cmds[i].words, " ");
-        char condition[160];
+        char condition[200];
 
         if (is_first_of_noun(i)) {
             printf("complete -c moldau -n __fish_use_subcommand -a %.*s -d ", (int)len,
@@ -160,23 +223,11 @@ static void fish(void)
             quoted(cmds[i].words[len] == '\0' ? cmds[i].summary : "");
             putchar('\n');
         }
-        if (cmds[i].words[len] != '\0') {
-            const char *verb = cmds[i].words + len + 1;
-
-            printf("complete -c moldau -n '__fish_seen_subcommand_from %.*s; and test (count "
-                   "(commandline -opc)) -eq 2' -a %s -d ",
-                   (int)len, cmds[i].words, verb);
-            quoted(cmds[i].summary);
-            snprintf(condition, sizeof condition,
-                     " -n '__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s'",
-                     (int)len, cmds[i].words, verb);
-        } else {
-            snprintf(condition, sizeof condition, " -n '__fish_seen_subcommand_from %s'",
-                     cmds[i].words);
-        }
-        putchar('\n');
-        if (wants_topics(&cmds[i]))
-            printf("complete -c moldau%s -a '(" TOPICS ")'\n", condition);
+        fish_condition(cmds[i].words, CMD_WORDS_MAX, condition, sizeof condition);
+        for (int depth = 1; depth < CMD_WORDS_MAX; depth++)
+            fish_word(i, depth);
+        if (lister(&cmds[i]) != NULL)
+            printf("complete -c moldau%s -a '(%s)'\n", condition, lister(&cmds[i]));
         if (strcmp(cmds[i].words, "completion") == 0)
             printf("complete -c moldau%s -a 'bash zsh fish'\n", condition);
         for (int j = 0; j < opts_len; j++) {

@@ -1,81 +1,25 @@
 /*
- * consume: partitions are assigned one by one into one queue, without a group. A partition is done
+ * consume: partitions are assigned one by one into one queue, without a group (with one:
+ * consume_group.c). A partition is done
  * at the offset where it ended when reading began (--exit) or at a moment (--until); when all are,
  * or after -n records, or on Ctrl-C, it ends. Offsets out of range are an error, not a jump.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "controller/cli/consume_int.h"
+#include "controller/cli/moment.h"
 #include "controller/cli/record_format.h"
 #include "controller/cli/rk.h"
 
-struct reader_part {
-    int32_t partition;
-    int64_t start; /* an offset, or librdkafka's words for one */
-    int64_t end;   /* of what was there; INT64_MAX: no end */
-    bool done;
-};
-
-struct consumer {
-    struct cli *cli;
-    rd_kafka_t *rk;
-    rd_kafka_topic_t *rkt;
-    rd_kafka_queue_t *queue;
-    const char *topic;
-    struct reader_part *parts;
-    int32_t parts_len, left; /* partitions, and those not done */
-    int64_t most, printed;   /* records; most 0: without bound */
-    int64_t until_ms;        /* -1: none */
-    bool ends;               /* --exit */
-    const char *offset;      /* as it was typed */
-    const char *format;
-    regex_t pattern;
-    bool has_pattern;
-};
-
 /* ---- where to begin -------------------------------------------------------------------------- */
 
-/* "2026-11-20", "2026-11-20T10:00[:05[.5]][Z]" in UTC, ms since 1970, "-15m" before now. */
-static bool parse_moment(const char *text, int64_t *wall_ms)
-{
-    static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
-    int64_t ago_ms;
-
-    if (text[0] == '-' && cli_parse_ms(text + 1, &ago_ms)) {
-        *wall_ms = clock_wall_ms() - ago_ms;
-        return true;
-    }
-    if (strlen(text) > 9 && str_to_i64(str_of(text), wall_ms))
-        return *wall_ms >= 0;
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-        struct tm parts = { 0 };
-        const char *rest = strptime(text, forms[i], &parts);
-        int64_t part_ms = 0;
-
-        if (rest == NULL)
-            continue;
-        if (i == 0 && *rest == '.') {
-            int64_t scale = 100;
-
-            for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
-                part_ms += (*rest - '0') * scale;
-        }
-        if (*rest != '\0' && strcmp(rest, "Z") != 0)
-            continue;
-        *wall_ms = (int64_t)timegm(&parts) * 1000 + part_ms;
-        return true;
-    }
-    return false;
-}
-
-static enum exit_code kafka_failed(struct consumer *consumer, rd_kafka_resp_err_t err,
-                                   const char *doing)
+enum exit_code consumer_failed(struct consumer *consumer, rd_kafka_resp_err_t err,
+                               const char *doing)
 {
     struct cli *cli = consumer->cli;
     bool late = err == RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -104,13 +48,13 @@ static enum exit_code start_at_time(struct consumer *consumer, int64_t wall_ms)
             ->offset = wall_ms;
     err = rd_kafka_offsets_for_times(consumer->rk, list, left_ms(consumer->cli));
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = kafka_failed(consumer, err, "find the offsets of that time");
+        code = consumer_failed(consumer, err, "find the offsets of that time");
     for (int32_t i = 0; code == CLI_OK && i < consumer->parts_len; i++) {
         const rd_kafka_topic_partition_t *at =
             rd_kafka_topic_partition_list_find(list, consumer->topic, consumer->parts[i].partition);
 
         if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            code = kafka_failed(consumer, at->err, "find the offsets of that time");
+            code = consumer_failed(consumer, at->err, "find the offsets of that time");
         else /* nothing that late yet: what comes */
             consumer->parts[i].start = at->offset >= 0 ? at->offset : RD_KAFKA_OFFSET_END;
     }
@@ -124,7 +68,7 @@ static enum exit_code find_start(struct consumer *consumer)
     int64_t number = 0, moment;
 
     if (text[0] == '@') {
-        if (!parse_moment(text + 1, &moment))
+        if (!moment_parse(text + 1, clock_wall_ms(), &moment))
             return cli_fail(consumer->cli, CLI_USAGE,
                             cli_text(consumer->cli, "'%s' is no time", text),
                             "what is meant is @2026-11-20T10:00 (UTC), @-15m or ms since 1970",
@@ -161,7 +105,7 @@ static enum exit_code find_ends(struct consumer *consumer)
         err = rd_kafka_query_watermark_offsets(consumer->rk, consumer->topic, part->partition, &low,
                                                &high, left_ms(consumer->cli));
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return kafka_failed(
+            return consumer_failed(
                 consumer, err,
                 cli_text(consumer->cli, "find the end of partition %d", part->partition));
         part->end = high;
@@ -219,7 +163,7 @@ static bool text_matches(const regex_t *pattern, struct str text)
     return text.ptr != NULL && regexec(pattern, text.ptr, 1, &whole, REG_STARTEND) == 0;
 }
 
-static void print_record(struct consumer *consumer, const rd_kafka_message_t *message)
+void consumer_print(struct consumer *consumer, const rd_kafka_message_t *message)
 {
     static const char csv_format[] = "%p,%o,%T,%k,%v\\n";
     struct record_text record;
@@ -256,6 +200,16 @@ static void print_record(struct consumer *consumer, const rd_kafka_message_t *me
     }
     arena_fini(&arena);
     consumer->printed++;
+}
+
+void consumer_print_end(struct consumer *consumer)
+{
+    if (consumer->cli->print.shape == PRINT_JSON)
+        fputs(consumer->printed > 0 ? "\n]\n" : "[]\n", stdout);
+    fflush(stdout);
+    if (consumer->cli->print.color)
+        cli_note(consumer->cli, "%" PRId64 " record%s", consumer->printed,
+                 consumer->printed == 1 ? "" : "s");
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -298,15 +252,15 @@ static enum exit_code on_message(struct consumer *consumer, const rd_kafka_messa
                         "nothing more is read",
                         cli_text(consumer->cli, "moldau topic show %s --offsets", consumer->topic));
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_failed(consumer, message->err,
-                            cli_text(consumer->cli, "read partition %d", part->partition));
+        return consumer_failed(consumer, message->err,
+                               cli_text(consumer->cli, "read partition %d", part->partition));
     if (message->offset >= part->end ||
         (consumer->until_ms >= 0 &&
          rd_kafka_message_timestamp(message, &type) >= consumer->until_ms)) {
         part_done(consumer, part);
         return CLI_OK;
     }
-    print_record(consumer, message);
+    consumer_print(consumer, message);
     if (message->offset + 1 >= part->end)
         part_done(consumer, part);
     return CLI_OK;
@@ -319,7 +273,7 @@ static enum exit_code start_parts(struct consumer *consumer)
 
         if (!part->done && rd_kafka_consume_start_queue(consumer->rkt, part->partition, part->start,
                                                         consumer->queue) != 0)
-            return kafka_failed(consumer, rd_kafka_last_error(), "begin to read");
+            return consumer_failed(consumer, rd_kafka_last_error(), "begin to read");
     }
     return CLI_OK;
 }
@@ -338,19 +292,16 @@ static enum exit_code read_all(struct consumer *consumer)
         if (message == NULL) {
             fflush(stdout);
             if (consumer->ends && clock_mono_ms() - heard_ms > cli->timeout_ms)
-                code = kafka_failed(consumer, RD_KAFKA_RESP_ERR__TIMED_OUT, "read to the end");
+                code = consumer_failed(consumer, RD_KAFKA_RESP_ERR__TIMED_OUT, "read to the end");
             continue;
         }
         heard_ms = clock_mono_ms();
         code = on_message(consumer, message);
         rd_kafka_message_destroy(message);
     }
-    if (cli->print.shape == PRINT_JSON)
-        fputs(consumer->printed > 0 ? "\n]\n" : "[]\n", stdout);
+    consumer_print_end(consumer);
     for (int32_t i = 0; i < consumer->parts_len; i++)
         part_done(consumer, &consumer->parts[i]);
-    if (code == CLI_OK && cli->print.color)
-        cli_note(cli, "%" PRId64 " record%s", consumer->printed, consumer->printed == 1 ? "" : "s");
     return code;
 }
 
@@ -363,6 +314,7 @@ static enum exit_code read_options(struct consumer *consumer)
     const char *grep = args_text(&cli->args, "grep", NULL), *one, *wrong;
     int at = 0;
 
+    consumer->group = args_text(&cli->args, "group", NULL);
     consumer->ends = args_has(&cli->args, "exit");
     consumer->offset = consumer->ends ? "start" : "end";
     /* -o is the place to begin here; elsewhere the output's shape, and people mix them up. */
@@ -373,8 +325,17 @@ static enum exit_code read_options(struct consumer *consumer)
     consumer->format = args_text(&cli->args, "format", "%v\\n");
     if (!args_number(&cli->args, "count", 1, INT64_MAX, &consumer->most))
         return CLI_USAGE;
+    if (consumer->group != NULL &&
+        (until != NULL || args_has(&cli->args, "partition") ||
+         (strcmp(consumer->offset, "start") != 0 && strcmp(consumer->offset, "end") != 0)))
+        return cli_fail(cli, CLI_USAGE,
+                        "a group shares the partitions out itself and goes on where it was",
+                        "with --group there is no --partition and no --until, and --offset, for "
+                        "where it has not read yet, is start or end",
+                        "moldau help group offsets reset");
     consumer->until_ms = -1;
-    if (until != NULL && !parse_moment(until + (until[0] == '@'), &consumer->until_ms))
+    if (until != NULL &&
+        !moment_parse(until + (until[0] == '@'), clock_wall_ms(), &consumer->until_ms))
         return cli_fail(cli, CLI_USAGE, cli_text(cli, "'%s' is no time", until),
                         "what is meant is @2026-11-20T10:00 (UTC), @-15m or ms since 1970", NULL);
     wrong = record_format_wrong(consumer->format, false);
@@ -427,22 +388,28 @@ static enum exit_code count_parts(struct consumer *consumer, int32_t *n)
         rd_kafka_metadata(consumer->rk, 0, consumer->rkt, &metadata, left_ms(consumer->cli));
 
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_failed(consumer, err, "look up the topic");
+        return consumer_failed(consumer, err, "look up the topic");
     *n = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
     err = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
     rd_kafka_metadata_destroy(metadata);
-    return *n > 0 ? CLI_OK : kafka_failed(consumer, err, "look up the topic");
+    return *n > 0 ? CLI_OK : consumer_failed(consumer, err, "look up the topic");
 }
 
 static enum exit_code set_up(struct consumer *consumer, rd_kafka_conf_t *conf)
 {
     const char *isolation = args_text(&consumer->cli->args, "isolation", "committed");
+    bool member = consumer->group != NULL;
     const struct {
         const char *key, *value;
     } settings[] = {
         { "enable.partition.eof", "true" },
-        { "enable.auto.commit", "false" },
-        { "auto.offset.reset", "error" },
+        { "group.id",
+          member ? consumer->group : "moldau" }, /* not joined where partitions are given */
+        { "enable.auto.commit", member ? "true" : "false" },
+        { "enable.auto.offset.store", "false" },
+        { "auto.offset.reset", !member                                  ? "error"
+                               : strcmp(consumer->offset, "start") == 0 ? "earliest"
+                                                                        : "latest" },
         { "fetch.wait.max.ms", "100" },
         { "isolation.level",
           strcmp(isolation, "committed") == 0 ? "read_committed" : "read_uncommitted" },
@@ -466,12 +433,19 @@ static enum exit_code run(struct consumer *consumer)
 
     if (code == CLI_OK)
         code = set_up(consumer, conf);
+    if (code == CLI_OK && consumer->group != NULL)
+        consume_group_set_up(conf);
     if (code == CLI_OK)
         code = rk_finish(cli, RD_KAFKA_CONSUMER, &conf, &consumer->rk);
     if (conf != NULL)
         rd_kafka_conf_destroy(conf);
     if (code != CLI_OK)
         return code;
+    if (consumer->group != NULL) {
+        code = consume_as_member(consumer);
+        rd_kafka_destroy(consumer->rk);
+        return code;
+    }
     consumer->rkt = rd_kafka_topic_new(consumer->rk, consumer->topic, NULL);
     consumer->queue = rd_kafka_queue_new(consumer->rk);
     rk_catch_signals();
@@ -494,15 +468,18 @@ static enum exit_code run(struct consumer *consumer)
 
 enum exit_code cmd_consume(struct cli *cli)
 {
-    struct consumer consumer = { .cli = cli, .topic = rk_topic(cli) };
+    struct consumer *consumer = arena_zalloc(&cli->arena, 1, sizeof *consumer);
     enum exit_code code;
 
-    if (consumer.topic == NULL)
+    cli->command = consumer;
+    consumer->cli = cli;
+    consumer->topic = rk_topic(cli);
+    if (consumer->topic == NULL)
         return CLI_USAGE;
-    code = read_options(&consumer);
+    code = read_options(consumer);
     if (code == CLI_OK)
-        code = run(&consumer);
-    if (consumer.has_pattern)
-        regfree(&consumer.pattern);
+        code = run(consumer);
+    if (consumer->has_pattern)
+        regfree(&consumer->pattern);
     return code;
 }

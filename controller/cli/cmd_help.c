@@ -18,7 +18,7 @@ static const struct {
     { CLI_NOT_FOUND, "what was named is not there" },
     { CLI_REFUSED, "refused by a policy or a permission, or not confirmed" },
     { CLI_TIMED_OUT, "no answer in time" },
-    { CLI_DEGRADED, "the cluster is degraded; data is there and safe" },
+    { CLI_DEGRADED, "the cluster, or a group, is degraded; data is there and safe" },
     { CLI_UNAVAILABLE, "data is unavailable, or one more loss makes it so" },
 };
 
@@ -100,7 +100,7 @@ static void print_overview(const char *noun)
             continue;
         snprintf(left, sizeof left, "%s %s%s", cmds[i].words, cmds[i].operands,
                  cmds[i].most < 0 ? "..." : "");
-        printf("  %-24s %s\n", left, cmds[i].summary);
+        printf("  %-32s %s\n", left, cmds[i].summary);
     }
     puts("\n  moldau help COMMAND      examples and options of a command\n"
          "  moldau help exit-codes   what exit codes say\n");
@@ -222,10 +222,9 @@ enum exit_code help_command(struct cli *cli)
 
 enum exit_code cmd_help(struct cli *cli)
 {
-    const char *words[2] = { NULL, NULL };
-    char *mutable_words[2];
+    char *words[CMD_WORDS_MAX] = { NULL };
     const struct cmd *cmd;
-    const char *like;
+    const char *like, *all = "", *noun = NULL;
     int used, n = cli->args.operands_len;
 
     if (args_has(&cli->args, "man")) {
@@ -237,30 +236,25 @@ enum exit_code cmd_help(struct cli *cli)
         return CLI_OK;
     }
     for (int i = 0; i < n; i++) {
-        words[i] = cli->args.operands[i];
-        mutable_words[i] = arena_cstr(&cli->arena, str_of(words[i]));
+        words[i] = arena_cstr(&cli->arena, str_of(cli->args.operands[i]));
+        noun = i > 0 ? all : NULL;
+        all = cli_text(cli, "%s%s%s", all, i > 0 ? " " : "", words[i]);
     }
-    if (n == 1 && strcmp(words[0], "exit-codes") == 0)
+    if (strcmp(all, "exit-codes") == 0)
         return print_codes(cli);
-    cmd = cmd_find(n, mutable_words, &used);
+    cmd = cmd_find(n, words, &used);
     if (cmd != NULL && used == n) {
         print_command(cmd);
         return CLI_OK;
     }
-    for (int i = 0; i < CMDS && n == 1; i++) {
-        size_t len = strlen(words[0]);
-
-        if (strncmp(cmds[i].words, words[0], len) == 0 && cmds[i].words[len] == ' ') {
-            print_overview(words[0]);
-            return CLI_OK;
-        }
+    if (cmd_is_noun(all)) {
+        print_overview(all);
+        return CLI_OK;
     }
-    like = n == 2 ? cmd_suggest(words[0], words[1]) : cmd_suggest(NULL, words[0]);
-    return cli_fail(cli, CLI_USAGE,
-                    cli_text(cli, "there is no command '%s%s%s'", words[0], n == 2 ? " " : "",
-                             n == 2 ? words[1] : ""),
-                    like != NULL ? cli_text(cli, "did you mean: %s%s%s", n == 2 ? words[0] : "",
-                                            n == 2 ? " " : "", like)
+    like = cmd_suggest(noun, words[n - 1]);
+    return cli_fail(cli, CLI_USAGE, cli_text(cli, "there is no command '%s'", all),
+                    like != NULL ? cli_text(cli, "did you mean: %s%s%s", noun != NULL ? noun : "",
+                                            noun != NULL ? " " : "", like)
                                  : NULL,
                     "moldau help");
 }

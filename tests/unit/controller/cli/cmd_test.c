@@ -92,6 +92,28 @@ START_TEST(likely_words_are_suggested)
 }
 END_TEST
 
+START_TEST(a_command_may_have_three_words)
+{
+    static char group[] = "group", offsets[] = "offsets", get[] = "get", delete[] = "delete";
+    struct args args;
+
+    ck_assert_int_eq(PARSE(&args, group, dash_b, host, offsets, get, orders), CLI_OK);
+    ck_assert_int_eq(args.cmd->id, CMD_group_offsets_get);
+    ck_assert_str_eq(args.operands[0], "orders");
+    args_fini(&args);
+    ck_assert_int_eq(PARSE(&args, group, delete, offsets, get), CLI_OK);
+    ck_assert_int_eq(args.cmd->id, CMD_group_delete);
+    ck_assert_int_eq(args.operands_len, 2);
+    args_fini(&args);
+    ck_assert_int_eq(PARSE(&args, group, offsets), CLI_USAGE);
+    args_fini(&args);
+    ck_assert(cmd_is_noun("group") && cmd_is_noun("group offsets"));
+    ck_assert(!cmd_is_noun("group offsets get") && !cmd_is_noun("grou"));
+    ck_assert_str_eq(cmd_suggest("group offsets", "rest"), "reset");
+    ck_assert_str_eq(cmd_suggest("group", "offset"), "offsets");
+}
+END_TEST
+
 START_TEST(distance_counts_typing_errors)
 {
     ck_assert_int_eq(text_distance("create", "create"), 0);
@@ -138,6 +160,7 @@ int main(void)
     tcase_add_test(tc, a_value_may_begin_with_a_dash);
     tcase_add_test(tc, what_cannot_be_used_is_refused);
     tcase_add_test(tc, likely_words_are_suggested);
+    tcase_add_test(tc, a_command_may_have_three_words);
     tcase_add_test(tc, distance_counts_typing_errors);
     tcase_add_test(tc, every_command_begins_with_an_example_of_itself);
     tcase_add_test(tc, no_option_means_two_things);

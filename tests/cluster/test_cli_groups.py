@@ -1,0 +1,142 @@
+"""`moldau group` and `moldau consume -g` against a running cluster; of Apache Kafka as well."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.kit.cluster import ROOT, wait_until
+
+BINARY = os.environ.get("MOLDAU_CLI", str(ROOT / "build" / "bin" / "moldau"))
+
+
+@pytest.fixture
+def env(whole):
+    made = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU_")}
+    made["MOLDAU_BOOTSTRAP"] = whole.bootstrap
+    return made
+
+
+@pytest.fixture
+def cli(env, tmp_path):
+    def run(*words, code=0, stdin=""):
+        done = subprocess.run([BINARY, *words], input=stdin, capture_output=True, text=True, timeout=120,
+                              cwd=tmp_path, env=env)
+        assert done.returncode == code, f"{words} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+    return run
+
+
+@pytest.fixture
+def topic(cli):
+    """Four partitions; 0 has a hundred records, 1 has fifty."""
+    made = f"groups.{os.urandom(3).hex()}"
+    cli("topic", "create", made, "-p", "4", "-r", "3")
+    cli("produce", made, "-p", "0", stdin="".join(f"a{n}\n" for n in range(100)))
+    cli("produce", made, "-p", "1", stdin="".join(f"b{n}\n" for n in range(50)))
+    yield made
+    cli("topic", "delete", made, "--yes", "--if-exists")
+
+
+@pytest.fixture
+def group():
+    return f"group.{os.urandom(3).hex()}"
+
+
+@pytest.fixture
+def member(env, topic, group, tmp_path):
+    """Starts members of the group; they leave at the end, if they have not."""
+    started = []
+
+    def start(*words):
+        process = subprocess.Popen([BINARY, "consume", topic, "-g", group, *words], cwd=tmp_path, env=env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def committed(cli, group):
+    return {(r["topic"], r["partition"]): r["committed"]
+            for r in json.loads(cli("group", "offsets", "get", group, "--json").stdout)}
+
+
+def test_a_group_reads_on_where_it_was(cli, topic, group):
+    first = cli("consume", topic, "-g", group, "-o", "start", "-n", "60", "-f", "%p/%o\\n").stdout.split()
+    shown = json.loads(cli("group", "lag", group, "--json").stdout)
+    assert len(first) == 60 and sum(p["committed"] for p in shown["partitions"]) == 60 and shown["state"] == "Empty"
+    rest = cli("consume", topic, "-g", group, "-o", "start", "--exit", "-f", "%p/%o\\n").stdout.split()
+    assert len(rest) == 90 and not set(first) & set(rest)
+    assert committed(cli, group) == {(topic, 0): 100, (topic, 1): 50}
+    assert cli("consume", topic, "-g", group, "--exit").stdout == ""
+    cli("consume", topic, "-g", group, "-p", "1", code=2)
+    cli("consume", topic, "-g", group, "-o", "-5", code=2)
+
+
+def test_members_and_lag_of_a_live_group(cli, topic, group, member):
+    member("-o", "start")
+    member("-o", "start")
+
+    def settled():
+        shown = json.loads(cli("group", "show", group, "--json").stdout) if group in cli(
+            "group", "list", "-o", "name").stdout.split() else {"state": "", "members": []}
+        return shown["state"] == "Stable" and [m["partitions"] for m in shown["members"]] == [2, 2] and shown
+    shown = wait_until(settled, 60, "two members with two partitions each")
+    scopes = [scope for m in shown["members"] for scope in m["assigned"]]
+    assert sorted(p for scope in scopes for p in scope.removeprefix(topic + ":").split(",")) == list("0123")
+    assert [p["partition"] for p in shown["partitions"]] == [0, 1, 2, 3]
+    assert {p["member"] for p in shown["partitions"]} == {m["member"] for m in shown["members"]}
+    wait_until(lambda: committed(cli, group) == {(topic, 0): 100, (topic, 1): 50}, 60, "all committed")
+    assert json.loads(cli("group", "lag", group, "--json").stdout)["total_lag"] == 0
+    refused = cli("group", "offsets", "reset", group, "--to", "earliest", "--apply", code=4).stderr
+    assert f"group {group} is Stable with 2 members" in refused and "next: stop its consumers" in refused
+    assert "has members" in cli("group", "delete", group, "--yes", code=4).stderr
+    assert "members of the group read those topics" in cli(
+        "group", "offsets", "delete", group, "-t", topic, "--apply", code=4).stderr
+
+
+def test_offsets_are_reset_by_a_plan_first(cli, topic, group):
+    assert "no topic is named" in cli("group", "offsets", "reset", group, "--to", "earliest", code=3).stderr
+    plan = json.loads(cli("group", "offsets", "reset", group, "--to", "20", "-t", topic + ":0,1", "--json").stdout)
+    assert (plan["applied"], plan["changes"]) == (False, 2)
+    assert [(p["partition"], p["from"], p["to"], p["lag"]) for p in plan["partitions"]] == [
+        (0, None, 20, 80), (1, None, 20, 30)]
+    cli("group", "show", group, code=3)
+
+    cli("group", "offsets", "reset", group, "--to", "20", "-t", topic + ":0,1", "--apply")
+    for words, want in [(["--shift", "-5"], (15, 15)), (["--shift", "60"], (75, 50)), (["--to", "latest"], (100, 50)),
+                        (["--to", "@-1d"], (0, 0)), (["--by-duration", "PT0S"], (100, 50)),
+                        (["--to", "earliest"], (0, 0))]:
+        cli("group", "offsets", "reset", group, *words, "--apply")
+        assert committed(cli, group) == dict(zip([(topic, 0), (topic, 1)], want)), words
+    short = cli("group", "offsets", "reset", group, "--to", "7", "-t", topic + ":0,9", "--apply", code=10)
+    assert "no such partition" in short.stdout and committed(cli, group)[(topic, 0)] == 7
+    cli("group", "offsets", "reset", group, code=2)
+    cli("group", "offsets", "reset", group, "--to", "sometime", code=2)
+    cli("group", "offsets", "reset", group, "--to", "latest", "-t", "no.such.topic", code=3)
+
+
+def test_offsets_go_out_and_come_back(cli, topic, group):
+    cli("group", "offsets", "reset", group, "--to", "30", "-t", topic + ":0,1", "--apply")
+    lines = cli("group", "offsets", "export", group).stdout
+    assert lines == f"{topic},0,30\n{topic},1,30\n"
+    cli("group", "offsets", "import", group + "2", "-", stdin=lines)
+    cli("group", "offsets", "get", group + "2", code=3)
+    cli("group", "offsets", "import", group + "2", "-", "--apply", stdin=lines)
+    assert committed(cli, group + "2") == committed(cli, group)
+    assert "line 1" in cli("group", "offsets", "import", group, "-", "--apply", code=2, stdin="x,y\n").stderr
+    cli("group", "offsets", "delete", group, "-t", topic + ":1")
+    assert len(committed(cli, group)) == 2
+    cli("group", "offsets", "delete", group, "-t", topic + ":1", "--apply")
+    assert committed(cli, group) == {(topic, 0): 30}
+    cli("group", "delete", group, code=4)
+    cli("group", "delete", group, group + "2", "--yes")
+    cli("group", "delete", group, "--yes", code=3)
+    cli("group", "delete", group, "--yes", "--if-exists")
+    assert f"did you mean '{group}3'" in (cli("group", "offsets", "reset", group + "3", "--to", "latest", "-t", topic,
+                                              "--apply"), cli("group", "show", group + "x", code=3))[1].stderr
