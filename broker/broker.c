@@ -627,6 +627,7 @@ static void fill_pages(struct broker *broker)
                                    .parts = broker->parts,
                                    .groups = broker->groups,
                                    .fetchers = broker->fetchers,
+                                   .moves = broker->moves,
                                    .logs = broker->logs,
                                    .cleaner = broker->cleaner,
                                    .control = broker->control,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/replica/moves.h"
 #include "broker/tables/broker_conf.h"
 #include "broker/tables/stats.h"
 #include "common/base/mem.h"
@@ -130,6 +131,28 @@ static void show_groups(const struct pages_source *source, FILE *out)
 #undef MANAGER
 }
 
+static void show_dirs(const struct pages_source *source, FILE *out)
+{
+    struct logs_dir_info info;
+    struct moves_info moves;
+    int64_t offline = 0;
+
+    for (size_t i = 0; i < logs_dir_count(source->logs); i++) {
+        logs_dir_info(source->logs, i, &info);
+        char *label = xasprintf("logDirectory=\"%s\"", info.path);
+
+        stat_print_gauge(out, "kafka_log_logmanager_logdirectoryoffline", label,
+                         i > 0 ? NULL : "1 when the directory has failed.", info.is_offline);
+        offline += info.is_offline;
+        free(label);
+    }
+    gauge(out, "kafka_log_logmanager_offlinelogdirectorycount", "Log directories that have failed.",
+          offline);
+    moves_get_info(source->moves, &moves);
+    gauge(out, "moldau_moves", "Replicas on their way to another log directory.", moves.moving);
+    gauge(out, "moldau_moves_bytes", "Bytes copied for such moves since the start.", moves.bytes);
+}
+
 static void show_loading(const struct pages *pages, FILE *out)
 {
     gauge(out, "moldau_logs_loaded", "Logs that are open so far.",
@@ -171,6 +194,7 @@ static void show_metrics(FILE *out, void *arg)
     gauge(out, "moldau_control_stream_up", "1 while on the controller's stream.", control.is_up);
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
           control.controller_epoch);
+    show_dirs(&pages->source, out);
     show_cleaner(&pages->source, out);
     show_groups(&pages->source, out);
     show_conns(&pages->source, out);

@@ -29,6 +29,7 @@ struct pages_source {
     struct parts *parts;
     struct groups *groups;
     struct fetchers *fetchers;
+    struct moves *moves;
     struct logs *logs;
     struct cleaner *cleaner; /* NULL: logs are not compacted */
     struct control *control;

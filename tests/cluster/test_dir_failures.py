@@ -4,6 +4,7 @@ the rest of it, and nothing is made anew elsewhere behind its back. The real bro
 import os
 import shutil
 import time
+import urllib.request
 
 import pytest
 
@@ -51,6 +52,13 @@ def describe(cluster, broker):
         return {os.path.basename(path): found for path, found in c.describe_log_dirs().items()}
 
 
+def gauges(cluster, broker, prefix):
+    url = f"http://127.0.0.1:{cluster.ports.base + 100 + int(broker)}/metrics"
+    lines = urllib.request.urlopen(url, timeout=10).read().decode().splitlines()
+    return {name[len(prefix):]: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)
+            if name.startswith(prefix)}
+
+
 def restart(cluster, broker):
     cluster.stop(broker)
     cluster.start(broker)
@@ -84,6 +92,9 @@ def test_partitions_move_at_once_and_the_rest_goes_on(whole, topic, disk):
     assert all(parts[p].leader == int(victim) for p in led - lost)
     found = describe(whole, victim)
     assert (found["d0"].error, found["d1"].error, found["d1"].replicas) == (0, STORAGE_ERROR, [])
+    assert gauges(whole, victim, "kafka_log_logmanager_") == {
+        f'logdirectoryoffline{{logDirectory="{whole.data(victim).parent / d}"}}': float(d == "d1") for d in DIRS
+    } | {"offlinelogdirectorycount": 1}
     mine = lies_in(whole, victim, local)
     gone = {p for p, d in mine.items() if d == "d1"}
     known = ops.partitions_of(whole, local)
