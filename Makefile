@@ -120,7 +120,8 @@ link = @mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
        -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 $(BIN)/moldau-broker: $(call obj,broker/main.c) $(OUT)/libbroker.a $(OUT)/libcommon.a
 	$(link) $(LIBS)
-$(BIN)/moldau-controller: $(call obj,controller/server/main.c) $(OUT)/libcontroller.a $(OUT)/libcommon.a
+# libbroker: the table of brokers' settings, which change through the controller
+$(BIN)/moldau-controller: $(call obj,controller/server/main.c) $(OUT)/libcontroller.a $(OUT)/libbroker.a $(OUT)/libcommon.a
 	$(link) $(LIBS)
 $(BIN)/moldau: $(call obj,controller/cli/main.c) $(OUT)/libcli.a $(OUT)/libbroker.a $(OUT)/libcommon.a
 	$(link) $(CLI_LIBS) $(LIBS)

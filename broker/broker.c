@@ -406,6 +406,7 @@ static enum err meet_zookeeper(struct broker *broker)
         .zookeeper_session_timeout_ms = conf->zookeeper_session_timeout_ms,
         .state_dir = first_live_dir(broker),
         .software = MOLDAU_VERSION,
+        .min_isr = conf->min_insync_replicas,
         .reactors = broker->reactors,
         .reactors_len = broker->reactors_len,
         .on_fatal = on_fatal,

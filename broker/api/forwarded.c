@@ -9,12 +9,14 @@
 #include "broker/control/forward.h"
 #include "common/base/mem.h"
 #include "gen/wire/alter_configs.h"
+#include "gen/wire/alter_partition_reassignments.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/delete_topics.h"
 #include "gen/wire/elect_leaders.h"
 #include "gen/wire/incremental_alter_configs.h"
+#include "gen/wire/list_partition_reassignments.h"
 
 #define TIMEOUT_DEFAULT_MS 30000
 #define TIMEOUT_GRACE_MS                                                                           \
@@ -141,6 +143,12 @@ static void refuse(struct forwarded_op *op, enum err err)
     case API_ELECT_LEADERS:
         ((struct elect_leaders_response *)resp)->error_code = err_to_wire(err);
         break;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        ((struct alter_partition_reassignments_response *)resp)->error_code = err_to_wire(err);
+        break;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        ((struct list_partition_reassignments_response *)resp)->error_code = err_to_wire(err);
+        break;
     default:
         request_fail_close(op->req, "no controller answered an admin request");
         return;
@@ -178,6 +186,10 @@ static int64_t timeout_of(const struct forwarded_op *op)
         return ((const struct create_partitions_request *)op->body)->timeout_ms;
     case API_ELECT_LEADERS:
         return ((const struct elect_leaders_request *)op->body)->timeout_ms;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        return ((const struct alter_partition_reassignments_request *)op->body)->timeout_ms;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        return ((const struct list_partition_reassignments_request *)op->body)->timeout_ms;
     default:
         return TIMEOUT_DEFAULT_MS;
     }

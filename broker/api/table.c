@@ -41,6 +41,8 @@ static const struct handler rows[] = {
     { API_ELECT_LEADERS, 0, 2, 0, api_forwarded },
     { API_ALTER_CONFIGS, 0, 2, 0, api_forwarded },
     { API_INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, api_forwarded },
+    { API_ALTER_PARTITION_REASSIGNMENTS, 0, 0, 0, api_forwarded },
+    { API_LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, api_forwarded },
     { API_DESCRIBE_CONFIGS, 0, 4, 0, describe_configs_handle },
     { API_ALTER_REPLICA_LOG_DIRS, 0, 2, 0, api_alter_log_dirs },
     { API_DESCRIBE_LOG_DIRS, 0, 4, 0, api_describe_log_dirs },

@@ -261,6 +261,8 @@ static bool fill_hello(void *ctx, Control__Hello *hello)
     hello->version = apply_version(control->apply);
     hello->has_version = true;
     hello->software = (char *)(uintptr_t)control->conf.software;
+    hello->min_insync_replicas = control->conf.min_isr;
+    hello->has_min_insync_replicas = true;
     return true;
 }
 

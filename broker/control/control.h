@@ -31,6 +31,7 @@ struct control_conf {
     int32_t zookeeper_session_timeout_ms;
     const char *state_dir; /* where the session and the machine's boot id are kept */
     const char *software;
+    int32_t min_isr;                 /* min.insync.replicas of the settings file */
     struct reactor *const *reactors; /* that a heartbeat is gated on */
     size_t reactors_len;
     /* This broker must not go on: why. On the control thread, once. */

@@ -252,17 +252,19 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
 /* ---- roles ---- */
 
-static bool is_new(const struct image_part *state)
+/* Nothing of it can be on a directory that is offline (KAFKA-10314). */
+static bool is_new(const struct change *change, const struct image_part *state)
 {
-    return state->leader_epoch == 0 && state->partition_epoch == 0;
+    return (state->leader_epoch == 0 && state->partition_epoch == 0) ||
+           ids_has(state->adding, change->parts->conf.broker_id);
 }
 
 static enum err open_log(struct change *change, const struct image_topic *topic,
                          const struct image_part *state, struct log **log)
 {
     struct logs *logs = change->parts->conf.logs;
-    enum err err =
-        logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(state), NULL, log);
+    enum err err = logs_create(logs, topic->name.ptr, state->index, topic->id,
+                               is_new(change, state), NULL, log);
 
     if (err != ERR_INCONSISTENT_TOPIC_ID)
         return err;
@@ -273,7 +275,8 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
     if (old != NULL && !is_removed(change, old))
         remove_part(change, old);
     park(change, topic->name.ptr, state->index, "another topic id");
-    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(state), NULL, log);
+    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(change, state), NULL,
+                       log);
 }
 
 static struct part *open_part(struct change *change, const struct image_topic *topic,
@@ -404,7 +407,7 @@ static void want(struct change *change, const struct image_topic *topic,
     wanted->at[wanted->n++] = (struct logs_wanted){ .topic = topic->name.ptr,
                                                     .partition = state->index,
                                                     .topic_id = topic->id,
-                                                    .is_new = is_new(state) };
+                                                    .is_new = is_new(change, state) };
 }
 
 /* Their logs are there when the partitions are opened, one after the other. */
@@ -576,9 +579,9 @@ static void apply_image(struct change *change)
             remove_part(change, part);
     }
     make_logs(change, NULL);
+    apply_all_configs(change); /* before roles, as for a delta */
     while ((topic = image_next_topic(change->image, &topics)) != NULL)
         apply_topic(change, topic, NULL);
-    apply_all_configs(change);
 }
 
 static void apply_delta(struct change *change, const struct image_delta *delta)
@@ -591,14 +594,16 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
             remove_part(change, part);
     }
     make_logs(change, delta);
+    /* before roles: a smaller ISR comes with, or after, the min.insync.replicas it was decided
+     * under, and in between the high watermark must not move */
+    if (delta->n_configs > 0)
+        apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_topics; t++) {
         const struct image_topic *topic = image_topic(change->image, delta->topics[t].id);
 
         if (topic != NULL)
             apply_topic(change, topic, &delta->topics[t]);
     }
-    if (delta->n_configs > 0)
-        apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_tombstones; t++)
         bury(change, &delta->tombstones[t]);
 }

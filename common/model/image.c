@@ -621,11 +621,6 @@ size_t image_n_configs(const struct image *image)
     return image->configs.n;
 }
 
-size_t image_n_tombstones(const struct image *image)
-{
-    return image->tombstones.n;
-}
-
 const struct image_tombstone *image_tombstone(const struct image *image, int32_t broker,
                                               struct uuid topic_id, int32_t partition)
 {
@@ -634,6 +629,11 @@ const struct image_tombstone *image_tombstone(const struct image *image, int32_t
         ITEM(struct tombstone_item, pmap_get(&image->tombstones, tombstone_hash(&key), &key));
 
     return item != NULL ? &item->tombstone : NULL;
+}
+
+size_t image_n_tombstones(const struct image *image)
+{
+    return image->tombstones.n;
 }
 
 const struct image_topic *image_topic(const struct image *image, struct uuid id)

@@ -21,7 +21,7 @@ const char *const zk_tree_start_paths[] = {
     "/config/clients", "/config/users", "/config/brokers", "/config/ips",     NULL,
 };
 
-const char *const zk_tree_own_paths[] = { ZK_SEATS, ZK_TOMBSTONES, ZK_RING, NULL };
+const char *const zk_tree_own_paths[] = { ZK_SEATS, ZK_TOMBSTONES, ZK_ELIGIBLE, ZK_RING, NULL };
 
 const char *const zk_tree_entity_types[] = { "topics", "brokers", "clients", "users", "ips", NULL };
 
@@ -85,6 +85,14 @@ const char *zk_path_ring(struct arena *arena, uint64_t number)
     return path_of(arena_printf(arena, ZK_RING "/%03d", (int)(number % ZK_RING_SLOTS)));
 }
 
+const char *zk_path_eligible(struct arena *arena, struct uuid topic_id, int32_t partition)
+{
+    char text[UUID_TEXT_LEN + 1];
+
+    uuid_print(topic_id, text);
+    return path_of(arena_printf(arena, ZK_ELIGIBLE "/%s-%" PRId32, text, partition));
+}
+
 const char *zk_path_child(struct arena *arena, const char *parent, struct str child)
 {
     return path_of(arena_printf(arena, "%s/%.*s", parent, STR_ARG(child)));
@@ -115,6 +123,17 @@ bool zk_leaf_tombstones(struct str leaf, int32_t *broker, struct uuid *topic_id)
     struct str id = str_split(leaf, '-', &text); /* the topic id may have a '-' of its own */
 
     return zk_leaf_id(id, broker) && !str_is_null(text) && uuid_parse(text, topic_id);
+}
+
+bool zk_leaf_eligible(struct str leaf, struct uuid *topic_id, int32_t *partition)
+{
+    struct str id = { .ptr = leaf.ptr, .len = UUID_TEXT_LEN };
+    struct str rest = { .ptr = leaf.ptr + UUID_TEXT_LEN + 1 };
+
+    if (leaf.len < UUID_TEXT_LEN + 2 || leaf.ptr[UUID_TEXT_LEN] != '-')
+        return false;
+    rest.len = leaf.len - UUID_TEXT_LEN - 1;
+    return uuid_parse(id, topic_id) && zk_leaf_id(rest, partition);
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -508,6 +527,36 @@ struct str zk_build_parts_named(struct arena *arena, const struct zk_parts_named
         put(&w, "}");
     }
     put(&w, "]}");
+    return writer_end(&w);
+}
+
+struct str zk_build_ours(struct arena *arena, const struct zk_ours *ours)
+{
+    struct writer w = { .arena = arena };
+
+    put(&w, "{\"version\":1,\"first\":");
+    put_int(&w, ours->first);
+    put(&w, ",\"last\":");
+    put_int(&w, ours->last);
+    put(&w, "}");
+    return writer_end(&w);
+}
+
+struct str zk_build_eligible(struct arena *arena, const struct zk_eligible *eligible)
+{
+    struct writer w = { .arena = arena };
+
+    put(&w, "{\"version\":1,\"controller_epoch\":");
+    put_int(&w, eligible->controller_epoch);
+    put(&w, ",\"leader_epoch\":");
+    put_int(&w, eligible->leader_epoch);
+    put(&w, ",\"partition_epoch\":");
+    put_int(&w, eligible->partition_epoch);
+    put(&w, ",\"min_isr\":");
+    put_int(&w, eligible->min_isr);
+    put(&w, ",\"replicas\":");
+    put_ids(&w, eligible->replicas);
+    put(&w, "}");
     return writer_end(&w);
 }
 

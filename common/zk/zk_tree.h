@@ -5,7 +5,9 @@
  * parsed as tolerantly as Kafka does: any order of keys, unknown keys passed over, every version it
  * ever wrote.
  *
- *   ours   /controllers/ids/N          address of a controller, ephemeral
+ *   ours   /controllers/ids            since which epoch all who held the seat were ours
+ *          /controllers/ids/N          address of a controller, ephemeral
+ *          /controllers/eligible/...   who may lead a partition beside its ISR
  *          /controllers/tombstones/... replicas that a broker may delete, until it has said it did
  *          /controllers/ring/NNN       what the controller's last writes touched, for its successor
  *          /controllers/question       "are you there?" of a standby to the active controller
@@ -55,6 +57,7 @@
 #define ZK_MIGRATION         "/migration"
 #define ZK_SEATS             "/controllers/ids"
 #define ZK_TOMBSTONES        "/controllers/tombstones"
+#define ZK_ELIGIBLE          "/controllers/eligible"
 #define ZK_RING              "/controllers/ring"
 #define ZK_QUESTION          "/controllers/question"
 #define ZK_RING_SLOTS        256
@@ -78,12 +81,14 @@ const char *zk_path_config(struct arena *arena, struct str type, struct str name
 const char *zk_path_tombstones(struct arena *arena, int32_t broker, struct uuid topic_id);
 /* Of the write with that number. */
 const char *zk_path_ring(struct arena *arena, uint64_t number);
+const char *zk_path_eligible(struct arena *arena, struct uuid topic_id, int32_t partition);
 const char *zk_path_child(struct arena *arena, const char *parent, struct str child);
 /* The last component of a path. */
 struct str zk_path_leaf(struct str path);
 /* "7" of /brokers/ids/7, and so on: false when it is not a number of an id. */
 bool zk_leaf_id(struct str leaf, int32_t *id);
 bool zk_leaf_tombstones(struct str leaf, int32_t *broker, struct uuid *topic_id);
+bool zk_leaf_eligible(struct str leaf, struct uuid *topic_id, int32_t *partition);
 
 /* Names of users and clients in paths: URL-encoded, '*' as %2A and ' ' as %20. */
 struct str zk_sanitize(struct arena *arena, struct str name);
@@ -198,6 +203,25 @@ struct str zk_build_parts_named(struct arena *arena, const struct zk_parts_named
 
 /* log_dir_event_S: which broker lost a directory. */
 enum err zk_parse_log_dir_event(struct arena *arena, struct str json, int32_t *broker) MUST_USE;
+
+/* /controllers/ids; ours: every epoch of these was won by one of ours. Parsed of null data: none,
+ * first above last. */
+struct zk_ours {
+    int32_t first, last;
+};
+struct str zk_build_ours(struct arena *arena, const struct zk_ours *ours);
+enum err zk_parse_ours(struct arena *arena, struct str json, struct zk_ours *out) MUST_USE;
+
+/* Who has all that is committed beside the ISR; ours. Void unless the partition's state is still
+ * the one of these epochs. */
+struct zk_eligible {
+    int32_t controller_epoch; /* who wrote it */
+    int32_t leader_epoch, partition_epoch;
+    int32_t min_isr; /* below it the high watermark stood still */
+    struct ids replicas;
+};
+struct str zk_build_eligible(struct arena *arena, const struct zk_eligible *eligible);
+enum err zk_parse_eligible(struct arena *arena, struct str json, struct zk_eligible *out) MUST_USE;
 
 /* Tombstones of one broker and topic; ours. */
 struct zk_tombstones {

@@ -421,6 +421,31 @@ enum err zk_parse_log_dir_event(struct arena *arena, struct str json, int32_t *b
     return done(root, root != NULL && get_i32(root, "broker", broker));
 }
 
+enum err zk_parse_ours(struct arena *arena, struct str json, struct zk_ours *out)
+{
+    json_t *root;
+
+    (void)arena;
+    *out = (struct zk_ours){ .first = 0, .last = -1 };
+    if (json.len == 0)
+        return ERR_OK;
+    root = load(json);
+    return done(root, root != NULL && get_i32(root, "first", &out->first) &&
+                          get_i32(root, "last", &out->last));
+}
+
+enum err zk_parse_eligible(struct arena *arena, struct str json, struct zk_eligible *out)
+{
+    json_t *root = load(json);
+
+    *out = (struct zk_eligible){ .leader_epoch = -1 };
+    return done(root, root != NULL && get_i32(root, "controller_epoch", &out->controller_epoch) &&
+                          get_i32(root, "leader_epoch", &out->leader_epoch) &&
+                          get_i32(root, "partition_epoch", &out->partition_epoch) &&
+                          get_i32(root, "min_isr", &out->min_isr) &&
+                          as_ids(arena, json_object_get(root, "replicas"), &out->replicas));
+}
+
 enum err zk_parse_tombstones(struct arena *arena, struct str json, struct zk_tombstones *out)
 {
     json_t *root = load(json), *map = json_object_get(root, "partitions"), *value;

@@ -372,6 +372,7 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
     b->hello_incarnation = hello->incarnation;
     b->fresh = hello->fresh;
     b->unclean = hello->unclean;
+    b->min_isr = hello->min_isr;
     admit(core, b);
     if (b->phase != STREAM_NONE && !core->any_hello) {
         core->any_hello = true;
@@ -628,6 +629,17 @@ int64_t brokers_next_ms(const struct core *core)
 
 /* ---- questions
  * ------------------------------------------------------------------------------------------- */
+
+bool brokers_settled(const struct core *core)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        const struct broker *b = core->brokers[i];
+
+        if (b->state == NODE_UNKNOWN || (b->phase != STREAM_NONE && b->phase != STREAM_LIVE))
+            return false;
+    }
+    return true;
+}
 
 bool brokers_all_acked(const struct core *core, uint64_t version)
 {

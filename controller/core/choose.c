@@ -46,18 +46,42 @@ static struct ids isr_of_stayers(const struct choice *c, int32_t keep, int32_t *
     return left;
 }
 
-/* Without members that may have lost records, though never without all. */
-static struct ids isr_of_clean(const struct choice *c, int32_t *room)
+static struct ids clean_of(const struct choice *c, struct ids ids, int32_t *room)
 {
     struct ids left = { .at = room, .n = 0 };
 
-    for (uint32_t i = 0; i < c->part->isr.n; i++) {
-        int32_t id = c->part->isr.at[i];
-
-        if (!is(what_is(c, id), REPLICA_UNCLEAN))
-            room[left.n++] = id;
+    for (uint32_t i = 0; i < ids.n; i++) {
+        if (!is(what_is(c, ids.at[i]), REPLICA_UNCLEAN))
+            room[left.n++] = ids.at[i];
     }
+    return left;
+}
+
+/* Without members that may have lost records. When that is everybody, those take their place who
+ * were eligible beside them, for they have all that is committed; and without any of these either
+ * it stays, for an ISR is never empty. */
+static struct ids isr_of_clean(const struct choice *c, int32_t *room)
+{
+    struct ids left = clean_of(c, c->part->isr, room);
+
+    if (left.n == 0)
+        left = clean_of(c, c->eligible, room);
     return left.n > 0 ? left : c->part->isr;
+}
+
+/* Somebody who has all that is committed although it is not in the ISR, once nobody who is in it
+ * can be waited for. */
+static int32_t first_eligible(const struct choice *c)
+{
+    for (uint32_t i = 0; i < c->part->isr.n; i++) {
+        if (!is(what_is(c, c->part->isr.at[i]), REPLICA_GONE | REPLICA_UNCLEAN))
+            return LEADER_NONE;
+    }
+    for (uint32_t i = 0; i < c->part->replicas.n; i++) {
+        if (may_lead(c->replicas[i]) && ids_has(c->eligible, c->part->replicas.at[i]))
+            return c->part->replicas.at[i];
+    }
+    return LEADER_NONE;
 }
 
 static bool first_born(const struct choice *c, struct leader_isr *next, int32_t *room)
@@ -84,11 +108,15 @@ static int32_t first_in_sync(const struct choice *c)
     return LEADER_NONE;
 }
 
-/* Somebody in sync is only not heard of, or about to be told what it is. */
+/* Somebody in sync, or eligible, is only not heard of, or about to be told what it is. */
 static bool may_wait(const struct choice *c)
 {
     for (uint32_t i = 0; i < c->part->isr.n; i++) {
         if (!is(what_is(c, c->part->isr.at[i]), REPLICA_GONE))
+            return true;
+    }
+    for (uint32_t i = 0; i < c->eligible.n; i++) {
+        if (!is(what_is(c, c->eligible.at[i]), REPLICA_GONE))
             return true;
     }
     return false;
@@ -125,6 +153,11 @@ static bool replace(const struct choice *c, uint8_t leader, struct leader_isr *n
         /* nobody else: the new process takes over from the old one. The dead leave once it lives.
          */
         next->leader = part->leader;
+        return true;
+    }
+    if ((next->leader = first_eligible(c)) != LEADER_NONE) {
+        room[0] = next->leader;
+        next->isr = (struct ids){ .at = room, .n = 1 };
         return true;
     }
     if (elect_uncleanly(c, next, room))
@@ -173,4 +206,41 @@ bool choose_preferred(const struct choice *c, struct leader_isr *next)
     next->leader = part->replicas.at[0];
     next->leader_epoch++;
     return true;
+}
+
+bool choose_among(const struct choice *c, struct ids replicas, struct leader_isr *next,
+                  int32_t *isr_room)
+{
+    const struct image_part *part = c->part;
+    int32_t heir = LEADER_NONE;
+
+    *next = image_part_state(part);
+    next->leader_epoch++;
+    next->isr = (struct ids){ .at = isr_room, .n = 0 };
+    for (uint32_t i = 0; i < part->isr.n; i++) {
+        if (ids_has(replicas, part->isr.at[i]))
+            isr_room[next->isr.n++] = part->isr.at[i];
+    }
+    if (next->isr.n == 0)
+        return false;
+    if (part->leader != LEADER_NONE && ids_has(replicas, part->leader) &&
+        may_stay(what_is(c, part->leader)))
+        return true;
+    for (uint32_t i = 0; i < replicas.n && heir == LEADER_NONE; i++) {
+        if (ids_has(next->isr, replicas.at[i]) && may_lead(what_is(c, replicas.at[i])))
+            heir = replicas.at[i];
+    }
+    if (heir != LEADER_NONE)
+        next->leader = heir;
+    /* a leader that stays a replica and cannot be replaced is no matter of this move */
+    return heir != LEADER_NONE || part->leader == LEADER_NONE || ids_has(replicas, part->leader);
+}
+
+bool choose_has_all(const struct choice *c, struct ids replicas)
+{
+    for (uint32_t i = 0; i < replicas.n; i++) {
+        if (!ids_has(c->part->isr, replicas.at[i]) || !may_lead(what_is(c, replicas.at[i])))
+            return false;
+    }
+    return c->part->leader != LEADER_NONE;
 }

@@ -2,9 +2,9 @@
  * choose - who leads now: one partition's state and what is known of its replicas in, a leader and
  * an ISR out.
  *
- * Kafka's rules (its Election class), but for these: what dies leaves the ISR in the same decision,
- * a partition without a leader that lives keeps its ISR, and leader -1 is written only when the
- * leader is gone for certain.
+ * Kafka's rules (its Election class), with KIP-966's eligible leaders behind the ISR, but for
+ * these: what dies leaves the ISR in the same decision, a partition without a leader that lives
+ * keeps its ISR, and leader -1 is written only when the leader is gone for certain.
  */
 #ifndef CONTROLLER_CORE_CHOOSE_H
 #define CONTROLLER_CORE_CHOOSE_H
@@ -29,13 +29,22 @@ enum replica_is {
 struct choice {
     const struct image_part *part;
     const uint8_t *replicas;
-    bool forced;  /* with unclean: nobody is waited for either */
-    bool unclean; /* whoever lives may lead when nobody in sync can be waited for */
+    struct ids eligible; /* outside the ISR, with all that is committed */
+    bool forced;         /* with unclean: nobody is waited for either */
+    bool unclean;        /* whoever lives may lead when nobody in sync can be waited for */
 };
 
 /* False: everything may stay as it is. Else *next, with its isr in the caller's room for
  * replicas.n. */
 bool choose_leader(const struct choice *choice, struct leader_isr *next, int32_t *isr_room);
+/* The partition's replicas become these, in the order in which they may lead: *next is the state
+ * that goes with them, with isr in the caller's room. False when it cannot be done now without
+ * losing what is committed: nobody of these is in sync, or the leader leaves and none of those in
+ * sync lives. */
+bool choose_among(const struct choice *choice, struct ids replicas, struct leader_isr *next,
+                  int32_t *isr_room);
+/* All of these are in sync and live, and somebody leads. */
+bool choose_has_all(const struct choice *choice, struct ids replicas);
 /* Leadership to the first replica: false when it leads already, is not live, or not in sync. */
 bool choose_preferred(const struct choice *choice, struct leader_isr *next);
 

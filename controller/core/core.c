@@ -172,6 +172,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     TAILQ_INIT(&core->jobs);
     TAILQ_INIT(&core->doomeds);
     STAILQ_INIT(&core->acked_tombstones);
+    STAILQ_INIT(&core->read_configs);
     return core;
 }
 
@@ -207,6 +208,10 @@ static void forget(struct core *core)
         core_hold_image(core, &core->image);
     image_unref(&core->image);
     brokers_reset(core);
+    reassign_forget(core);
+    wishes_forget(core);
+    elr_forget(core);
+    settings_forget(core);
     free(core->extras);
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
@@ -245,6 +250,7 @@ static void on_loaded(struct core *core, const struct core_loaded *loaded)
     core->loaded_ms = core->now_ms;
     core->balance_ms = core->now_ms + 5000;
     view_load(core, loaded);
+    elr_load(core, loaded);
     core->scan = true;
     core_say(core, CORE_SAY_INFO,
              "%s epoch=%d brokers=%zu topics=%zu partitions=%zu tombstones=%zu",
@@ -298,7 +304,7 @@ static void on_acked(struct core *core, const struct core_acked *acked)
     if (b == NULL || acked->controller_epoch != core->controller_epoch)
         return;
     parts_on_failures(core, b, acked->n_failures, acked->failures, false);
-    topics_on_deleted(core, b, acked->n_deleted, acked->deleted);
+    stones_on_deleted(core, b, acked->n_deleted, acked->deleted);
     brokers_on_acked(core, acked);
 }
 
@@ -365,6 +371,18 @@ static void absorb(struct core *core, const struct core_event *ev)
         core->pid_block = ev->pid_block_read.block;
         core->pid_block_asked = false;
         break;
+    case CORE_MOVES_WANTED:
+        wishes_on_moves(core, &ev->wishes);
+        break;
+    case CORE_ELECTIONS_WANTED:
+        wishes_on_elections(core, &ev->wishes);
+        break;
+    case CORE_ISR_CHANGED:
+        wishes_on_isr_changed(core, &ev->named_parts);
+        break;
+    case CORE_DIR_EVENT:
+        wishes_on_dir_event(core, &ev->dir_event);
+        break;
     case CORE_HELLO:
         brokers_on_hello(core, &ev->hello);
         break;
@@ -409,10 +427,15 @@ static void make_plan(struct core *core)
         core->scan = false;
         core->making->all = parts_scan(core);
     }
-    isr_plan(core);
-    pids_plan(core);
+    settings_plan_read(core);
+    topics_plan_ids(core);
+    wishes_plan(core);
+    reassign_plan(core);
     jobs_plan(core);
+    isr_plan(core); /* after jobs, which it could make wait for ever; leaders ask again */
+    pids_plan(core);
     topics_plan(core); /* after those who may doom one */
+    stones_plan_acked(core);
     balance_plan(core);
 
     if (core->making->n_ops == 0) {

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
+#include "common/base/conf.h"
 #include "common/base/err.h"
 #include "common/base/str.h"
 #include "common/base/uuid.h"
@@ -54,6 +55,9 @@ struct core_settings {
      * core_new(). */
     size_t n_topic_defaults;
     const struct image_setting *topic_defaults;
+    /* Settings of brokers, which can be changed at run time; NULL: they cannot. Borrowed for
+     * good. */
+    const struct conf_table *broker_settings;
 };
 
 /* Kafka's defaults; ours for heartbeats (1000 ms) and grace (session_timeout_ms). */
@@ -90,6 +94,28 @@ struct core_tombstones {
     } * parts;
 };
 
+/* Partitions by name: what is in /admin/reassign_partitions (with replicas) and
+ * /admin/preferred_replica_election, and in notes of changed ISRs. */
+struct core_named_parts {
+    size_t n;
+    const struct core_named_part {
+        struct str topic;
+        int32_t partition;
+        struct ids replicas;
+    } * at;
+};
+
+/* Who has all that is committed beside the ISR (KIP-966), one znode of ours for each partition.
+ * Good only with the state that has these epochs. */
+struct core_eligible {
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t controller_epoch; /* of who wrote it; in an operation: of its WRITE */
+    int32_t leader_epoch, partition_epoch;
+    int32_t min_isr; /* below it the high watermark stood still */
+    struct ids replicas;
+};
+
 struct core_pid_block {
     int32_t broker;      /* who got it */
     int64_t first, last; /* the last block given out, both inclusive; -1, -1 for none yet */
@@ -112,6 +138,9 @@ struct core_loaded {
     const struct str *delete_marks; /* children of /admin/delete_topics */
     size_t n_tombstones;
     const struct core_tombstones *tombstones;
+    size_t n_eligible;
+    const struct core_eligible *eligible;
+    int32_t ours_since; /* from that epoch on every controller was one of ours */
     struct core_pid_block pid_block;
 };
 
@@ -159,6 +188,16 @@ struct core_pid_block_read {
     struct core_pid_block block;
 };
 
+/* A znode of old tools' wishes as it is now: absent, or there with these. */
+struct core_wishes {
+    bool there;
+    struct core_named_parts parts;
+};
+
+struct core_dir_event {
+    int32_t broker;
+};
+
 /* Streams have numbers that the shell never uses twice. */
 struct core_hello {
     uint64_t stream;
@@ -169,6 +208,7 @@ struct core_hello {
     bool unclean; /* it stopped uncleanly and its machine was restarted since: what it had not
                      flushed is gone */
     int32_t seen_controller_epoch; /* highest it has met; above ours we resign */
+    int32_t min_isr; /* its own min.insync.replicas, for topics that say nothing; 0: not said */
 };
 
 struct core_stream_ended {
@@ -282,6 +322,9 @@ struct core_event {
         struct core_state_read state_read;
         struct core_config_read config_read;
         struct core_pid_block_read pid_block_read;
+        struct core_wishes wishes;
+        struct core_named_parts named_parts;
+        struct core_dir_event dir_event;
         struct core_hello hello;
         struct core_stream_ended stream_ended;
         struct core_heartbeat heartbeat;
@@ -317,6 +360,10 @@ enum core_op_kind {
     OP_TOMBSTONES_SET, /* our znode of (broker, topic id): created or replaced; deleted when n is 0
                         */
     OP_PID_BLOCK_SET,  /* /latest_producer_id_block, with version */
+    OP_MOVES_SET,      /* /admin/reassign_partitions: created or replaced; deleted when n is 0 */
+    OP_ELIGIBLE_SET,   /* our znode of the partition: created or replaced; deleted when without
+                          replicas */
+    OP_ELECTIONS_DONE, /* /admin/preferred_replica_election goes; missing is fine */
 };
 
 struct core_op_part {
@@ -342,6 +389,8 @@ struct core_op {
         struct image_config config;
         struct core_tombstones tombstones;
         struct core_pid_block pid_block;
+        struct core_named_parts moves;
+        struct core_eligible eligible;
     };
 };
 

@@ -48,6 +48,7 @@ struct broker {
     uint64_t stream; /* of phases beyond NONE */
     int64_t epoch;   /* confirmed by hello or heartbeat; -1 */
     struct uuid incarnation;
+    int32_t min_isr; /* hello: its own min.insync.replicas; 0: not said */
     int64_t hello_epoch;
     struct uuid hello_incarnation;
     uint64_t image_version; /* that it must acknowledge to be live */
@@ -71,7 +72,11 @@ struct plan_part {
     struct uuid topic_id;
     struct str topic;
     struct image_part part; /* as it will be */
-    size_t op;              /* SIZE_MAX: nothing of it is stored */
+    size_t op;              /* SIZE_MAX: nothing of its state is stored */
+    bool moves;             /* its assignment is another: stored with */
+    struct plan_item *item; /* this; else NULL */
+    bool sets_eligible;
+    struct core_eligible eligible; /* as it will be */
 };
 
 enum plan_kind {
@@ -82,7 +87,10 @@ enum plan_kind {
     PLAN_TOMBSTONES, /* of one broker and topic: fewer or none */
     PLAN_CONFIG,     /* settings of one entity */
     PLAN_PID_BLOCK,
-    PLAN_MARK, /* a mark that means nothing goes away */
+    PLAN_MARK,     /* a mark that means nothing goes away */
+    PLAN_MOVE,     /* partitions of one topic get other replicas */
+    PLAN_WISHES,   /* old tools' wishes are rewritten, or go */
+    PLAN_ELIGIBLE, /* who may lead a partition beside its ISR, without its state */
 };
 
 struct job;
@@ -96,9 +104,8 @@ struct plan_item {
     struct image_topic_change change; /* TOPIC, GROW; partition epochs come with the results */
     size_t first_state_op;            /* TOPIC, GROW: SIZE_MAX when states come later */
     struct image_config config;       /* CONFIG, TOPIC */
-    size_t n_tombstones;              /* DOOM: new ones; TOMBSTONES: those that go */
-    const struct image_tombstone *tombstones;
-    struct job *job; /* for whom, NULL: for nobody */
+    size_t first_stone, n_stones;     /* of plan->stones: DOOM, MOVE, TOMBSTONES */
+    struct job *job;                  /* for whom, NULL: for nobody */
     size_t job_item;
 };
 
@@ -107,6 +114,11 @@ struct plan_answer { /* to an AlterPartition, sent when the plan is done */
     size_t n;
     struct core_alter_answer *answers;
     const struct plan_part **parts; /* beside each answer: whose success it needs; NULL: decided */
+};
+
+struct plan_stone {
+    struct image_tombstone stone;
+    bool gone; /* it goes, else it comes */
 };
 
 struct plan {
@@ -123,6 +135,8 @@ struct plan {
     size_t n_items, cap_items;
     struct plan_answer *answers;
     size_t n_answers, cap_answers;
+    struct plan_stone *stones; /* later ones over earlier ones */
+    size_t n_stones, cap_stones;
     bool all;           /* it has all that the reconciliation found */
     bool failed;        /* a partition's state was not as known */
     bool has_elections; /* items of jobs hang on its parts */
@@ -194,6 +208,7 @@ struct job {
     int64_t timeout_ms;    /* the client's */
     int64_t deadline_ms;   /* when it is answered whatever the brokers say */
     bool changed;          /* something was stored */
+    bool again;            /* cannot be planned in this round */
     bool answered;         /* too late for its request: only kept until its items are done */
     uint64_t wait_version; /* SETTLING: what every live broker must have applied; 0: not set yet */
     size_t n_open;         /* items that are not done */
@@ -206,6 +221,8 @@ TAILQ_HEAD(jobs, job);
 struct topic_extra { /* what only the controller knows of a topic */
     struct uuid id;
     int32_t version; /* of its znode */
+    int32_t n_sets;  /* how often the plan in the making, or out, sets it */
+    bool wants_id;   /* the znode has none: the one that the topic goes by is to be written */
 };
 
 struct doomed { /* a topic on its way out */
@@ -218,6 +235,37 @@ struct doomed { /* a topic on its way out */
 };
 
 TAILQ_HEAD(doomeds, doomed);
+
+struct moving { /* a partition whose assignment says that it moves */
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct wanted_move { /* of /admin/reassign_partitions */
+    char *topic;
+    int32_t partition;
+    int32_t *target;
+    uint32_t n;
+};
+
+struct wishes { /* of old tools, in znodes */
+    struct wanted_move *moves;
+    size_t n_moves, cap_moves;
+    bool moves_there;     /* the znode of moves */
+    bool moves_changed;   /* it has fewer of them than it says */
+    bool elections_there; /* the other znode */
+    struct wanted_move *elections;
+    size_t n_elections, cap_elections;
+    bool in_plan;
+};
+
+struct read_config { /* changed by another hand, not published yet */
+    STAILQ_ENTRY(read_config) link;
+    struct arena arena;
+    struct image_config config;
+};
+
+STAILQ_HEAD(read_configs, read_config);
 
 struct acked_tombstone {
     STAILQ_ENTRY(acked_tombstone) link;
@@ -294,6 +342,13 @@ struct core {
     struct jobs jobs;
     struct doomeds doomeds;
     struct acked_tombstones acked_tombstones;
+    struct moving *moving; /* those of the image, and some that have arrived */
+    size_t n_moving, cap_moving;
+    bool moves_due; /* one of them may have arrived */
+    bool ids_due;   /* a topic wants its id written */
+    struct wishes wishes;
+    struct elr *elrs; /* a hash by topic id and partition */
+    struct read_configs read_configs;
     struct core_effects *out; /* of this step */
 };
 
@@ -316,7 +371,11 @@ const struct image_part *view_part(const struct core *core, struct uuid topic_id
 struct topic_extra *view_extra(struct core *core, struct uuid id); /* NULL */
 void view_put_extra(struct core *core, struct uuid id, int32_t version);
 void view_drop_extra(struct core *core, struct uuid id);
+/* The plan that sets the topic's znode is done. */
+void view_sets_done(struct core *core, struct uuid id, bool stored);
 void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf);
+/* What a topic inherits that says nothing itself. */
+void view_topic_defaults(const struct core *core, struct topic_conf *conf);
 /* Publishes the part (copied into the effects' arena) as it is, with nothing to store. */
 void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
                     const struct image_part *part);
@@ -350,6 +409,8 @@ void brokers_left(struct core *core, bool all_stored);
 void brokers_send_images(struct core *core);
 /* As the image is to show it. */
 struct node broker_node(const struct broker *b);
+/* Everybody who is registered has shown itself, or had the time to. */
+bool brokers_settled(const struct core *core);
 bool brokers_all_acked(const struct core *core, uint64_t version);
 /* May the partition go on without those that next leaves out of its ISR? Not before somebody who
  * stays has shown that it lived after we knew of their end: what was last heard of it may be older
@@ -370,6 +431,14 @@ struct str plan_str(struct plan *plan, struct str text);
 /* Stores next as the partition's state: sets it, or creates it when the part has none. */
 struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
                              const struct image_part *part, const struct leader_isr *next);
+/* The part with another assignment, stored with item; next NULL: its state stays. In the group that
+ * is open. */
+struct plan_part *plan_move(struct core *core, struct plan_item *item,
+                            const struct image_topic *topic, const struct image_part *part,
+                            const struct leader_isr *next);
+/* The version that the topic's znode has when the next operation of this plan sets it. */
+int32_t plan_topic_version(struct core *core, struct uuid topic_id);
+bool plan_sets_topic(struct core *core, struct uuid topic_id);
 /* Results NULL: the plan had no operations. Ends core->writing or core->making. */
 void plan_finish(struct core *core, struct plan **plan, const struct core_op_result *results);
 
@@ -382,9 +451,13 @@ bool part_decide(struct core *core, const struct image_topic *topic, const struc
 /* What leadership of the first replica would make of it; false: not possible or not needed. */
 bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
                  struct leader_isr *next);
+/* What is known of the part's replicas, for choose; in arena. */
+const uint8_t *part_replicas_are(const struct core *core, const struct image_part *part,
+                                 struct arena *arena);
 /* Any replica that lives, when nobody in sync can lead. */
-bool part_decide_uncleanly(const struct core *core, const struct image_part *part,
-                           struct arena *arena, struct leader_isr *next);
+bool part_decide_uncleanly(const struct core *core, const struct image_topic *topic,
+                           const struct image_part *part, struct arena *arena,
+                           struct leader_isr *next);
 void parts_on_failures(struct core *core, struct broker *b, size_t n,
                        const struct core_failure *failures, bool dir_failed);
 void parts_forget_dirs(struct core *core, struct broker *b);
@@ -400,19 +473,93 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names);
 void topics_doom(struct core *core, const struct image_topic *topic);
 bool topics_is_doomed(const struct core *core, struct str name);
 void topics_plan(struct core *core);
+/* Topics that have no id in ZooKeeper get the one that they go by. */
+void topics_plan_ids(struct core *core);
 void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
                  const struct core_op_result *results);
-void topics_on_deleted(struct core *core, struct broker *b, size_t n,
-                       const struct image_tombstone *deleted);
 /* Plans the creation; parts have replicas only. */
 struct plan_item *topics_plan_create(struct core *core, struct str name, struct uuid id,
                                      size_t n_parts, const struct ids *replicas,
                                      const struct image_config *config);
 struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *topic, size_t n_new,
                                    const struct ids *replicas);
+struct core_op_part *topics_assignment(struct plan *plan, const struct image_topic *old,
+                                       size_t n_new, const struct image_part *new_parts, size_t *n);
 bool topics_name_ok(struct str name, const char **why);
 /* A topic that differs from name only in '.' and '_'; NULL. */
 const struct image_topic *topics_collides(const struct core *core, struct str name);
+
+/* tombstones.c: an item of one topic, between open and close; closing adds the operations to the
+ * group that is open. */
+void stones_open(struct plan *plan, struct plan_item *item);
+void stones_bury(struct plan *plan, struct plan_item *item, int32_t broker, int32_t partition,
+                 int32_t leader_epoch);
+/* The replica is wanted again: a tombstone that waits for it goes. */
+void stones_lift(struct core *core, struct plan_item *item, int32_t broker, int32_t partition);
+void stones_close(struct core *core, struct plan_item *item);
+void stones_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
+void stones_on_deleted(struct core *core, struct broker *b, size_t n,
+                       const struct image_tombstone *deleted);
+void stones_plan_acked(struct core *core);
+
+/* reassign.c: partitions on their way to other replicas */
+struct move {
+    const struct image_topic *topic;
+    const struct image_part *part; /* as known */
+    struct ids replicas, adding, removing;
+    struct ids dropped; /* replicas that it loses */
+    bool stores;        /* next is to be stored */
+    struct leader_isr next;
+    const struct plan_part *planned;
+    size_t tag; /* the caller's */
+};
+
+/* What it takes to move the part to these replicas; they end in arena. */
+enum err reassign_aim(const struct core *core, const struct image_topic *topic,
+                      const struct image_part *part, struct ids target, struct arena *arena,
+                      struct move *out);
+/* What it was before it began to move. */
+struct ids reassign_origin(const struct image_part *part, struct arena *arena);
+/* Where it is bound for, or where it is. */
+struct ids reassign_target(const struct image_part *part, struct arena *arena);
+/* By topic and partition. */
+void reassign_sort(struct move *moves, size_t n);
+/* Plans the moves, sorts them, and fills in what they hang on. No partition twice. */
+void reassign_plan_all(struct core *core, struct move *moves, size_t n);
+void reassign_note(struct core *core, struct uuid topic_id, const struct image_part *part);
+void reassign_plan(struct core *core);
+void reassign_done(struct core *core, struct plan *plan, struct plan_item *item,
+                   const struct core_op_result *results);
+void reassign_forget(struct core *core);
+
+/* elr.c: who may lead beside the ISR */
+struct ids elr_of(const struct core *core, struct uuid topic_id, const struct image_part *part);
+/* What becomes of it when part becomes to, in the group that stores this. */
+void elr_plan(struct core *core, struct plan_part *to, const struct image_part *part);
+void elr_stored(struct core *core, const struct plan_part *part, int32_t version);
+/* Those who come back without their tail leave; what is void goes. */
+void elr_scan(struct core *core);
+void elr_done(struct core *core, struct plan *plan, const struct plan_item *item);
+void elr_load(struct core *core, const struct core_loaded *loaded);
+/* The operations that settings need before anybody goes by them, in the group that is open unless
+ * the first is to open one; how many. */
+size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group);
+/* In the group that is open. */
+void elr_plan_topic_gone(struct core *core, const struct image_topic *topic);
+/* After both of these. */
+void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
+void elr_forget(struct core *core);
+
+/* wishes.c: what old tools write into znodes */
+void wishes_on_moves(struct core *core, const struct core_wishes *wishes);
+void wishes_on_elections(struct core *core, const struct core_wishes *wishes);
+void wishes_on_isr_changed(struct core *core, const struct core_named_parts *parts);
+void wishes_on_dir_event(struct core *core, const struct core_dir_event *event);
+/* A client's request for the same partition is newer. */
+void wishes_drop_move(struct core *core, struct str topic, int32_t partition);
+void wishes_plan(struct core *core);
+void wishes_done(struct core *core, const struct plan *plan, const struct plan_item *item);
+void wishes_forget(struct core *core);
 
 /* pid_blocks.c */
 void pids_on_wanted(struct core *core, const struct core_pid_block_wanted *wanted);
@@ -424,6 +571,8 @@ void pids_drop(struct core *core, uint64_t stream, bool all);
 void balance_plan(struct core *core);
 
 /* settings.c */
+void settings_forget(struct core *core);
+void settings_plan_read(struct core *core);
 void settings_on_read(struct core *core, const struct core_config_read *read);
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,
                                 const struct image_setting *settings, bool notify);

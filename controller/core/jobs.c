@@ -15,8 +15,9 @@
 #define SETTLE_MS 1000
 
 static const struct admin_kind *const kinds[] = {
-    &admin_create_topics, &admin_delete_topics, &admin_create_partitions,
-    &admin_elect_leaders, &admin_alter_configs, &admin_incremental_alter_configs,
+    &admin_create_topics,       &admin_delete_topics,      &admin_create_partitions,
+    &admin_elect_leaders,       &admin_alter_configs,      &admin_incremental_alter_configs,
+    &admin_alter_reassignments, &admin_list_reassignments,
 };
 
 static const struct admin_kind *kind_of(int16_t api_key)
@@ -166,7 +167,8 @@ void jobs_on_elected(struct core *core, const struct plan *plan,
             if (part == NULL)
                 continue;
             job->items[i].part = NULL;
-            job_item_done(core, job, i, results[part->op].err, NULL);
+            job_item_done(core, job, i,
+                          part->item != NULL ? part->item->err : results[part->op].err, NULL);
         }
     }
 }
@@ -181,7 +183,10 @@ void jobs_plan(struct core *core)
     TAILQ_FOREACH (job, &core->jobs, link) {
         if (job->phase != JOB_NEW)
             continue;
+        job->again = false;
         kind_of(job->api_key)->plan(core, job);
+        if (job->again)
+            continue;
         job->phase = JOB_WRITING;
         if (job->timeout_ms > 0)
             job->deadline_ms = job->came_ms + job->timeout_ms;

@@ -42,8 +42,8 @@ static uint8_t replica_is(const struct core *core, const struct image_part *part
     return is;
 }
 
-static const uint8_t *replicas_are(const struct core *core, const struct image_part *part,
-                                   struct arena *arena)
+const uint8_t *part_replicas_are(const struct core *core, const struct image_part *part,
+                                 struct arena *arena)
 {
     uint8_t *are = arena_alloc(arena, part->replicas.n);
 
@@ -55,10 +55,12 @@ static const uint8_t *replicas_are(const struct core *core, const struct image_p
 bool part_decide(struct core *core, const struct image_topic *topic, const struct image_part *part,
                  struct arena *arena, struct leader_isr *next)
 {
-    struct choice choice = { .part = part, .replicas = replicas_are(core, part, arena) };
+    struct choice choice = { .part = part, .replicas = part_replicas_are(core, part, arena) };
     int32_t *room = arena_alloc(arena, (part->replicas.n + part->isr.n) * sizeof *room);
     bool gone = part->leader_epoch >= 0;
 
+    if (gone)
+        choice.eligible = elr_of(core, topic->id, part);
     /* settings are looked up only where they matter: nobody in sync is left */
     for (uint32_t i = 0; i < part->isr.n && gone; i++)
         gone = (replica_is(core, part, part->isr.at[i]) & REPLICA_GONE) != 0;
@@ -78,17 +80,20 @@ bool part_decide(struct core *core, const struct image_topic *topic, const struc
 bool part_prefer(const struct core *core, const struct image_part *part, struct arena *arena,
                  struct leader_isr *next)
 {
-    struct choice choice = { .part = part, .replicas = replicas_are(core, part, arena) };
+    struct choice choice = { .part = part, .replicas = part_replicas_are(core, part, arena) };
 
     return choose_preferred(&choice, next);
 }
 
-bool part_decide_uncleanly(const struct core *core, const struct image_part *part,
-                           struct arena *arena, struct leader_isr *next)
+bool part_decide_uncleanly(const struct core *core, const struct image_topic *topic,
+                           const struct image_part *part, struct arena *arena,
+                           struct leader_isr *next)
 {
-    struct choice choice = {
-        .part = part, .replicas = replicas_are(core, part, arena), .unclean = true, .forced = true
-    };
+    struct choice choice = { .part = part,
+                             .replicas = part_replicas_are(core, part, arena),
+                             .eligible = elr_of(core, topic->id, part),
+                             .unclean = true,
+                             .forced = true };
     int32_t *room = arena_alloc(arena, (part->replicas.n + part->isr.n) * sizeof *room);
 
     return choose_leader(&choice, next, room) && next->leader != LEADER_NONE;
@@ -147,6 +152,7 @@ static struct seen look_at_all(struct core *core, enum look look)
     struct seen seen = { 0 };
     struct arena scratch;
 
+    core->moves_due = true; /* who was waited for may be there */
     arena_init(&scratch, SIZE_MAX);
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
         for (int32_t i = 0; i < topic->n_parts; i++) {
@@ -193,6 +199,7 @@ bool parts_scan(struct core *core)
         core_say(core, seen.none > 0 ? CORE_SAY_WARN : CORE_SAY_INFO,
                  "deciding on partitions changed=%zu new_leaders=%zu without_leader=%zu",
                  seen.changed, seen.led, seen.none);
+    elr_scan(core);
     core->scan = leaders;
     return !leaders;
 }

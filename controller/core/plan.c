@@ -34,6 +34,7 @@ void plan_free(struct plan **planp)
     free(plan->buckets);
     free(plan->items);
     free(plan->answers);
+    free(plan->stones);
     free(plan);
 }
 
@@ -129,33 +130,78 @@ static struct plan_part *part_add(struct plan *plan, struct uuid topic_id, struc
     return added;
 }
 
-struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
-                             const struct image_part *part, const struct leader_isr *next)
+/* The image that holds the part's texts and lists may go before the plan does. */
+static struct plan_part *part_copy(struct plan *plan, const struct image_topic *topic,
+                                   const struct image_part *part)
 {
-    struct plan *plan = core->making;
-    bool create = part->leader_epoch < 0;
-    /* the image that holds these texts and lists may go before the plan does */
-    struct str name = plan_str(plan, topic->name);
-    struct core_op *op = plan_op(plan, create ? OP_STATE_CREATE : OP_STATE_SET, name, true);
-    struct plan_part *added = part_add(plan, topic->id, name, part);
+    struct plan_part *added = part_add(plan, topic->id, plan_str(plan, topic->name), part);
     struct image_part *to = &added->part;
 
-    assert(next->isr.n > 0);
-    assert(create || next->leader_epoch >= part->leader_epoch);
-    to->leader = next->leader;
-    to->leader_epoch = next->leader_epoch;
-    to->partition_epoch = create ? 0 : part->partition_epoch + 1; /* as ZooKeeper will count */
-    to->recovering = next->recovering;
-    to->isr = plan_ids(plan, next->isr);
+    to->isr = plan_ids(plan, part->isr);
     to->replicas = plan_ids(plan, part->replicas);
     to->adding = plan_ids(plan, part->adding);
     to->removing = plan_ids(plan, part->removing);
     to->offline = plan_ids(plan, part->offline);
-    added->op = plan->n_ops - 1;
-    op->version = create ? -1 : part->partition_epoch;
-    op->state.partition = part->index;
-    op->state.state = image_part_state(to);
     return added;
+}
+
+static void part_store(struct core *core, struct plan_part *part, const struct leader_isr *next,
+                       bool new_group)
+{
+    struct plan *plan = core->making;
+    struct image_part *to = &part->part, before = part->part;
+    bool create = to->leader_epoch < 0;
+    struct core_op *op =
+        plan_op(plan, create ? OP_STATE_CREATE : OP_STATE_SET, part->topic, new_group);
+
+    assert(next->isr.n > 0);
+    assert(create || next->leader_epoch >= to->leader_epoch);
+    op->version = create ? -1 : to->partition_epoch;
+    to->leader = next->leader;
+    to->leader_epoch = next->leader_epoch;
+    to->partition_epoch = create ? 0 : to->partition_epoch + 1; /* as ZooKeeper will count */
+    to->recovering = next->recovering;
+    to->isr = plan_ids(plan, next->isr);
+    part->op = plan->n_ops - 1;
+    op->state.partition = to->index;
+    op->state.state = image_part_state(to);
+    elr_plan(core, part, &before);
+}
+
+struct plan_part *plan_state(struct core *core, const struct image_topic *topic,
+                             const struct image_part *part, const struct leader_isr *next)
+{
+    struct plan_part *added = part_copy(core->making, topic, part);
+
+    part_store(core, added, next, true);
+    return added;
+}
+
+struct plan_part *plan_move(struct core *core, struct plan_item *item,
+                            const struct image_topic *topic, const struct image_part *part,
+                            const struct leader_isr *next)
+{
+    struct plan_part *added = part_copy(core->making, topic, part);
+
+    added->moves = true;
+    added->item = item;
+    if (next != NULL)
+        part_store(core, added, next, false);
+    return added;
+}
+
+int32_t plan_topic_version(struct core *core, struct uuid topic_id)
+{
+    struct topic_extra *extra = view_extra(core, topic_id);
+
+    return extra != NULL ? extra->version + extra->n_sets++ : -1;
+}
+
+bool plan_sets_topic(struct core *core, struct uuid topic_id)
+{
+    const struct topic_extra *extra = view_extra(core, topic_id);
+
+    return extra != NULL && extra->n_sets > 0;
 }
 
 /* ---- results
@@ -203,13 +249,15 @@ static void part_done(struct core *core, struct plan *plan, const struct plan_pa
         return;
     }
     next.partition_epoch = result->version;
+    elr_stored(core, part, result->version);
     /* the write was of the state alone: what else is known may have changed meanwhile */
-    if (now != NULL) {
+    if (now != NULL && !part->moves) {
         next.replicas = now->replicas;
         next.adding = now->adding;
         next.removing = now->removing;
-        next.offline = now->offline;
     }
+    if (now != NULL)
+        next.offline = now->offline;
     view_pend_part(core, part->topic_id, part->topic, &next);
 }
 
@@ -224,8 +272,20 @@ static void item_done(struct core *core, struct plan *plan, struct plan_item *it
         pids_done(core, item, results);
         break;
     case PLAN_CONFIG:
-        if (item->err == ERR_OK)
-            view_pend_config(core, &item->config);
+        if (item->err != ERR_OK)
+            break;
+        view_pend_config(core, &item->config);
+        elr_ops_stored(core, plan, item);
+        core->scan = true; /* unclean elections may be allowed now */
+        break;
+    case PLAN_ELIGIBLE:
+        elr_done(core, plan, item);
+        break;
+    case PLAN_MOVE:
+        reassign_done(core, plan, item, results);
+        break;
+    case PLAN_WISHES:
+        wishes_done(core, plan, item);
         break;
     default:
         topics_done(core, plan, item, results);

@@ -3,13 +3,57 @@
  * election that is switched on at run time takes effect at once: every change has the partitions
  * looked at.
  */
+#include <stdlib.h>
+
 #include "common/base/mem.h"
 #include "controller/core/core_int.h"
 
+void settings_forget(struct core *core)
+{
+    struct read_config *read;
+
+    while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
+        STAILQ_REMOVE_HEAD(&core->read_configs, link);
+        arena_fini(&read->arena);
+        free(read);
+    }
+}
+
+static struct image_config copy_config(struct arena *arena, const struct image_config *config)
+{
+    struct image_setting *copy = arena_zalloc(arena, config->n_settings, sizeof *copy);
+
+    for (size_t i = 0; i < config->n_settings; i++) {
+        copy[i].key = arena_str(arena, config->settings[i].key);
+        copy[i].value = arena_str(arena, config->settings[i].value);
+    }
+    return (struct image_config){ .type = arena_str(arena, config->type),
+                                  .name = arena_str(arena, config->name),
+                                  .n_settings = config->n_settings,
+                                  .settings = copy };
+}
+
+/* Published with the next plan: it may void what is stored under the settings of before. */
 void settings_on_read(struct core *core, const struct core_config_read *read)
 {
-    view_pend_config(core, &read->config);
-    core->scan = true;
+    struct read_config *copy = xcalloc(1, sizeof *copy);
+
+    arena_init(&copy->arena, SIZE_MAX);
+    copy->config = copy_config(&copy->arena, &read->config);
+    STAILQ_INSERT_TAIL(&core->read_configs, copy, link);
+}
+
+void settings_plan_read(struct core *core)
+{
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
+
+        item->config = copy_config(&core->making->arena, &read->config);
+        item->n_ops = elr_plan_config(core, &item->config, true);
+    }
+    settings_forget(core);
 }
 
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,
@@ -17,17 +61,11 @@ struct plan_item *settings_plan(struct core *core, struct str type, struct str n
 {
     struct plan *plan = core->making;
     struct plan_item *item = plan_item(plan, PLAN_CONFIG);
-    struct image_setting *copy = arena_zalloc(&plan->arena, n, sizeof *copy);
     struct core_op *op;
 
-    for (size_t i = 0; i < n; i++) {
-        copy[i].key = plan_str(plan, settings[i].key);
-        copy[i].value = plan_str(plan, settings[i].value);
-    }
-    item->config = (struct image_config){ .type = plan_str(plan, type),
-                                          .name = plan_str(plan, name),
-                                          .n_settings = n,
-                                          .settings = copy };
+    item->config = copy_config(
+        &plan->arena, &(struct image_config){
+                          .type = type, .name = name, .n_settings = n, .settings = settings });
     op = plan_op(plan, OP_CONFIG_SET, STR_NULL, true);
     op->config = item->config;
     item->n_ops = 1;
@@ -36,5 +74,6 @@ struct plan_item *settings_plan(struct core *core, struct str type, struct str n
         op->config = item->config;
         item->n_ops = 2;
     }
+    item->n_ops += elr_plan_config(core, &item->config, false);
     return item;
 }

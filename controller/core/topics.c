@@ -110,7 +110,8 @@ static void plan_first_states(struct plan *plan, struct plan_item *item)
     }
 }
 
-static struct core_op_part *assignment(struct plan *plan, const struct image_topic *old,
+/* As this plan leaves it: all of old (NULL: none) and the new ones. */
+struct core_op_part *topics_assignment(struct plan *plan, const struct image_topic *old,
                                        size_t n_new, const struct image_part *new_parts, size_t *n)
 {
     size_t n_old = old != NULL ? (size_t)old->n_parts : 0;
@@ -120,9 +121,12 @@ static struct core_op_part *assignment(struct plan *plan, const struct image_top
     for (size_t i = 0; i < n_old + n_new; i++) {
         const struct image_part *part =
             i < n_old ? image_topic_part(old, (int32_t)i) : &new_parts[i - n_old];
+        const struct plan_part *planned = i < n_old ? plan_find(plan, old->id, (int32_t)i) : NULL;
 
         if (part == NULL)
             continue;
+        if (planned != NULL && planned->moves)
+            part = &planned->part;
         parts[(*n)++] = (struct core_op_part){ .index = part->index,
                                                .replicas = plan_ids(plan, part->replicas),
                                                .adding = plan_ids(plan, part->adding),
@@ -167,7 +171,7 @@ struct plan_item *topics_plan_create(struct core *core, struct str name, struct 
     op = plan_op(plan, OP_TOPIC_CREATE, item->topic, false);
     op->topic_node.id = id;
     op->topic_node.parts =
-        assignment(plan, NULL, n_parts, item->change.parts, &op->topic_node.n_parts);
+        topics_assignment(plan, NULL, n_parts, item->change.parts, &op->topic_node.n_parts);
     item->n_ops = 2;
     plan_first_states(plan, item);
     return item;
@@ -177,7 +181,6 @@ struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *
                                    const struct ids *replicas)
 {
     struct plan *plan = core->making;
-    struct topic_extra *extra = view_extra(core, topic->id);
     struct plan_item *item = plan_item(plan, PLAN_GROW);
     struct core_op *op;
 
@@ -190,10 +193,10 @@ struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *
         .parts = first_states(core, topic->n_parts, n_new, replicas),
     };
     op = plan_op(plan, OP_TOPIC_SET, item->topic, true);
-    op->version = extra != NULL ? extra->version : -1;
+    op->version = plan_topic_version(core, topic->id);
     op->topic_node.id = topic->id;
     op->topic_node.parts =
-        assignment(plan, topic, n_new, item->change.parts, &op->topic_node.n_parts);
+        topics_assignment(plan, topic, n_new, item->change.parts, &op->topic_node.n_parts);
     item->n_ops = 1;
     plan_first_states(plan, item);
     return item;
@@ -204,6 +207,7 @@ static void topic_stored(struct core *core, struct plan_item *item,
 {
     size_t op = item->first_state_op;
 
+    view_sets_done(core, item->topic_id, item->err == ERR_OK);
     if (item->err != ERR_OK) {
         if (item->err == ERR_BAD_VERSION || item->err == ERR_EXISTS)
             core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
@@ -227,8 +231,10 @@ static void topic_stored(struct core *core, struct plan_item *item,
     if (item->kind == PLAN_TOPIC && item->config.n_settings > 0)
         view_pend_config(core, &item->config);
     core_say(core, CORE_SAY_INFO, "%s topic=%.*s partitions=%zu",
-             item->kind == PLAN_TOPIC ? "created" : "added partitions", STR_ARG(item->topic),
-             item->change.n_parts);
+             item->kind == PLAN_TOPIC   ? "created"
+             : item->change.n_parts > 0 ? "added partitions"
+                                        : "wrote the id of a topic",
+             STR_ARG(item->topic), item->change.n_parts);
     /* brokers may have died while this was on its way */
     core->scan = true;
 }
@@ -287,58 +293,6 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
     }
 }
 
-static const struct image_tombstone *all_tombstones(struct plan *plan,
-                                                    const struct image_topic *topic, size_t *n)
-{
-    struct image_tombstone *stones;
-    size_t cap = 0;
-
-    for (int32_t i = 0; i < topic->n_parts; i++) {
-        const struct image_part *part = image_topic_part(topic, i);
-
-        cap += part != NULL ? part->replicas.n : 0;
-    }
-    stones = arena_zalloc(&plan->arena, cap, sizeof *stones);
-    *n = 0;
-    for (int32_t i = 0; i < topic->n_parts; i++) {
-        const struct image_part *part = image_topic_part(topic, i);
-
-        for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
-            stones[(*n)++] = (struct image_tombstone){ .broker = part->replicas.at[j],
-                                                       .topic_id = topic->id,
-                                                       .topic = plan_str(plan, topic->name),
-                                                       .partition = i,
-                                                       .leader_epoch = part->leader_epoch };
-    }
-    return stones;
-}
-
-/* All tombstones of one broker and topic, as they are to be stored. */
-static void plan_tombstones(struct plan *plan, int32_t broker, struct uuid id, struct str topic,
-                            size_t n, const struct image_tombstone *stones, bool new_group)
-{
-    struct core_op *op = plan_op(plan, OP_TOMBSTONES_SET, topic, new_group);
-    struct core_tombstone_part *parts = arena_zalloc(&plan->arena, n, sizeof *parts);
-
-    op->tombstones = (struct core_tombstones){ .broker = broker, .topic_id = id, .topic = topic };
-    for (size_t i = 0; i < n; i++) {
-        if (stones[i].broker == broker && uuid_eq(stones[i].topic_id, id))
-            parts[op->tombstones.n++] =
-                (struct core_tombstone_part){ .partition = stones[i].partition,
-                                              .leader_epoch = stones[i].leader_epoch };
-    }
-    op->tombstones.parts = parts;
-}
-
-static bool seen_before(const struct image_tombstone *stones, size_t i)
-{
-    for (size_t j = 0; j < i; j++) {
-        if (stones[j].broker == stones[i].broker)
-            return true;
-    }
-    return false;
-}
-
 static void plan_doom(struct core *core, struct doomed *doomed)
 {
     struct plan *plan = core->making;
@@ -352,13 +306,16 @@ static void plan_doom(struct core *core, struct doomed *doomed)
     item = plan_item(plan, PLAN_DOOM);
     item->topic_id = doomed->id;
     item->topic = plan_str(plan, topic->name);
-    item->tombstones = all_tombstones(plan, topic, &item->n_tombstones);
     plan_op(plan, OP_MARK_CREATE, item->topic, true);
-    for (size_t i = 0; i < item->n_tombstones; i++) {
-        if (!seen_before(item->tombstones, i))
-            plan_tombstones(plan, item->tombstones[i].broker, doomed->id, item->topic,
-                            item->n_tombstones, item->tombstones, false);
+    stones_open(plan, item);
+    for (int32_t i = 0; i < topic->n_parts; i++) {
+        const struct image_part *part = image_topic_part(topic, i);
+
+        for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
+            stones_bury(plan, item, part->replicas.at[j], i, part->leader_epoch);
     }
+    stones_close(core, item);
+    elr_plan_topic_gone(core, topic);
     item->n_ops = plan->n_ops - item->first_op;
     doomed->in_plan = true;
 }
@@ -378,58 +335,18 @@ static void plan_delete(struct core *core, struct doomed *doomed)
     doomed->in_plan = true;
 }
 
-/* What a broker has acknowledged leaves its znode; what is left is stored again. */
-static void plan_acked(struct core *core)
+void topics_plan_ids(struct core *core)
 {
-    struct plan *plan = core->making;
-    struct acked_tombstone *acked;
+    if (!core->ids_due)
+        return;
+    core->ids_due = false;
+    for (size_t i = 0; i < core->n_extras; i++) {
+        const struct topic_extra *extra = &core->extras[i];
+        const struct image_topic *topic =
+            extra->wants_id ? image_topic(core->image, extra->id) : NULL;
 
-    while ((acked = STAILQ_FIRST(&core->acked_tombstones)) != NULL) {
-        const struct image_tombstone *first = &acked->tombstone, *stone;
-        struct plan_item *item = plan_item(plan, PLAN_TOMBSTONES);
-        size_t n = image_n_tombstones(core->image), n_left = 0, n_gone = 0;
-        struct image_tombstone *left = arena_zalloc(&plan->arena, n, sizeof *left);
-        struct image_tombstone *gone = arena_zalloc(&plan->arena, n, sizeof *gone);
-        struct image_cursor at = { 0 };
-
-        item->topic_id = first->topic_id;
-        while ((stone = image_next_tombstone(core->image, &at)) != NULL) {
-            struct acked_tombstone *a;
-
-            if (stone->broker != first->broker || !uuid_eq(stone->topic_id, first->topic_id))
-                continue;
-            item->topic = plan_str(plan, stone->topic);
-            STAILQ_FOREACH (a, &core->acked_tombstones, link) {
-                if (a->tombstone.broker == stone->broker &&
-                    a->tombstone.partition == stone->partition &&
-                    uuid_eq(a->tombstone.topic_id, stone->topic_id))
-                    break;
-            }
-            if (a != NULL)
-                gone[n_gone++] = *stone;
-            else
-                left[n_left++] = *stone;
-        }
-        item->tombstones = gone;
-        item->n_tombstones = n_gone;
-        for (size_t i = 0; i < n_gone; i++)
-            gone[i].topic = item->topic;
-        if (n_gone > 0) {
-            plan_tombstones(plan, first->broker, first->topic_id, item->topic, n_left, left, true);
-            item->n_ops = 1;
-        }
-
-        struct image_tombstone done = *first;
-        struct acked_tombstone *next;
-
-        for (; acked != NULL; acked = next) {
-            next = STAILQ_NEXT(acked, link);
-            if (acked->tombstone.broker != done.broker ||
-                !uuid_eq(acked->tombstone.topic_id, done.topic_id))
-                continue;
-            STAILQ_REMOVE(&core->acked_tombstones, acked, acked_tombstone, link);
-            free(acked);
-        }
+        if (topic != NULL && extra->n_sets == 0 && !topics_is_doomed(core, topic->name))
+            topics_plan_grow(core, topic, 0, NULL);
     }
 }
 
@@ -440,28 +357,16 @@ void topics_plan(struct core *core)
     TAILQ_FOREACH (doomed, &core->doomeds, link) {
         if (doomed->in_plan)
             continue;
-        if (!doomed->stored)
+        /* what this plan makes of the topic is seen first */
+        if (!doomed->stored && !plan_sets_topic(core, doomed->id))
             plan_doom(core, doomed);
         if (!doomed->in_plan && doomed->stored)
             plan_delete(core, doomed);
     }
-    plan_acked(core);
 }
 
-void topics_on_deleted(struct core *core, struct broker *b, size_t n,
-                       const struct image_tombstone *deleted)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct acked_tombstone *acked = xcalloc(1, sizeof *acked);
-
-        acked->tombstone = deleted[i];
-        acked->tombstone.broker = b->id; /* nobody speaks for another */
-        acked->tombstone.topic = STR_NULL;
-        STAILQ_INSERT_TAIL(&core->acked_tombstones, acked, link);
-    }
-}
-
-static void doom_stored(struct core *core, struct plan_item *item, struct doomed *doomed)
+static void doom_stored(struct core *core, struct plan *plan, struct plan_item *item,
+                        struct doomed *doomed)
 {
     const struct image_topic *topic = image_topic(core->image, item->topic_id);
     const struct image_config *config = image_config(core->image, STR("topics"), item->topic);
@@ -470,8 +375,8 @@ static void doom_stored(struct core *core, struct plan_item *item, struct doomed
     if (!doomed->stored || topic == NULL)
         return; /* once more */
     view_pend_topic_gone(core, item->topic_id);
-    for (size_t i = 0; i < item->n_tombstones; i++)
-        view_pend_tombstone(core, &item->tombstones[i], false);
+    stones_stored(core, plan, item);
+    elr_ops_stored(core, plan, item);
     if (config != NULL)
         view_pend_config(core,
                          &(struct image_config){ .type = config->type, .name = config->name });
@@ -483,14 +388,13 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
 {
     struct doomed *doomed = NULL;
 
-    (void)plan;
     if (item->kind == PLAN_TOPIC || item->kind == PLAN_GROW) {
         topic_stored(core, item, results);
         return;
     }
     if (item->kind == PLAN_TOMBSTONES) {
-        for (size_t i = 0; item->err == ERR_OK && i < item->n_tombstones; i++)
-            view_pend_tombstone(core, &item->tombstones[i], true);
+        if (item->err == ERR_OK)
+            stones_stored(core, plan, item);
         return;
     }
     doomed = doomed_find(core, item->topic);
@@ -498,7 +402,7 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
         return;
     doomed->in_plan = false;
     if (item->kind == PLAN_DOOM) {
-        doom_stored(core, item, doomed);
+        doom_stored(core, plan, item, doomed);
     } else if (item->err == ERR_OK) {
         if (item->kind == PLAN_DELETE)
             core_say(core, CORE_SAY_INFO, "deleted topic=%s", doomed->topic);

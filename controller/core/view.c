@@ -52,6 +52,27 @@ void view_put_extra(struct core *core, struct uuid id, int32_t version)
     core->n_extras++;
 }
 
+void view_sets_done(struct core *core, struct uuid id, bool stored)
+{
+    struct topic_extra *extra = view_extra(core, id);
+
+    if (extra == NULL)
+        return;
+    extra->n_sets = 0;
+    if (stored)
+        extra->wants_id = false;
+    core->ids_due |= extra->wants_id;
+}
+
+/* Without one in ZooKeeper: whoever knows of an id must not meet another (KAFKA-14190). */
+static void want_id(struct core *core, struct uuid id, bool wanted)
+{
+    struct topic_extra *extra = view_extra(core, id);
+
+    extra->wants_id = wanted;
+    core->ids_due |= wanted;
+}
+
 void view_drop_extra(struct core *core, struct uuid id)
 {
     size_t i = extra_find(core, id);
@@ -69,10 +90,32 @@ const struct image_part *view_part(const struct core *core, struct uuid topic_id
     return planned != NULL ? &planned->part : image_part(core->image, topic_id, index);
 }
 
+void view_topic_defaults(const struct core *core, struct topic_conf *conf)
+{
+    const struct image_config *all = image_config(core->image, STR("brokers"), STR("<default>"));
+    const struct conf_table *table = core->settings.broker_settings;
+
+    topic_conf_init(conf);
+    topic_conf_inherit(conf, core->settings.n_topic_defaults, core->settings.topic_defaults);
+    for (size_t i = 0; all != NULL && table != NULL && i < all->n_settings; i++) {
+        const struct conf_key *key = conf_find(table, all->settings[i].key);
+
+        if (key != NULL && key->scope == CONF_CLUSTER &&
+            conf_check(key, all->settings[i].value, NULL) == ERR_OK)
+            topic_conf_inherit(conf, 1, &all->settings[i]);
+    }
+}
+
 void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf)
 {
-    topic_conf_load(conf, core->settings.n_topic_defaults, core->settings.topic_defaults,
-                    image_config(core->image, STR("topics"), topic));
+    const struct image_config *own = image_config(core->image, STR("topics"), topic);
+
+    view_topic_defaults(core, conf);
+    for (size_t i = 0; own != NULL && i < own->n_settings; i++) {
+        /* what is damaged in ZooKeeper is passed over */
+        if (topic_conf_set(conf, own->settings[i].key, own->settings[i].value, NULL) != ERR_OK)
+            continue;
+    }
 }
 
 /* ---- loading
@@ -110,8 +153,8 @@ static struct uuid new_topic_id(struct core *core)
     return id;
 }
 
-/* A topic of Kafka before 2.8 has no id: it gets one when its znode is written next; until then the
- * one given here. */
+/* A topic of Kafka before 2.8 has no id, or a tool of before 2.8 has lost it: it goes by the one
+ * that is known, or by a new one, which is written before anybody hears of it. */
 static void load_topic(struct core *core, struct image *image, const struct image *old,
                        const struct core_read_topic *read)
 {
@@ -119,7 +162,9 @@ static void load_topic(struct core *core, struct image *image, const struct imag
     struct image_part *parts = xcalloc(read->n_parts + 1, sizeof *parts);
 
     if (uuid_is_zero(id)) {
-        id = new_topic_id(core);
+        const struct image_topic *known = old != NULL ? image_topic_named(old, read->name) : NULL;
+
+        id = known != NULL ? known->id : new_topic_id(core);
         core_say(core, CORE_SAY_WARN, "topic has no id, giving it one topic=%.*s",
                  STR_ARG(read->name));
     }
@@ -128,6 +173,7 @@ static void load_topic(struct core *core, struct image *image, const struct imag
             old != NULL ? image_part(old, id, read->parts[i].index) : NULL;
 
         parts[i] = part_of_read(&read->parts[i]);
+        reassign_note(core, id, &parts[i]);
         if (known != NULL)
             parts[i].offline = known->offline; /* ZooKeeper does not know that */
     }
@@ -138,6 +184,7 @@ static void load_topic(struct core *core, struct image *image, const struct imag
 
     image_add(image, &(struct image_delta){ .n_topics = 1, .topics = &change });
     view_put_extra(core, id, read->version);
+    want_id(core, id, uuid_is_zero(read->id));
     free(parts);
 }
 
@@ -185,6 +232,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
 
     core->version = image_version(image);
     core->image = image;
+    reassign_forget(core);
     load_topics(core, image, old, loaded);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
@@ -234,10 +282,24 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
     for (size_t i = 0; i < topic->n_parts; i++) {
         struct image_part part = part_of_read(&topic->parts[i]);
 
-        if (known == NULL || image_topic_part(known, part.index) == NULL)
+        const struct image_part *old = known != NULL ? image_topic_part(known, part.index) : NULL;
+
+        if (old == NULL) {
             view_pend_part(core, id, topic->name, &part);
+        } else if (!ids_eq(old->replicas, part.replicas) || !ids_eq(old->adding, part.adding) ||
+                   !ids_eq(old->removing, part.removing)) {
+            struct image_part moved = *old;
+
+            core_say(core, CORE_SAY_WARN, "another hand changed replicas partition=%.*s-%d",
+                     STR_ARG(topic->name), part.index);
+            moved.replicas = part.replicas;
+            moved.adding = part.adding;
+            moved.removing = part.removing;
+            view_pend_part(core, id, topic->name, &moved);
+        }
     }
     view_put_extra(core, id, topic->version);
+    want_id(core, id, uuid_is_zero(topic->id));
     core->scan = true;
 }
 
@@ -395,6 +457,7 @@ static void gather_topics(struct core *core, struct image_delta *delta)
         if (is_going(pend, pend->parts[i].topic_id))
             continue;
         parts[i] = *pend->parts[i].part;
+        reassign_note(core, pend->parts[i].topic_id, &parts[i]);
         if (n == 0 || !uuid_eq(topics[n - 1].id, pend->parts[i].topic_id))
             topics[n++] = (struct image_topic_change){ .id = pend->parts[i].topic_id,
                                                        .name = pend->parts[i].topic,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/tables/broker_conf.h" /* the table alone */
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/base/say.h"
@@ -116,6 +117,7 @@ static struct events_conf events_conf_of(const struct controller_conf *conf)
     out.core.grace_ms = conf->grace_ms;
     out.core.n_topic_defaults = conf->n_topic_defaults;
     out.core.topic_defaults = conf->topic_defaults;
+    out.core.broker_settings = &broker_conf_table;
     rand_bytes_os(&out.seed, sizeof out.seed);
     return out;
 }

@@ -182,6 +182,7 @@ static void on_loaded(struct events *events)
     standby_forget(events->standby);
     writer_is_known(events->writer);
     streams_loaded(events->streams, core_image(events->core));
+    cluster_watch_loaded(events->watch);
 }
 
 static void step(void *arg, const struct core_event *event)

@@ -22,64 +22,10 @@
 #include "common/base/rand.h"
 #include "common/base/say.h"
 #include "common/zk/zk_enroll.h"
-#include "common/zk/zk_tree.h"
+#include "controller/shell/load_int.h"
 
 #define WINDOW      1000
 #define PROGRESS_MS 1000
-
-struct job;
-struct item;
-
-typedef void item_told(struct job *job, struct item *item, const struct zk_answer *answer);
-
-struct item {
-    struct item *next;
-    struct job *job;
-    enum { READ_DATA, READ_CHILDREN, READ_EXISTS } kind;
-    const char *path;
-    item_told *told;
-    void *target; /* where it goes */
-};
-
-/* Things of one kind, growing. */
-struct things {
-    void *at;
-    size_t n, cap;
-};
-
-struct topic_slot {
-    struct core_read_topic topic;
-    struct core_read_part *parts;
-    bool there;
-};
-
-struct job {
-    struct job *next;
-    struct loader *loader; /* NULL: nobody wants it any more */
-    struct zk *zk;
-    struct arena arena;
-    void (*then)(struct job *job); /* when all reads of this phase are answered */
-    struct item *queue, **queue_last;
-    unsigned out;
-    unsigned steps; /* other calls on their way */
-    char *refused;  /* malloc'ed; the first reason */
-    enum core_reload_what what;
-    bool one_config;
-    int32_t epoch;
-    /* of everything */
-    struct str cluster_id;
-    struct things nodes, topics, configs, marks, tombstones; /* arrays of pointers into the arena */
-    struct core_pid_block pid_block;
-    size_t n_parts, n_parts_read, n_parts_known;
-    const struct standby *known; /* NULL: everything is read */
-    int64_t started_ms, progress_ms;
-    /* of one thing */
-    struct str topic;
-    struct uuid topic_id;
-    struct core_read_part part;
-    struct image_config *config;
-    bool there;
-};
 
 struct loader {
     struct zk *zk;
@@ -115,6 +61,7 @@ static void job_free(struct job *job)
     free(job->configs.at);
     free(job->marks.at);
     free(job->tombstones.at);
+    free(job->eligible.at);
     arena_fini(&job->arena);
     free(job);
 }
@@ -137,7 +84,7 @@ static void job_drop(struct job *job)
     job->queue_last = &job->queue;
 }
 
-static void refuse(struct job *job, char *text)
+void load_refuse(struct job *job, char *text)
 {
     if (job->refused == NULL)
         job->refused = text;
@@ -169,8 +116,8 @@ static void on_item(void *arg, const struct zk_answer *answer)
             item->told(job, item, answer);
             break;
         default: /* must not look like absence */
-            refuse(job, xasprintf("cannot read a znode path=%s err=%s", item->path,
-                                  err_name(answer->err)));
+            load_refuse(job, xasprintf("cannot read a znode path=%s err=%s", item->path,
+                                       err_name(answer->err)));
         }
     }
     job_turn(job);
@@ -201,7 +148,7 @@ static void job_turn(struct job *job)
         job->then(job);
 }
 
-static void job_read(struct job *job, int kind, const char *path, item_told *told, void *target)
+void load_read(struct job *job, int kind, const char *path, item_told *told, void *target)
 {
     struct item *item = arena_alloc(&job->arena, sizeof *item);
 
@@ -220,7 +167,7 @@ static bool step_done(struct job *job, const struct zk_answer *answer)
     return job->loader != NULL;
 }
 
-static void thing_add(struct things *things, void *thing)
+void load_add(struct things *things, void *thing)
 {
     array_reserve(&things->at, &things->cap, things->n + 1, sizeof(void *));
     ((void **)things->at)[things->n++] = thing;
@@ -247,7 +194,7 @@ static void job_finish(struct job *job, const struct core_event *event)
 }
 
 /* Lent texts of an answer, kept. */
-static struct str keep(struct job *job, struct str text)
+struct str load_keep(struct job *job, struct str text)
 {
     return (struct str){ .ptr = arena_cstr(&job->arena, text), .len = text.len };
 }
@@ -273,7 +220,7 @@ static void on_broker(struct job *job, struct item *item, const struct zk_answer
     }
     reg->node.id = id;
     reg->node.epoch = answer->stat.czxid;
-    thing_add(&job->nodes, &reg->node);
+    load_add(&job->nodes, &reg->node);
 }
 
 static void on_broker_ids(struct job *job, struct item *item, const struct zk_answer *answer)
@@ -283,7 +230,7 @@ static void on_broker_ids(struct job *job, struct item *item, const struct zk_an
         int32_t id;
 
         if (zk_leaf_id(answer->children[i], &id))
-            job_read(job, READ_DATA, zk_path_broker(&job->arena, id), on_broker, NULL);
+            load_read(job, READ_DATA, zk_path_broker(&job->arena, id), on_broker, NULL);
     }
 }
 
@@ -310,8 +257,8 @@ static void on_state(struct job *job, struct item *item, const struct zk_answer 
         return;
     if (zk_parse_state(&job->arena, answer->data, &part->state_controller_epoch, &part->state) !=
         ERR_OK) {
-        refuse(job, xasprintf("cannot read the state of a partition path=%.*s data=%.*s",
-                              STR_ARG(answer->path), STR_ARG(answer->data)));
+        load_refuse(job, xasprintf("cannot read the state of a partition path=%.*s data=%.*s",
+                                   STR_ARG(answer->path), STR_ARG(answer->data)));
         return;
     }
     part->has_state = true;
@@ -341,8 +288,8 @@ static void on_topic(struct job *job, struct item *item, const struct zk_answer 
     if (answer->err != ERR_OK)
         return;
     if (zk_parse_topic(&job->arena, answer->data, &topic) != ERR_OK) {
-        refuse(job, xasprintf("cannot read a topic path=%.*s data=%.*s", STR_ARG(answer->path),
-                              STR_ARG(answer->data)));
+        load_refuse(job, xasprintf("cannot read a topic path=%.*s data=%.*s", STR_ARG(answer->path),
+                                   STR_ARG(answer->data)));
         return;
     }
     slot->there = true;
@@ -359,9 +306,9 @@ static void on_topic(struct job *job, struct item *item, const struct zk_answer 
         slot->parts[i].adding = topic.parts[i].adding;
         slot->parts[i].removing = topic.parts[i].removing;
         if (!is_known(job, topic.id, &slot->parts[i]))
-            job_read(job, READ_DATA,
-                     zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index), on_state,
-                     &slot->parts[i]);
+            load_read(job, READ_DATA,
+                      zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index), on_state,
+                      &slot->parts[i]);
     }
 }
 
@@ -369,8 +316,8 @@ static struct topic_slot *topic_read(struct job *job, struct str name)
 {
     struct topic_slot *slot = arena_zalloc(&job->arena, 1, sizeof *slot);
 
-    slot->topic.name = keep(job, name);
-    job_read(job, READ_DATA, zk_path_topic(&job->arena, name), on_topic, slot);
+    slot->topic.name = load_keep(job, name);
+    load_read(job, READ_DATA, zk_path_topic(&job->arena, name), on_topic, slot);
     return slot;
 }
 
@@ -378,7 +325,7 @@ static void on_topics(struct job *job, struct item *item, const struct zk_answer
 {
     (void)item;
     for (size_t i = 0; i < answer->n_children; i++)
-        thing_add(&job->topics, topic_read(job, answer->children[i]));
+        load_add(&job->topics, topic_read(job, answer->children[i]));
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -392,7 +339,7 @@ static void on_config(struct job *job, struct item *item, const struct zk_answer
     if (zk_parse_config(&job->arena, answer->data, config) != ERR_OK)
         say_error("cannot read settings, passed over path=%.*s", STR_ARG(answer->path));
     else if (job->what == RELOAD_ALL && config->n_settings > 0)
-        thing_add(&job->configs, config);
+        load_add(&job->configs, config);
 }
 
 static struct image_config *config_read(struct job *job, struct str type, struct str name)
@@ -403,13 +350,13 @@ static struct image_config *config_read(struct job *job, struct str type, struct
     if (job->known != NULL && standby_config(job->known, type, name, &known)) {
         if (known != NULL) {
             *config = *known;
-            thing_add(&job->configs, config);
+            load_add(&job->configs, config);
         }
         return config;
     }
-    config->type = keep(job, type);
-    config->name = keep(job, name);
-    job_read(job, READ_DATA, zk_path_config(&job->arena, type, name), on_config, config);
+    config->type = load_keep(job, type);
+    config->name = load_keep(job, name);
+    load_read(job, READ_DATA, zk_path_config(&job->arena, type, name), on_config, config);
     return config;
 }
 
@@ -434,87 +381,12 @@ static void on_entities(struct job *job, struct item *item, const struct zk_answ
         if (str_is(type, "users")) {
             struct str *user = arena_alloc(&job->arena, sizeof *user);
 
-            *user = keep(job, answer->children[i]);
-            job_read(job, READ_CHILDREN,
-                     arena_printf(&job->arena, "/config/users/%.*s/clients", STR_ARG(*user)).ptr,
-                     on_user_clients, user);
+            *user = load_keep(job, answer->children[i]);
+            load_read(job, READ_CHILDREN,
+                      arena_printf(&job->arena, "/config/users/%.*s/clients", STR_ARG(*user)).ptr,
+                      on_user_clients, user);
         }
     }
-}
-
-/* ---- marks, tombstones, producer ids, old notes ------------------------------------------------
- */
-
-static void on_marks(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    (void)item;
-    for (size_t i = 0; i < answer->n_children; i++) {
-        struct str *name = arena_alloc(&job->arena, sizeof *name);
-
-        *name = keep(job, answer->children[i]);
-        thing_add(&job->marks, name);
-    }
-}
-
-static void on_tombstone(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    struct core_tombstones *stones = item->target;
-    struct core_tombstone_part *parts;
-    struct zk_tombstones read;
-
-    if (answer->err != ERR_OK)
-        return;
-    if (zk_parse_tombstones(&job->arena, answer->data, &read) != ERR_OK) {
-        say_error("cannot read tombstones, passed over path=%.*s", STR_ARG(answer->path));
-        return;
-    }
-    parts = arena_zalloc(&job->arena, read.n, sizeof *parts);
-    for (size_t i = 0; i < read.n; i++)
-        parts[i] = (struct core_tombstone_part){ .partition = read.at[i].partition,
-                                                 .leader_epoch = read.at[i].leader_epoch };
-    stones->topic = read.topic;
-    stones->n = read.n;
-    stones->parts = parts;
-    thing_add(&job->tombstones, stones);
-}
-
-static void on_tombstones(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    (void)item;
-    for (size_t i = 0; i < answer->n_children; i++) {
-        struct core_tombstones *stones = arena_zalloc(&job->arena, 1, sizeof *stones);
-
-        if (zk_leaf_tombstones(answer->children[i], &stones->broker, &stones->topic_id))
-            job_read(job, READ_DATA, zk_path_child(&job->arena, ZK_TOMBSTONES, answer->children[i]),
-                     on_tombstone, stones);
-    }
-}
-
-static void on_pid_block(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    struct zk_pid_block block;
-
-    (void)item;
-    if (answer->err != ERR_OK)
-        return;
-    if (zk_parse_pid_block(&job->arena, answer->data, &block) != ERR_OK) {
-        refuse(job, xasprintf("cannot read the block of producer ids path=%.*s data=%.*s",
-                              STR_ARG(answer->path), STR_ARG(answer->data)));
-        return;
-    }
-    job->there = true;
-    job->pid_block = (struct core_pid_block){ .broker = block.broker,
-                                              .first = block.first,
-                                              .last = block.last,
-                                              .version = answer->stat.version };
-}
-
-/* What a full read supersedes. */
-static void on_old_notes(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    for (size_t i = 0; i < answer->n_children; i++)
-        zk_delete(job->zk, zk_path_child(&job->arena, item->path, answer->children[i]),
-                  ZK_ANY_VERSION, NULL, NULL);
 }
 
 /* ---- what forbids it --------------------------------------------------------------------------
@@ -524,30 +396,30 @@ static void on_protection(struct job *job, struct item *item, const struct zk_an
 {
     (void)item;
     if (answer->n_children > 0)
-        refuse(job, xasprintf("there are ACLs or delegation tokens, which are not built yet "
-                              "path=%.*s",
-                              STR_ARG(answer->path)));
+        load_refuse(job, xasprintf("there are ACLs or delegation tokens, which are not built yet "
+                                   "path=%.*s",
+                                   STR_ARG(answer->path)));
 }
 
 static void on_acl_types(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     for (size_t i = 0; i < answer->n_children; i++)
-        job_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
-                 on_protection, NULL);
+        load_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
+                  on_protection, NULL);
 }
 
 static void on_acl_patterns(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     for (size_t i = 0; i < answer->n_children; i++)
-        job_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
-                 on_acl_types, NULL);
+        load_read(job, READ_CHILDREN, zk_path_child(&job->arena, item->path, answer->children[i]),
+                  on_acl_types, NULL);
 }
 
 static void on_migration(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     (void)item;
     if (answer->err == ERR_OK)
-        refuse(job, xstrdup("a migration to KRaft is or was running path=" ZK_MIGRATION));
+        load_refuse(job, xstrdup("a migration to KRaft is or was running path=" ZK_MIGRATION));
 }
 
 static void on_step(void *arg, const struct zk_answer *answer)
@@ -567,10 +439,10 @@ static void on_feature(struct job *job, struct item *item, const struct zk_answe
     (void)item;
     if (answer->err == ERR_OK && answer->data.len > 0 &&
         zk_parse_features(&job->arena, answer->data, &features) != ERR_OK) {
-        refuse(job, xasprintf("cannot read the features data=%.*s", STR_ARG(answer->data)));
+        load_refuse(job, xasprintf("cannot read the features data=%.*s", STR_ARG(answer->data)));
     } else if (features.n > 0) {
-        refuse(job, xasprintf("a feature is finalised that is not known here feature=%.*s",
-                              STR_ARG(features.at[0].name)));
+        load_refuse(job, xasprintf("a feature is finalised that is not known here feature=%.*s",
+                                   STR_ARG(features.at[0].name)));
     } else if (answer->err == ERR_NOT_FOUND) {
         job->steps++;
         zk_create(job->zk, ZK_FEATURE, wanted, ZK_PERSISTENT, on_step, job);
@@ -587,7 +459,7 @@ static void on_cluster_id_made(void *arg, const struct zk_answer *answer)
     struct job *job = arg;
 
     if (step_done(job, answer)) /* whoever made it: read it */
-        job_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
+        load_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
     job_turn(job);
 }
 
@@ -615,7 +487,8 @@ static void on_cluster_id(struct job *job, struct item *item, const struct zk_an
         job->steps++;
         zk_create_path(job->zk, "/cluster", on_cluster_parent, job);
     } else if (zk_parse_cluster_id(&job->arena, answer->data, &job->cluster_id) != ERR_OK) {
-        refuse(job, xasprintf("cannot read the cluster's id data=%.*s", STR_ARG(answer->data)));
+        load_refuse(job,
+                    xasprintf("cannot read the cluster's id data=%.*s", STR_ARG(answer->data)));
     }
 }
 
@@ -661,6 +534,9 @@ static void everything_read(struct job *job)
     loaded->delete_marks = things_flat(job, &job->marks, sizeof(struct str));
     loaded->n_tombstones = job->tombstones.n;
     loaded->tombstones = things_flat(job, &job->tombstones, sizeof(struct core_tombstones));
+    loaded->n_eligible = job->eligible.n;
+    loaded->eligible = things_flat(job, &job->eligible, sizeof(struct core_eligible));
+    loaded->ours_since = job->ours.last == job->epoch ? job->ours.first : job->epoch;
     loaded->pid_block = job->pid_block;
     say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu partitions=%zu known=%zu "
              "settings=%zu took_ms=%" PRId64,
@@ -673,22 +549,24 @@ static void everything_start(struct job *job)
 {
     job->then = everything_read;
     job->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
-    job_read(job, READ_EXISTS, ZK_MIGRATION, on_migration, NULL);
-    job_read(job, READ_CHILDREN, ZK_ACL, on_acl_types, NULL);
-    job_read(job, READ_CHILDREN, ZK_ACL_EXTENDED, on_acl_patterns, NULL);
-    job_read(job, READ_CHILDREN, ZK_TOKENS, on_protection, NULL);
-    job_read(job, READ_DATA, ZK_FEATURE, on_feature, NULL);
-    job_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
-    job_read(job, READ_CHILDREN, ZK_ISR_CHANGES, on_old_notes, NULL);
-    job_read(job, READ_CHILDREN, ZK_LOG_DIR_EVENTS, on_old_notes, NULL);
-    job_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
-    job_read(job, READ_CHILDREN, ZK_TOPICS, on_topics, NULL);
-    job_read(job, READ_CHILDREN, ZK_DELETE_TOPICS, on_marks, NULL);
-    job_read(job, READ_CHILDREN, ZK_TOMBSTONES, on_tombstones, NULL);
-    job_read(job, READ_DATA, ZK_PID_BLOCK, on_pid_block, NULL);
+    load_read(job, READ_EXISTS, ZK_MIGRATION, on_migration, NULL);
+    load_read(job, READ_CHILDREN, ZK_ACL, on_acl_types, NULL);
+    load_read(job, READ_CHILDREN, ZK_ACL_EXTENDED, on_acl_patterns, NULL);
+    load_read(job, READ_CHILDREN, ZK_TOKENS, on_protection, NULL);
+    load_read(job, READ_DATA, ZK_FEATURE, on_feature, NULL);
+    load_read(job, READ_DATA, ZK_CLUSTER_ID, on_cluster_id, NULL);
+    load_read(job, READ_CHILDREN, ZK_ISR_CHANGES, load_on_old_notes, NULL);
+    load_read(job, READ_CHILDREN, ZK_LOG_DIR_EVENTS, load_on_old_notes, NULL);
+    load_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
+    load_read(job, READ_CHILDREN, ZK_TOPICS, on_topics, NULL);
+    load_read(job, READ_CHILDREN, ZK_DELETE_TOPICS, load_on_marks, NULL);
+    load_read(job, READ_CHILDREN, ZK_TOMBSTONES, load_on_tombstones, NULL);
+    load_read(job, READ_CHILDREN, ZK_ELIGIBLE, load_on_eligible, NULL);
+    load_read(job, READ_DATA, ZK_SEATS, load_on_ours, NULL);
+    load_read(job, READ_DATA, ZK_PID_BLOCK, load_on_pid_block, NULL);
     for (const char *const *type = zk_tree_entity_types; *type != NULL; type++)
-        job_read(job, READ_CHILDREN, arena_printf(&job->arena, ZK_CONFIG "/%s", *type).ptr,
-                 on_entities, arena_cstr(&job->arena, str_of(*type)));
+        load_read(job, READ_CHILDREN, arena_printf(&job->arena, ZK_CONFIG "/%s", *type).ptr,
+                  on_entities, arena_cstr(&job->arena, str_of(*type)));
     job_turn(job);
 }
 
@@ -697,8 +575,8 @@ static void on_paths(void *arg, const struct zk_answer *answer)
     struct job *job = arg;
 
     if (step_done(job, answer) && answer->err != ERR_OK)
-        refuse(job, xasprintf("cannot create what is missing of Kafka's tree err=%s",
-                              err_name(answer->err)));
+        load_refuse(job, xasprintf("cannot create what is missing of Kafka's tree err=%s",
+                                   err_name(answer->err)));
     job_turn(job);
 }
 
@@ -810,7 +688,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
     drop_same(loader, reload);
     job = job_new(loader, reload->what);
     job->epoch = epoch;
-    job->topic = keep(job, reload->topic);
+    job->topic = load_keep(job, reload->topic);
     job->topic_id = reload->topic_id;
     switch (reload->what) {
     case RELOAD_ALL:
@@ -823,22 +701,22 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
         return;
     case RELOAD_BROKERS:
         job->then = brokers_read;
-        job_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
+        load_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
         break;
     case RELOAD_TOPIC:
         job->then = topic_was_read;
-        thing_add(&job->topics, topic_read(job, job->topic));
+        load_add(&job->topics, topic_read(job, job->topic));
         break;
     case RELOAD_STATE:
         job->then = state_was_read;
         job->part.index = reload->partition;
-        job_read(job, READ_DATA, zk_path_state(&job->arena, job->topic, reload->partition),
-                 on_state, &job->part);
+        load_read(job, READ_DATA, zk_path_state(&job->arena, job->topic, reload->partition),
+                  on_state, &job->part);
         break;
     case RELOAD_PID_BLOCK:
         job->then = pid_block_was_read;
         job->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
-        job_read(job, READ_DATA, ZK_PID_BLOCK, on_pid_block, NULL);
+        load_read(job, READ_DATA, ZK_PID_BLOCK, load_on_pid_block, NULL);
         break;
     }
     job_turn(job);

@@ -72,6 +72,8 @@ struct seat {
     bool listed; /* the holder to be replaced has a /controllers/ids */
     int32_t listed_version;
     int32_t epoch_read, epoch_read_version;
+    struct zk_ours ours; /* as read from /controllers/ids */
+    int32_t ours_version;
 };
 
 static void stand(struct seat *seat);
@@ -329,8 +331,9 @@ static void on_multi(void *arg, const struct zk_answer *answer)
 static void send_multi(struct seat *seat)
 {
     struct arena arena;
-    struct zk_op ops[4];
+    struct zk_op ops[5];
     size_t n = 0;
+    struct zk_ours ours = { .first = seat->epoch_read + 1, .last = seat->epoch_read + 1 };
     struct zk_holder holder = { .id = seat->id,
                                 .timestamp_ms = clock_wall_ms(),
                                 .kraft_epoch = -1 };
@@ -341,6 +344,10 @@ static void send_multi(struct seat *seat)
             ops[n++] = zk_op_check(zk_path_seat(&arena, seat->controller.id), seat->listed_version);
         ops[n++] = zk_op_delete(ZK_CONTROLLER, seat->controller_stat.version);
     }
+    /* nobody else has held the seat since then, so that what ours have written is good */
+    if (seat->ours.first <= seat->ours.last && seat->ours.last == seat->epoch_read)
+        ours.first = seat->ours.first;
+    ops[n++] = zk_op_set(ZK_SEATS, zk_build_ours(&arena, &ours), seat->ours_version);
     ops[n++] = zk_op_create(ZK_CONTROLLER, zk_build_holder(&arena, &holder), ZK_EPHEMERAL);
     ops[n++] = zk_op_set(ZK_CONTROLLER_EPOCH, zk_build_epoch(&arena, seat->epoch_read + 1),
                          seat->epoch_read_version);
@@ -514,6 +521,21 @@ static void on_epoch(void *arg, const struct zk_answer *answer)
     read_end(seat);
 }
 
+static void on_ours(void *arg, const struct zk_answer *answer)
+{
+    struct seat *seat = arg;
+    struct arena arena;
+
+    if (!read_back(seat, answer))
+        return;
+    arena_init(&arena, SIZE_MAX);
+    if (answer->err != ERR_OK || zk_parse_ours(&arena, answer->data, &seat->ours) != ERR_OK)
+        seat->ours = (struct zk_ours){ .first = 0, .last = -1 };
+    seat->ours_version = answer->err == ERR_OK ? answer->stat.version : ZK_ANY_VERSION;
+    arena_fini(&arena);
+    read_end(seat);
+}
+
 static void stand(struct seat *seat)
 {
     struct arena arena;
@@ -532,6 +554,8 @@ static void stand(struct seat *seat)
     zk_exists(seat->zk, ZK_MIGRATION, false, on_migration, seat);
     read_more(seat);
     zk_children(seat->zk, ZK_BROKER_IDS, false, on_brokers, seat);
+    read_more(seat);
+    zk_get(seat->zk, ZK_SEATS, false, on_ours, seat);
     if (seat->take_over >= 0) {
         read_more(seat);
         zk_exists(seat->zk, zk_path_seat(&arena, seat->take_over), false, on_listed, seat);

@@ -315,6 +315,7 @@ static bool read_hello(struct conn *conn, const Control__Hello *hello)
         .fresh = fresh,
         .unclean = fresh && !(hello->has_clean_stop && hello->clean_stop),
         .seen_controller_epoch = hello->has_controller_epoch ? hello->controller_epoch : -1,
+        .min_isr = hello->has_min_insync_replicas ? hello->min_insync_replicas : 0,
     };
     return true;
 }

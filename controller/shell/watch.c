@@ -40,7 +40,8 @@ struct cluster_watch {
     struct zk *zk;
     struct loader *loader;
     struct sink sink;
-    struct zk_watch *ids, *topics, *marks, *changes, *isr, *dirs;
+    struct zk_watch *ids, *topics, *marks, *changes, *isr, *dirs, *moves, *elections;
+    bool loaded; /* what old tools leave is told from now on */
     struct broker_watch *brokers;
     unsigned n_untold; /* brokers whose first content is awaited */
     int64_t last_note; /* number of the last change note that has been dealt with */
@@ -218,15 +219,100 @@ static void on_changes(void *arg, const struct zk_answer *answer)
     arena_fini(&arena);
 }
 
-static void remove_children(struct cluster_watch *watch, const char *parent,
-                            const struct zk_answer *answer)
+/* ---- what old tools and brokers leave ----------------------------------------------------------
+ */
+
+static void tell_wishes(struct cluster_watch *watch, enum core_event_kind kind,
+                        const struct zk_answer *answer)
+{
+    struct core_event event = { .kind = kind, .wishes = { .there = answer->err == ERR_OK } };
+    struct core_named_part *at;
+    struct zk_parts_named parts = { .n = 0 };
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    if (event.wishes.there && zk_parse_parts_named(&arena, answer->data, &parts) != ERR_OK)
+        say_warn("cannot read what is wanted, it goes path=%.*s", STR_ARG(answer->path));
+    at = arena_zalloc(&arena, parts.n, sizeof *at);
+    for (size_t i = 0; i < parts.n; i++)
+        at[i] = (struct core_named_part){ .topic = parts.at[i].topic,
+                                          .partition = parts.at[i].partition,
+                                          .replicas = parts.at[i].replicas };
+    event.wishes.parts = (struct core_named_parts){ .n = parts.n, .at = at };
+    watch->sink.on_event(watch->sink.arg, &event);
+    arena_fini(&arena);
+}
+
+static void on_moves(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+
+    if (watch->loaded)
+        tell_wishes(watch, CORE_MOVES_WANTED, answer);
+}
+
+static void on_elections(void *arg, const struct zk_answer *answer)
+{
+    struct cluster_watch *watch = arg;
+
+    if (watch->loaded)
+        tell_wishes(watch, CORE_ELECTIONS_WANTED, answer);
+}
+
+static void on_isr_note(void *arg, const struct zk_answer *answer)
+{
+    struct notes *notes = arg;
+    struct cluster_watch *watch = notes->watch;
+    struct core_event event = { .kind = CORE_ISR_CHANGED };
+    struct core_named_part *at;
+    struct zk_parts_named parts = { .n = 0 };
+    struct arena arena;
+
+    if (!notes_back(notes, answer))
+        return;
+    arena_init(&arena, SIZE_MAX);
+    if (zk_parse_parts_named(&arena, answer->data, &parts) != ERR_OK)
+        say_warn("cannot read a note of changed states path=%.*s", STR_ARG(answer->path));
+    at = arena_zalloc(&arena, parts.n, sizeof *at);
+    for (size_t i = 0; i < parts.n; i++)
+        at[i] = (struct core_named_part){ .topic = parts.at[i].topic,
+                                          .partition = parts.at[i].partition };
+    event.named_parts = (struct core_named_parts){ .n = parts.n, .at = at };
+    zk_delete(watch->zk, answer->path.ptr, ZK_ANY_VERSION, NULL, NULL);
+    if (parts.n > 0)
+        watch->sink.on_event(watch->sink.arg, &event);
+    arena_fini(&arena);
+}
+
+static void on_dir_note(void *arg, const struct zk_answer *answer)
+{
+    struct notes *notes = arg;
+    struct cluster_watch *watch = notes->watch;
+    struct core_event event = { .kind = CORE_DIR_EVENT };
+    struct arena arena;
+
+    if (!notes_back(notes, answer))
+        return;
+    arena_init(&arena, SIZE_MAX);
+    zk_delete(watch->zk, answer->path.ptr, ZK_ANY_VERSION, NULL, NULL);
+    if (zk_parse_log_dir_event(&arena, answer->data, &event.dir_event.broker) == ERR_OK)
+        watch->sink.on_event(watch->sink.arg, &event);
+    else
+        say_warn("cannot read a note of a lost directory path=%.*s", STR_ARG(answer->path));
+    arena_fini(&arena);
+}
+
+static void read_children(struct cluster_watch *watch, const char *parent,
+                          const struct zk_answer *answer, zk_done *done)
 {
     struct arena arena;
 
     arena_init(&arena, SIZE_MAX);
-    for (size_t i = 0; i < answer->n_children; i++)
-        zk_delete(watch->zk, zk_path_child(&arena, parent, answer->children[i]), ZK_ANY_VERSION,
-                  NULL, NULL);
+    for (size_t i = 0; watch->loaded && i < answer->n_children; i++) {
+        watch->notes->out++;
+        zk_get(watch->zk, zk_path_child(&arena, parent, answer->children[i]), false, done,
+               watch->notes);
+    }
     arena_fini(&arena);
 }
 
@@ -234,12 +320,12 @@ static void remove_children(struct cluster_watch *watch, const char *parent,
  * on their stream. */
 static void on_isr_changes(void *arg, const struct zk_answer *answer)
 {
-    remove_children(arg, ZK_ISR_CHANGES, answer);
+    read_children(arg, ZK_ISR_CHANGES, answer, on_isr_note);
 }
 
 static void on_dir_events(void *arg, const struct zk_answer *answer)
 {
-    remove_children(arg, ZK_LOG_DIR_EVENTS, answer);
+    read_children(arg, ZK_LOG_DIR_EVENTS, answer, on_dir_note);
 }
 
 /* ---- the module -------------------------------------------------------------------------------
@@ -262,7 +348,7 @@ void cluster_watch_start(struct cluster_watch *watch)
 
     cluster_watch_stop(watch);
     watch->last_note = -1;
-    watch->notes_seen = false;
+    watch->notes_seen = watch->loaded = false;
     watch->notes = xcalloc(1, sizeof *watch->notes);
     watch->notes->watch = watch;
     watch->ids = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_BROKER_IDS, on_broker_ids, watch);
@@ -271,6 +357,17 @@ void cluster_watch_start(struct cluster_watch *watch)
     watch->changes = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_CONFIG_CHANGES, on_changes, watch);
     watch->isr = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_ISR_CHANGES, on_isr_changes, watch);
     watch->dirs = zk_watch_start(zk, ZK_WATCH_CHILDREN, ZK_LOG_DIR_EVENTS, on_dir_events, watch);
+    watch->moves = zk_watch_start(zk, ZK_WATCH_DATA, ZK_REASSIGN, on_moves, watch);
+    watch->elections = zk_watch_start(zk, ZK_WATCH_DATA, ZK_PREFERRED, on_elections, watch);
+}
+
+void cluster_watch_loaded(struct cluster_watch *watch)
+{
+    watch->loaded = true;
+    zk_watch_again(watch->isr);
+    zk_watch_again(watch->dirs);
+    zk_watch_again(watch->moves);
+    zk_watch_again(watch->elections);
 }
 
 void cluster_watch_stop(struct cluster_watch *watch)
@@ -281,6 +378,9 @@ void cluster_watch_stop(struct cluster_watch *watch)
     zk_watch_stop(&watch->changes);
     zk_watch_stop(&watch->isr);
     zk_watch_stop(&watch->dirs);
+    zk_watch_stop(&watch->moves);
+    zk_watch_stop(&watch->elections);
+    watch->loaded = false;
     for (struct broker_watch *broker = watch->brokers; broker != NULL; broker = broker->next)
         broker->keep = false;
     brokers_trim(watch);

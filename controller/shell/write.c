@@ -393,7 +393,8 @@ static bool adapt(struct flight *flight, struct tag tag, enum err err)
         todo->form = FORM_NONE;
     else if (todo->form == FORM_DELETE && err == ERR_NOT_EMPTY && todo->kind == OP_CONFIG_SET)
         todo->form = FORM_SET; /* users have clients below them */
-    else if (todo->kind != OP_CONFIG_SET && todo->kind != OP_TOMBSTONES_SET)
+    else if (todo->kind != OP_CONFIG_SET && todo->kind != OP_TOMBSTONES_SET &&
+             todo->kind != OP_MOVES_SET && todo->kind != OP_ELIGIBLE_SET)
         return false;
     else if (todo->form == FORM_SET && err == ERR_NOT_FOUND)
         todo->form = FORM_CREATE;

@@ -75,6 +75,29 @@ static void todo_make_config(struct todos *todos, struct todo *todo,
     }
 }
 
+static struct str moves_data(struct todos *todos, const struct core_named_parts *moves)
+{
+    struct zk_part_named *at = arena_zalloc(todos->arena, moves->n, sizeof *at);
+
+    for (size_t i = 0; i < moves->n; i++)
+        at[i] = (struct zk_part_named){ .topic = moves->at[i].topic,
+                                        .partition = moves->at[i].partition,
+                                        .replicas = moves->at[i].replicas };
+    return zk_build_parts_named(todos->arena, &(struct zk_parts_named){ .n = moves->n, .at = at },
+                                true);
+}
+
+static struct str eligible_data(struct todos *todos, const struct core_eligible *eligible,
+                                int32_t epoch)
+{
+    return zk_build_eligible(todos->arena,
+                             &(struct zk_eligible){ .controller_epoch = epoch,
+                                                    .leader_epoch = eligible->leader_epoch,
+                                                    .partition_epoch = eligible->partition_epoch,
+                                                    .min_isr = eligible->min_isr,
+                                                    .replicas = eligible->replicas });
+}
+
 static void todo_make(struct todos *todos, struct todo *todo, const struct core_op *op,
                       int32_t epoch)
 {
@@ -133,6 +156,24 @@ static void todo_make(struct todos *todos, struct todo *todo, const struct core_
             zk_build_pid_block(arena, &(struct zk_pid_block){ .broker = op->pid_block.broker,
                                                               .first = op->pid_block.first,
                                                               .last = op->pid_block.last });
+        break;
+    case OP_MOVES_SET:
+        todo->path = ZK_REASSIGN;
+        todo->data = moves_data(todos, &op->moves);
+        todo->form = op->moves.n > 0 ? FORM_SET : FORM_DELETE;
+        todo->version = ZK_ANY_VERSION;
+        break;
+    case OP_ELIGIBLE_SET:
+        todo->path = zk_path_eligible(arena, op->eligible.topic_id, op->eligible.partition);
+        todo->data = eligible_data(todos, &op->eligible, epoch);
+        /* mostly it is there already when it goes or changes, and not when it comes */
+        todo->form = op->eligible.replicas.n > 0 ? FORM_SET : FORM_DELETE;
+        todo->version = ZK_ANY_VERSION;
+        break;
+    case OP_ELECTIONS_DONE:
+        todo->path = ZK_PREFERRED;
+        todo->form = FORM_DELETE;
+        todo->version = ZK_ANY_VERSION;
         break;
     }
 }

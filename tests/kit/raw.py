@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DELETE_RECORDS, ELECT_LEADERS = 18, 19, 20, 22, 21, 43
 OFFSET_FOR_LEADER_EPOCH, ALTER_REPLICA_LOG_DIRS, DESCRIBE_LOG_DIRS = 23, 34, 35
+ALTER_REASSIGNMENTS, LIST_REASSIGNMENTS = 45, 46
 LATEST, EARLIEST = -1, -2
 
 ERRORS = {0: "NONE", 1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -121,7 +122,8 @@ class Reader:
         return [item() for _ in range(max(self.get("i"), 0))]
 
 
-FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5,
+FLEXIBLE_FROM = {ALTER_REASSIGNMENTS: 0, LIST_REASSIGNMENTS: 0,
+                 PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5,
                  DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2, DELETE_RECORDS: 2, ELECT_LEADERS: 2, OFFSET_FOR_LEADER_EPOCH: 4,
                  ALTER_REPLICA_LOG_DIRS: 2, DESCRIBE_LOG_DIRS: 2}
 
@@ -564,6 +566,54 @@ class Connection:
                 index, error = r.get("ih")
                 r.tags()
                 out[name, index] = error
+            r.carray(partition)
+            r.tags()
+        r.carray(topic)
+        return out
+
+    def alter_reassignments(self, moves, timeout_ms=30000):
+        """{(topic, partition): (error, message)}; moves: {(topic, partition): [replica, ...], None to cancel}"""
+        w = Writer().put("i", timeout_ms).carray(len(moves))
+        for (name, index), replicas in moves.items():
+            w.cstring(name).carray(1).put("i", index)
+            if replicas is None:
+                w.uvarint(0)
+            else:
+                w.carray(len(replicas)).put(f"{len(replicas)}i", *replicas)
+            w.tags().tags()
+        r = self.ask(ALTER_REASSIGNMENTS, 0, w.tags().out)
+        _, error = r.get("ih")
+        message = r.cstring()
+        if error:
+            raise KafkaError(error, f"AlterPartitionReassignments: {message}")
+        out = {}
+
+        def topic():
+            name = r.cstring()
+
+            def partition():
+                index, error = r.get("ih")
+                out[name, index] = (error, r.cstring())
+                r.tags()
+            r.carray(partition)
+            r.tags()
+        r.carray(topic)
+        return out
+
+    def list_reassignments(self):
+        """{(topic, partition): (replicas, adding, removing)}"""
+        r = self.ask(LIST_REASSIGNMENTS, 0, Writer().put("i", 30000).uvarint(0).tags().out)
+        r.get("ih")
+        r.cstring()
+        out = {}
+
+        def topic():
+            name = r.cstring()
+
+            def partition():
+                index = r.get("i")
+                out[name, index] = tuple(r.carray(lambda: r.get("i")) for _ in range(3))
+                r.tags()
             r.carray(partition)
             r.tags()
         r.carray(topic)

@@ -4,13 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/tables/broker_conf.h"
 #include "common/base/mem.h"
-#include "gen/wire/apis.h"
-#include "gen/wire/create_partitions.h"
-#include "gen/wire/create_topics.h"
-#include "gen/wire/delete_topics.h"
-#include "gen/wire/elect_leaders.h"
-#include "gen/wire/incremental_alter_configs.h"
 
 static struct endpoint endpoints[TOY_BROKERS + 1];
 
@@ -58,8 +53,9 @@ const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t parti
 
 static void set_ids(int32_t *to, struct ids ids)
 {
-    ck_assert_uint_le(ids.n, 4);
-    memcpy(to, ids.at, ids.n * sizeof *to);
+    ck_assert_uint_le(ids.n, 8);
+    if (ids.n > 0)
+        memcpy(to, ids.at, ids.n * sizeof *to);
 }
 
 static struct core_op_result do_state(struct toy *toy, const struct core_op *op)
@@ -112,14 +108,21 @@ static struct core_op_result do_topic(struct toy *toy, const struct core_op *op)
         return (struct core_op_result){ .err = ERR_NOT_FOUND };
     if (op->kind == OP_TOPIC_SET && op->version != -1 && op->version != topic->version)
         return (struct core_op_result){ .err = ERR_BAD_VERSION };
-    ck_assert(uuid_eq(topic->id, op->topic_node.id));
+    ck_assert(uuid_is_zero(topic->id) || uuid_eq(topic->id, op->topic_node.id));
+    topic->id = op->topic_node.id;
     topic->version++;
     topic->n_parts = op->topic_node.n_parts;
     for (size_t i = 0; i < topic->n_parts; i++) {
         const struct core_op_part *part = &op->topic_node.parts[i];
 
-        set_ids(topic->parts[part->index].replicas, part->replicas);
-        topic->parts[part->index].n_replicas = part->replicas.n;
+        struct toy_part *to = &topic->parts[part->index];
+
+        set_ids(to->replicas, part->replicas);
+        to->n_replicas = part->replicas.n;
+        set_ids(to->adding, part->adding);
+        to->n_adding = part->adding.n;
+        set_ids(to->removing, part->removing);
+        to->n_removing = part->removing.n;
     }
     return (struct core_op_result){ .err = ERR_OK, .version = topic->version };
 }
@@ -158,6 +161,35 @@ static void do_tombstones(struct toy *toy, const struct core_tombstones *stones)
     toy->n_stones = n;
 }
 
+static void do_moves(struct toy *toy, const struct core_named_parts *moves)
+{
+    ck_assert_uint_le(moves->n, ARRAY_LEN(toy->moves.at));
+    toy->moves.there = moves->n > 0;
+    toy->moves.n = moves->n;
+    for (size_t i = 0; i < moves->n; i++) {
+        snprintf(toy->moves.at[i].topic, sizeof toy->moves.at[i].topic, "%.*s",
+                 STR_ARG(moves->at[i].topic));
+        toy->moves.at[i].partition = moves->at[i].partition;
+        set_ids(toy->moves.at[i].replicas, moves->at[i].replicas);
+        toy->moves.at[i].n_replicas = moves->at[i].replicas.n;
+    }
+}
+
+static void do_eligible(struct toy *toy, const struct core_eligible *eligible)
+{
+    for (size_t i = 0; i < TOY_TOPICS; i++) {
+        struct toy_part *part = &toy->topics[i].parts[eligible->partition];
+
+        if (!toy->topics[i].there || !uuid_eq(toy->topics[i].id, eligible->topic_id))
+            continue;
+        part->has_eligible = eligible->replicas.n > 0;
+        part->eligible = *eligible;
+        part->eligible.controller_epoch = toy->controller_epoch;
+        set_ids(part->eligible_ids, eligible->replicas);
+        part->eligible.replicas.at = part->eligible_ids;
+    }
+}
+
 static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
 {
     struct core_op_result ok = { .err = ERR_OK };
@@ -193,6 +225,15 @@ static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
         ok.version = op->version + 1;
         toy->pid_block = op->pid_block;
         toy->pid_block.version = ok.version;
+        break;
+    case OP_MOVES_SET:
+        do_moves(toy, &op->moves);
+        break;
+    case OP_ELIGIBLE_SET:
+        do_eligible(toy, &op->eligible);
+        break;
+    case OP_ELECTIONS_DONE:
+        toy->elections_there = false;
         break;
     }
     return ok;
@@ -273,6 +314,8 @@ static struct core_read_part read_part(const struct toy_part *part, int32_t inde
 {
     return (struct core_read_part){ .index = index,
                                     .replicas = { part->replicas, part->n_replicas },
+                                    .adding = { part->adding, part->n_adding },
+                                    .removing = { part->removing, part->n_removing },
                                     .has_state = part->has_state,
                                     .state_controller_epoch = part->state_epoch,
                                     .state = part->state };
@@ -287,6 +330,7 @@ static void load(struct toy *toy)
     static struct core_tombstones stones[256];
     static struct core_tombstone_part stone_parts[256];
     static struct image_config configs[64];
+    static struct core_eligible eligible[TOY_TOPICS * TOY_PARTS];
     struct image_cursor at = { 0 };
     const struct image_config *config;
     struct core_event ev = { .kind = CORE_LOADED };
@@ -302,14 +346,19 @@ static void load(struct toy *toy)
 
         if (!t->there)
             continue;
-        for (size_t p = 0; p < t->n_parts; p++)
+        for (size_t p = 0; p < t->n_parts; p++) {
             parts[i][p] = read_part(&t->parts[p], (int32_t)p);
+            if (t->parts[p].has_eligible)
+                eligible[l->n_eligible++] = t->parts[p].eligible;
+        }
         topics[l->n_topics++] = (struct core_read_topic){ .name = str_of(t->name),
                                                           .id = t->id,
                                                           .version = t->version,
                                                           .n_parts = t->n_parts,
                                                           .parts = parts[i] };
     }
+    l->eligible = eligible;
+    l->ours_since = toy->ours_since;
     l->delete_marks = marks;
     for (; l->n_delete_marks < toy->n_marks; l->n_delete_marks++)
         marks[l->n_delete_marks] = str_of(toy->marks[l->n_delete_marks]);
@@ -329,6 +378,26 @@ static void load(struct toy *toy)
     l->pid_block = toy->pid_block;
     toy->active = true;
     toy_step(toy, ev);
+}
+
+static void reload_topic(struct toy *toy, struct str name, const struct toy_topic *topic)
+{
+    static struct core_read_part parts[TOY_PARTS];
+    static struct core_read_topic read;
+    struct core_event *ev = push(toy, CORE_TOPIC_READ);
+
+    ev->topic_read.name = topic != NULL ? str_of(topic->name) : STR("gone");
+    (void)name;
+    if (topic == NULL)
+        return;
+    for (size_t i = 0; i < topic->n_parts; i++)
+        parts[i] = read_part(&topic->parts[i], (int32_t)i);
+    read = (struct core_read_topic){ .name = str_of(topic->name),
+                                     .id = topic->id,
+                                     .version = topic->version,
+                                     .n_parts = topic->n_parts,
+                                     .parts = parts };
+    ev->topic_read.topic = &read;
 }
 
 static void reload(struct toy *toy, const struct core_reload *r)
@@ -357,7 +426,8 @@ static void reload(struct toy *toy, const struct core_reload *r)
         toy->load_wanted = true;
         break;
     case RELOAD_TOPIC:
-        break; /* tests that need them send what was read themselves */
+        reload_topic(toy, r->topic, topic);
+        break;
     }
 }
 
@@ -419,55 +489,6 @@ static void take_delta(struct toy *toy, const struct core_send_delta *send)
 /* ---- effects
  * -----------------------------------------------------------------------------------------------
  */
-
-static void take_message(struct toy *toy, size_t i, int16_t code, struct str message)
-{
-    if (i < ARRAY_LEN(toy->errors))
-        toy->errors[i] = code;
-    if (i == 0)
-        snprintf(toy->message, sizeof toy->message, "%.*s", STR_ARG(message));
-}
-
-static void forget_request(struct toy *toy, uint64_t id);
-
-static void take_admin(struct toy *toy, const struct core_answer_admin *a)
-{
-    toy->n_answers++;
-    toy->answer_err = a->err;
-    if (a->err != ERR_OK) {
-        forget_request(toy, a->id);
-        return;
-    }
-    if (a->api_key == API_CREATE_TOPICS) {
-        const struct create_topics_response *r = a->response;
-
-        for (int32_t i = 0; i < r->topics_len; i++)
-            take_message(toy, (size_t)i, r->topics[i].error_code, r->topics[i].error_message);
-    } else if (a->api_key == API_DELETE_TOPICS) {
-        const struct delete_topics_response *r = a->response;
-
-        for (int32_t i = 0; i < r->responses_len; i++)
-            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
-    } else if (a->api_key == API_CREATE_PARTITIONS) {
-        const struct create_partitions_response *r = a->response;
-
-        for (int32_t i = 0; i < r->results_len; i++)
-            take_message(toy, (size_t)i, r->results[i].error_code, r->results[i].error_message);
-    } else if (a->api_key == API_ELECT_LEADERS) {
-        const struct elect_leaders_response *r = a->response;
-
-        for (int32_t i = 0; i < r->replica_election_results_len; i++)
-            take_message(toy, (size_t)i,
-                         r->replica_election_results[i].partition_result[0].error_code,
-                         r->replica_election_results[i].partition_result[0].error_message);
-    } else if (a->api_key == API_INCREMENTAL_ALTER_CONFIGS) {
-        const struct incremental_alter_configs_response *r = a->response;
-
-        for (int32_t i = 0; i < r->responses_len; i++)
-            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
-    }
-    forget_request(toy, a->id);
-}
 
 static void take_probe(struct toy *toy, const struct core_probe *probe)
 {
@@ -540,7 +561,7 @@ static void carry_out(struct toy *toy, const struct core_effect *e)
         }
         break;
     case CORE_DO_ANSWER_ADMIN:
-        take_admin(toy, &e->answer_admin);
+        toy_answered(toy, &e->answer_admin);
         break;
     case CORE_DO_END_STREAM:
         take_end(toy, &e->end_stream);
@@ -658,6 +679,7 @@ void toy_init(struct toy *toy)
     memset(toy, 0, sizeof *toy);
     core_settings_init(&toy->settings);
     toy->settings.auto_leader_rebalance_enable = false;
+    toy->settings.broker_settings = &broker_conf_table;
     toy->core = core_new(&toy->settings, 42);
     toy->now_ms = 1000;
     toy->wake_ms = INT64_MAX;
@@ -673,7 +695,7 @@ void toy_fini(struct toy *toy)
     core_free(&toy->core);
     image_unref(&toy->configs);
     free(toy->held);
-    forget_request(toy, 0);
+    toy_forget_request(toy, 0);
 }
 
 void toy_win(struct toy *toy)
@@ -755,103 +777,6 @@ void toy_expire(struct toy *toy, int32_t id)
     toy_nodes(toy);
 }
 
-/* Lives until it is answered, as the core asks for. */
-struct toy_request {
-    struct toy_request *next;
-    uint64_t id;
-    char name[64];
-    int32_t ids[4];
-    struct create_topics_request_assignment assignments[TOY_PARTS];
-    struct create_topics_request_topic topic;
-    struct create_topics_request req;
-};
-
-static void forget_request(struct toy *toy, uint64_t id)
-{
-    struct toy_request **at = &toy->asked;
-
-    while (*at != NULL) {
-        struct toy_request *asked = *at;
-
-        if (id == 0 || asked->id == id) {
-            *at = asked->next;
-            free(asked);
-        } else {
-            at = &asked->next;
-        }
-    }
-}
-
-void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas)
-{
-    struct toy_request *asked = xcalloc(1, sizeof *asked);
-
-    asked->id = ++toy->requests;
-    asked->next = toy->asked;
-    toy->asked = asked;
-    create_topics_request_init(&asked->req);
-    create_topics_request_topic_init(&asked->topic);
-    set_ids(asked->ids, replicas);
-    snprintf(asked->name, sizeof asked->name, "%s", name);
-    asked->topic.name = str_of(asked->name);
-    asked->topic.num_partitions = -1;
-    asked->topic.replication_factor = -1;
-    asked->topic.assignments = asked->assignments;
-    asked->topic.assignments_len = (int32_t)n_parts;
-    for (size_t i = 0; i < n_parts; i++)
-        asked->assignments[i] = (struct create_topics_request_assignment){ (int32_t)i, asked->ids,
-                                                                           (int32_t)replicas.n };
-    asked->req.topics = &asked->topic;
-    asked->req.topics_len = 1;
-    asked->req.timeout_ms = 30000;
-    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
-                                       .admin = { .id = asked->id,
-                                                  .stream = 1,
-                                                  .api_key = API_CREATE_TOPICS,
-                                                  .api_version = 7,
-                                                  .request = &asked->req } });
-}
-
-void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
-                 struct ids isr)
-{
-    const struct toy_part *part = toy_part(toy, topic, partition);
-    struct core_member members[4];
-    struct core_proposal p = { .topic_id = toy_topic(toy, topic)->id,
-                               .partition = partition,
-                               .proposal_id = 7,
-                               .leader_epoch = part->state.leader_epoch,
-                               .partition_epoch = part->state.partition_epoch,
-                               .n_isr = isr.n,
-                               .isr = members };
-
-    for (uint32_t i = 0; i < isr.n; i++)
-        members[i] = (struct core_member){ isr.at[i], toy->brokers[isr.at[i]].epoch };
-    toy_step(toy,
-             (struct core_event){ .kind = CORE_ALTER_PARTITION,
-                                  .alter_partition = { .stream = toy->brokers[from].stream,
-                                                       .broker_epoch = toy->brokers[from].epoch,
-                                                       .n = 1,
-                                                       .proposals = &p } });
-}
-
-const char *toy_show(struct toy *toy, const char *name, int32_t partition)
-{
-    static char text[128];
-    const struct toy_part *part = toy_part(toy, name, partition);
-    int len;
-
-    if (!part->has_state)
-        return "none";
-    len = snprintf(text, sizeof text, "%d/", part->state.leader);
-    for (uint32_t i = 0; i < part->state.isr.n; i++)
-        len +=
-            snprintf(text + len, sizeof text - (size_t)len, "%s%d", i > 0 ? "," : "", part->isr[i]);
-    snprintf(text + len, sizeof text - (size_t)len, " %d %d", part->state.leader_epoch,
-             part->state.partition_epoch);
-    return text;
-}
-
 void toy_agree(struct toy *toy)
 {
     const struct image *image = core_image(toy->core);
@@ -866,6 +791,12 @@ void toy_agree(struct toy *toy)
             const struct image_part *part = image_part(image, t->id, (int32_t)p);
 
             ck_assert_ptr_nonnull(part);
+            ck_assert(ids_eq(part->replicas,
+                             (struct ids){ t->parts[p].replicas, t->parts[p].n_replicas }));
+            ck_assert(
+                ids_eq(part->adding, (struct ids){ t->parts[p].adding, t->parts[p].n_adding }));
+            ck_assert(ids_eq(part->removing,
+                             (struct ids){ t->parts[p].removing, t->parts[p].n_removing }));
             if (!t->parts[p].has_state) {
                 ck_assert_int_eq(part->leader_epoch, -1);
                 continue;

@@ -15,11 +15,14 @@
 #define TOY_PARTS   64
 
 struct toy_part {
-    int32_t replicas[4];
-    uint32_t n_replicas;
+    int32_t replicas[8], adding[8], removing[8];
+    uint32_t n_replicas, n_adding, n_removing;
     bool has_state;
     int32_t state_epoch; /* controller's */
-    int32_t isr[4];
+    int32_t isr[8];
+    bool has_eligible;
+    struct core_eligible eligible; /* replicas points to the array */
+    int32_t eligible_ids[8];
     struct leader_isr state; /* isr points to the array; partition_epoch is the version */
 };
 
@@ -60,6 +63,17 @@ struct toy {
     int64_t now_ms, wake_ms;
     struct toy_topic topics[TOY_TOPICS];
     struct toy_broker brokers[TOY_BROKERS + 1]; /* by id, from 1 */
+    struct { /* /admin/reassign_partitions, /admin/preferred_replica_election */
+        bool there;
+        size_t n;
+        struct {
+            char topic[64];
+            int32_t partition;
+            int32_t replicas[8];
+            uint32_t n_replicas;
+        } at[16];
+    } moves;
+    bool elections_there;
     char marks[TOY_TOPICS][64];
     size_t n_marks;
     struct image_tombstone stones[256]; /* names are not kept */
@@ -68,7 +82,7 @@ struct toy {
     struct core_pid_block pid_block;
     int64_t czxid;
     uint64_t streams, requests;
-    int32_t controller_epoch;
+    int32_t controller_epoch, ours_since;
     bool fenced; /* another controller: the epoch check fails */
     enum {
         TOY_LOSE_NOTHING,
@@ -87,6 +101,7 @@ struct toy {
     enum err answer_err;
     int16_t errors[8];
     char message[256];
+    char listed[256]; /* of ListPartitionReassignments: "t-0 3,2,1 +3 -1;" for each */
     struct core_event *queue[256];
     size_t n_queue;
 };
@@ -118,8 +133,19 @@ void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t parti
                  struct ids isr);
 struct toy_topic *toy_topic(struct toy *toy, const char *name); /* NULL */
 const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t partition);
+/* AlterPartitionReassignments of one partition; target.n 0: cancel. Returns its error code. */
+int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target);
+/* "3,2,1 +3 -1": replicas, adding, removing in the topic's znode; static storage. */
+const char *toy_assigned(struct toy *toy, const char *topic, int32_t partition);
+/* "2,3" of the partition's znode of eligible leaders, "void: 2,3" when it is not of the state. */
+const char *toy_eligible(struct toy *toy, const char *topic, int32_t partition);
+/* "1:0@5 2:3@7": broker:partition@leader epoch of the topic's tombstones; static storage. */
+const char *toy_stones(struct toy *toy, const char *topic);
 /* "leader/isr le pe" as in "2/2,3 1 1"; static storage. */
 const char *toy_show(struct toy *toy, const char *name, int32_t partition);
+/* Between the two halves of the toy: an ADMIN's answer, and the end of its request (0: of all). */
+void toy_answered(struct toy *toy, const struct core_answer_admin *answer);
+void toy_forget_request(struct toy *toy, uint64_t id);
 /* ZooKeeper, the core and every broker on a stream tell the same. */
 void toy_agree(struct toy *toy);
 

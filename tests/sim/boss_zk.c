@@ -22,6 +22,7 @@ struct reading {
     struct zoo_state states[SIM_PARTS];
     struct zoo_touched ring[ZK_RING_SLOTS];
     bool is_first; /* of the seat */
+    struct zoo_eligible eligible[SIM_PARTS];
 };
 
 static void read_on(struct world *w, struct boss *boss, struct reading *reading);
@@ -44,6 +45,7 @@ static void exec_read(struct world *w, struct zreq *req)
     } else {
         memcpy(reading->states, w->zoo->states, sizeof reading->states);
         memcpy(reading->ring, w->zoo->ring, sizeof reading->ring);
+        memcpy(reading->eligible, w->zoo->eligible, sizeof reading->eligible);
     }
 }
 
@@ -78,8 +80,23 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
     struct core_read_topic topic = {
         .name = SIM_TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
     };
+    struct core_eligible eligible[SIM_PARTS];
     struct core_event ev = { .kind = CORE_LOADED };
 
+    ev.loaded.eligible = eligible;
+    for (int p = 0; p < w->conf.parts; p++) {
+        const struct zoo_eligible *from = &reading->eligible[p];
+
+        if (from->n > 0)
+            eligible[ev.loaded.n_eligible++] =
+                (struct core_eligible){ .topic_id = w->topic_id,
+                                        .partition = p,
+                                        .controller_epoch = from->boss_epoch,
+                                        .leader_epoch = from->leader_epoch,
+                                        .partition_epoch = from->version,
+                                        .min_isr = from->min_isr,
+                                        .replicas = { .at = from->ids, .n = from->n } };
+    }
     for (int p = 0; p < w->conf.parts; p++)
         parts[p] = read_part(w, reading, p);
     ev.loaded.controller_epoch = boss->epoch;
@@ -403,6 +420,9 @@ void boss_write_out(struct world *w, struct boss *boss, const struct core_write 
         if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
             op->state.state.isr.at = arena_dup(&batch->arena, op->state.state.isr.at,
                                                op->state.state.isr.n * sizeof(int32_t));
+        else if (op->kind == OP_ELIGIBLE_SET)
+            op->eligible.replicas.at = arena_dup(&batch->arena, op->eligible.replicas.at,
+                                                 op->eligible.replicas.n * sizeof(int32_t));
     }
     batch->epoch_version = boss->epoch_version;
     batch->term = boss->term;

@@ -3,11 +3,12 @@
  * watermark that moves is compared from where it was, and the ISR's members from there too.
  *
  * A machine that lost its page cache, whatever was in it, is excused as a member of an ISR until it
- * has joined one anew; it may only lose it while another member of the stored ISR has everything,
- * which is the precondition of the promise. When a partition is handed to such machines alone, the
- * controller must at least have heard of one of them after it knew that the others were gone: then
- * that one was the last with everything when it lost its tail, which breaks the precondition, and
- * the partition's records prove nothing any more. Without that word the controller is at fault.
+ * has joined one anew; it may only lose it while another member of the stored ISR, or an eligible
+ * leader beside it, has everything, which is the precondition of the promise. When a partition is
+ * handed to such machines alone, the controller must at least have heard of one of them after it
+ * knew that the others were gone: then that one was the last with everything when it lost its tail,
+ * which breaks the precondition, and the partition's records prove nothing any more. Without that
+ * word the controller is at fault.
  */
 #include <stdio.h>
 
@@ -29,18 +30,24 @@ static void check(struct world *w)
         world_fail(w, "%s", w->oracle.text);
 }
 
+static void check_member(struct world *w, struct bro *b, int p, int64_t from)
+{
+    if (!b->damaged[p])
+        oracle_in_sync(&w->oracle, p, name_of(b), promise_log(&b->logs[p]), from);
+}
+
 static void check_isr(struct world *w, int p, int64_t from)
 {
     const struct zoo_state *state = &w->zoo->states[p];
+    struct ids eligible = zoo_eligible(w, p);
 
     if (w->forfeited[p])
         return;
-    for (uint32_t i = 0; state->there && i < state->n_isr; i++) {
-        struct bro *b = &w->bros[state->isr[i] - 1];
-
-        if (!b->damaged[p])
-            oracle_in_sync(&w->oracle, p, name_of(b), promise_log(&b->logs[p]), from);
-    }
+    for (uint32_t i = 0; state->there && i < state->n_isr; i++)
+        check_member(w, &w->bros[state->isr[i] - 1], p, from);
+    /* who may lead beside the ISR is held to the same */
+    for (uint32_t i = 0; i < eligible.n; i++)
+        check_member(w, &w->bros[eligible.at[i] - 1], p, from);
     check(w);
 }
 
@@ -85,6 +92,7 @@ static bool was_known(const struct world *w, int node)
 static bool is_forfeited(const struct world *w, int p)
 {
     const struct zoo_state *state = &w->zoo->states[p];
+    struct ids eligible = zoo_eligible(w, p);
 
     for (uint32_t i = 0; i < state->n_isr; i++) {
         const struct bro *b = &w->bros[state->isr[i] - 1];
@@ -92,6 +100,9 @@ static bool is_forfeited(const struct world *w, int p)
         if (!b->damaged[p] || was_known(w, b->node))
             return false;
     }
+    for (uint32_t i = 0; i < eligible.n; i++)
+        if (!w->bros[eligible.at[i] - 1].damaged[p])
+            return false;
     return true;
 }
 
@@ -161,12 +172,19 @@ void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_
 static bool another_has_all(const struct world *w, const struct bro *b, int p)
 {
     const struct zoo_state *state = &w->zoo->states[p];
+    struct ids eligible = zoo_eligible(w, p);
 
     for (uint32_t i = 0; i < state->n_isr; i++) {
         const struct bro *other = &w->bros[state->isr[i] - 1];
 
         if (other != b && !other->damaged[p] &&
             oracle_has_all(&w->oracle, p, promise_log(&other->logs[p])))
+            return true;
+    }
+    for (uint32_t i = 0; i < eligible.n; i++) {
+        const struct bro *other = &w->bros[eligible.at[i] - 1];
+
+        if (other != b && !other->damaged[p])
             return true;
     }
     return false;
@@ -188,7 +206,9 @@ bool promise_may_lose(struct world *w, struct bro *b)
         const struct zoo_state *state = &w->zoo->states[p];
         struct ids isr = { .at = state->isr, .n = state->n_isr };
 
-        if (state->there && !w->forfeited[p] && ids_has(isr, b->id) && !another_has_all(w, b, p))
+        if (state->there && !w->forfeited[p] &&
+            (ids_has(isr, b->id) || ids_has(zoo_eligible(w, p), b->id)) &&
+            !another_has_all(w, b, p))
             return false;
     }
     return true;

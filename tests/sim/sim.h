@@ -330,6 +330,13 @@ struct zoo_state {
     uint32_t n_isr;
 };
 
+/* The znode of eligible leaders of a partition; without replicas it is not there. */
+struct zoo_eligible {
+    int32_t boss_epoch, leader_epoch, version, min_isr;
+    int32_t ids[SIM_BROKERS];
+    uint32_t n;
+};
+
 struct zoo_session {
     struct zoo_session *next;
     uint64_t id;
@@ -351,6 +358,7 @@ struct zoo {
     uint64_t seats[SIM_BOSSES]; /* session, 0: not listed */
     int32_t replicas[SIM_PARTS][SIM_BROKERS];
     struct zoo_state states[SIM_PARTS];
+    struct zoo_eligible eligible[SIM_PARTS];
     struct core_pid_block pid_block;
     int64_t zxid;
     struct zoo_touched {
@@ -375,6 +383,8 @@ struct zreq {
     void *(*keep)(void *ptr); /* another hold on ptr, for what is executed after all */
 };
 
+/* Those of its eligible leaders that the partition's state agrees with. */
+struct ids zoo_eligible(const struct world *w, int p);
 struct zoo *zoo_new(struct world *w);
 void zoo_free(struct zoo **zoo);
 struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, struct zreq *),

@@ -374,8 +374,11 @@ void zoo_set_holder(struct world *w, int holder, uint64_t session)
 
 static enum err check_op(const struct world *w, const struct core_op *op)
 {
-    const struct zoo_state *state = &w->zoo->states[op->state.partition];
+    const struct zoo_state *state;
 
+    if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
+        return ERR_OK;
+    state = &w->zoo->states[op->state.partition];
     switch (op->kind) {
     case OP_STATE_CREATE:
         return state->there ? ERR_EXISTS : ERR_OK;
@@ -388,15 +391,45 @@ static enum err check_op(const struct world *w, const struct core_op *op)
     }
 }
 
+struct ids zoo_eligible(const struct world *w, int p)
+{
+    const struct zoo_eligible *eligible = &w->zoo->eligible[p];
+    const struct zoo_state *state = &w->zoo->states[p];
+
+    if (!state->there || eligible->leader_epoch != state->leader_epoch ||
+        eligible->version != state->version)
+        return IDS_NONE;
+    return (struct ids){ .at = eligible->ids, .n = eligible->n };
+}
+
+static void do_eligible(struct world *w, int32_t controller_epoch, const struct core_eligible *from)
+{
+    struct zoo_eligible *to = &w->zoo->eligible[from->partition];
+
+    to->boss_epoch = controller_epoch;
+    to->leader_epoch = from->leader_epoch;
+    to->version = from->partition_epoch;
+    to->min_isr = from->min_isr;
+    to->n = from->replicas.n;
+    assert(to->n <= SIM_BROKERS);
+    if (to->n > 0)
+        memcpy(to->ids, from->replicas.at, to->n * sizeof to->ids[0]);
+    TRACE(w, "eligible for p%d: %u of them, first %d", from->partition, to->n,
+          to->n > 0 ? to->ids[0] : 0);
+}
+
 static void do_op(struct world *w, int32_t controller_epoch, const struct core_op *op,
                   struct core_op_result *result)
 {
-    struct zoo_state *state = &w->zoo->states[op->state.partition], before = *state;
+    struct zoo_state *state;
 
     result->err = ERR_OK;
     w->zoo->zxid++;
+    if (op->kind == OP_ELIGIBLE_SET && w->conf.mutation != MUTATION_ELIGIBLE_UNWRITTEN)
+        do_eligible(w, controller_epoch, &op->eligible);
     if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
         return;
+    state = &w->zoo->states[op->state.partition];
     state->version = state->there ? state->version + 1 : 0;
     state->there = true;
     state->leader = op->state.state.leader;
@@ -418,15 +451,27 @@ static void do_op(struct world *w, int32_t controller_epoch, const struct core_o
               op->state.partition, state->leader, state->leader_epoch, state->version, isr,
               controller_epoch);
     }
-    promise_state(w, op->state.partition, (struct ids){ .at = before.isr, .n = before.n_isr },
-                  before.leader_epoch);
+}
+
+/* What the whole group left behind is looked at, for it is one multi. */
+static void look_at(struct world *w, const struct core_op *op, const struct zoo_state *states)
+{
+    const struct zoo_state *before;
+
+    if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
+        return;
+    before = &states[op->state.partition];
+    promise_state(w, op->state.partition, (struct ids){ .at = before->isr, .n = before->n_isr },
+                  before->leader_epoch);
 }
 
 void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n,
                struct core_op_result *results)
 {
+    struct zoo_state before[SIM_PARTS];
     bool good = true;
 
+    memcpy(before, w->zoo->states, sizeof before);
     for (size_t i = first; i < first + n && good; i++) {
         results[i].err = check_op(w, &write->ops[i]);
         good = results[i].err == ERR_OK;
@@ -437,6 +482,23 @@ void zoo_group(struct world *w, const struct core_write *write, size_t first, si
         else if (results[i].err == ERR_OK)
             results[i].err = ERR_CLOSED;
     }
+    for (size_t i = first; good && i < first + n; i++)
+        look_at(w, &write->ops[i], before);
+}
+
+static bool state_is_there(const struct world *w, int32_t controller_epoch,
+                           const struct core_op *op, struct core_op_result *result)
+{
+    const struct zoo_state *state = &w->zoo->states[op->state.partition];
+    struct ids isr = { .at = state->isr, .n = state->n_isr };
+    int32_t version = op->kind == OP_STATE_CREATE ? 0 : op->version + 1;
+
+    if (!state->there || state->version != version || state->leader != op->state.state.leader ||
+        state->leader_epoch != op->state.state.leader_epoch ||
+        state->boss_epoch != controller_epoch || !ids_eq(isr, op->state.state.isr))
+        return false;
+    *result = (struct core_op_result){ .err = ERR_OK, .version = version };
+    return true;
 }
 
 bool zoo_left_behind(struct world *w, const struct core_write *write, size_t first, size_t n,
@@ -444,17 +506,13 @@ bool zoo_left_behind(struct world *w, const struct core_write *write, size_t fir
 {
     for (size_t i = first; i < first + n; i++) {
         const struct core_op *op = &write->ops[i];
-        const struct zoo_state *state = &w->zoo->states[op->state.partition];
-        struct ids isr = { .at = state->isr, .n = state->n_isr };
-        int32_t version = op->kind == OP_STATE_CREATE ? 0 : op->version + 1;
 
+        if (op->kind == OP_ELIGIBLE_SET && i > first)
+            continue; /* of the state before it */
         if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
             return false;
-        if (!state->there || state->version != version || state->leader != op->state.state.leader ||
-            state->leader_epoch != op->state.state.leader_epoch ||
-            state->boss_epoch != write->controller_epoch || !ids_eq(isr, op->state.state.isr))
+        if (!state_is_there(w, write->controller_epoch, op, &results[i]))
             return false;
-        results[i] = (struct core_op_result){ .err = ERR_OK, .version = version };
     }
     return true;
 }

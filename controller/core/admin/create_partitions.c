@@ -140,6 +140,13 @@ static void plan(struct core *core, struct job *job)
 {
     const struct create_partitions_request *req = job->request;
 
+    for (int32_t i = 0; i < req->topics_len && !job->again; i++) {
+        const struct image_topic *topic = image_topic_named(core->image, req->topics[i].name);
+
+        job->again = topic != NULL && plan_sets_topic(core, topic->id);
+    }
+    if (job->again)
+        return;
     job_setup(job, (size_t)req->topics_len, req->timeout_ms);
     for (size_t i = 0; i < job->n; i++)
         plan_topic(core, job, i);

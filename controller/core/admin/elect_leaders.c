@@ -85,7 +85,7 @@ static void plan_one(struct core *core, struct job *job, size_t at, const struct
             return;
         }
         if (plan_find(core->making, topic->id, wish->partition) != NULL ||
-            !part_decide_uncleanly(core, part, arena, &next)) {
+            !part_decide_uncleanly(core, topic, part, arena, &next)) {
             job_fail_item(job, at, ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE, "no replica lives");
             return;
         }

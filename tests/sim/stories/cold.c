@@ -107,3 +107,30 @@ void story_power_cut_beside_a_death(struct world *w)
     world_run_ms(w, world_between(w, 0, 8000));
     start_all(w, 100);
 }
+
+/* All but one die, one after the other; the last one's machine loses its tail. With two in sync
+ * wanted for every acknowledgement nothing may be lost, whoever comes back first. */
+void story_last_one_standing(struct world *w)
+{
+    int last = story_leader(w, 0);
+
+    story_write(w, 5);
+    for (int follower; (follower = story_follower(w, 0)) >= 0;) {
+        proc_kill(w, follower);
+        for (int i = 0; i < 40 && story_in_isr(w, 0, follower); i++)
+            story_write(w, 20);
+        if (story_leader(w, 0) != last || story_in_isr(w, 0, follower))
+            return; /* not the case that this is about */
+        story_write(w, 3);
+    }
+    if (world_chance(w, 30)) {
+        kill_bosses(w);
+        proc_start(w, NODE_BOSS);
+    }
+    lose_power(w, last);
+    world_run_ms(w, world_between(w, 0, 8000));
+    if (world_chance(w, 70))
+        proc_start(w, last);
+    world_run_ms(w, world_between(w, 0, 20000));
+    start_all(w, 5000);
+}

@@ -12,6 +12,10 @@ const struct story stories[] = {
       "leaders die one after the other before their epochs are heard of (KIP-279)",
       story_fast_fail_over },
     { "hiccup", "every session expires at once: nobody is taken for dead", story_hiccup },
+    { "last_one_standing",
+      "all others die before the last one's machine loses its tail: they have what was "
+      "acknowledged",
+      story_last_one_standing },
     { "lost_answer", "answers to ISR proposals are lost, and so are streams", story_lost_answer },
     { "lost_tail_twice", "a machine loses its tail and its next process dies unheard",
       story_lost_tail_twice },

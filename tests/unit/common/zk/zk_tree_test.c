@@ -312,6 +312,42 @@ START_TEST(what_was_touched_comes_back)
 }
 END_TEST
 
+START_TEST(eligible_leaders_come_back_from_path_and_value)
+{
+    static const int32_t ids[] = { 2, 3 };
+    struct zk_eligible eligible = { .controller_epoch = 7,
+                                    .leader_epoch = 4,
+                                    .partition_epoch = 9,
+                                    .min_isr = 2,
+                                    .replicas = IDS_OF(ids) },
+                       again;
+    struct zk_ours ours = { .first = 3, .last = 9 };
+    struct uuid id = { .bytes = { 0xfb, 0xef, 0xbe } }, id_again; /* prints with '-' */
+    int32_t partition;
+
+    ck_assert_int_eq(zk_parse_eligible(&arena, zk_build_eligible(&arena, &eligible), &again),
+                     ERR_OK);
+    ck_assert_int_eq(again.controller_epoch, 7);
+    ck_assert_int_eq(again.leader_epoch, 4);
+    ck_assert_int_eq(again.partition_epoch, 9);
+    ck_assert_int_eq(again.min_isr, 2);
+    ck_assert(ids_eq(again.replicas, eligible.replicas));
+    ck_assert_int_eq(zk_parse_eligible(&arena, STR("{\"leader_epoch\":4}"), &again),
+                     ERR_BAD_FORMAT);
+    ck_assert(zk_leaf_eligible(zk_path_leaf(str_of(zk_path_eligible(&arena, id, 12))), &id_again,
+                               &partition));
+    ck_assert_int_eq(partition, 12);
+    ck_assert(uuid_eq(id, id_again));
+    ck_assert(!zk_leaf_eligible(STR("12"), &id_again, &partition));
+
+    ck_assert_int_eq(zk_parse_ours(&arena, zk_build_ours(&arena, &ours), &ours), ERR_OK);
+    ck_assert_int_eq(ours.first, 3);
+    ck_assert_int_eq(ours.last, 9);
+    ck_assert_int_eq(zk_parse_ours(&arena, STR_NULL, &ours), ERR_OK);
+    ck_assert_int_gt(ours.first, ours.last);
+}
+END_TEST
+
 START_TEST(tombstones_come_back_from_path_and_value)
 {
     struct zk_tombstone at[] = { { 0, 3 }, { 12, 0 } };
@@ -373,6 +409,7 @@ int main(void)
     tcase_add_test(tc, names_are_sanitised_as_kafka_does);
     tcase_add_test(tc, texts_are_escaped_as_jackson_does);
     tcase_add_test(tc, what_was_touched_comes_back);
+    tcase_add_test(tc, eligible_leaders_come_back_from_path_and_value);
     tcase_add_test(tc, tombstones_come_back_from_path_and_value);
     tcase_add_test(tc, paths_are_kafkas);
     tcase_add_test(tc, change_notes_of_both_versions_are_read);

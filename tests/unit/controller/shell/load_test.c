@@ -28,6 +28,8 @@ static struct {
     struct core_pid_block pid_block;
     int32_t epoch, leader, partition_epoch;
     bool there;
+    size_t n_eligible;
+    int32_t eligible, ours_since;
 } got;
 
 static void note_topic(const struct core_read_topic *topic)
@@ -49,6 +51,10 @@ static void note_loaded(const struct core_loaded *loaded)
     got.n_marks = loaded->n_delete_marks;
     got.n_tombstones = loaded->n_tombstones;
     got.pid_block = loaded->pid_block;
+    got.n_eligible = loaded->n_eligible;
+    got.ours_since = loaded->ours_since;
+    if (got.n_eligible > 0)
+        got.eligible = loaded->eligible[0].replicas.at[0];
     snprintf(got.cluster_id, sizeof got.cluster_id, "%.*s", STR_ARG(loaded->cluster_id));
     for (size_t i = 0; i < loaded->n_topics; i++)
         note_topic(&loaded->topics[i]);
@@ -198,6 +204,24 @@ START_TEST(deletions_and_tombstones_are_read)
 }
 END_TEST
 
+START_TEST(eligible_leaders_are_read)
+{
+    fake_zk_put(fake, "/controllers/eligible/AQIDAAAAAAAAAAAAAAAAAA-3",
+                "{\"version\":1,\"controller_epoch\":3,\"leader_epoch\":1,\"partition_epoch\":2,"
+                "\"min_isr\":2,\"replicas\":[7]}");
+    fake_zk_put(fake, "/controllers/eligible/AQIDAAAAAAAAAAAAAAAAAA-4", "nonsense");
+    fake_zk_put(fake, "/controllers/ids", "{\"version\":1,\"first\":2,\"last\":5}");
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_ALL }, 5);
+    run();
+    ck_assert_uint_eq(got.n_eligible, 1);
+    ck_assert_int_eq(got.eligible, 7);
+    ck_assert_int_eq(got.ours_since, 2);
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_ALL }, 6);
+    run();
+    ck_assert_int_eq(got.ours_since, 6); /* what is said there is not about this seat */
+}
+END_TEST
+
 START_TEST(acls_are_refused)
 {
     fake_zk_load(fake, "tree-acls.jsonl");
@@ -294,6 +318,7 @@ int main(void)
     tcase_add_test(tc, what_kafka_left_is_read_whole);
     tcase_add_test(tc, a_tree_of_older_brokers_is_read);
     tcase_add_test(tc, deletions_and_tombstones_are_read);
+    tcase_add_test(tc, eligible_leaders_are_read);
     tcase_add_test(tc, acls_are_refused);
     tcase_add_test(tc, what_cannot_be_read_is_refused);
     tcase_add_test(tc, a_migration_is_refused);

@@ -125,6 +125,26 @@ START_TEST(the_first_one_wins_with_epoch_1)
 }
 END_TEST
 
+START_TEST(it_is_known_since_when_all_were_ours)
+{
+    man_start(&a, 1);
+    run_ms(50);
+    ck_assert_str_eq(fake_zk_data(fake, "/controllers/ids"),
+                     "{\"version\":1,\"first\":1,\"last\":1}");
+    fake_zk_drop(fake, "/controller");
+    run_ms(5000);
+    ck_assert_str_eq(epoch(), "2");
+    ck_assert_str_eq(fake_zk_data(fake, "/controllers/ids"),
+                     "{\"version\":1,\"first\":1,\"last\":2}");
+    fake_zk_put(fake, "/controller_epoch", "3"); /* another one was there */
+    fake_zk_drop(fake, "/controller");
+    run_ms(5000);
+    ck_assert_str_eq(epoch(), "4");
+    ck_assert_str_eq(fake_zk_data(fake, "/controllers/ids"),
+                     "{\"version\":1,\"first\":4,\"last\":4}");
+}
+END_TEST
+
 START_TEST(the_second_one_learns_the_first_ones_address)
 {
     man_start(&a, 1);
@@ -329,6 +349,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, the_first_one_wins_with_epoch_1);
+    tcase_add_test(tc, it_is_known_since_when_all_were_ours);
     tcase_add_test(tc, the_second_one_learns_the_first_ones_address);
     tcase_add_test(tc, an_expiry_moves_the_seat);
     tcase_add_test(tc, an_operator_may_force_an_election);

@@ -22,6 +22,9 @@ static struct {
     size_t n;
     char name[64];
     int32_t port;
+    bool there;
+    int32_t broker, partition;
+    uint32_t n_replicas;
 } got;
 
 static void on_event(void *arg, const struct core_event *event)
@@ -35,6 +38,18 @@ static void on_event(void *arg, const struct core_event *event)
     } else if (event->kind == CORE_CONFIG_READ) {
         snprintf(got.name, sizeof got.name, "%.*s/%.*s", STR_ARG(event->config_read.config.type),
                  STR_ARG(event->config_read.config.name));
+    } else if (event->kind == CORE_MOVES_WANTED || event->kind == CORE_ELECTIONS_WANTED) {
+        got.there = event->wishes.there;
+        got.n = event->wishes.parts.n;
+        if (got.n > 0) {
+            got.partition = event->wishes.parts.at[0].partition;
+            got.n_replicas = event->wishes.parts.at[0].replicas.n;
+        }
+    } else if (event->kind == CORE_ISR_CHANGED) {
+        got.n = event->named_parts.n;
+        got.partition = event->named_parts.at[0].partition;
+    } else if (event->kind == CORE_DIR_EVENT) {
+        got.broker = event->dir_event.broker;
     } else {
         got.n = event->names.n;
         if (got.n > 0)
@@ -150,15 +165,52 @@ START_TEST(notes_of_settings_are_followed_once)
 }
 END_TEST
 
-START_TEST(notes_that_nobody_needs_are_removed)
+START_TEST(notes_of_states_and_directories_are_told_and_removed)
 {
     cluster_watch_start(watch);
     run();
-    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000001", "{}");
-    fake_zk_put(fake, "/log_dir_event_notification/log_dir_event_0000000001", "{}");
+    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000001",
+                "{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":3}]}");
+    fake_zk_put(fake, "/log_dir_event_notification/log_dir_event_0000000001",
+                "{\"version\":1,\"broker\":2,\"event\":1}");
+    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000002", "nonsense");
     run();
+    ck_assert_int_eq(got.events[CORE_ISR_CHANGED], 0); /* nobody to tell yet */
+    cluster_watch_loaded(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_ISR_CHANGED], 1);
+    ck_assert_int_eq(got.partition, 3);
+    ck_assert_int_eq(got.events[CORE_DIR_EVENT], 1);
+    ck_assert_int_eq(got.broker, 2);
     ck_assert_uint_eq(fake_zk_count(fake, "/isr_change_notification"), 0);
     ck_assert_uint_eq(fake_zk_count(fake, "/log_dir_event_notification"), 0);
+}
+END_TEST
+
+START_TEST(wishes_are_told_once_there_is_somebody_to_tell)
+{
+    fake_zk_put(fake, "/admin/reassign_partitions",
+                "{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":1,"
+                "\"replicas\":[3,1]}]}");
+    cluster_watch_start(watch);
+    run();
+    ck_assert_int_eq(got.events[CORE_MOVES_WANTED], 0);
+    cluster_watch_loaded(watch);
+    run();
+    ck_assert_int_ge(got.events[CORE_MOVES_WANTED], 1);
+    ck_assert_int_ge(got.events[CORE_ELECTIONS_WANTED], 1);
+    fake_zk_put(fake, "/admin/reassign_partitions", "nonsense");
+    run();
+    ck_assert(got.there);
+    ck_assert_uint_eq(got.n, 0);
+    fake_zk_drop(fake, "/admin/reassign_partitions");
+    run();
+    ck_assert(!got.there);
+    fake_zk_put(fake, "/admin/preferred_replica_election",
+                "{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":7}]}");
+    run();
+    ck_assert(got.there);
+    ck_assert_int_eq(got.partition, 7);
 }
 END_TEST
 
@@ -190,7 +242,8 @@ int main(void)
     tcase_add_test(tc, brokers_come_go_and_change);
     tcase_add_test(tc, topics_and_marks_are_told_by_name);
     tcase_add_test(tc, notes_of_settings_are_followed_once);
-    tcase_add_test(tc, notes_that_nobody_needs_are_removed);
+    tcase_add_test(tc, notes_of_states_and_directories_are_told_and_removed);
+    tcase_add_test(tc, wishes_are_told_once_there_is_somebody_to_tell);
     tcase_add_test(tc, stopped_it_is_silent_and_can_be_started_again);
     return unit_run(tc);
 }

@@ -513,6 +513,59 @@ START_TEST(tombstones_and_producer_ids_are_stored)
 }
 END_TEST
 
+START_TEST(eligible_leaders_are_written_with_their_state)
+{
+    static const int32_t ids[] = { 2, 3 };
+    struct core_eligible eligible = { .topic_id = { .bytes = { 1, 2, 3 } },
+                                      .partition = 5,
+                                      .leader_epoch = 1,
+                                      .partition_epoch = 2,
+                                      .min_isr = 2 };
+
+    fake_zk_put(fake, "/controllers/eligible", NULL);
+    eligible.replicas = IDS_OF(ids);
+    op(OP_ELIGIBLE_SET, NULL, 1)->eligible = eligible;
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_str_eq(fake_zk_data(fake, "/controllers/eligible/AQIDAAAAAAAAAAAAAAAAAA-5"),
+                     "{\"version\":1,\"controller_epoch\":4,\"leader_epoch\":1,"
+                     "\"partition_epoch\":2,\"min_isr\":2,\"replicas\":[2,3]}");
+    got.events = 0;
+    eligible.replicas = IDS_NONE;
+    op(OP_ELIGIBLE_SET, NULL, 1)->eligible = eligible;
+    op(OP_ELIGIBLE_SET, NULL, 2)->eligible = eligible; /* gone already: fine */
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_uint_eq(fake_zk_count(fake, "/controllers/eligible"), 0);
+}
+END_TEST
+
+START_TEST(wishes_of_old_tools_are_rewritten_and_go)
+{
+    static const int32_t target[] = { 3, 1 };
+    struct core_named_part part = { .topic = STR("t"), .partition = 4 };
+
+    part.replicas = IDS_OF(target);
+    op(OP_MOVES_SET, NULL, 1)->moves = (struct core_named_parts){ .n = 1, .at = &part };
+    op(OP_ELECTIONS_DONE, NULL, 2); /* it is not there */
+    start();
+    run();
+    ck_assert_int_eq(got.results[0].err, ERR_OK);
+    ck_assert_int_eq(got.results[1].err, ERR_OK);
+    ck_assert_str_eq(fake_zk_data(fake, "/admin/reassign_partitions"),
+                     "{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":4,"
+                     "\"replicas\":[3,1]}]}");
+    got.events = 0;
+    op(OP_MOVES_SET, NULL, 1);
+    start();
+    run();
+    ck_assert_int_eq(got.results[0].err, ERR_OK);
+    ck_assert_ptr_null(fake_zk_data(fake, "/admin/reassign_partitions"));
+}
+END_TEST
+
 START_TEST(after_a_reset_nothing_is_told)
 {
     create_topic("t", 1, 1);
@@ -553,6 +606,8 @@ int main(void)
     tcase_add_test(tc, a_topic_is_deleted_with_all_that_is_left_of_it);
     tcase_add_test(tc, marks_and_settings_are_as_wanted_afterwards);
     tcase_add_test(tc, tombstones_and_producer_ids_are_stored);
+    tcase_add_test(tc, eligible_leaders_are_written_with_their_state);
+    tcase_add_test(tc, wishes_of_old_tools_are_rewritten_and_go);
     tcase_add_test(tc, after_a_reset_nothing_is_told);
     return unit_run(tc);
 }

@@ -1,0 +1,339 @@
+/*
+ * Eligible leaders (KIP-966, kept beside Kafka's state in a znode of ours): replicas outside the
+ * ISR that have all that is committed. Who leaves an ISR that falls below min.insync.replicas is
+ * one, for from then on the high watermark stands still; it stays one until the ISR is large enough
+ * again, or it comes back without what it had not flushed. So when the last one in sync loses its
+ * tail, somebody is there who has lost nothing that was acknowledged.
+ *
+ * An entry is written in the multi that writes the state, names the epochs of that state, and is
+ * void with any other: a controller that does not know of entries makes them void with its first
+ * write, and one of Kafka's that wrote nothing at all by having held the seat. It is void, too,
+ * when a leader may have gone by a smaller min.insync.replicas than the entry was made under: such
+ * a change is published to brokers only when the entries it touches are gone from ZooKeeper.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/base/mem.h"
+#include "common/model/topic_conf.h"
+#include "controller/core/core_int.h"
+
+struct elr_key {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+struct elr {
+    UT_hash_handle hh;
+    struct elr_key key;
+    int32_t leader_epoch, partition_epoch;
+    int32_t min_isr;
+    bool is_void; /* is to be deleted */
+    struct ids replicas;
+    int32_t room[];
+};
+
+static struct elr *find(const struct core *core, struct uuid topic_id, int32_t partition)
+{
+    struct elr_key key;
+    struct elr *elr;
+
+    memset(&key, 0, sizeof key);
+    key.topic_id = topic_id;
+    key.partition = partition;
+    HASH_FIND(hh, core->elrs, &key, sizeof key, elr);
+    return elr;
+}
+
+static void drop(struct core *core, struct elr *elr)
+{
+    HASH_DEL(core->elrs, elr);
+    free(elr);
+}
+
+static struct elr *put(struct core *core, const struct core_eligible *eligible)
+{
+    struct elr *old = find(core, eligible->topic_id, eligible->partition), *elr;
+
+    if (old != NULL)
+        drop(core, old);
+    if (eligible->replicas.n == 0)
+        return NULL;
+    elr = xcalloc(1, sizeof *elr + eligible->replicas.n * sizeof elr->room[0]);
+    elr->key.topic_id = eligible->topic_id;
+    elr->key.partition = eligible->partition;
+    elr->leader_epoch = eligible->leader_epoch;
+    elr->partition_epoch = eligible->partition_epoch;
+    elr->min_isr = eligible->min_isr;
+    memcpy(elr->room, eligible->replicas.at, eligible->replicas.n * sizeof elr->room[0]);
+    elr->replicas = (struct ids){ .at = elr->room, .n = eligible->replicas.n };
+    HASH_ADD(hh, core->elrs, key, sizeof elr->key, elr);
+    return elr;
+}
+
+void elr_forget(struct core *core)
+{
+    struct elr *elr, *next;
+
+    HASH_ITER (hh, core->elrs, elr, next)
+        drop(core, elr);
+    core->elrs = NULL;
+}
+
+static bool is_of(const struct elr *elr, const struct image_part *part)
+{
+    return elr->leader_epoch == part->leader_epoch && elr->partition_epoch == part->partition_epoch;
+}
+
+struct ids elr_of(const struct core *core, struct uuid topic_id, const struct image_part *part)
+{
+    const struct elr *elr = core->elrs != NULL ? find(core, topic_id, part->index) : NULL;
+
+    return elr != NULL && !elr->is_void && is_of(elr, part) ? elr->replicas : IDS_NONE;
+}
+
+/* ---- min.insync.replicas -------------------------------------------------------------------- */
+
+#define MIN_ISR "min.insync.replicas"
+
+/* changed: settings that are to replace the image's of that entity; NULL: none are. */
+static bool set_in(const struct core *core, const struct image_config *changed, struct str type,
+                   struct str name, int32_t *min_isr)
+{
+    const struct image_config *config = image_config(core->image, type, name);
+    int64_t value;
+
+    if (changed != NULL && str_eq(changed->type, type) && str_eq(changed->name, name))
+        config = changed;
+    if (config == NULL || !str_to_i64(image_config_value(config, STR(MIN_ISR)), &value) ||
+        value < 1 || value > INT32_MAX)
+        return false;
+    *min_isr = (int32_t)value;
+    return true;
+}
+
+/* What the topic's leader goes by: its own settings file counts, too. */
+static int32_t min_isr_at(const struct core *core, const struct image_config *changed,
+                          struct str topic, int32_t leader)
+{
+    const struct broker *b = broker_get(core, leader);
+    struct topic_conf conf;
+    char name[16];
+    int32_t min_isr;
+
+    snprintf(name, sizeof name, "%d", leader);
+    if (set_in(core, changed, STR("topics"), topic, &min_isr) ||
+        set_in(core, changed, STR("brokers"), str_of(name), &min_isr) ||
+        set_in(core, changed, STR("brokers"), STR("<default>"), &min_isr))
+        return min_isr;
+    if (b != NULL && b->min_isr > 0)
+        return b->min_isr;
+    topic_conf_load(&conf, core->settings.n_topic_defaults, core->settings.topic_defaults, NULL);
+    return conf.min_insync_replicas;
+}
+
+/* ---- what is written ------------------------------------------------------------------------ */
+
+/* It comes back, or has come back, without what it had not flushed; or its directory is gone. */
+static bool has_lost(const struct core *core, const struct image_part *part, int32_t id)
+{
+    const struct broker *b = broker_get(core, id);
+
+    return ids_has(part->offline, id) || (b != NULL && b->phase == STREAM_LEAVE && b->unclean);
+}
+
+static bool is_unclean(const struct image_part *part, struct ids old, const struct leader_isr *next)
+{
+    return next->leader != LEADER_NONE && !ids_has(part->isr, next->leader) &&
+           !ids_has(old, next->leader);
+}
+
+/* Who is eligible once part has become next, with these replicas. */
+static struct ids after(const struct core *core, const struct plan_part *to,
+                        const struct image_part *part, struct ids replicas, int32_t min_isr,
+                        int32_t *room)
+{
+    struct leader_isr next = image_part_state(&to->part);
+    struct ids old = elr_of(core, to->topic_id, part), left = { .at = room, .n = 0 };
+
+    if (part->leader_epoch < 0 || is_unclean(part, old, &next))
+        return IDS_NONE;
+    if (next.leader != LEADER_NONE && (int64_t)next.isr.n >= min_isr)
+        return IDS_NONE;
+    for (uint32_t i = 0; i < replicas.n; i++) {
+        int32_t id = replicas.at[i];
+
+        if ((ids_has(part->isr, id) || ids_has(old, id)) && !ids_has(next.isr, id) &&
+            !has_lost(core, part, id))
+            room[left.n++] = id;
+    }
+    return left;
+}
+
+void elr_plan(struct core *core, struct plan_part *to, const struct image_part *part)
+{
+    struct plan *plan = core->making;
+    const struct elr *old = find(core, to->topic_id, part->index);
+    struct ids replicas = to->part.replicas;
+    int32_t *room, min_isr;
+    struct core_op *op;
+
+    /* what nearly always holds: nobody leaves, and nobody was eligible */
+    if (old == NULL && ids_within(part->isr, to->part.isr))
+        return;
+    room = arena_alloc(&plan->arena, ((size_t)replicas.n + 1) * sizeof *room);
+    min_isr = to->part.leader != LEADER_NONE ? min_isr_at(core, NULL, to->topic, to->part.leader)
+              : old != NULL                  ? old->min_isr
+                                             : INT32_MAX;
+    if ((int64_t)min_isr > replicas.n)
+        min_isr = (int32_t)replicas.n;
+    to->eligible = (struct core_eligible){
+        .topic_id = to->topic_id,
+        .partition = part->index,
+        .leader_epoch = to->part.leader_epoch,
+        .partition_epoch = to->part.partition_epoch,
+        .min_isr = min_isr,
+        .replicas = after(core, to, part, replicas, min_isr, room),
+    };
+    if (old == NULL && to->eligible.replicas.n == 0)
+        return;
+    to->sets_eligible = true;
+    op = plan_op(plan, OP_ELIGIBLE_SET, to->topic, false);
+    op->eligible = to->eligible;
+}
+
+void elr_stored(struct core *core, const struct plan_part *part, int32_t version)
+{
+    struct core_eligible stored = part->eligible;
+
+    if (!part->sets_eligible)
+        return;
+    if (version != stored.partition_epoch) /* void, and found so */
+        stored.leader_epoch = -1;
+    put(core, &stored);
+}
+
+static void plan_entry(struct core *core, const struct elr *elr, struct ids left, bool new_group)
+{
+    struct plan *plan = core->making;
+    struct plan_item *item = new_group ? plan_item(plan, PLAN_ELIGIBLE) : NULL;
+    struct core_op *op = plan_op(plan, OP_ELIGIBLE_SET, STR_NULL, new_group);
+
+    op->eligible = (struct core_eligible){ .topic_id = elr->key.topic_id,
+                                           .partition = elr->key.partition,
+                                           .leader_epoch = elr->leader_epoch,
+                                           .partition_epoch = elr->partition_epoch,
+                                           .min_isr = elr->min_isr,
+                                           .replicas = plan_ids(plan, left) };
+    if (item != NULL)
+        item->n_ops = 1;
+}
+
+void elr_done(struct core *core, struct plan *plan, const struct plan_item *item)
+{
+    if (item->err == ERR_OK)
+        put(core, &plan->ops[item->first_op].eligible);
+    else
+        plan->failed = true;
+}
+
+void elr_scan(struct core *core)
+{
+    struct elr *elr, *next;
+    int32_t room[64];
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        const struct image_part *part =
+            image_part(core->image, elr->key.topic_id, elr->key.partition);
+        struct ids left = { .at = room, .n = 0 };
+
+        if (plan_find(core->making, elr->key.topic_id, elr->key.partition) != NULL)
+            continue; /* goes with its state */
+        for (uint32_t i = 0; part != NULL && !elr->is_void && is_of(elr, part) &&
+                             i < elr->replicas.n && i < ARRAY_LEN(room);
+             i++) {
+            if (!has_lost(core, part, elr->replicas.at[i]))
+                room[left.n++] = elr->replicas.at[i];
+        }
+        if (left.n < elr->replicas.n)
+            plan_entry(core, elr, left, true);
+    }
+}
+
+/* ---- loading, changes of settings, topics that go ------------------------------------------- */
+
+/* The leader goes by no less than what the entry was made under. Another leader will be decided on
+ * with its own. */
+static bool holds_under(const struct core *core, const struct image_config *changed,
+                        const struct elr *elr, const struct image_topic *topic,
+                        const struct image_part *part)
+{
+    int32_t min_isr;
+
+    if (part->leader == LEADER_NONE)
+        return true;
+    min_isr = min_isr_at(core, changed, topic->name, part->leader);
+    return min_isr >= elr->min_isr || min_isr >= (int32_t)part->replicas.n;
+}
+
+void elr_load(struct core *core, const struct core_loaded *loaded)
+{
+    elr_forget(core);
+    for (size_t i = 0; i < loaded->n_eligible; i++) {
+        const struct core_eligible *e = &loaded->eligible[i];
+        const struct image_topic *topic = image_topic(core->image, e->topic_id);
+        const struct image_part *part =
+            topic != NULL ? image_topic_part(topic, e->partition) : NULL;
+        struct elr *elr = put(core, e);
+
+        if (elr == NULL)
+            continue;
+        elr->is_void = part == NULL || e->controller_epoch < loaded->ours_since ||
+                       !is_of(elr, part) || !holds_under(core, NULL, elr, topic, part);
+    }
+}
+
+size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group)
+{
+    struct elr *elr, *next;
+    size_t n = 0;
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
+        const struct image_part *part =
+            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
+
+        if (part != NULL && holds_under(core, config, elr, topic, part))
+            continue;
+
+        struct core_op *op =
+            plan_op(core->making, OP_ELIGIBLE_SET, STR_NULL, opens_group && n == 0);
+
+        op->eligible = (struct core_eligible){ .topic_id = elr->key.topic_id,
+                                               .partition = elr->key.partition };
+        n++;
+    }
+    return n;
+}
+
+void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item)
+{
+    for (size_t i = 0; i < item->n_ops; i++) {
+        const struct core_op *op = &plan->ops[item->first_op + i];
+
+        if (op->kind == OP_ELIGIBLE_SET)
+            put(core, &op->eligible);
+    }
+}
+
+void elr_plan_topic_gone(struct core *core, const struct image_topic *topic)
+{
+    for (int32_t i = 0; core->elrs != NULL && i < topic->n_parts; i++) {
+        const struct elr *elr = find(core, topic->id, i);
+
+        if (elr != NULL)
+            plan_entry(core, elr, IDS_NONE, false);
+    }
+}

@@ -1,0 +1,286 @@
+/*
+ * The client's half of the toy: requests that live until they are answered, answers as far as tests
+ * look at them, and what is in its ZooKeeper as short texts.
+ */
+#include "tests/kit/toy_core.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "gen/wire/alter_partition_reassignments.h"
+#include "gen/wire/apis.h"
+#include "gen/wire/create_partitions.h"
+#include "gen/wire/create_topics.h"
+#include "gen/wire/delete_topics.h"
+#include "gen/wire/elect_leaders.h"
+#include "gen/wire/incremental_alter_configs.h"
+#include "gen/wire/list_partition_reassignments.h"
+
+static void set_ids(int32_t *to, struct ids ids)
+{
+    ck_assert_uint_le(ids.n, 8);
+    if (ids.n > 0)
+        memcpy(to, ids.at, ids.n * sizeof *to);
+}
+
+static void take_message(struct toy *toy, size_t i, int16_t code, struct str message)
+{
+    if (i < ARRAY_LEN(toy->errors))
+        toy->errors[i] = code;
+    if (i == 0)
+        snprintf(toy->message, sizeof toy->message, "%.*s", STR_ARG(message));
+}
+
+static void take_listed(struct toy *toy, const struct list_partition_reassignments_response *r)
+{
+    int len = 0;
+
+    toy->listed[0] = '\0';
+    for (int32_t i = 0; i < r->topics_len; i++) {
+        for (int32_t j = 0; j < r->topics[i].partitions_len; j++) {
+            const struct list_partition_reassignments_response_partition *p =
+                &r->topics[i].partitions[j];
+
+            len += snprintf(toy->listed + len, sizeof toy->listed - (size_t)len, "%.*s-%d",
+                            STR_ARG(r->topics[i].name), p->partition_index);
+            for (int32_t k = 0; k < p->replicas_len; k++)
+                len += snprintf(toy->listed + len, sizeof toy->listed - (size_t)len, "%c%d",
+                                k == 0 ? ' ' : ',', p->replicas[k]);
+            for (int32_t k = 0; k < p->adding_replicas_len; k++)
+                len += snprintf(toy->listed + len, sizeof toy->listed - (size_t)len, " +%d",
+                                p->adding_replicas[k]);
+            for (int32_t k = 0; k < p->removing_replicas_len; k++)
+                len += snprintf(toy->listed + len, sizeof toy->listed - (size_t)len, " -%d",
+                                p->removing_replicas[k]);
+            len += snprintf(toy->listed + len, sizeof toy->listed - (size_t)len, ";");
+        }
+    }
+}
+
+void toy_answered(struct toy *toy, const struct core_answer_admin *a)
+{
+    toy->n_answers++;
+    toy->answer_err = a->err;
+    if (a->err != ERR_OK) {
+        toy_forget_request(toy, a->id);
+        return;
+    }
+    if (a->api_key == API_CREATE_TOPICS) {
+        const struct create_topics_response *r = a->response;
+
+        for (int32_t i = 0; i < r->topics_len; i++)
+            take_message(toy, (size_t)i, r->topics[i].error_code, r->topics[i].error_message);
+    } else if (a->api_key == API_DELETE_TOPICS) {
+        const struct delete_topics_response *r = a->response;
+
+        for (int32_t i = 0; i < r->responses_len; i++)
+            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
+    } else if (a->api_key == API_CREATE_PARTITIONS) {
+        const struct create_partitions_response *r = a->response;
+
+        for (int32_t i = 0; i < r->results_len; i++)
+            take_message(toy, (size_t)i, r->results[i].error_code, r->results[i].error_message);
+    } else if (a->api_key == API_ELECT_LEADERS) {
+        const struct elect_leaders_response *r = a->response;
+
+        for (int32_t i = 0; i < r->replica_election_results_len; i++)
+            take_message(toy, (size_t)i,
+                         r->replica_election_results[i].partition_result[0].error_code,
+                         r->replica_election_results[i].partition_result[0].error_message);
+    } else if (a->api_key == API_ALTER_PARTITION_REASSIGNMENTS) {
+        const struct alter_partition_reassignments_response *r = a->response;
+
+        for (int32_t i = 0; i < r->responses_len; i++)
+            take_message(toy, (size_t)i, r->responses[i].partitions[0].error_code,
+                         r->responses[i].partitions[0].error_message);
+    } else if (a->api_key == API_LIST_PARTITION_REASSIGNMENTS) {
+        take_listed(toy, a->response);
+    } else if (a->api_key == API_INCREMENTAL_ALTER_CONFIGS) {
+        const struct incremental_alter_configs_response *r = a->response;
+
+        for (int32_t i = 0; i < r->responses_len; i++)
+            take_message(toy, (size_t)i, r->responses[i].error_code, r->responses[i].error_message);
+    }
+    toy_forget_request(toy, a->id);
+}
+
+/* Lives until it is answered, as the core asks for. */
+struct toy_request {
+    struct toy_request *next;
+    uint64_t id;
+    char name[64];
+    int32_t ids[4];
+    struct create_topics_request_assignment assignments[TOY_PARTS];
+    struct create_topics_request_topic topic;
+    struct create_topics_request req;
+};
+
+void toy_forget_request(struct toy *toy, uint64_t id)
+{
+    struct toy_request **at = &toy->asked;
+
+    while (*at != NULL) {
+        struct toy_request *asked = *at;
+
+        if (id == 0 || asked->id == id) {
+            *at = asked->next;
+            free(asked);
+        } else {
+            at = &asked->next;
+        }
+    }
+}
+
+void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas)
+{
+    struct toy_request *asked = xcalloc(1, sizeof *asked);
+
+    asked->id = ++toy->requests;
+    asked->next = toy->asked;
+    toy->asked = asked;
+    create_topics_request_init(&asked->req);
+    create_topics_request_topic_init(&asked->topic);
+    set_ids(asked->ids, replicas);
+    snprintf(asked->name, sizeof asked->name, "%s", name);
+    asked->topic.name = str_of(asked->name);
+    asked->topic.num_partitions = -1;
+    asked->topic.replication_factor = -1;
+    asked->topic.assignments = asked->assignments;
+    asked->topic.assignments_len = (int32_t)n_parts;
+    for (size_t i = 0; i < n_parts; i++)
+        asked->assignments[i] = (struct create_topics_request_assignment){ (int32_t)i, asked->ids,
+                                                                           (int32_t)replicas.n };
+    asked->req.topics = &asked->topic;
+    asked->req.topics_len = 1;
+    asked->req.timeout_ms = 30000;
+    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
+                                       .admin = { .id = asked->id,
+                                                  .stream = 1,
+                                                  .api_key = API_CREATE_TOPICS,
+                                                  .api_version = 7,
+                                                  .request = &asked->req } });
+}
+
+int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target)
+{
+    static struct alter_partition_reassignments_request_partition part;
+    static struct alter_partition_reassignments_request_topic one;
+    static struct alter_partition_reassignments_request req;
+    static int32_t ids[8];
+
+    alter_partition_reassignments_request_init(&req);
+    alter_partition_reassignments_request_topic_init(&one);
+    alter_partition_reassignments_request_partition_init(&part);
+    set_ids(ids, target);
+    part.partition_index = partition;
+    part.replicas = ids;
+    part.replicas_len = target.n > 0 ? (int32_t)target.n : -1;
+    one.name = str_of(topic);
+    one.partitions = &part;
+    one.partitions_len = 1;
+    req.topics = &one;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    toy->errors[0] = -99;
+    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
+                                       .admin = { .id = ++toy->requests,
+                                                  .stream = 1,
+                                                  .api_key = API_ALTER_PARTITION_REASSIGNMENTS,
+                                                  .api_version = 0,
+                                                  .request = &req } });
+    return toy->errors[0];
+}
+
+static int show_ids(char *text, size_t size, const char *before, const int32_t *ids, uint32_t n)
+{
+    int len = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < n; i++)
+        len += snprintf(text + len, size - (size_t)len, "%s%d", i > 0 ? "," : before, ids[i]);
+    return len;
+}
+
+const char *toy_assigned(struct toy *toy, const char *topic, int32_t partition)
+{
+    static char text[128];
+    const struct toy_part *part = toy_part(toy, topic, partition);
+    int len = show_ids(text, sizeof text, "", part->replicas, part->n_replicas);
+
+    len += show_ids(text + len, sizeof text - (size_t)len, " +", part->adding, part->n_adding);
+    show_ids(text + len, sizeof text - (size_t)len, " -", part->removing, part->n_removing);
+    return text;
+}
+
+const char *toy_eligible(struct toy *toy, const char *topic, int32_t partition)
+{
+    static char text[64];
+    const struct toy_part *part = toy_part(toy, topic, partition);
+    bool good = part->eligible.leader_epoch == part->state.leader_epoch &&
+                part->eligible.partition_epoch == part->state.partition_epoch;
+
+    text[0] = '\0';
+    if (part->has_eligible)
+        show_ids(text, sizeof text, good ? "" : "void: ", part->eligible_ids,
+                 part->eligible.replicas.n);
+    return text;
+}
+
+const char *toy_stones(struct toy *toy, const char *topic)
+{
+    static char text[512];
+    const struct toy_topic *t = toy_topic(toy, topic);
+    int len = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; t != NULL && i < toy->n_stones; i++) {
+        const struct image_tombstone *s = &toy->stones[i];
+
+        if (uuid_eq(s->topic_id, t->id))
+            len += snprintf(text + len, sizeof text - (size_t)len, "%s%d:%d@%d", len > 0 ? " " : "",
+                            s->broker, s->partition, s->leader_epoch);
+    }
+    return text;
+}
+
+void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
+                 struct ids isr)
+{
+    const struct toy_part *part = toy_part(toy, topic, partition);
+    struct core_member members[8];
+    struct core_proposal p = { .topic_id = toy_topic(toy, topic)->id,
+                               .partition = partition,
+                               .proposal_id = 7,
+                               .leader_epoch = part->state.leader_epoch,
+                               .partition_epoch = part->state.partition_epoch,
+                               .n_isr = isr.n,
+                               .isr = members };
+
+    for (uint32_t i = 0; i < isr.n; i++)
+        members[i] = (struct core_member){ isr.at[i], toy->brokers[isr.at[i]].epoch };
+    toy_step(toy,
+             (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                  .alter_partition = { .stream = toy->brokers[from].stream,
+                                                       .broker_epoch = toy->brokers[from].epoch,
+                                                       .n = 1,
+                                                       .proposals = &p } });
+}
+
+const char *toy_show(struct toy *toy, const char *name, int32_t partition)
+{
+    static char text[128];
+    const struct toy_part *part = toy_part(toy, name, partition);
+    int len;
+
+    if (!part->has_state)
+        return "none";
+    len = snprintf(text, sizeof text, "%d/", part->state.leader);
+    for (uint32_t i = 0; i < part->state.isr.n; i++)
+        len +=
+            snprintf(text + len, sizeof text - (size_t)len, "%s%d", i > 0 ? "," : "", part->isr[i]);
+    snprintf(text + len, sizeof text - (size_t)len, " %d %d", part->state.leader_epoch,
+             part->state.partition_epoch);
+    return text;
+}

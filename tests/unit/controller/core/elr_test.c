@@ -1,0 +1,358 @@
+/*
+ * elr: who may lead beside the ISR. With min.insync.replicas=2 nothing that was acknowledged is
+ * lost when the last one in sync loses its tail; entries are void as soon as they could be wrong.
+ */
+#include <check.h>
+#include <stdio.h>
+
+#include "gen/wire/apis.h"
+#include "gen/wire/delete_topics.h"
+#include "gen/wire/incremental_alter_configs.h"
+#include "tests/kit/toy_core.h"
+#include "tests/kit/unit.h" /* unit_run */
+
+static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r1[] = { 1 }, r32[] = { 3, 2 },
+                     r21[] = { 2, 1 };
+static struct toy toy;
+
+#define SHOWS(text)    ck_assert_str_eq(toy_show(&toy, "t", 0), text)
+#define ELIGIBLE(text) ck_assert_str_eq(toy_eligible(&toy, "t", 0), text)
+
+static void set_config(const char *type, const char *name, const char *min_isr)
+{
+    struct image_setting setting = { STR("min.insync.replicas"), str_of(min_isr) };
+    struct image_config config = { .type = str_of(type),
+                                   .name = str_of(name),
+                                   .n_settings = min_isr != NULL,
+                                   .settings = &setting };
+
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
+}
+
+static int alter(const char *value)
+{
+    static struct incremental_alter_configs_request_config config;
+    static struct incremental_alter_configs_request_resource resource;
+    static struct incremental_alter_configs_request req;
+
+    incremental_alter_configs_request_init(&req);
+    incremental_alter_configs_request_resource_init(&resource);
+    incremental_alter_configs_request_config_init(&config);
+    config.name = STR("min.insync.replicas");
+    config.value = str_of(value);
+    resource.resource_type = 2;
+    resource.resource_name = STR("t");
+    resource.configs = &config;
+    resource.configs_len = 1;
+    req.resources = &resource;
+    req.resources_len = 1;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
+                                        .admin = { .id = ++toy.requests,
+                                                   .stream = 1,
+                                                   .api_key = API_INCREMENTAL_ALTER_CONFIGS,
+                                                   .api_version = 1,
+                                                   .request = &req } });
+    return toy.errors[0];
+}
+
+/* The machine of a broker that is down was restarted: what it had not flushed is gone. */
+static void start_unclean(int32_t id)
+{
+    struct toy_broker *b = &toy.brokers[id];
+
+    toy_register(&toy, id);
+    b->incarnation.bytes[15]++;
+    b->probe = PROBE_ANSWERED;
+    b->beats = b->acks = true;
+    toy_nodes(&toy);
+    toy_hello(&toy, id, true, true);
+}
+
+static void next_controller(void)
+{
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++) {
+        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
+            toy_hello(&toy, id, false, false);
+    }
+}
+
+static void only_1_is_left(void)
+{
+    toy_init(&toy);
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++)
+        toy_start(&toy, id);
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    set_config("topics", "t", "2");
+    toy_kill(&toy, 3);
+    SHOWS("1/1,2 1 1");
+    ELIGIBLE(""); /* enough are in sync: the high watermark goes on without 3 */
+    toy_kill(&toy, 2);
+    SHOWS("1/1 2 2");
+    ELIGIBLE("2");
+}
+
+static void teardown(void)
+{
+    toy_agree(&toy);
+    toy_fini(&toy);
+}
+
+START_TEST(the_last_one_loses_its_tail_and_comes_back_first)
+{
+    toy_kill(&toy, 1);
+    SHOWS("-1/1 3 3");
+    ELIGIBLE("2");
+    start_unclean(1);
+    /* 2 stands in the ISR instead, so that Kafka would not lead 1 either */
+    SHOWS("-1/2 4 4");
+    toy_start(&toy, 3);
+    SHOWS("-1/2 4 4");
+    toy_start(&toy, 2);
+    SHOWS("2/2 5 5");
+}
+END_TEST
+
+START_TEST(the_last_one_is_gone_and_an_eligible_one_comes_back)
+{
+    toy_kill(&toy, 1);
+    toy_start(&toy, 3);
+    SHOWS("-1/1 3 3"); /* 3 was not in sync when the high watermark last moved */
+    toy_start(&toy, 2);
+    SHOWS("2/2 4 4");
+    ELIGIBLE("1"); /* it had all of it as well, wherever it is */
+    toy_start(&toy, 1);
+    toy_propose(&toy, 2, "t", 0, IDS_OF(r21));
+    SHOWS("2/2,1 4 5");
+    ELIGIBLE("");
+}
+END_TEST
+
+START_TEST(all_in_sync_leave_in_one_write)
+{
+    toy_start(&toy, 2);
+    toy_start(&toy, 3);
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    ELIGIBLE("");
+    toy.hold = true;
+    toy_kill(&toy, 3);
+    toy_kill(&toy, 2);
+    toy_release(&toy);
+    ck_assert_uint_eq(toy_part(&toy, "t", 0)->state.isr.n, 1);
+    ck_assert(toy_part(&toy, "t", 0)->has_eligible);
+}
+END_TEST
+
+START_TEST(an_eligible_one_that_loses_its_tail_is_none)
+{
+    start_unclean(2);
+    SHOWS("1/1 2 2"); /* without a new state */
+    ELIGIBLE("");
+    toy_kill(&toy, 1);
+    SHOWS("-1/1 3 3");
+    start_unclean(1);
+    SHOWS("1/1 4 4"); /* nobody is better: as in Kafka */
+}
+END_TEST
+
+START_TEST(both_lose_it)
+{
+    toy_kill(&toy, 1);
+    start_unclean(1);
+    SHOWS("-1/2 4 4");
+    start_unclean(2);
+    SHOWS("2/2 5 5"); /* nobody is better */
+}
+END_TEST
+
+START_TEST(less_is_wanted_in_sync)
+{
+    ck_assert_int_eq(alter("1"), 0);
+    ELIGIBLE(""); /* from now on 1 may go on alone */
+    toy_kill(&toy, 1);
+    SHOWS("-1/1 3 3");
+    toy_start(&toy, 2);
+    SHOWS("-1/1 3 3");
+}
+END_TEST
+
+START_TEST(as_much_is_wanted_as_before)
+{
+    ck_assert_int_eq(alter("2"), 0);
+    ELIGIBLE("2");
+    set_config("brokers", "<default>", "1"); /* the topic's own counts */
+    ELIGIBLE("2");
+    set_config("topics", "other", "1");
+    ELIGIBLE("2");
+    ck_assert_int_eq(alter("3"), 0);
+    ELIGIBLE("2");
+}
+END_TEST
+
+START_TEST(another_hand_wants_less)
+{
+    toy.hold = true;
+    set_config("topics", "t", "1");
+    /* brokers hear of it when the entry is gone from ZooKeeper */
+    ck_assert_str_eq(image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
+                                        STR("min.insync.replicas"))
+                         .ptr,
+                     "2");
+    ELIGIBLE("2");
+    toy_release(&toy);
+    ELIGIBLE("");
+    ck_assert_str_eq(image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
+                                        STR("min.insync.replicas"))
+                         .ptr,
+                     "1");
+}
+END_TEST
+
+START_TEST(another_hand_wanted_less_between_controllers)
+{
+    struct image_setting setting = { STR("min.insync.replicas"), STR("1") };
+    struct image_config config = {
+        .type = STR("topics"), .name = STR("t"), .n_settings = 1, .settings = &setting
+    };
+
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    toy.hold = true;
+    toy_win(&toy);
+    toy_hello(&toy, 1, false, false);
+    ck_assert_int_eq(toy.brokers[1].n_images, 1); /* none of this controller */
+    toy_release(&toy);
+    ELIGIBLE("");
+    ck_assert_int_eq(toy.brokers[1].n_images, 2);
+}
+END_TEST
+
+START_TEST(the_next_controller_knows)
+{
+    next_controller();
+    ELIGIBLE("2");
+    toy_kill(&toy, 1);
+    toy_start(&toy, 2);
+    SHOWS("2/2 4 4");
+}
+END_TEST
+
+START_TEST(a_controller_that_is_not_ours_makes_it_void)
+{
+    toy.ours_since = toy.controller_epoch + 1; /* whatever it did */
+    next_controller();
+    ELIGIBLE("");
+    toy_kill(&toy, 1);
+    toy_start(&toy, 2);
+    SHOWS("-1/1 3 3");
+}
+END_TEST
+
+START_TEST(a_state_written_by_another_makes_it_void)
+{
+    toy_part(&toy, "t", 0);
+    toy_topic(&toy, "t")->parts[0].state.partition_epoch++;
+    next_controller();
+    ELIGIBLE("");
+    toy_kill(&toy, 1);
+    toy_start(&toy, 2);
+    ck_assert_int_eq(toy_part(&toy, "t", 0)->state.leader, -1);
+}
+END_TEST
+
+START_TEST(a_leader_that_wants_less_in_its_own_file)
+{
+    set_config("topics", "t", NULL); /* its leader's file says nothing: 1 */
+    ELIGIBLE("");
+    toy_start(&toy, 2);
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_kill(&toy, 2);
+    ELIGIBLE("");
+}
+END_TEST
+
+START_TEST(who_is_moved_away_is_none)
+{
+    toy_start(&toy, 3);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r1)), 0);
+    ELIGIBLE("");
+    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "1");
+}
+END_TEST
+
+START_TEST(a_move_begins_and_keeps_them)
+{
+    toy_start(&toy, 2);
+    toy_start(&toy, 3);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
+    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "3,2,1 -1");
+    ELIGIBLE("2");
+    toy_kill(&toy, 1);
+    SHOWS("2/2 4 4");
+}
+END_TEST
+
+START_TEST(a_failed_directory_holds_nothing)
+{
+    struct core_failure failure = { .topic_id = toy_topic(&toy, "t")->id,
+                                    .err = ERR_KAFKA_STORAGE_ERROR };
+
+    toy_start(&toy, 2);
+    ELIGIBLE("2");
+    toy_step(&toy,
+             (struct core_event){
+                 .kind = CORE_DIR_FAILED,
+                 .dir_failed = { .stream = toy.brokers[2].stream, .n = 1, .parts = &failure } });
+    ELIGIBLE("");
+}
+END_TEST
+
+START_TEST(it_goes_with_the_topic)
+{
+    static struct delete_topics_request_topic topic;
+    static struct delete_topics_request req;
+    struct toy_part *part = &toy_topic(&toy, "t")->parts[0];
+
+    delete_topics_request_init(&req);
+    delete_topics_request_topic_init(&topic);
+    topic.name = STR("t");
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
+                                        .admin = { .id = ++toy.requests,
+                                                   .stream = 1,
+                                                   .api_key = API_DELETE_TOPICS,
+                                                   .api_version = 6,
+                                                   .request = &req } });
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert(!part->has_eligible);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("elr");
+
+    tcase_add_checked_fixture(tc, only_1_is_left, teardown);
+    tcase_add_test(tc, the_last_one_loses_its_tail_and_comes_back_first);
+    tcase_add_test(tc, the_last_one_is_gone_and_an_eligible_one_comes_back);
+    tcase_add_test(tc, all_in_sync_leave_in_one_write);
+    tcase_add_test(tc, an_eligible_one_that_loses_its_tail_is_none);
+    tcase_add_test(tc, both_lose_it);
+    tcase_add_test(tc, less_is_wanted_in_sync);
+    tcase_add_test(tc, as_much_is_wanted_as_before);
+    tcase_add_test(tc, another_hand_wants_less);
+    tcase_add_test(tc, another_hand_wanted_less_between_controllers);
+    tcase_add_test(tc, the_next_controller_knows);
+    tcase_add_test(tc, a_controller_that_is_not_ours_makes_it_void);
+    tcase_add_test(tc, a_state_written_by_another_makes_it_void);
+    tcase_add_test(tc, a_leader_that_wants_less_in_its_own_file);
+    tcase_add_test(tc, who_is_moved_away_is_none);
+    tcase_add_test(tc, a_move_begins_and_keeps_them);
+    tcase_add_test(tc, a_failed_directory_holds_nothing);
+    tcase_add_test(tc, it_goes_with_the_topic);
+    return unit_run(tc);
+}

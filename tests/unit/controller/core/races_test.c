@@ -1,0 +1,497 @@
+/*
+ * races: what went wrong in Kafka's ZooKeeper mode over the years, by the number of the issue, and
+ * that it cannot here. Those that are not about the controller's decisions are shown elsewhere.
+ *
+ *   2729, 3042, 8836, 9212   cached state differs from ZooKeeper's        below
+ *   3143                     dead at fail-over, in the ISR for ever       below
+ *   4443                     leaders named before their endpoints         below
+ *   4447                     events of before a resignation               below
+ *   5502, 5879               acting on what was true when a watch fired   below
+ *   5473, 6517, 6879, 8121   sessions that expire                         seat_test, zk_enroll_test
+ *   6082                     a deposed controller goes on writing         below; sim no_seat_check
+ *   6193                     a wish removed before it came true           below
+ *   6526, 6835               unclean election needs another controller    config_change_test
+ *   6612                     growing brings a deleted topic back          below
+ *   6650                     partitions without a state block             below
+ *   7165, 7235               a quick restart goes unnoticed (KIP-380)     below; sim resumes
+ *   7128, 9672               an ISR with who must not be in it            below
+ *   9089                     one bad partition stops a reassignment       below
+ *   9499, 10794, 17061       quadratic work                               many partitions, measured
+ *   9539                     a late deletion of a replica that is back    below (KIP-570)
+ *   9769                     epoch moved although the log failed          part_test
+ *   9946, B5                 deletion that is not awaited                 reassign_test,
+ * topics_test 10314                    a newcomer and an offline directory          parts_test
+ *   12686, 12751, 13091, 13254  answers to ISR proposals                  part_core_test, below
+ *   12835, 14190             a topic loses its id                         below
+ *   13225                    nobody hears of a death                      below
+ *   14140                    who stops or is dead joins an ISR            below
+ *   14144                    a lost answer fences a leader for ever       below
+ *   14154                    an outdated controller answers               below
+ *   15221                    joins by what an earlier life had (KIP-903)  below
+ *   15583, last replica      committed records lost with the last one     elr_test, sim
+ */
+#include <check.h>
+#include <stdio.h>
+
+#include "gen/wire/alter_partition_reassignments.h"
+#include "gen/wire/apis.h"
+#include "gen/wire/create_partitions.h"
+#include "gen/wire/delete_topics.h"
+#include "tests/kit/toy_core.h"
+#include "tests/kit/unit.h" /* unit_run */
+
+static const int32_t r12[] = { 1, 2 }, r123[] = { 1, 2, 3 }, r1[] = { 1 }, r13[] = { 1, 3 },
+                     r32[] = { 3, 2 }, r31[] = { 3, 1 };
+static struct toy toy;
+
+#define SHOWS(topic, text) ck_assert_str_eq(toy_show(&toy, topic, 0), text)
+
+static void three_brokers(void)
+{
+    toy_init(&toy);
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++)
+        toy_start(&toy, id);
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+}
+
+static void teardown(void)
+{
+    if (core_is_active(toy.core))
+        toy_agree(&toy);
+    toy_fini(&toy);
+}
+
+static void next_controller(void)
+{
+    toy_win(&toy);
+    for (int32_t id = 1; id <= 3; id++) {
+        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
+            toy_hello(&toy, id, false, false);
+    }
+}
+
+static void ask(int16_t key, int16_t version, const void *request)
+{
+    toy.errors[0] = toy.errors[1] = -99;
+    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
+                                        .admin = { .id = ++toy.requests,
+                                                   .stream = 1,
+                                                   .api_key = key,
+                                                   .api_version = version,
+                                                   .request = request } });
+}
+
+static void delete_t(void)
+{
+    static struct delete_topics_request_topic topic;
+    static struct delete_topics_request req;
+
+    delete_topics_request_init(&req);
+    delete_topics_request_topic_init(&topic);
+    topic.name = STR("t");
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    ask(API_DELETE_TOPICS, 6, &req);
+}
+
+static int grow_t(int32_t count)
+{
+    static struct create_partitions_request_topic topic;
+    static struct create_partitions_request req;
+
+    create_partitions_request_init(&req);
+    create_partitions_request_topic_init(&topic);
+    topic.name = STR("t");
+    topic.count = count;
+    topic.assignments_len = -1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    ask(API_CREATE_PARTITIONS, 3, &req);
+    return toy.errors[0];
+}
+
+START_TEST(kafka_2729_cached_state_differs)
+{
+    struct toy_part *part = &toy_topic(&toy, "t")->parts[0];
+
+    part->state.partition_epoch = 5; /* written by another hand */
+    part->state.isr.n = 2;
+    toy_kill(&toy, 3);
+    SHOWS("t", "1/1,2 0 5"); /* read again, and there was nothing left to do */
+    toy_kill(&toy, 2);
+    SHOWS("t", "1/1 1 6");
+}
+END_TEST
+
+START_TEST(kafka_3143_dead_at_fail_over)
+{
+    toy.brokers[3].stream = 0;
+    toy.brokers[3].registered = false;
+    toy.brokers[3].probe = PROBE_REFUSED;
+    next_controller();
+    toy_advance(&toy, 4000);
+    SHOWS("t", "1/1,2 1 1");
+}
+END_TEST
+
+START_TEST(kafka_4443_leaders_are_never_named_without_their_endpoints)
+{
+    next_controller();
+    for (int32_t id = 1; id <= 3; id++) {
+        const struct image *image = toy.brokers[id].image;
+        const struct image_part *part = image_part(image, toy_topic(&toy, "t")->id, 0);
+        const struct node *leader = image_node(image, part->leader);
+
+        ck_assert_ptr_nonnull(leader);
+        ck_assert_uint_gt(leader->n_endpoints, 0);
+    }
+}
+END_TEST
+
+START_TEST(kafka_4447_nothing_is_done_after_a_resignation)
+{
+    uint64_t stream = toy.brokers[1].stream;
+    size_t writes = toy.n_writes;
+    struct core_member member = { 1, toy.brokers[1].epoch };
+    struct core_proposal p = { .topic_id = toy_topic(&toy, "t")->id, .n_isr = 1, .isr = &member };
+
+    toy_step(&toy, (struct core_event){ .kind = CORE_RESIGNED });
+    toy_step(&toy, (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                        .alter_partition = { .stream = stream,
+                                                             .broker_epoch = toy.brokers[1].epoch,
+                                                             .n = 1,
+                                                             .proposals = &p } });
+    toy_step(&toy, (struct core_event){ .kind = CORE_TICK });
+    ck_assert_int_eq(grow_t(3), -99);
+    ck_assert_int_eq(toy.answer_err, ERR_NOT_CONTROLLER);
+    ck_assert_uint_eq(toy.n_writes, writes);
+}
+END_TEST
+
+START_TEST(kafka_5879_what_a_watch_named_is_gone_when_it_is_read)
+{
+    struct str name = STR("ghost");
+
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_NAMES, .names = { 1, &name } });
+    ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 1);
+    toy_step(&toy, (struct core_event){ .kind = CORE_DELETE_MARKS, .names = { 1, &name } });
+    ck_assert_uint_eq(toy.n_marks, 0);
+}
+END_TEST
+
+START_TEST(kafka_6082_a_deposed_controller_writes_nothing)
+{
+    toy.fenced = true;
+    toy_kill(&toy, 1);
+    SHOWS("t", "1/1,2,3 0 0");
+    ck_assert(!core_is_active(toy.core));
+}
+END_TEST
+
+START_TEST(kafka_6193_a_wish_outlives_its_controller)
+{
+    struct core_named_part wish = { .topic = STR("u"), .partition = 0 };
+    struct core_wishes wishes = { .there = true, .parts = { .n = 1, .at = &wish } };
+
+    toy_create(&toy, "u", 1, IDS_OF(r12));
+    wish.replicas = IDS_OF(r32);
+    toy.moves.there = true;
+    toy_step(&toy, (struct core_event){ .kind = CORE_MOVES_WANTED, .wishes = wishes });
+    ck_assert_str_eq(toy_assigned(&toy, "u", 0), "3,2,1 +3 -1");
+    ck_assert(toy.moves.there);
+    next_controller();
+    toy_step(&toy, (struct core_event){ .kind = CORE_MOVES_WANTED, .wishes = wishes });
+    ck_assert(toy.moves.there);
+    toy_propose(&toy, 1, "u", 0, IDS_OF(r123));
+    ck_assert_str_eq(toy_assigned(&toy, "u", 0), "3,2");
+    ck_assert(!toy.moves.there);
+}
+END_TEST
+
+START_TEST(kafka_6612_growing_does_not_bring_a_deleted_topic_back)
+{
+    toy.hold = true;
+    delete_t(); /* its write is out */
+    ck_assert_int_eq(grow_t(3), -99);
+    toy_release(&toy);
+    ck_assert_int_eq(toy.n_answers, 3); /* of the creation, the deletion and the growth */
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
+}
+END_TEST
+
+START_TEST(kafka_6650_partitions_without_a_state_come_to_life)
+{
+    struct toy_topic *t = toy_topic(&toy, "t");
+
+    t->parts[0].has_state = false; /* the controller died between assignment and states */
+    next_controller();
+    SHOWS("t", "1/1 0 0"); /* the first to say hello */
+}
+END_TEST
+
+START_TEST(kafka_7235_a_quick_restart_is_a_death_and_a_birth)
+{
+    uint64_t old = toy.brokers[1].stream;
+    int64_t old_epoch = toy.brokers[1].epoch;
+
+    toy_start(&toy, 1); /* nobody has seen its registration go */
+    SHOWS("t", "2/2,3 1 1");
+    toy_step(&toy,
+             (struct core_event){
+                 .kind = CORE_SHUTDOWN_WANTED,
+                 .shutdown_wanted = { .stream = old, .number = 1, .broker_epoch = old_epoch } });
+    ck_assert_int_eq(toy.brokers[1].n_shutdowns, 0);
+    ck_assert_int_eq(image_node(core_image(toy.core), 1)->state, NODE_LIVE);
+}
+END_TEST
+
+START_TEST(kafka_9672_who_was_moved_away_does_not_join_again)
+{
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
+    SHOWS("t", "1/1,3 1 1");
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_INVALID_REQUEST);
+    SHOWS("t", "1/1,3 1 1");
+}
+END_TEST
+
+START_TEST(kafka_9089_one_bad_partition_stops_no_other)
+{
+    static int32_t bad[] = { 9 }, good[] = { 3, 1 };
+    static struct alter_partition_reassignments_request_partition parts[2];
+    static struct alter_partition_reassignments_request_topic topics[2];
+    static struct alter_partition_reassignments_request req;
+
+    toy_create(&toy, "u", 1, IDS_OF(r12));
+    alter_partition_reassignments_request_init(&req);
+    for (int i = 0; i < 2; i++) {
+        alter_partition_reassignments_request_topic_init(&topics[i]);
+        alter_partition_reassignments_request_partition_init(&parts[i]);
+        topics[i].partitions = &parts[i];
+        topics[i].partitions_len = 1;
+    }
+    topics[0].name = STR("u");
+    parts[0].replicas = bad;
+    parts[0].replicas_len = 1;
+    topics[1].name = STR("t");
+    parts[1].replicas = good;
+    parts[1].replicas_len = 2;
+    req.topics = topics;
+    req.topics_len = 2;
+    req.timeout_ms = 30000;
+    ask(API_ALTER_PARTITION_REASSIGNMENTS, 0, &req);
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_int_eq(toy.errors[1], 0);
+    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "3,1");
+}
+END_TEST
+
+START_TEST(kafka_9539_a_replica_that_is_back_is_not_deleted)
+{
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r12)), 0);
+    ck_assert_str_eq(toy_stones(&toy, "t"), "3:0@1");
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r123)), 0);
+    ck_assert_str_eq(toy_stones(&toy, "t"), "");
+    ck_assert_uint_eq(image_n_tombstones(toy.brokers[3].image), 0);
+}
+END_TEST
+
+START_TEST(kafka_12686_the_delta_comes_before_the_answer)
+{
+    int deltas = toy.brokers[1].n_deltas;
+
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r13));
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    ck_assert_int_eq(toy.brokers[1].n_deltas, deltas + 1);
+    ck_assert_uint_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 0)->isr.n, 2);
+}
+END_TEST
+
+START_TEST(kafka_14190_a_topic_that_lost_its_id_keeps_it)
+{
+    struct toy_topic *t = toy_topic(&toy, "t");
+    struct uuid id = t->id;
+    struct core_read_part part = { .index = 0, .replicas = IDS_OF(r123) };
+    struct core_read_topic read = { .name = STR("t"), .version = 1, .n_parts = 1, .parts = &part };
+
+    memset(&t->id, 0, sizeof t->id); /* rewritten by a tool of before 2.8 */
+    t->version = 1;
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_READ,
+                                        .topic_read = { .name = STR("t"), .topic = &read } });
+    ck_assert(uuid_eq(toy_topic(&toy, "t")->id, id));
+}
+END_TEST
+
+START_TEST(kafka_12835_a_topic_without_an_id_gets_one_for_good)
+{
+    struct toy_topic *t = toy_topic(&toy, "t");
+    struct uuid id;
+
+    memset(&t->id, 0, sizeof t->id); /* of Kafka before 2.8 */
+    next_controller();
+    id = t->id;
+    ck_assert(!uuid_is_zero(id));
+    ck_assert_ptr_nonnull(image_topic(toy.brokers[1].image, id));
+    next_controller();
+    ck_assert(uuid_eq(t->id, id));
+    ck_assert_ptr_nonnull(image_topic(toy.brokers[1].image, id));
+}
+END_TEST
+
+START_TEST(kafka_13225_everybody_hears_of_a_death_without_partitions)
+{
+    toy_create(&toy, "u", 1, IDS_OF(r1));
+    delete_t();
+    toy_kill(&toy, 3);
+    ck_assert_int_eq(image_node(toy.brokers[1].image, 3)->state, NODE_DEAD);
+}
+END_TEST
+
+START_TEST(kafka_14140_who_stops_or_is_dead_does_not_join)
+{
+    toy_kill(&toy, 3);
+    SHOWS("t", "1/1,2 1 1");
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_INELIGIBLE_REPLICA);
+    toy_start(&toy, 3);
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
+                                  .shutdown_wanted = { .stream = toy.brokers[3].stream,
+                                                       .number = 1,
+                                                       .broker_epoch = toy.brokers[3].epoch } });
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_INELIGIBLE_REPLICA);
+    SHOWS("t", "1/1,2 1 1");
+}
+END_TEST
+
+START_TEST(kafka_14144_a_proposal_whose_answer_was_lost_is_answered_again)
+{
+    struct core_member members[] = { { 1, toy.brokers[1].epoch }, { 2, toy.brokers[2].epoch } };
+    struct core_proposal p = {
+        .topic_id = toy_topic(&toy, "t")->id, .proposal_id = 3, .n_isr = 2, .isr = members
+    };
+    struct core_event ev = { .kind = CORE_ALTER_PARTITION,
+                             .alter_partition = { .stream = toy.brokers[1].stream,
+                                                  .broker_epoch = toy.brokers[1].epoch,
+                                                  .n = 1,
+                                                  .proposals = &p } };
+
+    toy_step(&toy, ev);
+    SHOWS("t", "1/1,2 0 1");
+    toy_step(&toy, ev); /* still on partition epoch 0 */
+    ck_assert_int_eq(toy.brokers[1].n_alters, 2);
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    SHOWS("t", "1/1,2 0 1");
+}
+END_TEST
+
+START_TEST(kafka_14154_who_knows_less_than_the_leader_does_not_judge)
+{
+    struct core_member member = { 1, toy.brokers[1].epoch };
+    struct core_proposal p = { .topic_id = toy_topic(&toy, "t")->id,
+                               .proposal_id = 3,
+                               .leader_epoch = 4, /* from a younger controller */
+                               .partition_epoch = 7,
+                               .n_isr = 1,
+                               .isr = &member };
+
+    toy_step(&toy, (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                        .alter_partition = { .stream = toy.brokers[1].stream,
+                                                             .broker_epoch = toy.brokers[1].epoch,
+                                                             .n = 1,
+                                                             .proposals = &p } });
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_NOT_CONTROLLER);
+    SHOWS("t", "1/1,2,3 0 0");
+}
+END_TEST
+
+START_TEST(kafka_15221_what_an_earlier_life_had_does_not_count)
+{
+    int64_t old = toy.brokers[3].epoch;
+    struct core_member members[] = { { 1, toy.brokers[1].epoch },
+                                     { 2, toy.brokers[2].epoch },
+                                     { 3, old } };
+    struct core_proposal p = { .topic_id = toy_topic(&toy, "t")->id,
+                               .proposal_id = 3,
+                               .leader_epoch = 1,
+                               .partition_epoch = 1,
+                               .n_isr = 3,
+                               .isr = members };
+
+    toy_start(&toy, 3);
+    SHOWS("t", "1/1,2 1 1");
+    toy_step(&toy, (struct core_event){ .kind = CORE_ALTER_PARTITION,
+                                        .alter_partition = { .stream = toy.brokers[1].stream,
+                                                             .broker_epoch = toy.brokers[1].epoch,
+                                                             .n = 1,
+                                                             .proposals = &p } });
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_INELIGIBLE_REPLICA);
+}
+END_TEST
+
+START_TEST(growth_and_moves_of_one_topic_do_not_overwrite_each_other)
+{
+    toy.hold = true;
+    toy_create(&toy, "u", 1, IDS_OF(r1)); /* a write is out: both come into the next plan */
+    (void)grow_t(3);
+    (void)toy_reassign(&toy, "t", 0, IDS_OF(r12));
+    toy_release(&toy);
+    ck_assert_uint_eq(toy_topic(&toy, "t")->n_parts, 3);
+    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "1,2");
+}
+END_TEST
+
+START_TEST(shutdown_is_asked_for_again_after_a_fail_over)
+{
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
+                                  .shutdown_wanted = { .stream = toy.brokers[1].stream,
+                                                       .number = 1,
+                                                       .broker_epoch = toy.brokers[1].epoch } });
+    SHOWS("t", "2/2,3 1 1");
+    next_controller();
+    toy_step(&toy,
+             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
+                                  .shutdown_wanted = { .stream = toy.brokers[1].stream,
+                                                       .number = 2,
+                                                       .broker_epoch = toy.brokers[1].epoch } });
+    ck_assert_int_eq(toy.brokers[1].n_shutdowns, 2);
+    ck_assert_int_eq(toy.brokers[1].still_led, 0);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("races");
+
+    tcase_add_checked_fixture(tc, three_brokers, teardown);
+    tcase_add_test(tc, kafka_2729_cached_state_differs);
+    tcase_add_test(tc, kafka_3143_dead_at_fail_over);
+    tcase_add_test(tc, kafka_4443_leaders_are_never_named_without_their_endpoints);
+    tcase_add_test(tc, kafka_4447_nothing_is_done_after_a_resignation);
+    tcase_add_test(tc, kafka_5879_what_a_watch_named_is_gone_when_it_is_read);
+    tcase_add_test(tc, kafka_6082_a_deposed_controller_writes_nothing);
+    tcase_add_test(tc, kafka_6193_a_wish_outlives_its_controller);
+    tcase_add_test(tc, kafka_6612_growing_does_not_bring_a_deleted_topic_back);
+    tcase_add_test(tc, kafka_6650_partitions_without_a_state_come_to_life);
+    tcase_add_test(tc, kafka_7235_a_quick_restart_is_a_death_and_a_birth);
+    tcase_add_test(tc, kafka_9672_who_was_moved_away_does_not_join_again);
+    tcase_add_test(tc, kafka_9089_one_bad_partition_stops_no_other);
+    tcase_add_test(tc, kafka_9539_a_replica_that_is_back_is_not_deleted);
+    tcase_add_test(tc, kafka_12686_the_delta_comes_before_the_answer);
+    tcase_add_test(tc, kafka_14190_a_topic_that_lost_its_id_keeps_it);
+    tcase_add_test(tc, kafka_12835_a_topic_without_an_id_gets_one_for_good);
+    tcase_add_test(tc, kafka_13225_everybody_hears_of_a_death_without_partitions);
+    tcase_add_test(tc, kafka_14140_who_stops_or_is_dead_does_not_join);
+    tcase_add_test(tc, kafka_14144_a_proposal_whose_answer_was_lost_is_answered_again);
+    tcase_add_test(tc, kafka_14154_who_knows_less_than_the_leader_does_not_judge);
+    tcase_add_test(tc, kafka_15221_what_an_earlier_life_had_does_not_count);
+    tcase_add_test(tc, growth_and_moves_of_one_topic_do_not_overwrite_each_other);
+    tcase_add_test(tc, shutdown_is_asked_for_again_after_a_fail_over);
+    return unit_run(tc);
+}
