@@ -517,3 +517,41 @@ free_paths:
     free(mark);
     free(lock_path);
 }
+
+/* ---- who the directories belong to ---- */
+
+const char *logs_cluster_id(const struct logs *logs)
+{
+    return logs->cluster_id;
+}
+
+int32_t logs_broker_id(const struct logs *logs)
+{
+    return logs->options.broker_id;
+}
+
+void logs_set_broker_id(struct logs *logs, int32_t broker_id)
+{
+    assert(logs->options.broker_id < 0);
+    logs->options.broker_id = broker_id;
+}
+
+enum err logs_set_cluster_id(struct logs *logs, const char *cluster_id)
+{
+    if (logs->cluster_id[0] != '\0' && strcmp(logs->cluster_id, cluster_id) != 0) {
+        say_error("log directories belong to another cluster cluster.id=%s ours=%s",
+                  logs->cluster_id, cluster_id);
+        return ERR_INCONSISTENT_CLUSTER_ID;
+    }
+    snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", cluster_id);
+    for (size_t i = 0; i < logs->dir_count; i++) {
+        struct logs_dir *dir = &logs->dirs[i];
+
+        if (atomic_load(&dir->env.failed) ||
+            (dir->has_meta && dir->meta.cluster_id[0] != '\0' && dir->meta.broker_id >= 0))
+            continue;
+        if (logs_dir_write_meta(dir) != ERR_OK)
+            logs_dir_fail(dir);
+    }
+    return ERR_OK;
+}
