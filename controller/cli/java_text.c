@@ -3,7 +3,9 @@
  * and a byte that begins none by one of its own; surrogates in UTF-8 cost one in all.
  *
  * Scala's mutable tables have 2^n buckets, n >= 4, doubled when they would be three quarters full.
- * A bucket is a chain in the order of hashes, which are mixed with their upper half first.
+ * A bucket is a chain in the order of hashes, which are mixed with their upper half first. Java's
+ * are the same but for two things: a bucket is a chain in the order of insertion, and a table is
+ * doubled when it would be more than three quarters full.
  */
 #include "controller/cli/java_text.h"
 
@@ -117,6 +119,24 @@ static size_t table_for(size_t capacity)
     while (size < capacity)
         size *= 2;
     return size;
+}
+
+void java_hash_order(const int32_t *hashes, size_t count, size_t *order)
+{
+    struct slot *slots = xmalloc((count + 1) * sizeof *slots);
+    size_t size = 16;
+
+    while (count > size * 3 / 4)
+        size *= 2;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t hash = (uint32_t)hashes[i];
+
+        slots[i] = (struct slot){ .bucket = (hash ^ hash >> 16) & (size - 1), .number = i };
+    }
+    qsort(slots, count, sizeof *slots, by_bucket);
+    for (size_t i = 0; i < count; i++)
+        order[i] = slots[i].number;
+    free(slots);
 }
 
 void scala_hash_order(const int32_t *hashes, const size_t *hints, size_t count, size_t *order)

@@ -1,6 +1,6 @@
 /*
  * java_text - what a program of Java and Scala makes of bytes, for tools that print what Kafka's
- * print: malformed UTF-8, and the order in which Scala's hash tables are walked.
+ * print: malformed UTF-8, and the order in which Scala's and Java's hash tables are walked.
  *
  * Ownership:  results live in the arena given.
  * Threads:    any.
@@ -20,6 +20,10 @@ struct str java_utf8(struct arena *arena, struct str bytes);
 
 /* String.hashCode() of ASCII text. */
 int32_t java_hash(struct str ascii);
+/* Puts the numbers of count elements into the order in which a java.util.HashMap or HashSet of them
+ * is walked that was filled one by one. hashes: their hashCode()s, distinct elements in order of
+ * insertion. */
+void java_hash_order(const int32_t *hashes, size_t count, size_t *order);
 /* Puts the numbers of count elements into the order in which a scala.collection.mutable.HashMap or
  * HashSet of them is walked. hashes: their hashCode()s, distinct elements in order of insertion,
  * one at a time. hint: of the element at which a whole collection is added, its count, else 0. */

@@ -23,11 +23,17 @@ static const struct optional dump_log_optional[] = { { "key-decoder-class", "Str
                                                      { "value-decoder-class", "StringDecoder" },
                                                      { NULL, NULL } };
 
+/* "" stands for no value: all states. */
+static const struct optional groups_optional[] = { { "state", "" },
+                                                   { "type", "" },
+                                                   { NULL, NULL } };
+
 static const struct tool {
     const char *name; /* without .sh */
     enum cmd_id cmd;
     const struct optional *optional;
-} tools[] = { { "kafka-dump-log", CMD_log_dump, dump_log_optional } };
+} tools[] = { { "kafka-consumer-groups", CMD_kafka_consumer_groups, groups_optional },
+              { "kafka-dump-log", CMD_log_dump, dump_log_optional } };
 
 static const struct tool *find_tool(const char *argv0)
 {

@@ -140,3 +140,91 @@ def test_offsets_go_out_and_come_back(cli, topic, group):
     cli("group", "delete", group, "--yes", "--if-exists")
     assert f"did you mean '{group}3'" in (cli("group", "offsets", "reset", group + "3", "--to", "latest", "-t", topic,
                                               "--apply"), cli("group", "show", group + "x", code=3))[1].stderr
+
+
+@pytest.fixture
+def tool(whole, env, tmp_path):
+    """Kafka's own tool, by its name; -> standard output, standard error."""
+    name = tmp_path / "kafka-consumer-groups.sh"
+    name.symlink_to(BINARY)
+
+    def run(*words, code=0):
+        done = subprocess.run([name, "--bootstrap-server", whole.bootstrap, *words], capture_output=True, text=True,
+                              timeout=120, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL)
+        assert done.returncode == code, f"{words} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout, done.stderr
+    return run
+
+
+def rows(text):
+    return [line.split() for line in text.splitlines() if line]
+
+
+RESET = "\nGROUP                          TOPIC                          PARTITION  NEW-OFFSET     "
+
+
+def test_kafkas_tool_resets_and_deletes(tool, topic, group, tmp_path):
+    def planned(*offsets):
+        return RESET + "".join(f"{group:<30} {topic:<30} {p:<10} {o:<15}" for p, o in offsets)
+    assert tool("--describe", "--group", group)[0] == f"\nError: Consumer group '{group}' does not exist.\n"
+    out, err = tool("--reset-offsets", "--group", group, "--to-offset", "7777", "--topic", topic + ":0")
+    assert out == planned((0, 100)) and err.startswith("WARN: No action will be performed as the --execute option is")
+    assert (f"New offset (7777) is higher than latest offset for topic partition {topic}-0. Value will be set to 100 "
+            "(org.apache.kafka.tools.consumer.group.ConsumerGroupCommand)\n") in err
+    assert group not in tool("--list")[0].split()
+
+    assert tool("--reset-offsets", "--group", group, "--to-offset", "7", "--topic", topic + ":0", "--execute") == (
+        planned((0, 7)), "")
+    assert group in tool("--list")[0].split()
+    assert [group, "Empty"] in rows(tool("--list", "--state")[0])
+    assert [group, "Classic", "Empty"] in rows(tool("--list", "--state", "Empty", "--type", "classic")[0])
+    assert "Invalid state list 'Nope'" in tool("--list", "--state", "Nope", code=1)[1]
+    out, err = tool("--describe", "--group", group)
+    assert rows(out)[1:] == [[group, topic, "0", "7", "100", "93", "-", "-", "-"]] and not out.endswith("\n")
+    assert err == f"\nConsumer group '{group}' has no active members.\n"
+    out, _ = tool("--describe", "--group", group, "--state")
+    assert rows(out)[1][0] == group and rows(out)[1][3:] == ["Empty", "0"]
+
+    out, _ = tool("--reset-offsets", "--group", group, "--shift-by", "-3", "--all-topics", "--export", "--dry-run")
+    assert out == f"{topic},0,4\n\n"
+    (tmp_path / "plan.csv").write_text(out)
+    assert tool("--reset-offsets", "--group", group, "--from-file", "plan.csv", "--execute")[0] == planned((0, 4))
+    out, _ = tool("--reset-offsets", "--group", group, "--by-duration", "PT0S", "--topic", topic + ":0", "--dry-run")
+    assert out == (f"\nWarn: Partition 0 from topic {topic} is empty. Falling back to latest known offset.\n"
+                   + planned((0, 100)))
+    assert "requires one of the following scenarios" in tool("--reset-offsets", "--group", group, code=1)[1]
+    assert "exactly one action" in tool(code=1)[1]
+
+    assert tool("--delete-offsets", "--group", group, "--topic", topic + ":0")[0] == (
+        f"Request succeed for deleting offsets with topic {topic}:0 group {group}\n"
+        "\nTOPIC                          PARTITION       STATUS         "
+        f"{topic:<30} 0               Successful     ")
+    tool("--reset-offsets", "--group", group, "--to-latest", "--topic", topic + ":0", "--execute")
+    assert tool("--delete", "--group", group)[0] == (
+        f"Deletion of requested consumer groups ('{group}') was successful.\n")
+    assert tool("--delete", "--group", group)[0] == (
+        "\nError: Deletion of some consumer groups failed:\n"
+        f"* Group '{group}' could not be deleted due to: java.util.concurrent.ExecutionException: "
+        "org.apache.kafka.common.errors.GroupIdNotFoundException: The group id does not exist.\n")
+
+
+def test_kafkas_tool_of_a_live_group(tool, topic, group, member):
+    member("-o", "start")
+
+    def settled():
+        found = rows(tool("--describe", "--group", group, "--state")[0])
+        return len(found) == 2 and found[1][-2:] == ["Stable", "1"]
+    wait_until(settled, 60, "one member")
+    wait_until(lambda: [r for r in rows(tool("--describe", "--group", group)[0]) if r[2:6] == ["0", "100", "100", "0"]],
+               60, "committed")
+    found = rows(tool("--describe", "--group", group)[0])[1:]
+    assert sorted(r[2] for r in found) == list("0123") and {r[-1] for r in found} == {"moldau"}
+    out, err = tool("--describe", "--group", group, "--members", "--verbose")
+    assert rows(out)[1][-3:] == ["moldau", "4", "(0,1,2,3)"] and err == ""
+    assert tool("--reset-offsets", "--group", group, "--to-earliest", "--topic", topic, "--execute")[0] == (
+        f"\nError: Assignments can only be reset if the group '{group}' is inactive, but the current state is Stable.\n"
+        + RESET)
+    assert "GroupNotEmptyException: The group is not empty." in tool("--delete", "--group", group)[0]
+    out, _ = tool("--delete-offsets", "--group", group, "--topic", topic + ":0")
+    assert out.startswith("\nError: Encounter some partition level error, see the follow-up details:\n\nTOPIC ")
+    assert "GroupSubscribedToTopicException" in out

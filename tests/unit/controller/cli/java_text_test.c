@@ -1,5 +1,6 @@
 /*
- * java_text: malformed UTF-8 as Java 17 replaces it, the order of Scala's hash tables. Expected
+ * java_text: malformed UTF-8 as Java 17 replaces it, the order of Scala's and Java's hash
+ * tables. Expected
  * values were printed by them.
  */
 #include "controller/cli/java_text.h"
@@ -81,6 +82,39 @@ START_TEST(tables_double_before_they_are_three_quarters_full)
 }
 END_TEST
 
+START_TEST(buckets_of_java_are_walked_in_order_of_insertion)
+{
+    static const int32_t few[] = { 18, 17, 2 };
+    int32_t hashes[13] = { 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+    size_t order[13];
+
+    java_hash_order(few, ARRAY_LEN(few), order);
+    ck_assert_uint_eq(order[0], 1);
+    ck_assert_uint_eq(order[1], 0); /* 18 came before 2 */
+    ck_assert_uint_eq(order[2], 2);
+    java_hash_order(hashes, 12, order);
+    ck_assert_uint_eq(order[0], 0); /* 16 is in bucket 0 of 16 */
+    java_hash_order(hashes, 13, order);
+    ck_assert_uint_eq(order[12], 0); /* and in bucket 16 of 32 */
+}
+END_TEST
+
+START_TEST(groups_stand_in_the_order_of_java)
+{
+    static const char *const names[] = { "grp-active", "grp-active-static", "grp-java",
+                                         "grp-rdk",    "grp-static",        "grp-txn" };
+    static const size_t want[] = { 2, 1, 5, 4, 3, 0 };
+    int32_t hashes[ARRAY_LEN(names)];
+    size_t order[ARRAY_LEN(names)];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        hashes[i] = java_hash(str_of(names[i]));
+    java_hash_order(hashes, ARRAY_LEN(names), order);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        ck_assert_uint_eq(order[i], want[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("java_text");
@@ -89,5 +123,7 @@ int main(void)
     tcase_add_test(tc, hashes_are_those_of_java);
     tcase_add_test(tc, buckets_then_hashes_give_the_order);
     tcase_add_test(tc, tables_double_before_they_are_three_quarters_full);
+    tcase_add_test(tc, buckets_of_java_are_walked_in_order_of_insertion);
+    tcase_add_test(tc, groups_stand_in_the_order_of_java);
     return unit_run(tc);
 }
