@@ -390,6 +390,9 @@ enum err log_close(struct log *log)
         return log_failed(log, log_save_epochs(log), "write epochs");
     enum err err = log_complete_indexes(log, active);
 
+    /* Of a log without a record there is nothing that a power failure could take. */
+    if (err == ERR_OK && log_leo(log) == 0)
+        return log_failed(log, log_save_epochs(log), "write epochs");
     if (err == ERR_OK)
         err = log_flush(log);
     if (err == ERR_OK)
