@@ -64,8 +64,10 @@ static bool stays(struct filter *filter, int64_t offset, struct str key, bool ha
     }
     if (!has_value && !keep_deletes)
         return false;
-    return needs_hash(filter, offset) ? offset >= keymap_get_hash(filter->map, *hash)
-                                      : keymap_has_newest(filter->map, offset, offset);
+    if (!needs_hash(filter, offset))
+        return keymap_has_newest(filter->map, offset, offset);
+    assert(hash != NULL);
+    return offset >= keymap_get_hash(filter->map, *hash);
 }
 
 static int compare_ids(const void *key, const void *element)
