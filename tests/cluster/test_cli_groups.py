@@ -228,3 +228,26 @@ def test_kafkas_tool_of_a_live_group(tool, topic, group, member):
     out, _ = tool("--delete-offsets", "--group", group, "--topic", topic + ":0")
     assert out.startswith("\nError: Encounter some partition level error, see the follow-up details:\n\nTOPIC ")
     assert "GroupSubscribedToTopicException" in out
+
+
+def test_the_doctor_tells_who_does_not_read(cli, topic, group, member):
+    def found(code):
+        return {p["problem"] for p in json.loads(
+            cli("group", "doctor", group, "--interval", "1s", "--json", code=code).stdout)["problems"]}
+    cli("group", "doctor", group, code=3)
+    reader = member("-o", "start")
+    wait_until(lambda: group in cli("group", "list", "-o", "name").stdout.split()
+               and committed(cli, group) == {(topic, 0): 100, (topic, 1): 50}, 60, "all committed")
+    assert found(0) == set()
+    reader.send_signal(signal.SIGSTOP)
+    cli("produce", topic, "-p", "0", stdin="more\n")
+    assert found(10) == {"stalled"}
+    said = cli("group", "doctor", group, "--interval", "1s", code=10).stdout
+    assert f"commits nothing of {topic}-0" in said and f"next: moldau group lag {group}" in said and "DEGRADED" in said
+    reader.send_signal(signal.SIGCONT)
+    reader.send_signal(signal.SIGTERM)
+    reader.wait(30)
+    cli("group", "offsets", "reset", group, "--to", "10", "-t", topic + ":0", "--apply")
+    assert found(10) == {"abandoned"}
+    cli("group", "offsets", "reset", group, "--to", "latest", "--apply")
+    assert found(0) == set()
