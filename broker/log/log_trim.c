@@ -306,6 +306,36 @@ static int64_t largest_timestamp(const struct segment *segment)
     return segment_largest_timestamp(segment);
 }
 
+/* Whether the first segments are as old as the last entries of their time indexes say. Those of an
+ * earlier run may have rotted; one that does not fit its batch is built anew by the next round. */
+static bool are_times_right(struct log *log, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct segment *segment = log->segments[i];
+        int64_t offset = segment->max_timestamp_offset;
+        struct index_entry entry;
+        struct batch_info info;
+        bool found = false;
+        int64_t pos;
+
+        if (segment->verified.foreign == 0 || segment->max_timestamp < 0)
+            continue;
+        lock_take(&log->index_lock); /* nobody saves the index meanwhile */
+        enum err err = index_find(&segment->offsets, offset, &entry, &found);
+
+        lock_drop(&log->index_lock);
+        if (err == ERR_OK)
+            err = segment_find(segment, found ? &entry : NULL, segment->size, offset, &info, &pos);
+        if (err == ERR_IO)
+            return false;
+        if (err == ERR_OK && info.max_timestamp == segment->max_timestamp)
+            continue;
+        atomic_store(&segment->index_damaged, true);
+        return false;
+    }
+    return true;
+}
+
 static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now_ms)
 {
     struct segment **gone;
@@ -339,7 +369,7 @@ static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now
     size_t drop = retain_count(&rules, facts, count);
 
     free(facts);
-    if (drop == 0)
+    if (drop == 0 || !are_times_right(log, drop))
         return 0;
     if (drop == count) {
         if (log_roll_to(log, log_leo(log), now_ms) != ERR_OK)

@@ -370,6 +370,28 @@ START_TEST(what_was_verified_is_not_read_again)
 }
 END_TEST
 
+START_TEST(a_time_index_that_lies_deletes_nothing)
+{
+    static const char old[8] = { 0, 0, 0, 1 };
+
+    begin(8000, 0);
+    kit.conf.retention_ms = 86400000;
+    size_t segments = kit.log->segment_count;
+
+    stop(true);
+    poke(0, ".timeindex", size_of(0, ".timeindex") - 12, old, sizeof old); /* long ago */
+    ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
+    for (int round = 0; round < 2; round++) {
+        log_retain(kit.log, RECORDS, 1700000000000);
+        ck_assert_uint_eq(kit.log->segment_count, segments);
+    }
+    ck_assert_int_eq(kit.log->segments[0]->max_timestamp / 1000, 1700000000);
+    log_retain(kit.log, RECORDS, 1700000000000 + 2 * 86400000); /* but what is old goes */
+    ck_assert_uint_eq(kit.log->segment_count, 1);
+    done();
+}
+END_TEST
+
 START_TEST(a_clean_log_that_lost_its_end_is_recovered)
 {
     begin(1 << 20, 0);
@@ -455,6 +477,7 @@ int main(void)
     tcase_add_test(tc, a_damaged_batch_is_not_served);
     tcase_add_test(tc, a_batch_with_a_wrong_offset_is_not_served);
     tcase_add_test(tc, what_was_verified_is_not_read_again);
+    tcase_add_test(tc, a_time_index_that_lies_deletes_nothing);
     tcase_add_test(tc, a_clean_log_that_lost_its_end_is_recovered);
     tcase_add_test(tc, epochs_are_found_again);
     tcase_add_test(tc, a_damaged_topic_id_is_forgotten);
