@@ -120,7 +120,8 @@ static void plan_topic(struct core *core, struct job *job, size_t at)
     }
     if (is_reassigning(topic)) {
         job_fail_item(job, at, ERR_REASSIGNMENT_IN_PROGRESS,
-                      "partitions of the topic are being reassigned");
+                      "A partition reassignment is in progress for the topic '%.*s'.",
+                      STR_ARG(asked->name));
         return;
     }
     if (asked->count <= topic->n_parts || asked->count > MAX_PARTITIONS) {

@@ -58,11 +58,11 @@ static void plan_one(struct core *core, struct job *job, size_t at, const struct
     struct leader_isr next;
 
     if (topic == NULL || part == NULL || part->leader_epoch < 0) {
-        job_fail_item(job, at, ERR_UNKNOWN_TOPIC_OR_PARTITION, "there is no such partition");
+        job_fail_item(job, at, ERR_UNKNOWN_TOPIC_OR_PARTITION, "The partition does not exist.");
         return;
     }
     if (topics_is_doomed(core, wish->topic)) {
-        job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION, "the topic is being deleted");
+        job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION, "The topic is being deleted");
         return;
     }
     if (type == ELECT_PREFERRED) {
