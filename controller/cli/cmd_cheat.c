@@ -28,6 +28,12 @@ static const struct {
       "  moldau topic list --unhealthy\n" },
     { "latency", "how long a write takes to be acknowledged",
       "  seq 1 1000 | moldau produce test --mode sync -v | sort -n -k5 | tail -5\n" },
+    { "replay", "let a group read once more, from a moment on",
+      "  moldau group members billing                                who has to be stopped first\n"
+      "  moldau group offsets export billing > before.csv            the way back\n"
+      "  moldau group offsets reset billing --to @2026-11-20T10:00   the plan\n"
+      "  moldau group offsets reset billing --to @2026-11-20T10:00 --apply\n"
+      "  moldau group lag billing -w                                 once it runs again\n" },
     { "search", "find records",
       "  moldau consume orders -o @-1h --exit --grep 'customer.*42' -f '%d %p/%o %k %v\\n'\n"
       "  moldau consume orders -p 3 -o 1234 -n 1 --output json\n" },

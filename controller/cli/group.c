@@ -7,6 +7,7 @@
  */
 #include "controller/cli/group.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -306,6 +307,7 @@ struct group_part *group_part(struct group_view *view, struct str topic, int32_t
 {
     struct group_part *part;
 
+    assert(!str_is_null(topic));
     for (int32_t i = 0; i < view->parts_len; i++) {
         part = &view->parts[i];
         if (part->partition == partition && str_eq(part->topic, topic))
@@ -345,6 +347,24 @@ void group_sort(struct group_view *view)
 {
     if (view->parts_len > 0)
         qsort(view->parts, (size_t)view->parts_len, sizeof *view->parts, by_topic);
+}
+
+/* Of sorted parts; NULL when it is not in the view. */
+static struct group_part *find_part(struct group_view *view, struct str topic, int32_t partition)
+{
+    const struct group_part key = { .topic = topic, .partition = partition };
+
+    return view->parts_len == 0
+               ? NULL
+               : bsearch(&key, view->parts, (size_t)view->parts_len, sizeof *view->parts, by_topic);
+}
+
+static void set_err(struct group_view *view, struct str topic, int32_t partition, enum err err)
+{
+    struct group_part *part = find_part(view, topic, partition);
+
+    if (part != NULL)
+        part->err = err;
 }
 
 void group_add_assigned(struct group_view *view)
@@ -498,10 +518,7 @@ static enum err find_leaders(struct link *link, struct group_view *view)
     for (int32_t t = 0; t < seen.topics_len; t++) {
         for (int32_t p = 0; p < seen.topics[t].partitions_len; p++) {
             const struct metadata_response_partition *at = &seen.topics[t].partitions[p];
-            struct group_part key = { .topic = seen.topics[t].name,
-                                      .partition = at->partition_index };
-            struct group_part *part =
-                bsearch(&key, view->parts, (size_t)view->parts_len, sizeof *view->parts, by_topic);
+            struct group_part *part = find_part(view, seen.topics[t].name, at->partition_index);
 
             if (part != NULL) {
                 part->is_there = true;
@@ -516,6 +533,7 @@ static void fill_list_offsets(const struct group_view *view, int32_t leader, int
                               struct list_offsets_request *request)
 {
     size_t most = (size_t)view->parts_len;
+    struct list_offsets_request_topic *topic = NULL;
     struct list_offsets_request_partition *parts = arena_zalloc(view->arena, most, sizeof *parts);
 
     list_offsets_request_init(request);
@@ -523,8 +541,6 @@ static void fill_list_offsets(const struct group_view *view, int32_t leader, int
     request->topics = arena_zalloc(view->arena, most, sizeof *request->topics);
     for (int32_t i = 0; i < view->parts_len; i++) {
         const struct group_part *part = &view->parts[i];
-        struct list_offsets_request_topic *topic =
-            request->topics_len > 0 ? &request->topics[request->topics_len - 1] : NULL;
 
         if (part->leader != leader || !part->is_there)
             continue;
@@ -566,10 +582,7 @@ static void ask_leader(struct link *link, struct group_view *view, int32_t leade
     for (int32_t t = 0; err == ERR_OK && t < response.topics_len; t++) {
         for (int32_t p = 0; p < response.topics[t].partitions_len; p++) {
             const struct list_offsets_response_partition *at = &response.topics[t].partitions[p];
-            struct group_part key = { .topic = response.topics[t].name,
-                                      .partition = at->partition_index };
-            struct group_part *part =
-                bsearch(&key, view->parts, (size_t)view->parts_len, sizeof *view->parts, by_topic);
+            struct group_part *part = find_part(view, response.topics[t].name, at->partition_index);
 
             if (part != NULL && at->error_code == ERR_OK)
                 *field_of(&part->at, timestamp) = at->offset;
@@ -636,6 +649,7 @@ enum err group_commit(struct cli *cli, struct link *link, struct group_view *vie
 {
     struct offset_commit_request request;
     struct offset_commit_response response;
+    struct offset_commit_request_topic *topic = NULL;
     size_t most = (size_t)view->parts_len + 1;
     struct offset_commit_request_partition *parts = arena_zalloc(view->arena, most, sizeof *parts);
     enum err err;
@@ -646,8 +660,6 @@ enum err group_commit(struct cli *cli, struct link *link, struct group_view *vie
     request.topics = arena_zalloc(view->arena, most, sizeof *request.topics);
     for (int32_t i = 0; i < view->parts_len; i++) {
         const struct group_part *part = &view->parts[i];
-        struct offset_commit_request_topic *topic =
-            request.topics_len > 0 ? &request.topics[request.topics_len - 1] : NULL;
 
         if (offsets[i] < 0)
             continue;
@@ -667,9 +679,8 @@ enum err group_commit(struct cli *cli, struct link *link, struct group_view *vie
     err = ask(cli, link, view, API_OFFSET_COMMIT, &request, &response, judge_commit);
     for (int32_t t = 0; err == ERR_OK && t < response.topics_len; t++)
         for (int32_t p = 0; p < response.topics[t].partitions_len; p++)
-            group_part(view, response.topics[t].name,
-                       response.topics[t].partitions[p].partition_index)
-                ->err = (enum err)response.topics[t].partitions[p].error_code;
+            set_err(view, response.topics[t].name, response.topics[t].partitions[p].partition_index,
+                    (enum err)response.topics[t].partitions[p].error_code);
     return err;
 }
 
@@ -682,6 +693,7 @@ enum err group_forget(struct cli *cli, struct link *link, struct group_view *vie
 {
     struct offset_delete_request request;
     struct offset_delete_response response;
+    struct offset_delete_request_topic *topic = NULL;
     size_t most = (size_t)view->parts_len + 1;
     struct offset_delete_request_partition *parts = arena_zalloc(view->arena, most, sizeof *parts);
     enum err err;
@@ -691,9 +703,6 @@ enum err group_forget(struct cli *cli, struct link *link, struct group_view *vie
     request.group_id = str_of(view->name);
     request.topics = arena_zalloc(view->arena, most, sizeof *request.topics);
     for (int32_t i = 0; i < view->parts_len; i++) {
-        struct offset_delete_request_topic *topic =
-            request.topics_len > 0 ? &request.topics[request.topics_len - 1] : NULL;
-
         if (topic == NULL || !str_eq(topic->name, view->parts[i].topic)) {
             topic = &request.topics[request.topics_len++];
             offset_delete_request_topic_init(topic);
@@ -707,9 +716,8 @@ enum err group_forget(struct cli *cli, struct link *link, struct group_view *vie
     err = ask(cli, link, view, API_OFFSET_DELETE, &request, &response, judge_forget);
     for (int32_t t = 0; err == ERR_OK && t < response.topics_len; t++)
         for (int32_t p = 0; p < response.topics[t].partitions_len; p++)
-            group_part(view, response.topics[t].name,
-                       response.topics[t].partitions[p].partition_index)
-                ->err = (enum err)response.topics[t].partitions[p].error_code;
+            set_err(view, response.topics[t].name, response.topics[t].partitions[p].partition_index,
+                    (enum err)response.topics[t].partitions[p].error_code);
     return err;
 }
 
