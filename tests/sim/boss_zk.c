@@ -85,8 +85,18 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
 
     ev.loaded.eligible = eligible;
     for (int p = 0; p < w->conf.parts; p++) {
+        struct zoo_eligible broken = {
+            .boss_epoch = boss->epoch,
+            .leader_epoch = reading->states[p].leader_epoch,
+            .version = reading->states[p].version,
+            .min_isr = 1,
+            .n = (uint32_t)w->conf.rf,
+        };
         const struct zoo_eligible *from = &reading->eligible[p];
 
+        memcpy(broken.ids, w->zoo->replicas[p], (size_t)w->conf.rf * sizeof broken.ids[0]);
+        if (w->conf.mutation == MUTATION_ELIGIBLE_WIDE)
+            from = &broken;
         if (from->n > 0)
             eligible[ev.loaded.n_eligible++] =
                 (struct core_eligible){ .topic_id = w->topic_id,

@@ -425,7 +425,7 @@ static void do_op(struct world *w, int32_t controller_epoch, const struct core_o
 
     result->err = ERR_OK;
     w->zoo->zxid++;
-    if (op->kind == OP_ELIGIBLE_SET && w->conf.mutation != MUTATION_ELIGIBLE_UNWRITTEN)
+    if (op->kind == OP_ELIGIBLE_SET)
         do_eligible(w, controller_epoch, &op->eligible);
     if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
         return;
