@@ -182,15 +182,15 @@ static const char *opt_suggest(enum cmd_id cmd, const char *text)
 
 static enum exit_code no_command(int n, char *const *words)
 {
-    char noun[128] = "", longer[sizeof noun];
+    char noun[128] = "", longer[2 * sizeof noun];
     const char *like;
     int known = 0;
 
     for (; known < n; known++) {
         snprintf(longer, sizeof longer, "%s%s%s", noun, known > 0 ? " " : "", words[known]);
-        if (!cmd_is_noun(longer))
+        if (strlen(longer) >= sizeof noun || !cmd_is_noun(longer))
             break;
-        memcpy(noun, longer, sizeof noun);
+        strcpy(noun, longer);
     }
     if (known == n) {
         fprintf(stderr, "moldau: %s wants a verb\n  next: moldau help %s\n", noun, noun);

@@ -229,7 +229,7 @@ def pytest(folder, limit_s, *more):
 
 
 def cluster(long):
-    return pytest('tests/cluster', 7200, '--long') if long else pytest('tests/cluster', 600)
+    return pytest('tests/cluster', 10800, '--long') if long else pytest('tests/cluster', 1200)
 
 
 def interop(long):
@@ -241,7 +241,7 @@ def interop(long):
 
 
 def interop_clients(long):
-    return pytest('tests/interop', 7200, '--long') if long else pytest('tests/interop', 600)
+    return pytest('tests/interop', 10800, '--long') if long else pytest('tests/interop', 1200)
 
 
 def chaos(_long):

@@ -247,10 +247,16 @@ START_TEST(a_session_that_has_ended_is_replaced)
     watch = zk_watch_start(zk, ZK_WATCH_DATA, "/data", tell, NULL);
     until(tells == 1);
     old = *zk_session(zk);
-    ck_assert_int_eq(zk_close_session(zk_ensemble_servers(shared), old.id, old.password, 5000),
-                     ERR_OK);
-    until(heard.expired == 1);
-    until(heard.fresh == 2);
+    /* Who closes a session takes it over first, and its owner, alive here, may take it back before
+     * it is closed: then once more. */
+    for (int64_t end_ms = clock_mono_ms() + WAIT_MS; heard.expired == 0;) {
+        ck_assert_msg(clock_mono_ms() < end_ms, "the session does not end");
+        ck_assert_int_eq(zk_close_session(zk_ensemble_servers(shared), old.id, old.password, 5000),
+                         ERR_OK);
+        for (int i = 0; i < 20 && heard.expired == 0; i++)
+            mailbox_wait(&mailbox, 50);
+    }
+    until(heard.fresh >= 2);
     ck_assert(zk_session(zk)->id != old.id);
     zk_get(zk, "/mine", false, note, &mine);
     until(mine.calls == 1);
@@ -398,8 +404,8 @@ START_TEST(a_server_that_hangs_too_long_ends_the_session)
     while (clock_mono_ms() < resume_ms)
         mailbox_wait(&mailbox, 50);
     zk_ensemble_resume(own, 0);
-    until(heard.fresh == 2);
-    ck_assert_int_eq(heard.expired, 1);
+    until(heard.fresh >= 2); /* one that has just been resumed may be late once more */
+    ck_assert_int_ge(heard.expired, 1);
     finish();
     zk_ensemble_stop(&own);
 }

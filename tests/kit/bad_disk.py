@@ -14,7 +14,7 @@ class BadDisk:
     def __init__(self, folder):
         self.lib, self.path = Path(folder) / "bad_disk.so", Path(folder) / "orders"
         subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-o", str(self.lib),
-                        str(ROOT / "tests" / "cluster" / "bad_disk.c"), "-ldl"], check=True)
+                        str(ROOT / "tests" / "cluster" / "preload" / "bad_disk.c"), "-ldl"], check=True)
         self.path.write_bytes(bytes(ORDER.size))
 
     def env(self):
