@@ -35,9 +35,9 @@ static inline bool str_is_null(struct str s)
 /* Null equals only null. */
 static inline bool str_eq(struct str a, struct str b)
 {
-    if ((a.ptr == NULL) != (b.ptr == NULL) || a.len != b.len)
-        return false;
-    return a.ptr == b.ptr || a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0;
+    if (a.ptr == NULL || b.ptr == NULL)
+        return a.ptr == b.ptr;
+    return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 static inline bool str_is(struct str a, const char *text)

@@ -190,7 +190,7 @@ static enum exit_code no_command(int n, char *const *words)
         snprintf(longer, sizeof longer, "%s%s%s", noun, known > 0 ? " " : "", words[known]);
         if (strlen(longer) >= sizeof noun || !cmd_is_noun(longer))
             break;
-        strcpy(noun, longer);
+        memcpy(noun, longer, strlen(longer) + 1);
     }
     if (known == n) {
         fprintf(stderr, "moldau: %s wants a verb\n  next: moldau help %s\n", noun, noun);

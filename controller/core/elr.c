@@ -12,6 +12,7 @@
  * a change is published to brokers only when the entries it touches are gone from ZooKeeper.
  */
 #include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -49,6 +50,7 @@ static struct elr *find(const struct core *core, struct uuid topic_id, int32_t p
 
 static void drop(struct core *core, struct elr *elr)
 {
+    assert(core->elrs != NULL);
     HASH_DEL(core->elrs, elr);
     free(elr);
 }
