@@ -117,7 +117,8 @@ class _Pause(Fault):
 
     def undo(self):
         for node in self.met:
-            self.cluster.resume(node)
+            if self.cluster.is_up(node):        # another fault may have killed it meanwhile
+                self.cluster.resume(node)
 
 
 class PauseBroker(_Pause):
