@@ -150,6 +150,38 @@ static enum exit_code set_up(struct cli *cli)
     return CLI_OK;
 }
 
+static bool typed_again(const char *loses, const char *name)
+{
+    char line[512];
+
+    fprintf(stderr, "This deletes %s %s. Type its name to go on: ", loses, name);
+    fflush(stderr);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        return false;
+    line[strcspn(line, "\n")] = '\0';
+    return strcmp(line, name) == 0;
+}
+
+enum exit_code cli_confirm_delete(struct cli *cli, const char *noun, const char *loses,
+                                  const char *kept)
+{
+    const char *consequence = cli_text(cli, "nothing was deleted, %s", kept);
+
+    if (args_has(&cli->args, "yes"))
+        return CLI_OK;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(cli, CLI_REFUSED,
+                        cli_text(cli, "deleting a %s wants to be confirmed", noun), consequence,
+                        cli_text(cli, "moldau %s delete %s --yes", noun, cli->args.operands[0]));
+    for (int i = 0; i < cli->args.operands_len; i++) {
+        if (!typed_again(loses, cli->args.operands[i]))
+            return cli_fail(cli, CLI_REFUSED, cli_text(cli, "that was not the %s's name", noun),
+                            consequence, NULL);
+    }
+    cli->deadline_ms = clock_mono_ms() + cli->timeout_ms; /* whoever types is not hurried */
+    return CLI_OK;
+}
+
 enum exit_code cli_main(int argc, char *const *argv)
 {
     struct cli cli = { 0 };

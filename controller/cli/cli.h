@@ -46,6 +46,11 @@ struct problem {
 };
 
 void problem_print(FILE *out, bool color, const struct problem *problem);
+/* Before operands are deleted: CLI_OK when --yes was given or each name is typed again on a
+ * terminal, else CLI_REFUSED, which has been said. loses: what goes with them, "all data of topic";
+ * kept: what a refusal leaves, "all data is still there". */
+enum exit_code cli_confirm_delete(struct cli *cli, const char *noun, const char *loses,
+                                  const char *kept);
 /* Says it on stderr, returns code. */
 enum exit_code cli_fail(struct cli *cli, enum exit_code code, const char *cause,
                         const char *consequence, const char *next);

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "controller/cli/group.h"
@@ -498,35 +497,6 @@ enum exit_code cmd_group_offsets_delete(struct cli *cli)
     return with_group(cli, forget);
 }
 
-static bool typed_again(const char *name)
-{
-    char line[512];
-
-    fprintf(stderr, "This deletes all offsets of group %s. Type its name to go on: ", name);
-    fflush(stderr);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        return false;
-    line[strcspn(line, "\n")] = '\0';
-    return strcmp(line, name) == 0;
-}
-
-static enum exit_code confirm(struct cli *cli)
-{
-    if (args_has(&cli->args, "yes"))
-        return CLI_OK;
-    if (!isatty(STDIN_FILENO))
-        return cli_fail(cli, CLI_REFUSED, "deleting a group wants to be confirmed",
-                        "nothing was deleted, its offsets are still there",
-                        cli_text(cli, "moldau group delete %s --yes", cli->args.operands[0]));
-    for (int i = 0; i < cli->args.operands_len; i++) {
-        if (!typed_again(cli->args.operands[i]))
-            return cli_fail(cli, CLI_REFUSED, "that was not the group's name",
-                            "nothing was deleted, its offsets are still there", NULL);
-    }
-    cli->deadline_ms = clock_mono_ms() + cli->timeout_ms; /* whoever types is not hurried */
-    return CLI_OK;
-}
-
 enum exit_code cmd_group_delete(struct cli *cli)
 {
     static const struct column columns[] = { { .key = "group" },
@@ -535,7 +505,8 @@ enum exit_code cmd_group_delete(struct cli *cli)
     struct report *report = report_new(&cli->arena);
     struct table *table = report_table(report, "groups", columns);
     struct link *link = NULL;
-    enum exit_code code = confirm(cli);
+    enum exit_code code =
+        cli_confirm_delete(cli, "group", "all offsets of group", "its offsets are still there");
 
     if (code == CLI_OK)
         code = link_open(cli, &link);

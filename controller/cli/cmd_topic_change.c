@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -239,36 +238,6 @@ enum exit_code cmd_topic_create(struct cli *cli)
 
 /* ---- delete ---------------------------------------------------------------------------------- */
 
-static bool typed_again(const char *name)
-{
-    char line[512];
-
-    fprintf(stderr, "This deletes all data of topic %s. Type its name to go on: ", name);
-    fflush(stderr);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        return false;
-    line[strcspn(line, "\n")] = '\0';
-    return strcmp(line, name) == 0;
-}
-
-static enum exit_code confirm(struct cli *cli)
-{
-    if (args_has(&cli->args, "yes"))
-        return CLI_OK;
-    if (!isatty(STDIN_FILENO))
-        return cli_fail(cli, CLI_REFUSED, "deleting a topic wants to be confirmed",
-                        "nothing was deleted, all data is still there",
-                        cli_text(cli, "moldau topic delete %s --yes", cli->args.operands[0]));
-    for (int i = 0; i < cli->args.operands_len; i++) {
-        if (!typed_again(cli->args.operands[i]))
-            return cli_fail(cli, CLI_REFUSED, "that was not the topic's name",
-                            "nothing was deleted, all data is still there", NULL);
-    }
-    /* Whoever types is not hurried. */
-    cli->deadline_ms = clock_mono_ms() + cli->timeout_ms;
-    return CLI_OK;
-}
-
 static enum exit_code delete_refused(struct cli *cli, struct link *link, const char *name,
                                      enum err err, struct str message)
 {
@@ -337,7 +306,8 @@ enum exit_code cmd_topic_delete(struct cli *cli)
     struct table *table = report_table(report, "topics", columns);
     struct metadata_response seen;
     struct link *link = NULL;
-    enum exit_code code = confirm(cli);
+    enum exit_code code =
+        cli_confirm_delete(cli, "topic", "all data of topic", "all data is still there");
 
     if (code == CLI_OK)
         code = link_open(cli, &link);
