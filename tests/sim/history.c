@@ -82,42 +82,69 @@ void history_heal(struct world *w, struct verdict *out)
         promise_end(w);
 }
 
-void history_end(struct world *w, struct verdict *out)
+static void say_how(const struct world *w)
 {
     size_t ring = (size_t)w->conf.ring;
 
+    for (size_t i = 0; i < w->n_told; i++)
+        printf("  %s\n", w->told[i]);
+    if (w->n_told > 0)
+        puts("  and in the end");
+    for (size_t i = w->n_ring > ring ? w->n_ring - ring : 0; w->ring != NULL && i < w->n_ring; i++)
+        puts(w->ring[i % ring]);
+}
+
+void history_end(struct world *w, struct verdict *out)
+{
     out->ok = !w->failed;
     memcpy(out->why, w->why, sizeof out->why);
     out->steps = w->steps;
     out->acked = w->acked;
+    out->failed_ms = w->failed_ms - w->script_ms;
     for (int p = 0; p < w->conf.parts; p++)
         out->forfeited += w->forfeited[p];
     out->warm = w->n_warm;
     out->cold = w->n_cold;
-    if (w->failed && w->ring != NULL)
-        for (size_t i = w->n_ring > ring ? w->n_ring - ring : 0; i < w->n_ring; i++)
-            puts(w->ring[i % ring]);
+    if (w->failed)
+        say_how(w);
     world_fini(w);
 }
 
-void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out)
+void history_make(uint64_t seed, const struct sim_conf *conf, struct history *out)
 {
-    struct sim_conf made = *conf;
+    out->seed = seed;
+    out->conf = *conf;
+    history_conf(&out->conf, seed);
+    mischief_script(&out->conf, seed, &out->script);
+}
+
+void history_tell(const struct history *history, struct verdict *out)
+{
+    const struct sim_conf *conf = &history->conf;
     static struct world world;
     struct world *w = &world;
 
     memset(out, 0, sizeof *out);
-    history_conf(&made, seed);
-    world_init(w, seed, &made);
-    for (int i = 0; i < made.bosses; i++)
+    world_init(w, history->seed, conf);
+    w->script = &history->script;
+    for (int i = 0; i < conf->bosses; i++)
         proc_start(w, NODE_BOSS + i);
-    for (int i = 0; i < made.brokers; i++)
+    for (int i = 0; i < conf->brokers; i++)
         proc_start(w, i);
     client_start(w);
     if (world_chance(w, 80))
         world_run_ms(w, 1000);
+    w->script_ms = world_ms(w);
     mischief_start(w);
-    world_run_ms(w, made.faults_ms);
+    world_run_ms(w, conf->faults_ms);
     history_heal(w, out);
     history_end(w, out);
+}
+
+void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out)
+{
+    static struct history history;
+
+    history_make(seed, conf, &history);
+    history_tell(&history, out);
 }

@@ -2,9 +2,12 @@
  * moldau-sim - whole clusters in one thread, from seeds.
  *
  *   --seeds A-B [--jobs N]     histories by chance; prints the seed that repeats a failure
+ *     --record                 and adds a line about the run to tests/sim/runs.tsv
  *   --seed N [--trace]         one of them again; --trace says everything that happens
+ *   --shrink N                 makes the history of that seed as small as it still fails; the first
+ *                              failure of --seeds is told so by itself
  *   --story NAME, --stories    known hard cases, each with many seeds (--seeds, --seed: with
- * those);
+ *                              those);
  *                              --list names them and the mutations
  *   --mutation NAME            with a rule broken on purpose
  *   --mutations                every mutation must be caught
@@ -22,9 +25,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/stories/stories.h"
 
-#define RING_LINES     120
 #define MUTATION_SEEDS 5000 /* a broken rule must show within so many */
-#define FAILURES_SHOWN 3
 #define STORY_SEEDS    200
 
 static const struct {
@@ -60,14 +61,11 @@ static enum mutation mutation_named(const char *name)
     exit(2);
 }
 
-static void show_failure(uint64_t seed, const struct sim_conf *conf, const char *why)
+static void show_failure(uint64_t seed, const struct sim_conf *conf, const char *why, bool is_first)
 {
-    struct sim_conf again = *conf;
-    struct verdict verdict;
-
     printf("FAILED seed=%" PRIu64 ": %s\n", seed, why);
-    again.ring = RING_LINES;
-    history_run(seed, &again, &verdict);
+    if (is_first && !conf->trace)
+        shrink_and_tell(seed, conf);
     printf("repeat with: moldau-sim --seed %" PRIu64 "%s%s --trace\n", seed,
            conf->mutation != MUTATION_NONE ? " --mutation " : "",
            conf->mutation != MUTATION_NONE ? mutations[conf->mutation].name : "");
@@ -90,11 +88,10 @@ static void run_job(struct job *job, const struct sim_conf *conf)
             job->healed_ms_max = verdict.healed_ms;
         if (verdict.ok) {
             job->passed++;
-        } else if (job->failed++ < FAILURES_SHOWN) {
-            show_failure(seed, conf, verdict.why);
-        } else {
-            printf("FAILED seed=%" PRIu64 ": %s\n", seed, verdict.why);
+            continue;
         }
+        show_failure(seed, conf, verdict.why, job->failed == 0);
+        job->failed++;
     }
 }
 
@@ -146,12 +143,15 @@ static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
     }
 }
 
-static int run_seeds(uint64_t first, uint64_t last, int jobs, const struct sim_conf *conf)
+static int run_seeds(uint64_t first, uint64_t last, int jobs, bool records,
+                     const struct sim_conf *conf)
 {
     struct job total = { .first = first, .last = last };
     double from_s = now_s(), took_s;
     size_t n;
 
+    if (records && (conf->mutation != MUTATION_NONE || !record_may()))
+        return 2;
     run_jobs(&total, jobs, conf);
     took_s = now_s() - from_s;
     n = total.passed + total.failed;
@@ -167,6 +167,14 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, const struct sim_c
                "promise there\n",
                total.forfeited);
     printf("%zu passed, %zu failed\n", total.passed, total.failed);
+    if (records && !record_add(&(struct record){ .first = first,
+                                                 .last = last,
+                                                 .passed = total.passed,
+                                                 .failed = total.failed,
+                                                 .took_s = took_s })) {
+        fprintf(stderr, "moldau-sim: cannot write %s\n", RECORD_FILE);
+        return 2;
+    }
     return total.failed > 0 ? 1 : 0;
 }
 
@@ -244,17 +252,17 @@ static int list(void)
 static int usage(void)
 {
     fprintf(stderr,
-            "usage: moldau-sim --seeds A-B [--jobs N] | --seed N [--trace] | --story NAME | "
-            "--stories | --mutations | --list   [--mutation NAME]\n");
+            "usage: moldau-sim --seeds A-B [--jobs N] [--record] | --seed N [--trace] | "
+            "--shrink N | --story NAME | --stories | --mutations | --list   [--mutation NAME]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
     struct sim_conf conf = { .mutation = MUTATION_NONE };
-    uint64_t first = 0, last = 0;
+    uint64_t first = 0, last = 0, shrunk = 0;
     int jobs = 1;
-    bool all_mutations = false, all_stories = false;
+    bool all_mutations = false, all_stories = false, records = false;
     const char *story = NULL;
 
     for (int i = 1; i < argc; i++) {
@@ -266,6 +274,8 @@ int main(int argc, char **argv)
             all_mutations = true;
         } else if (strcmp(argv[i], "--stories") == 0) {
             all_stories = true;
+        } else if (strcmp(argv[i], "--record") == 0) {
+            records = true;
         } else if (strcmp(argv[i], "--list") == 0) {
             return list();
         } else if (value == NULL) {
@@ -275,6 +285,8 @@ int main(int argc, char **argv)
             i++;
         } else if (strcmp(argv[i], "--seed") == 0 && sscanf(value, "%" SCNu64, &first) == 1) {
             last = first;
+            i++;
+        } else if (strcmp(argv[i], "--shrink") == 0 && sscanf(value, "%" SCNu64, &shrunk) == 1) {
             i++;
         } else if (strcmp(argv[i], "--jobs") == 0 && atoi(value) > 0 && atoi(value) <= 64) {
             jobs = atoi(value);
@@ -293,7 +305,9 @@ int main(int argc, char **argv)
         return run_mutations(&conf);
     if (all_stories || story != NULL)
         return run_stories(story, last == 0 ? 1 : first, last == 0 ? STORY_SEEDS : last, &conf);
+    if (shrunk > 0)
+        return shrink_and_tell(shrunk, &conf);
     if (last == 0 || last < first)
         return usage();
-    return run_seeds(first, last, jobs, &conf);
+    return run_seeds(first, last, jobs, records, &conf);
 }

@@ -1,6 +1,7 @@
 /*
- * Every history may have some kinds of faults and not others, so that rare mixes come up. A fault
- * is put right by itself after a while, or at the end of the bad times.
+ * Every history may have some kinds of faults and not others, so that rare mixes come up. What
+ * happens when is a script, made beforehand: a history is made smaller by leaving tricks out of it.
+ * A fault is put right by itself after a while, or at the end of the bad times.
  */
 #include "tests/sim/sim.h"
 
@@ -46,6 +47,7 @@ static void power_off(struct world *w, int node)
 
     if (!w->procs[node].machine_up || !promise_may_lose(w, b))
         return;
+    world_tell(w, "the machine of %s loses its power", node_name(node));
     promise_loses(w, b);
     for (int p = 0; p < w->conf.parts; p++)
         disk_lose_tail(&b->logs[p], world_between(w, b->logs[p].flushed, b->logs[p].leo));
@@ -55,12 +57,15 @@ static void power_off(struct world *w, int node)
 
 static void cut_one(struct world *w, int from, int to)
 {
+    int64_t us = a_while_us(w);
     struct event *ev;
 
     if (from == to || w->cut[from][to])
         return;
+    world_tell(w, "nothing gets from %s to %s for %lld ms", node_name(from), node_name(to),
+               (long long)us / 1000);
     link_cut(w, from, to);
-    ev = world_at(w, a_while_us(w), NODE_WORLD, run_mend);
+    ev = world_at(w, us, NODE_WORLD, run_mend);
     ev->a = from;
     ev->b = to;
 }
@@ -93,6 +98,7 @@ static void expire_some(struct world *w)
     for (struct zoo_session *s = w->zoo->sessions; s != NULL && n < NODES * 4; s = s->next)
         if (all || world_chance(w, 25))
             sessions[n++] = s->id;
+    world_tell(w, "%zu sessions expire", n);
     for (size_t i = 0; i < n; i++)
         zoo_expire(w, sessions[i]);
 }
@@ -101,9 +107,28 @@ static void reset_some(struct world *w)
 {
     struct conn *conn;
 
+    world_tell(w, "some connections break");
     for (conn = w->conns; conn != NULL; conn = conn->next)
         if (world_chance(w, 30))
             conn_reset(w, conn);
+}
+
+static void kill_for_a_while(struct world *w, int node)
+{
+    int64_t us = a_while_us(w);
+
+    world_tell(w, "%s is killed, back after %lld ms", node_name(node), (long long)us / 1000);
+    proc_kill(w, node);
+    world_at(w, us, NODE_WORLD, run_restart)->a = node;
+}
+
+static void pause_for_a_while(struct world *w, int node)
+{
+    int64_t us = a_while_us(w);
+
+    world_tell(w, "%s is stopped, goes on after %lld ms", node_name(node), (long long)us / 1000);
+    proc_pause(w, node);
+    world_at(w, us, NODE_WORLD, run_resume)->a = node;
 }
 
 static void do_one(struct world *w, enum mischief what)
@@ -112,17 +137,13 @@ static void do_one(struct world *w, enum mischief what)
 
     switch (what) {
     case MISCHIEF_KILL:
-        node = any_broker(w);
-        proc_kill(w, node);
-        world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+        kill_for_a_while(w, any_broker(w));
         break;
     case MISCHIEF_POWER:
         power_off(w, any_broker(w));
         break;
     case MISCHIEF_PAUSE:
-        node = anybody(w);
-        proc_pause(w, node);
-        world_at(w, a_while_us(w), NODE_WORLD, run_resume)->a = node;
+        pause_for_a_while(w, anybody(w));
         break;
     case MISCHIEF_CUT:
         cut_some(w);
@@ -134,19 +155,21 @@ static void do_one(struct world *w, enum mischief what)
         expire_some(w);
         break;
     case MISCHIEF_ZK_LOSS:
+        world_tell(w, "connections to ZooKeeper break");
         zoo_lose(w, anybody(w));
         zoo_lose(w, any_boss(w));
         break;
     case MISCHIEF_BOSS:
-        node = any_boss(w);
-        proc_kill(w, node);
-        world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+        kill_for_a_while(w, any_boss(w));
         break;
     case MISCHIEF_TAKE_OVER:
-        boss_take_over(w, any_boss(w) - NODE_BOSS);
+        node = any_boss(w);
+        world_tell(w, "%s tries to take the seat over", node_name(node));
+        boss_take_over(w, node - NODE_BOSS);
         break;
     case MISCHIEF_STOP:
         node = any_broker(w);
+        world_tell(w, "%s is asked to stop", node_name(node));
         bro_stop(w, node);
         world_at(w, 3000000 + a_while_us(w), NODE_WORLD, run_restart)->a = node;
         break;
@@ -155,25 +178,43 @@ static void do_one(struct world *w, enum mischief what)
     }
 }
 
-static void run_mischief(struct world *w, struct event *ev)
+void mischief_script(const struct sim_conf *conf, uint64_t seed, struct script *out)
 {
-    enum mischief kinds[16];
-    int64_t n = 0;
+    enum mischief kinds[32];
+    uint64_t n = 0;
+    int64_t at_ms = 0;
+    struct rand rand;
 
-    (void)ev;
+    out->n = 0;
+    for (uint32_t bit = 1; bit < MISCHIEF_ALL; bit *= 2)
+        if ((conf->mischief & bit) != 0)
+            kinds[n++] = (enum mischief)bit;
+    rand_seed(&rand, seed ^ 0x7121c5);
+    while (n > 0 && at_ms < conf->faults_ms && out->n < SIM_TRICKS) {
+        out->tricks[out->n++] = (struct trick){ .at_ms = at_ms,
+                                                .what = kinds[rand_below(&rand, n)],
+                                                .seed = rand_u64(&rand) };
+        at_ms += 1 + (int64_t)rand_below(&rand, (uint64_t)(2 * conf->mischief_ms));
+    }
+}
+
+/* Its own chance: what else happens does not change what it does. */
+static void run_trick(struct world *w, struct event *ev)
+{
+    const struct trick *trick = &w->script->tricks[ev->a];
+    struct rand rand = w->rand;
+
     if (w->quiet)
         return;
-    for (uint32_t bit = 1; bit < MISCHIEF_ALL; bit *= 2)
-        if ((w->conf.mischief & bit) != 0)
-            kinds[n++] = (enum mischief)bit;
-    if (n > 0)
-        do_one(w, kinds[world_between(w, 0, n - 1)]);
-    world_at(w, world_between(w, 1, 2 * w->conf.mischief_ms) * 1000, NODE_WORLD, run_mischief);
+    rand_seed(&w->rand, trick->seed);
+    do_one(w, trick->what);
+    w->rand = rand;
 }
 
 void mischief_start(struct world *w)
 {
-    world_at(w, 0, NODE_WORLD, run_mischief);
+    for (int i = 0; i < w->script->n; i++)
+        world_at(w, w->script->tricks[i].at_ms * 1000, NODE_WORLD, run_trick)->a = i;
 }
 
 void mischief_end(struct world *w)

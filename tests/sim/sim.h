@@ -236,6 +236,7 @@ struct sim_conf {
     int64_t mischief_ms; /* mean time between two */
     enum mutation mutation;
     bool trace; /* print as it goes */
+    bool tells; /* on failure say what went wrong */
     int ring;   /* or keep so many lines and print them on failure */
 };
 
@@ -265,9 +266,14 @@ struct world {
     int64_t value;
     size_t acked;
     bool failed;
+    int64_t failed_ms;
     char why[512];
+    const struct script *script; /* NULL: a story */
+    int64_t script_ms;           /* when its tricks begin */
     char (*ring)[160];
     size_t n_ring;
+    char (*told)[160]; /* what went wrong, line by line */
+    size_t n_told, cap_told;
 };
 
 /* ---- world.c ---- */
@@ -291,6 +297,8 @@ int64_t world_delay_us(struct world *w);
 void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool world_traces(const struct world *w);
 void world_trace(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A trick's own words. */
+void world_tell(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define TRACE(w, ...)                                                                              \
     do {                                                                                           \
         if (world_traces(w))                                                                       \
@@ -535,6 +543,19 @@ enum mischief {
     MISCHIEF_ALL = 1023,
 };
 
+#define SIM_TRICKS 256
+
+/* What goes wrong in one history, in order. */
+struct script {
+    int n;
+    struct trick {
+        int64_t at_ms; /* after the beginning of the bad times */
+        enum mischief what;
+        uint64_t seed; /* of whom it hits, and for how long */
+    } tricks[SIM_TRICKS];
+};
+
+void mischief_script(const struct sim_conf *conf, uint64_t seed, struct script *out);
 void mischief_start(struct world *w);
 /* Everything that is down, stopped or cut is put right. */
 void mischief_end(struct world *w);
@@ -548,14 +569,49 @@ struct verdict {
     size_t warm, cold; /* seats won by who had followed all that was written, or had not */
     int forfeited;     /* partitions whose promise lost its precondition */
     int64_t healed_ms;
+    int64_t failed_ms; /* after the beginning of the bad times */
 };
 
-/* A history made by chance from the seed alone; the conf's mutation, trace and ring count. */
+/* All that decides a history. */
+struct history {
+    uint64_t seed;
+    struct sim_conf conf;
+    struct script script;
+};
+
+/* By chance from the seed; the mutation, trace and ring are conf's. */
+void history_make(uint64_t seed, const struct sim_conf *conf, struct history *out);
+void history_tell(const struct history *history, struct verdict *out);
+/* Both. */
 void history_run(uint64_t seed, const struct sim_conf *conf, struct verdict *out);
 void history_conf(struct sim_conf *conf, uint64_t seed);
 /* The verdict; ends the world, and prints its last lines when a promise was broken. */
 void history_end(struct world *w, struct verdict *out);
 /* Faults are over: until everything is whole, within bounds. Fails the world if not. */
 void history_heal(struct world *w, struct verdict *out);
+
+/* ---- shrink.c ---- */
+
+/* Leaves away what the failure does not need: tricks, time, brokers, controllers, partitions.
+ * False when it does not fail at all. */
+bool shrink(struct history *history, struct verdict *out);
+/* A failing history made small and told: settings, what goes wrong, the last that happened. */
+int shrink_and_tell(uint64_t seed, const struct sim_conf *conf);
+
+/* ---- record.c ---- */
+
+struct record {
+    uint64_t first, last;
+    size_t passed, failed;
+    double took_s;
+};
+
+#define RECORD_FILE "tests/sim/runs.tsv"
+
+/* False, with a word about it, when a run could not be recorded: not in the tree, or it has
+ * changes. Asked before the run. */
+bool record_may(void);
+/* One more line. */
+bool record_add(const struct record *record);
 
 #endif

@@ -76,10 +76,29 @@ void world_fail(struct world *w, const char *format, ...)
     if (w->failed)
         return;
     w->failed = true;
+    w->failed_ms = world_ms(w);
     va_start(args, format);
     vsnprintf(w->why, sizeof w->why, format, args);
     va_end(args);
     TRACE(w, "FAILED %s", w->why);
+}
+
+void world_tell(struct world *w, const char *format, ...)
+{
+    char line[160];
+    va_list args;
+    int len = snprintf(line, sizeof line, "%9.3f ", (double)w->us / 1000);
+
+    if (!world_traces(w))
+        return;
+    va_start(args, format);
+    vsnprintf(line + len, sizeof line - (size_t)len, format, args);
+    va_end(args);
+    if (w->conf.tells) {
+        array_reserve(&w->told, &w->cap_told, w->n_told, sizeof *w->told);
+        memcpy(w->told[w->n_told++], line, sizeof line);
+    }
+    TRACE(w, "* %s", line + len);
 }
 
 const char *node_name(int node)
@@ -536,4 +555,5 @@ void world_fini(struct world *w)
     oracle_fini(&w->oracle);
     free(w->heap);
     free(w->ring);
+    free(w->told);
 }
