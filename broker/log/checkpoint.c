@@ -276,7 +276,7 @@ enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *ou
     return ok ? ERR_OK : ERR_BAD_FORMAT;
 }
 
-enum err epochs_file_write(struct disk *disk, const char *path, const struct epochs *epochs)
+static struct text print_epochs(const struct epochs *epochs)
 {
     struct text text = { 0 };
     char line[64];
@@ -288,7 +288,22 @@ enum err epochs_file_write(struct disk *disk, const char *path, const struct epo
                  epochs->entries[i].start_offset);
         text_put(&text, line);
     }
-    enum err err = disk_replace_file(disk, path, text.bytes, text.len, false);
+    return text;
+}
+
+enum err epochs_file_draft(struct disk *disk, const char *path, const struct epochs *epochs)
+{
+    struct text text = print_epochs(epochs);
+    enum err err = disk_draft_file(disk, path, text.bytes, text.len);
+
+    free(text.bytes);
+    return err;
+}
+
+enum err epochs_file_write(struct disk *disk, const char *path, const struct epochs *epochs)
+{
+    struct text text = print_epochs(epochs);
+    enum err err = disk_replace_file(disk, path, text.bytes, text.len, true);
 
     free(text.bytes);
     return err;

@@ -56,6 +56,9 @@ MUST_USE enum err checkpoint_write(struct disk *disk, const char *path,
 MUST_USE enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out);
 MUST_USE enum err epochs_file_write(struct disk *disk, const char *path,
                                     const struct epochs *epochs);
+/* Writes PATH.tmp, not synced. */
+MUST_USE enum err epochs_file_draft(struct disk *disk, const char *path,
+                                    const struct epochs *epochs);
 
 /* partition.metadata. */
 MUST_USE enum err metadata_file_read(struct disk *disk, const char *path, struct uuid *topic_id);

@@ -63,6 +63,7 @@ struct log {
 
     struct lock swap_lock;     /* rank LOCK_LOG_SWAP: files are renamed, segments leave the list */
     struct lock epochs_lock;   /* rank LOCK_LOG_EPOCHS */
+    bool epochs_drafted;       /* under epochs_lock: a newer file lies beside the file */
     struct lock index_lock;    /* rank LOCK_LOG_INDEX: who saves or cuts indexes */
     struct lock lock;          /* rank LOCK_LOG */
     struct log_conf conf;      /* [l] */
@@ -109,12 +110,20 @@ enum err log_snapshot(struct log *log, int64_t offset, bool sync);
  * thread.
  */
 enum err log_snapshot_now(struct log *log);
-enum err log_save_epochs(struct log *log);
 /* Of a segment that will not grow: adds the closing entry, writes and trims. */
 enum err log_complete_indexes(struct log *log, struct segment *segment);
 /* Writes the index entries that wait in memory. */
 enum err log_save_indexes(struct log *log);
 char *log_file_path(const struct log *log, int64_t offset, const char *ending);
+
+/* log_epochs.c */
+bool log_epochs_are_behind(const struct log *log);
+/* Writes the file of epochs when it is behind, synced. */
+enum err log_save_epochs(struct log *log);
+/* Writes it beside the old one, not synced; log_place_epochs() then puts it in place when it has
+ * been synced meanwhile, or forgets it. */
+enum err log_draft_epochs(struct log *log);
+enum err log_place_epochs(struct log *log, bool is_synced);
 
 /* log_producers.c: producers anew from the newest snapshot at or below offset and the batches up to
  * it.

@@ -390,9 +390,12 @@ enum err log_close(struct log *log)
         return log_failed(log, log_save_epochs(log), "write epochs");
     enum err err = log_complete_indexes(log, active);
 
+    if (err == ERR_OK)
+        err = log_save_epochs(log);
+
     /* Of a log without a record there is nothing that a power failure could take. */
     if (err == ERR_OK && log_leo(log) == 0)
-        return log_failed(log, log_save_epochs(log), "write epochs");
+        return ERR_OK;
     if (err == ERR_OK)
         err = log_flush(log);
     if (err == ERR_OK)
@@ -402,6 +405,36 @@ enum err log_close(struct log *log)
     if (err == ERR_OK)
         err = disk_sync_dir(log->env->disk, log->path);
     return err;
+}
+
+bool log_wants_close(struct log *log)
+{
+    return atomic_load(&log->is_touched) || log_epochs_are_behind(log);
+}
+
+enum err log_close_unsynced(struct log *log)
+{
+    enum err err = ERR_OK;
+
+    if (log_is_offline(log))
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (atomic_load(&log->is_touched)) {
+        err = log_complete_indexes(log, log_active(log));
+        if (err == ERR_OK && log_leo(log) > 0)
+            err = log_snapshot(log, log_leo(log), false);
+    }
+    if (err == ERR_OK)
+        err = log_draft_epochs(log);
+    return log_failed(log, err, "close log");
+}
+
+enum err log_close_rest(struct log *log, bool is_synced)
+{
+    enum err err = log_place_epochs(log, is_synced);
+
+    if (err == ERR_OK && is_synced)
+        atomic_store_explicit(&log->recovery_point, log_leo(log), memory_order_release);
+    return log_failed(log, err, "write epochs");
 }
 
 void log_abandon(struct log *log)
@@ -438,12 +471,6 @@ bool log_start_needs_saving(struct log *log)
 
     lock_drop(&log->lock);
     return needs;
-}
-
-void log_write_behind(struct log *log)
-{
-    if (!log_is_offline(log) && !atomic_load(&log->is_deleted))
-        log_failed(log, log_save_epochs(log), "write epochs");
 }
 
 static void rename_file(struct file *file, const char *stem, enum segment_file which)

@@ -23,8 +23,8 @@ struct log_env {
     /* All may be NULL. */
     void (*on_failed)(struct log_env *env);
     void (*flush_later)(struct log_env *env, struct log *log);
-    /* The recovery point in the directory's file is too high for what was truncated. */
-    enum err (*save_recovery_point)(struct log_env *env);
+    /* The log was truncated: the recovery point in the directory's file must not be too high. */
+    enum err (*lower_recovery_point)(struct log_env *env, struct log *log);
     void (*remove_later)(struct log_env *env, const char *path, int64_t delay_ms);
 };
 
@@ -42,6 +42,12 @@ MUST_USE enum err log_open(struct log_env *env, const char *name, const char *to
 /* Flushes, writes a snapshot, completes and trims the indexes. The log must not be appended to
  * after. */
 MUST_USE enum err log_close(struct log *log);
+/* The same without a sync, for many logs that are synced together; then, when they have been and
+ * is_synced, or could not be, the rest. */
+MUST_USE enum err log_close_unsynced(struct log *log);
+MUST_USE enum err log_close_rest(struct log *log, bool is_synced);
+/* A close has something to sync. */
+bool log_wants_close(struct log *log);
 /* [append] Gives the directory another name. */
 MUST_USE enum err log_rename(struct log *log, const char *name);
 /* Nothing of it is written any more. */
@@ -54,7 +60,5 @@ void log_point_saved(struct log *log, int64_t offset, int64_t bytes);
 void log_unscanned(struct log *log, int64_t *unflushed, int64_t *unsaved);
 /* True when the start is above the first segment, so that a file must say it. */
 bool log_start_needs_saving(struct log *log);
-/* Writes the epochs when they have changed. A failure is said and ends the directory. */
-void log_write_behind(struct log *log);
 
 #endif

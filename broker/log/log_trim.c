@@ -111,12 +111,10 @@ static void lower(_Atomic int64_t *value, int64_t to)
 
 /* What the recovery-point file says must not be above what is synced: a segment that is filled and
  * rolled after the truncation would be trusted unread. */
-static enum err save_recovery_point(struct log *log)
+static enum err lower_saved_point(struct log *log)
 {
-    if (log->env->save_recovery_point == NULL ||
-        atomic_load(&log->saved_recovery_point) <= log_recovery_point(log))
-        return ERR_OK;
-    return log->env->save_recovery_point(log->env);
+    return log->env->lower_recovery_point == NULL ? ERR_OK
+                                                  : log->env->lower_recovery_point(log->env, log);
 }
 
 /* One new, empty segment in the place of all; the old ones were renamed before, since the new one
@@ -174,7 +172,7 @@ static enum err start_over_locked(struct log *log, int64_t offset)
     if (err == ERR_OK)
         err = log_save_epochs(log);
     if (err == ERR_OK)
-        err = save_recovery_point(log);
+        err = lower_saved_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "start over");
 }
 
@@ -197,14 +195,10 @@ static enum err truncate_locked(struct log *log, int64_t offset)
     lock_assert_held(&log->swap_lock);
     if (offset >= leo) {
         lock_take(&log->lock);
-        bool cut = epochs_truncate_from_end(&log->epochs, leo);
-
-        if (cut)
+        if (epochs_truncate_from_end(&log->epochs, leo))
             atomic_store(&log->epochs_dirty, true);
         lock_drop(&log->lock);
-        /* not left to the next flush: records of an older epoch may come to where it was, and after
-         * a crash the file would say that they are its own */
-        return cut ? log_failed(log, log_save_epochs(log), "write epochs") : ERR_OK;
+        return ERR_OK;
     }
     if (offset < log->segments[0]->base_offset)
         return start_over_locked(log, offset);
@@ -253,9 +247,7 @@ static enum err truncate_locked(struct log *log, int64_t offset)
     }
     end_truncation(log);
     if (err == ERR_OK)
-        err = log_save_epochs(log);
-    if (err == ERR_OK)
-        err = save_recovery_point(log);
+        err = lower_saved_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "truncate");
 }
 
@@ -460,16 +452,13 @@ enum err log_flush(struct log *log)
     if (log_is_offline(log) || atomic_load(&log->is_deleted))
         return ERR_KAFKA_STORAGE_ERROR;
     if (log_recovery_point(log) >= log_leo(log))
-        return log_failed(log, log_save_epochs(log), "write epochs");
+        return ERR_OK;
     int64_t began_us = clock_mono_us();
 
     flush_view(log, &flush);
     err = log_save_indexes(log);
     if (err == ERR_NO_SPACE)
         err = ERR_OK; /* recovery can do without */
-    if (err == ERR_OK)
-        err = log_save_epochs(log);
-    bool no_room = err == ERR_NO_SPACE; /* for a file that is written anew: nothing is lost by it */
 
     for (size_t i = 0; i < flush.count; i++) {
         bool is_active = i + 1 == flush.count;
@@ -489,7 +478,7 @@ enum err log_flush(struct log *log)
     if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
         err = disk_sync_dir(log->env->disk, log->path);
     if (err != ERR_OK)
-        return log_failed(log, err == ERR_NO_SPACE && !no_room ? ERR_IO : err, "flush");
+        return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "flush");
     lock_take(&log->lock);
     if (atomic_load(&log->truncations) == flush.truncations && (flush.truncations & 1) == 0 &&
         flush.leo > atomic_load(&log->recovery_point)) {

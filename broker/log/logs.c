@@ -1,5 +1,5 @@
 /*
- * One table of logs by name, one struct per directory, one thread that does what time brings.
+ * One table of logs by name, one struct per directory with a thread that does what time brings.
  *
  * A log that is deleted leaves the table first, then its directory is renamed; whoever still holds
  * it goes on reading the open files. Its files go after file.delete.delay.ms, or at the next start.
@@ -20,14 +20,11 @@
 #include "common/base/rand.h"
 #include "common/base/say.h"
 
-#define NAME_MAX_BYTES  255
-#define WRITE_BEHIND_MS 1000
-#define TICK_MS         100
-#define FAR_MS          250
-#define FILES_AT_LEAST  64
-#define FILES_FALLBACK  1024
-#define MAX_DIRS        256
-#define WISHES_MAX      100000 /* a client may wish for what never comes */
+#define NAME_MAX_BYTES 255
+#define FILES_AT_LEAST 64
+#define FILES_FALLBACK 1024
+#define MAX_DIRS       256
+#define WISHES_MAX     100000 /* a client may wish for what never comes */
 
 /* --- the table ---------------------------------------------------------------------------------
  */
@@ -100,17 +97,6 @@ void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf)
         logs->options.conf_of(logs->options.ctx, topic, conf);
 }
 
-void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms)
-{
-    struct removal *removal = xcalloc(1, sizeof *removal);
-
-    removal->path = xstrdup(path);
-    removal->at_ms = at_ms;
-    lock_take(&logs->lock);
-    STAILQ_INSERT_TAIL(&logs->removals, removal, link);
-    lock_drop(&logs->lock);
-}
-
 static struct log *get_ref(struct logs *logs, const char *topic, int32_t partition, bool is_future)
 {
     char *key = key_of(topic, partition, is_future);
@@ -179,6 +165,11 @@ struct logs_dir *logs_dir_by_path(const struct logs *logs, const char *path)
         if (strcmp(logs->dirs[i].path, path) == 0)
             return &logs->dirs[i];
     return NULL;
+}
+
+static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
+{
+    return logs_dir_by_path(logs, log_parent_dir(log));
 }
 
 bool logs_any_offline(const struct logs *logs)
@@ -412,7 +403,7 @@ static enum err part_with(struct logs *logs, const char *topic, int32_t partitio
     enum err err = log_is_offline(log) ? ERR_KAFKA_STORAGE_ERROR : log_rename(log, name);
 
     if (err == ERR_OK && remove)
-        logs_remove_later(logs, path, clock_wall_ms() + conf.file_delete_delay_ms);
+        logs_remove_later(dir_of(logs, log), path, clock_wall_ms() + conf.file_delete_delay_ms);
     free(path);
     free(name);
     log_unref(&log);
@@ -475,11 +466,6 @@ void logs_fail_dir(struct logs *logs, const char *path)
 
     if (dir != NULL)
         logs_dir_fail(dir);
-}
-
-static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
-{
-    return logs_dir_by_path(logs, log_parent_dir(log));
 }
 
 size_t logs_dir_index(const struct logs *logs, const struct log *log)
@@ -549,103 +535,6 @@ void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct lo
     }
 }
 
-/* --- time ----------------------------------------------------------------------------------------
- */
-
-static bool is_due(int64_t *next_ms, int64_t every_ms, int64_t now_ms)
-{
-    if (every_ms <= 0 || every_ms == INT64_MAX || now_ms < *next_ms)
-        return false;
-    *next_ms = now_ms + every_ms;
-    return true;
-}
-
-static void remove_due(struct logs *logs, int64_t now_ms)
-{
-    STAILQ_HEAD(, removal) due = STAILQ_HEAD_INITIALIZER(due);
-    STAILQ_HEAD(, removal) rest = STAILQ_HEAD_INITIALIZER(rest);
-    struct removal *removal;
-
-    lock_take(&logs->lock);
-    while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
-        STAILQ_REMOVE_HEAD(&logs->removals, link);
-        if (removal->at_ms <= now_ms)
-            STAILQ_INSERT_TAIL(&due, removal, link);
-        else
-            STAILQ_INSERT_TAIL(&rest, removal, link);
-    }
-    STAILQ_CONCAT(&logs->removals, &rest);
-    lock_drop(&logs->lock);
-    while ((removal = STAILQ_FIRST(&due)) != NULL) {
-        struct disk_stat st;
-
-        STAILQ_REMOVE_HEAD(&due, link);
-        if (disk_stat(logs->disk, removal->path, &st) == ERR_OK) {
-            enum err err = st.is_dir ? disk_remove_tree(logs->disk, removal->path)
-                                     : disk_unlink(logs->disk, removal->path);
-
-            if (err != ERR_OK)
-                say_warn("cannot remove path=%s err=%s", removal->path, err_name(err));
-        }
-        free(removal->path);
-        free(removal);
-    }
-}
-
-void logs_tick(struct logs *logs, int64_t now_ms)
-{
-    const struct logs_options *options = &logs->options;
-    bool write_out = is_due(&logs->next_write_out_ms,
-                            options->write_out_ms > 0 ? options->write_out_ms : TICK_MS, now_ms);
-    bool flush = is_due(&logs->next_flush_ms, options->flush_check_ms, now_ms);
-    bool write_behind = is_due(&logs->next_write_behind_ms, WRITE_BEHIND_MS, now_ms);
-    bool producers = is_due(&logs->next_producers_ms, options->producer_check_ms, now_ms);
-
-    if (options->no_threads)
-        for (size_t i = 0; i < logs->dir_count; i++)
-            if (logs->dirs[i].commit != NULL)
-                group_commit_turn(logs->dirs[i].commit);
-    if (write_out || flush || write_behind || producers) {
-        struct log **list;
-        size_t count = logs_list(logs, NULL, &list);
-
-        for (size_t i = 0; i < count; i++) {
-            if (write_out)
-                log_write_out(list[i]);
-            if (write_behind)
-                log_write_behind(list[i]);
-            if (flush)
-                log_flush_if_due(list[i], now_ms);
-            if (producers)
-                log_expire_producers(list[i], now_ms);
-            log_unref(&list[i]);
-        }
-        free(list);
-    }
-    if (is_due(&logs->next_far_ms, FAR_MS, now_ms))
-        logs_flush_far(logs);
-    if (is_due(&logs->next_checkpoint_ms, options->checkpoint_ms, now_ms) ||
-        is_due(&logs->next_start_ms, options->start_checkpoint_ms, now_ms))
-        logs_checkpoint(logs);
-    remove_due(logs, now_ms);
-}
-
-static void tick_run(void *arg)
-{
-    struct logs *logs = arg;
-
-    lock_take(&logs->lock);
-    while (!logs->stopping) {
-        cond_wait_ms(&logs->wake, &logs->lock, TICK_MS);
-        if (logs->stopping)
-            break;
-        lock_drop(&logs->lock);
-        logs_tick(logs, clock_wall_ms());
-        lock_take(&logs->lock);
-    }
-    lock_drop(&logs->lock);
-}
-
 /* --- open and close ------------------------------------------------------------------------------
  */
 
@@ -672,17 +561,15 @@ static struct logs *new_logs(const struct logs_options *options)
     logs->files = files_new(logs->disk, logs->max_open_files);
     lock_init(&logs->lock, LOCK_LOGS);
     cond_init(&logs->wake);
-    STAILQ_INIT(&logs->removals);
     rand_bytes_os(&logs->rand_state, sizeof logs->rand_state);
     if (options->cluster_id != NULL)
         snprintf(logs->cluster_id, sizeof logs->cluster_id, "%s", options->cluster_id);
-    logs->next_checkpoint_ms = now_ms + options->checkpoint_ms;
-    logs->next_start_ms = now_ms + options->start_checkpoint_ms;
-    logs->next_producers_ms = now_ms + options->producer_check_ms;
     logs->dir_count = options->dir_count;
     logs->dirs = xcalloc(logs->dir_count, sizeof *logs->dirs);
-    for (size_t i = 0; i < logs->dir_count; i++)
+    for (size_t i = 0; i < logs->dir_count; i++) {
         logs_dir_init(&logs->dirs[i], logs, i, options->dirs[i]);
+        logs_dir_start_times(&logs->dirs[i], now_ms);
+    }
     logs->options.dirs = NULL; /* borrowed until now */
     return logs;
 }
@@ -692,7 +579,6 @@ static void forget(struct logs *logs)
     struct logs_entry *entry;
     struct logs_entry *next;
     struct logs_wish *wish, *next_wish;
-    struct removal *removal;
 
     for (size_t i = 0; i < logs->dir_count; i++)
         group_commit_stop(&logs->dirs[i].commit);
@@ -704,11 +590,6 @@ static void forget(struct logs *logs)
         HASH_DEL(logs->wishes, wish);
         free(wish->key);
         free(wish);
-    }
-    while ((removal = STAILQ_FIRST(&logs->removals)) != NULL) {
-        STAILQ_REMOVE_HEAD(&logs->removals, link);
-        free(removal->path);
-        free(removal);
     }
     for (size_t i = 0; i < logs->dir_count; i++)
         logs_dir_fini(&logs->dirs[i]);
@@ -754,18 +635,9 @@ enum err logs_open(const struct logs_options *options, struct logs **out)
         return err;
     }
     if (!options->no_threads)
-        thread_start(&logs->ticker, T_DIR, -1, tick_run, logs);
+        logs_start_ticking(logs);
     *out = logs;
     return ERR_OK;
-}
-
-static void stop_ticking(struct logs *logs)
-{
-    lock_take(&logs->lock);
-    logs->stopping = true;
-    cond_signal(&logs->wake);
-    lock_drop(&logs->lock);
-    thread_join(&logs->ticker);
 }
 
 void logs_close(struct logs **logs)
@@ -775,7 +647,7 @@ void logs_close(struct logs **logs)
     *logs = NULL;
     if (gone == NULL)
         return;
-    stop_ticking(gone);
+    logs_stop_ticking(gone);
     for (size_t i = 0; i < gone->dir_count; i++)
         group_commit_stop(&gone->dirs[i].commit);
     for (size_t i = 0; i < gone->dir_count; i++)
@@ -790,7 +662,7 @@ void logs_abandon(struct logs **logs)
     *logs = NULL;
     if (gone == NULL)
         return;
-    stop_ticking(gone);
+    logs_stop_ticking(gone);
     /* The hints that still wait must not be synced: that would not be a crash. */
     for (size_t i = 0; i < gone->dir_count; i++)
         atomic_store(&gone->dirs[i].env.failed, true);

@@ -34,6 +34,7 @@ struct logs_options {
     int64_t write_out_ms;        /* early write-out of dirty pages; 0: 100 */
     int64_t producer_check_ms;   /* producer.id.expiration.check.interval.ms; 0: never */
     int64_t unscanned_max_bytes; /* log.unflushed.max.bytes, of each directory; 0: any */
+    size_t sync_few;             /* that many files are synced one by one, more together; 0: 16 */
     bool no_threads;   /* tests and simulation: nothing runs by itself, call logs_tick() */
     struct disk *disk; /* NULL: disk_posix() */
     /* Settings of a topic; called at load and at create. NULL: defaults. */

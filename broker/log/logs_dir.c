@@ -74,39 +74,11 @@ static void on_remove_later(struct log_env *env, const char *path, int64_t delay
 {
     struct logs_dir *dir = container_of(env, struct logs_dir, env);
 
-    logs_remove_later(dir->logs, path, clock_wall_ms() + delay_ms);
+    logs_remove_later(dir, path, clock_wall_ms() + delay_ms);
 }
 
 /* --- checkpoints -------------------------------------------------------------------------------
  */
-
-static enum err write_recovery_points(struct logs_dir *dir)
-{
-    struct checkpoint points;
-    struct log **list;
-    char *path = path_in(dir, RECOVERY_POINT_FILE);
-
-    checkpoint_init(&points);
-    lock_take(&dir->checkpoint_lock);
-    size_t count = logs_list(dir->logs, dir, &list);
-
-    for (size_t i = 0; i < count; i++) {
-        int64_t bytes;
-        int64_t point = log_point_to_save(list[i], &bytes);
-
-        if (!ends_in(log_name(list[i]), SUFFIX_FUTURE))
-            checkpoint_add(&points, log_topic(list[i]), log_partition(list[i]), point);
-        log_point_saved(list[i], point, bytes);
-        log_unref(&list[i]);
-    }
-    free(list);
-    enum err err = checkpoint_write(dir->env.disk, path, &points);
-
-    lock_drop(&dir->checkpoint_lock);
-    checkpoint_fini(&points);
-    free(path);
-    return err;
-}
 
 static enum err write_starts(struct logs_dir *dir)
 {
@@ -146,13 +118,14 @@ void logs_dir_checkpoint(struct logs_dir *dir)
 {
     if (is_failed(dir))
         return;
-    mind(dir, write_recovery_points(dir), "write recovery points");
+    /* The epochs, which go with the points, say nothing of what is below the starts. */
     mind(dir, write_starts(dir), "write log starts");
+    mind(dir, logs_dir_save_points(dir), "write recovery points");
 }
 
-static enum err on_save_recovery_point(struct log_env *env)
+static enum err on_lower_recovery_point(struct log_env *env, struct log *log)
 {
-    return write_recovery_points(container_of(env, struct logs_dir, env));
+    return logs_dir_lower_point(container_of(env, struct logs_dir, env), log);
 }
 
 /* --- prepare -----------------------------------------------------------------------------------
@@ -179,8 +152,10 @@ void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const 
     dir->env.on_failed = on_env_failed;
     dir->env.flush_later = on_flush_later;
     dir->env.remove_later = on_remove_later;
-    dir->env.save_recovery_point = on_save_recovery_point;
+    dir->env.lower_recovery_point = on_lower_recovery_point;
+    lock_init(&dir->points_lock, LOCK_POINTS);
     lock_init(&dir->checkpoint_lock, LOCK_CHECKPOINT);
+    STAILQ_INIT(&dir->removals);
     checkpoint_init(&dir->recovery);
     checkpoint_init(&dir->starts);
     checkpoint_init(&dir->hws);
@@ -189,12 +164,14 @@ void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const 
 void logs_dir_fini(struct logs_dir *dir)
 {
     group_commit_stop(&dir->commit);
+    logs_dir_forget_removals(dir);
     if (dir->lock_fd >= 0)
         disk_close(dir->env.disk, dir->lock_fd);
     checkpoint_fini(&dir->recovery);
     checkpoint_fini(&dir->starts);
     checkpoint_fini(&dir->hws);
     lock_fini(&dir->checkpoint_lock);
+    lock_fini(&dir->points_lock);
     free(dir->path);
 }
 
@@ -362,7 +339,7 @@ static enum err load_one(struct load_list *list, const char *name)
     if (ends_in(name, SUFFIX_DELETE)) {
         char *path = path_in(dir, name);
 
-        logs_remove_later(dir->logs, path, 0);
+        logs_remove_later(dir, path, 0);
         free(path);
         return ERR_OK;
     }
@@ -472,6 +449,7 @@ struct close_list {
     struct logs_dir *dir;
     struct log **logs;
     size_t count;
+    bool together;
     _Atomic size_t next;
     _Atomic size_t failed;
 };
@@ -485,34 +463,75 @@ static void close_some(void *arg)
 
         if (i >= list->count)
             return;
-        if (log_close(list->logs[i]) != ERR_OK)
+        enum err err =
+            list->together ? log_close_unsynced(list->logs[i]) : log_close(list->logs[i]);
+
+        if (err != ERR_OK)
             atomic_fetch_add(&list->failed, 1);
     }
 }
 
-void logs_dir_close(struct logs_dir *dir)
+/* An error of the common sync is final, too: whose data was lost is not known, and a sync of each
+ * file might not tell any more. Without its mark the directory is recovered by the next start. */
+static enum err finish_together(struct close_list *list)
+{
+    struct logs_dir *dir = list->dir;
+    enum err err = list->failed > 0 ? ERR_IO : disk_sync_all(dir->env.disk, dir->lock_fd);
+    bool is_synced = err == ERR_OK;
+
+    for (size_t i = 0; i < list->count; i++) {
+        enum err placed = log_close_rest(list->logs[i], is_synced);
+
+        err = err == ERR_OK ? placed : err;
+    }
+    return err == ERR_OK ? disk_sync_all(dir->env.disk, dir->lock_fd) : err;
+}
+
+/* Many logs are synced together: file by file each costs five syncs. */
+static enum err close_logs(struct logs_dir *dir)
 {
     struct close_list list = { .dir = dir };
+    size_t changed = 0;
+
+    list.count = logs_list(dir->logs, dir, &list.logs);
+    for (size_t i = 0; i < list.count; i++)
+        changed += log_wants_close(list.logs[i]);
+    list.together = logs_dir_syncs_together(dir, changed);
+    run_on(dir, close_some, &list);
+    enum err err = list.failed > 0 ? ERR_IO : ERR_OK;
+
+    if (list.together)
+        err = finish_together(&list);
+    for (size_t i = 0; i < list.count; i++)
+        log_unref(&list.logs[i]);
+    free(list.logs);
+    return err;
+}
+
+void logs_dir_close(struct logs_dir *dir)
+{
     char *mark = path_in(dir, CLEAN_MARK_FILE);
     char *lock_path = path_in(dir, LOCK_FILE);
 
     if (!dir->is_loaded || is_failed(dir))
         goto free_paths;
-    list.count = logs_list(dir->logs, dir, &list.logs);
-    run_on(dir, close_some, &list);
-    for (size_t i = 0; i < list.count; i++)
-        log_unref(&list.logs[i]);
-    free(list.logs);
-    enum err err = list.failed > 0 ? ERR_IO : write_recovery_points(dir);
+    int64_t began_us = clock_mono_us();
+    enum err err = close_logs(dir);
 
     if (err == ERR_OK)
         err = write_starts(dir);
     if (err == ERR_OK)
+        err = logs_dir_save_points(dir);
+    if (err == ERR_OK)
         err = disk_replace_file(dir->env.disk, mark, CLEAN_MARK, strlen(CLEAN_MARK), true);
     if (err == ERR_OK)
         disk_unlink(dir->env.disk, lock_path);
+    if (err == ERR_OK)
+        say_info("log directory closed dir=%s took_ms=%" PRId64, dir->path,
+                 (clock_mono_us() - began_us) / 1000);
     else
-        say_error("could not stop cleanly, the next start recovers dir=%s", dir->path);
+        say_error("could not stop cleanly, the next start recovers dir=%s err=%s", dir->path,
+                  err_name(err));
 free_paths:
     free(mark);
     free(lock_path);

@@ -53,14 +53,10 @@ static void flush_dir(struct logs_dir *dir, int64_t bound)
     free(list);
 }
 
-void logs_flush_far(struct logs *logs)
+void logs_dir_flush_far(struct logs_dir *dir)
 {
-    int64_t bound = logs->options.unscanned_max_bytes;
+    int64_t bound = dir->logs->options.unscanned_max_bytes;
 
-    for (size_t i = 0; i < logs->dir_count && bound > 0; i++) {
-        struct logs_dir *dir = &logs->dirs[i];
-
-        if (dir->commit != NULL && !atomic_load(&dir->env.failed))
-            flush_dir(dir, bound);
-    }
+    if (bound > 0 && dir->commit != NULL && !atomic_load(&dir->env.failed))
+        flush_dir(dir, bound);
 }

@@ -37,48 +37,49 @@ struct removal {
 
 /*
  * [I] set before anyone else can see it    [m] under logs->lock    [c] under checkpoint_lock
+ * [o] its ticking thread
  */
 struct logs_dir {
-    struct log_env env;          /* first: the log's way back to its directory */
-    struct logs *logs;           /* [I] */
-    char *path;                  /* [I] */
-    size_t index;                /* [I] */
-    size_t log_count;            /* [m] of logs: entries of this directory */
-    int lock_fd;                 /* [I] -1: not ours */
-    bool was_clean;              /* [I] */
-    bool is_loaded;              /* [I] every log of it */
-    struct meta meta;            /* [I] after logs_open() */
-    bool has_meta;               /* [I] */
-    struct checkpoint recovery;  /* [I] as found */
-    struct checkpoint starts;    /* [I] as found */
-    struct checkpoint hws;       /* [I] as found */
-    struct group_commit *commit; /* [I] */
-    struct lock checkpoint_lock; /* rank LOCK_CHECKPOINT */
-};
-
-struct logs {
-    struct logs_options options;     /* [I] */
-    struct disk *disk;               /* [I] */
-    struct files *files;             /* [I] */
-    size_t max_open_files;           /* [I] */
-    struct logs_dir *dirs;           /* [I] */
-    size_t dir_count;                /* [I] */
-    char cluster_id[64];             /* [I] after logs_set_cluster_id() */
-    struct lock lock;                /* rank LOCK_LOGS; guards [m] */
-    struct cond wake;                /* the ticking thread is to stop */
-    struct logs_entry *entries;      /* [m] hash by key */
-    struct logs_wish *wishes;        /* [m] hash by key */
-    STAILQ_HEAD(, removal) removals; /* [m] */
-    uint64_t rand_state;             /* [m] for names of deleted logs */
-    bool stopping;                   /* [m] */
+    struct log_env env;              /* first: the log's way back to its directory */
+    struct logs *logs;               /* [I] */
+    char *path;                      /* [I] */
+    size_t index;                    /* [I] */
+    size_t log_count;                /* [m] of logs: entries of this directory */
+    int lock_fd;                     /* [I] -1: not ours */
+    bool was_clean;                  /* [I] */
+    bool is_loaded;                  /* [I] every log of it */
+    struct meta meta;                /* [I] after logs_open() */
+    bool has_meta;                   /* [I] */
+    struct checkpoint recovery;      /* [I] as found */
+    struct checkpoint starts;        /* [I] as found */
+    struct checkpoint hws;           /* [I] as found */
+    struct group_commit *commit;     /* [I] */
+    STAILQ_HEAD(, removal) removals; /* [m] of logs */
     struct thread ticker;            /* [I] */
-    int64_t next_write_out_ms;       /* [o] the ticking thread */
+    int64_t next_write_out_ms;       /* [o] */
     int64_t next_checkpoint_ms;      /* [o] */
     int64_t next_start_ms;           /* [o] */
     int64_t next_flush_ms;           /* [o] */
-    int64_t next_write_behind_ms;    /* [o] */
     int64_t next_producers_ms;       /* [o] */
     int64_t next_far_ms;             /* [o] */
+    struct lock points_lock;         /* rank LOCK_POINTS: one at a time moves recovery points */
+    struct lock checkpoint_lock;     /* rank LOCK_CHECKPOINT */
+};
+
+struct logs {
+    struct logs_options options; /* [I] */
+    struct disk *disk;           /* [I] */
+    struct files *files;         /* [I] */
+    size_t max_open_files;       /* [I] */
+    struct logs_dir *dirs;       /* [I] */
+    size_t dir_count;            /* [I] */
+    char cluster_id[64];         /* [I] after logs_set_cluster_id() */
+    struct lock lock;            /* rank LOCK_LOGS; guards [m] */
+    struct cond wake;            /* the ticking threads are to stop */
+    struct logs_entry *entries;  /* [m] hash by key */
+    struct logs_wish *wishes;    /* [m] hash by key */
+    uint64_t rand_state;         /* [m] for names of deleted logs */
+    bool stopping;               /* [m] */
 };
 
 /* logs.c */
@@ -103,7 +104,6 @@ MUST_USE enum err logs_make(struct logs *logs, struct logs_dir *dir, const char 
  * reference is the caller's then. */
 struct log *logs_take_out(struct logs *logs, const char *key, const struct log *expected);
 void logs_conf_of(struct logs *logs, const char *topic, struct log_conf *conf);
-void logs_remove_later(struct logs *logs, const char *path, int64_t at_ms);
 
 /* logs_move.c: takes a log that was found at the start, settling which one counts when another
  * directory has the same. */
@@ -114,7 +114,23 @@ MUST_USE enum err logs_put_found(struct logs *logs, struct logs_dir *dir, const 
 void logs_load(struct logs *logs);
 
 /* logs_flush.c: keeps down what a start after a crash has to read. */
-void logs_flush_far(struct logs *logs);
+void logs_dir_flush_far(struct logs_dir *dir);
+
+/* logs_tick.c */
+void logs_start_ticking(struct logs *logs);
+void logs_stop_ticking(struct logs *logs);
+void logs_dir_start_times(struct logs_dir *dir, int64_t now_ms);
+/* A file or directory that lies in this one. */
+void logs_remove_later(struct logs_dir *dir, const char *path, int64_t at_ms);
+void logs_dir_forget_removals(struct logs_dir *dir);
+
+/* logs_points.c */
+/* Writes the recovery points of all logs, and before that their epochs. */
+MUST_USE enum err logs_dir_save_points(struct logs_dir *dir);
+/* After a truncation; no other point moves. */
+MUST_USE enum err logs_dir_lower_point(struct logs_dir *dir, const struct log *log);
+/* So many files are better synced with everything else on the file system, and can be. */
+bool logs_dir_syncs_together(const struct logs_dir *dir, size_t files);
 
 /* logs_dir.c */
 void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path);

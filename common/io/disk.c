@@ -112,29 +112,46 @@ static enum err sync_parent(struct disk *disk, const char *path)
     return err;
 }
 
+static enum err write_whole(struct disk *disk, const char *path, const void *content, size_t len,
+                            bool sync)
+{
+    int file;
+    enum err err = disk_open(disk, path, DISK_WRITE | DISK_CREATE | DISK_TRUNCATE, &file);
+
+    if (err != ERR_OK)
+        return err;
+    if (len > 0)
+        err = disk_pwrite(disk, file, content, len, 0);
+    if (err == ERR_OK && sync)
+        err = disk_sync(disk, file);
+    enum err closed = disk_close(disk, file);
+
+    return err == ERR_OK ? closed : err;
+}
+
+enum err disk_draft_file(struct disk *disk, const char *path, const void *content, size_t len)
+{
+    char *temp = xasprintf("%s.tmp", path);
+    enum err err = write_whole(disk, temp, content, len, false);
+
+    if (err != ERR_OK)
+        disk_unlink(disk, temp);
+    free(temp);
+    return err;
+}
+
 enum err disk_replace_file(struct disk *disk, const char *path, const void *content, size_t len,
                            bool sync_dir)
 {
     char *temp = xasprintf("%s.tmp", path);
-    int file;
-    enum err err = disk_open(disk, temp, DISK_WRITE | DISK_CREATE | DISK_TRUNCATE, &file);
+    enum err err = write_whole(disk, temp, content, len, true);
 
-    if (err != ERR_OK)
-        goto free_temp;
-    if (len > 0)
-        err = disk_pwrite(disk, file, content, len, 0);
-    if (err == ERR_OK)
-        err = disk_sync(disk, file);
-    enum err closed = disk_close(disk, file);
-    if (err == ERR_OK)
-        err = closed;
     if (err == ERR_OK)
         err = disk_rename(disk, temp, path);
     if (err == ERR_OK && sync_dir)
         err = sync_parent(disk, path);
     if (err != ERR_OK)
         disk_unlink(disk, temp);
-free_temp:
     free(temp);
     return err;
 }

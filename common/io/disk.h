@@ -52,6 +52,8 @@ struct disk_ops {
     enum err (*sync_data)(struct disk *disk, int file);
     enum err (*sync)(struct disk *disk, int file);
     enum err (*sync_dir)(struct disk *disk, const char *path);
+    bool (*can_sync_all)(struct disk *disk, int file);
+    enum err (*sync_all)(struct disk *disk, int file);
     void (*write_out)(struct disk *disk, int file, int64_t pos, int64_t len);
     enum err (*size)(struct disk *disk, int file, int64_t *size);
     enum err (*truncate)(struct disk *disk, int file, int64_t size);
@@ -134,6 +136,22 @@ static inline MUST_USE enum err disk_sync_dir(struct disk *disk, const char *pat
     return disk->ops->sync_dir(disk, path);
 }
 
+/*
+ * Everything on the file system that the open file is on, names included, as of this call; for the
+ * price of a few syncs. Only a file system of which a failed write is certain to be told will do:
+ * disk_can_sync_all(). The error of a write since the file was opened, or since the last call on
+ * it, is told; whose file that was is not.
+ */
+static inline MUST_USE enum err disk_sync_all(struct disk *disk, int file)
+{
+    return disk->ops->sync_all(disk, file);
+}
+
+static inline bool disk_can_sync_all(struct disk *disk, int file)
+{
+    return disk->ops->can_sync_all(disk, file);
+}
+
 /* Starts writing dirty pages of the range without waiting; promises nothing. */
 static inline void disk_write_out(struct disk *disk, int file, int64_t pos, int64_t len)
 {
@@ -212,6 +230,9 @@ MUST_USE enum err disk_make_dirs(struct disk *disk, const char *path);
 /* The whole file, NUL-terminated, malloc'ed; ERR_TOO_LARGE beyond max bytes. */
 MUST_USE enum err disk_read_file(struct disk *disk, const char *path, size_t max, char **content,
                                  size_t *len);
+/* Writes PATH.tmp and leaves it there, not synced; after an error there is none. */
+MUST_USE enum err disk_draft_file(struct disk *disk, const char *path, const void *content,
+                                  size_t len);
 /* Writes PATH.tmp, syncs it, renames it over path; sync_dir also syncs the directory it is in. */
 MUST_USE enum err disk_replace_file(struct disk *disk, const char *path, const void *content,
                                     size_t len, bool sync_dir);

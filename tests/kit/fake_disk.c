@@ -73,7 +73,9 @@ struct fake_disk {
     uint64_t stop_at;
     uint64_t fail_at;
     enum err fail_err;
+    uint64_t syncs;
     bool fail_syncs;
+    bool one_by_one;
     int64_t room;
     int64_t used;
     uint64_t rand;
@@ -443,6 +445,7 @@ static enum err fake_sync(struct disk *disk, int file)
     struct fake_disk *fake = fake_of(disk);
     enum err err = next_op(fake);
 
+    fake->syncs++;
     if (err == ERR_OK && fake->fail_syncs)
         err = ERR_IO;
     if (err == ERR_OK)
@@ -457,6 +460,7 @@ static enum err fake_sync_dir(struct disk *disk, const char *path)
     enum err err = next_op(fake);
     struct renaming *renaming;
 
+    fake->syncs++;
     if (dir == NULL)
         return ERR_NOT_FOUND;
     if (err != ERR_OK)
@@ -465,6 +469,39 @@ static enum err fake_sync_dir(struct disk *disk, const char *path)
         names_apply(&dir->safe_names, renaming);
     drop_renamings(dir);
     return ERR_OK;
+}
+
+static void make_all_safe(struct node *node)
+{
+    struct renaming *renaming;
+
+    make_safe(node);
+    STAILQ_FOREACH (renaming, &node->renamings, link)
+        names_apply(&node->safe_names, renaming);
+    drop_renamings(node);
+    for (size_t i = 0; i < node->live_names.count; i++)
+        make_all_safe(node->live_names.list[i].node);
+}
+
+static bool fake_can_sync_all(struct disk *disk, int file)
+{
+    (void)file;
+    return !fake_of(disk)->one_by_one;
+}
+
+static enum err fake_sync_all(struct disk *disk, int file)
+{
+    struct fake_disk *fake = fake_of(disk);
+    enum err err = next_op(fake);
+
+    fake->syncs++;
+    node_of(fake, file);
+    assert(!fake->one_by_one);
+    if (err == ERR_OK && fake->fail_syncs)
+        err = ERR_IO;
+    if (err == ERR_OK)
+        make_all_safe(fake->root);
+    return err;
 }
 
 static void fake_write_out(struct disk *disk, int file, int64_t pos, int64_t len)
@@ -641,6 +678,8 @@ struct fake_disk *fake_disk_new(void)
         .sync_data = fake_sync,
         .sync = fake_sync,
         .sync_dir = fake_sync_dir,
+        .can_sync_all = fake_can_sync_all,
+        .sync_all = fake_sync_all,
         .write_out = fake_write_out,
         .size = fake_size,
         .truncate = fake_truncate,
@@ -691,6 +730,11 @@ uint64_t fake_disk_count(const struct fake_disk *fake)
     return fake->count;
 }
 
+uint64_t fake_disk_syncs(const struct fake_disk *fake)
+{
+    return fake->syncs;
+}
+
 void fake_disk_stop_at(struct fake_disk *fake, uint64_t number)
 {
     fake->stop_at = number;
@@ -710,6 +754,11 @@ void fake_disk_set_room(struct fake_disk *fake, int64_t bytes)
 void fake_disk_fail_syncs(struct fake_disk *fake, bool fail)
 {
     fake->fail_syncs = fail;
+}
+
+void fake_disk_sync_one_by_one(struct fake_disk *fake, bool one_by_one)
+{
+    fake->one_by_one = one_by_one;
 }
 
 static uint64_t chance(struct fake_disk *fake, uint64_t below)

@@ -27,6 +27,8 @@ struct disk *fake_disk_base(struct fake_disk *fake);
 
 /* Changing operations so far. */
 uint64_t fake_disk_count(const struct fake_disk *fake);
+/* Syncs of whatever kind so far. */
+uint64_t fake_disk_syncs(const struct fake_disk *fake);
 /* The operation with this number and all after it fail with ERR_IO until the next crash; a write is
  * half done before it does. 0: never. */
 void fake_disk_stop_at(struct fake_disk *fake, uint64_t number);
@@ -36,6 +38,9 @@ void fake_disk_fail_at(struct fake_disk *fake, uint64_t number, enum err err);
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes);
 /* The next syncs fail with ERR_IO. */
 void fake_disk_fail_syncs(struct fake_disk *fake, bool fail);
+
+/* It has no disk_sync_all(). */
+void fake_disk_sync_one_by_one(struct fake_disk *fake, bool one_by_one);
 
 enum fake_disk_loss { FAKE_DISK_LOSE_ALL, FAKE_DISK_KEEP_ALL, FAKE_DISK_LOSE_SOME };
 /* The power goes and comes back. All open files are closed, their numbers are dead. */

@@ -78,6 +78,7 @@ static enum err open_logs(struct logs **logs)
                                     .conf_of = conf_of,
                                     .unscanned_max_bytes = 6000,
                                     .producer_check_ms = 1000,
+                                    .sync_few = 1,
                                     .flush_check_ms = NEVER,
                                     .checkpoint_ms = NEVER,
                                     .start_checkpoint_ms = NEVER };
@@ -179,6 +180,15 @@ static enum err start_over(struct log *log)
     model.end = model.safe = at;
     model.now++;
     return ERR_OK;
+}
+
+/* A leader that is none any more before it has written a record: its epoch goes, and the records of
+ * the one that leads take its place. */
+static enum err lead_for_nothing(struct log *log)
+{
+    enum err err = log_assign_epoch(log, model.now + 1, log_leo(log));
+
+    return err == ERR_OK ? log_truncate_to(log, log_leo(log)) : err;
 }
 
 static int64_t hw_of(void *ctx, struct log *log)
@@ -289,6 +299,8 @@ static enum err one_step(struct logs *logs, struct log *log, int step)
         logs_checkpoint_hw(logs, hw_of, NULL);
     else if (step % 37 == 36)
         err = log_roll(log, NOW_MS);
+    else if (step % 41 == 39)
+        err = lead_for_nothing(log);
     else if (step % 10 == 9)
         err = live_beside(logs);
     else if (step % 4 == 3)
@@ -373,7 +385,7 @@ static void see_batch(const uint8_t *batch, size_t size)
     one->txn_first = -1;
 }
 
-static int64_t check_batch(const uint8_t *batch, size_t size, int64_t next)
+static int64_t check_batch(struct log *log, const uint8_t *batch, size_t size, int64_t next)
 {
     struct record_iter iter;
     struct record record;
@@ -382,6 +394,9 @@ static int64_t check_batch(const uint8_t *batch, size_t size, int64_t next)
     ck_assert_int_eq(batch_check(batch, size), ERR_OK);
     ck_assert_int_le(batch_base_offset(batch), next);
     batch_info_read(batch, &info);
+    if (info.base_offset >= log_start_offset(log))
+        ck_assert_int_eq(log_epoch_at(log, info.base_offset), info.leader_epoch);
+    ck_assert_int_eq(log_epoch_at(log, info.last_offset), info.leader_epoch);
     ck_assert_int_eq(record_iter_init(&iter, batch, size, size, NULL), ERR_OK);
     while (!info.control && record_next(&iter, &record) == ERR_OK)
         check_record(&record);
@@ -462,7 +477,7 @@ static void check_log(struct log *log)
         ck_assert_uint_eq(got, range.len);
         log_range_done(&range);
         for (size_t at = 0; at < got; at += batch_size(bytes + at))
-            next = check_batch(bytes + at, batch_size(bytes + at), next);
+            next = check_batch(log, bytes + at, batch_size(bytes + at), next);
         ck_assert_int_gt(next, before);
     }
     check_producers(log);
@@ -528,6 +543,7 @@ static void begin(uint64_t with_seed)
     memset(&model, 0, sizeof model);
     model.now = 1;
     seed = with_seed;
+    fake_disk_sync_one_by_one(fake, with_seed % 4 == 3);
 }
 
 static void crash_at(uint64_t number, int steps, enum fake_disk_loss loss, uint64_t with_seed)

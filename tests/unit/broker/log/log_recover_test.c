@@ -429,6 +429,7 @@ START_TEST(epochs_are_found_again)
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         for (int clean = 0; clean < 2; clean++) {
             begin(8000, 300);
+            ck_assert_int_eq(log_save_epochs(kit.log), ERR_OK);
             stop(clean);
             damage_epochs(files[i]);
             ck_assert_int_eq(log_kit_open(&kit, clean, 300), ERR_OK);
