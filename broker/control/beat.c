@@ -13,21 +13,18 @@ struct beat {
     char *cluster_id;
     struct reactor *reactor;
     struct stream *stream; /* [o] as all below */
-    struct net_addr addr;
+    struct beat_aim aim;
     bool aimed, greeted;
-    int64_t broker_epoch;
-    int64_t interval_ms;
     uint64_t number;
     struct reactor_timer timer;
+    struct reactor_timer silence; /* begun with an aim and anew with every answer */
 };
 
-struct aim {
+struct order {
     struct msg msg;
     struct beat *beat;
-    struct net_addr addr;
     bool aimed;
-    int64_t broker_epoch;
-    int64_t interval_ms;
+    struct beat_aim aim;
 };
 
 static bool is_stalled(const struct beat *beat)
@@ -43,7 +40,7 @@ static void send_beat(struct beat *beat)
     Control__Heartbeat heartbeat = CONTROL__HEARTBEAT__INIT;
     Control__Frame frame = CONTROL__FRAME__INIT;
 
-    heartbeat.broker_epoch = beat->broker_epoch;
+    heartbeat.broker_epoch = beat->aim.broker_epoch;
     heartbeat.has_broker_epoch = true;
     heartbeat.incarnation = stream_image_write_uuid(&beat->conf.incarnation);
     heartbeat.has_incarnation = true;
@@ -65,7 +62,7 @@ static void send_hello(struct beat *beat)
     hello.cluster_id = beat->cluster_id;
     hello.broker_id = beat->conf.broker_id;
     hello.has_broker_id = true;
-    hello.broker_epoch = beat->broker_epoch;
+    hello.broker_epoch = beat->aim.broker_epoch;
     hello.has_broker_epoch = true;
     hello.incarnation = stream_image_write_uuid(&beat->conf.incarnation);
     hello.has_incarnation = true;
@@ -82,7 +79,22 @@ static void on_open(void *ctx)
     beat->greeted = true;
     send_hello(beat);
     send_beat(beat);
-    reactor_timer_set_ms(beat->reactor, &beat->timer, beat->interval_ms);
+    reactor_timer_set_ms(beat->reactor, &beat->timer, beat->aim.interval_ms);
+}
+
+static void on_frame(void *ctx, const Control__Frame *frame)
+{
+    struct beat *beat = ctx;
+
+    if (frame->heartbeat_answer != NULL)
+        reactor_timer_set_ms(beat->reactor, &beat->silence, beat->aim.silence_ms);
+}
+
+static void on_silence(struct reactor_timer *timer)
+{
+    struct beat *beat = container_of(timer, struct beat, silence);
+
+    beat->conf.on_silent(beat->conf.ctx, beat->aim.number);
 }
 
 static void hang_up(struct beat *beat)
@@ -100,7 +112,9 @@ static void on_end(void *ctx, enum stream_end reason)
     reactor_timer_set_ms(beat->reactor, &beat->timer, RECONNECT_MS);
 }
 
-static const struct stream_handler handler = { .on_open = on_open, .on_end = on_end };
+static const struct stream_handler handler = { .on_open = on_open,
+                                               .on_frame = on_frame,
+                                               .on_end = on_end };
 
 static void on_timer(struct reactor_timer *timer)
 {
@@ -109,43 +123,40 @@ static void on_timer(struct reactor_timer *timer)
     if (!beat->aimed)
         return;
     if (beat->stream == NULL) {
-        beat->stream = stream_connect(beat->reactor, &beat->addr, NULL, &handler, beat);
+        beat->stream = stream_connect(beat->reactor, &beat->aim.addr, NULL, &handler, beat);
     } else if (beat->greeted) {
         send_beat(beat);
-        reactor_timer_set_ms(beat->reactor, &beat->timer, beat->interval_ms);
+        reactor_timer_set_ms(beat->reactor, &beat->timer, beat->aim.interval_ms);
     }
 }
 
 static void take_aim(struct msg *msg)
 {
-    struct aim *aim = container_of(msg, struct aim, msg);
-    struct beat *beat = aim->beat;
+    struct order *order = container_of(msg, struct order, msg);
+    struct beat *beat = order->beat;
 
     hang_up(beat);
-    beat->aimed = aim->aimed;
-    beat->addr = aim->addr;
-    beat->broker_epoch = aim->broker_epoch;
-    beat->interval_ms = aim->interval_ms;
-    if (beat->aimed)
+    reactor_timer_cancel(beat->reactor, &beat->timer);
+    reactor_timer_cancel(beat->reactor, &beat->silence);
+    beat->aimed = order->aimed;
+    beat->aim = order->aim;
+    if (beat->aimed) {
         reactor_timer_set_ms(beat->reactor, &beat->timer, 0);
-    else
-        reactor_timer_cancel(beat->reactor, &beat->timer);
-    free(aim);
+        reactor_timer_set_ms(beat->reactor, &beat->silence, beat->aim.silence_ms);
+    }
+    free(order);
 }
 
-void beat_aim(struct beat *beat, const struct net_addr *addr, int64_t broker_epoch,
-              int64_t interval_ms)
+void beat_aim(struct beat *beat, const struct beat_aim *aim)
 {
-    struct aim *aim = xcalloc(1, sizeof *aim);
+    struct order *order = xcalloc(1, sizeof *order);
 
-    aim->msg.run = take_aim;
-    aim->beat = beat;
-    aim->aimed = addr != NULL;
-    if (addr != NULL)
-        aim->addr = *addr;
-    aim->broker_epoch = broker_epoch;
-    aim->interval_ms = interval_ms;
-    reactor_post(beat->reactor, &aim->msg);
+    order->msg.run = take_aim;
+    order->beat = beat;
+    order->aimed = aim != NULL;
+    if (aim != NULL)
+        order->aim = *aim;
+    reactor_post(beat->reactor, &order->msg);
 }
 
 struct beat *beat_start(const struct beat_conf *conf)
@@ -156,6 +167,7 @@ struct beat *beat_start(const struct beat_conf *conf)
     beat->cluster_id = xstrdup(conf->cluster_id);
     beat->reactor = reactor_new();
     reactor_timer_init(&beat->timer, on_timer);
+    reactor_timer_init(&beat->silence, on_silence);
     reactor_start(beat->reactor, T_BEAT, -1);
     return beat;
 }
@@ -165,6 +177,7 @@ static void end(void *arg)
     struct beat *beat = arg;
 
     reactor_timer_cancel(beat->reactor, &beat->timer);
+    reactor_timer_cancel(beat->reactor, &beat->silence);
     hang_up(beat);
 }
 

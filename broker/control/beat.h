@@ -5,6 +5,10 @@
  * that serve clients may be stuck and must: a beat says whether every one of them has made
  * progress.
  *
+ * Every beat is answered. When no answer comes any more, the network has taken the controller away
+ * without a word: TCP would go on trying, after twice as long each time, and notice that the cut is
+ * over only then.
+ *
  * Threads:    beat_aim() from the control reactor; the rest by main.
  */
 #ifndef BROKER_CONTROL_BEAT_H
@@ -26,13 +30,23 @@ struct beat_conf {
     struct reactor *const *reactors; /* that must make progress; borrowed */
     size_t reactors_len;
     int64_t stall_ms; /* a turn that takes longer is a stall */
+    /* No answer for as long as the aim allows; once per aim, on the thread of the beats. */
+    void (*on_silent)(void *ctx, uint64_t aim);
+    void *ctx;
+};
+
+struct beat_aim {
+    struct net_addr addr;
+    int64_t broker_epoch;
+    int64_t interval_ms;
+    int64_t silence_ms;
+    uint64_t number; /* what on_silent() is told */
 };
 
 struct beat *beat_start(const struct beat_conf *conf);
 void beat_stop(struct beat **beat);
 
-/* Beat there every interval_ms under this broker epoch. addr NULL: nowhere. */
-void beat_aim(struct beat *beat, const struct net_addr *addr, int64_t broker_epoch,
-              int64_t interval_ms);
+/* Beat there from now on. NULL: nowhere. */
+void beat_aim(struct beat *beat, const struct beat_aim *aim);
 
 #endif

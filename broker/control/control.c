@@ -36,6 +36,9 @@
 #define END_SESSION_MS   1000
 #define STALL_MS         1000
 #define BEAT_DEFAULT_MS  100
+#define FENCE_DEFAULT_MS 1000
+/* A controller may be silent for so many times as long as a broker may, for it has more to do. */
+#define SILENCES         3
 #define TICK_MS          250
 #define BOOT_ID_BYTES    36
 #define BOOT_LOST        "------------------------------------" /* in place of a boot id */
@@ -53,6 +56,7 @@ struct control {
     struct report *report;
     struct forward *forward;
     struct beat *beat;
+    uint64_t aim; /* [o] number of the last */
     struct control_parties parties;
     struct uuid incarnation; /* [I] */
     struct reactor_timer tick;
@@ -266,10 +270,50 @@ static bool fill_hello(void *ctx, Control__Hello *hello)
     return true;
 }
 
+static void aim_beats(struct control *control, const Control__Welcome *welcome)
+{
+    struct beat_aim aim = { .broker_epoch = enroll_epoch(control->enroll),
+                            .interval_ms = welcome->heartbeat_interval_ms,
+                            .silence_ms = SILENCES * (int64_t)welcome->heartbeat_timeout_ms,
+                            .number = ++control->aim };
+
+    if (aim.interval_ms == 0)
+        aim.interval_ms = BEAT_DEFAULT_MS;
+    if (aim.silence_ms == 0)
+        aim.silence_ms = SILENCES * FENCE_DEFAULT_MS;
+    if (seek_addr(control->seek, &aim.addr))
+        beat_aim(control->beat, &aim);
+}
+
+struct silence {
+    struct msg msg;
+    struct control *control;
+    uint64_t aim;
+};
+
+static void leave_silent(struct msg *msg)
+{
+    struct silence *silence = container_of(msg, struct silence, msg);
+    struct control *control = silence->control;
+
+    if (silence->aim == control->aim && control->seek != NULL && seek_is_up(control->seek))
+        seek_restart(control->seek, "it answers no heartbeat");
+    free(silence);
+}
+
+static void on_silent(void *ctx, uint64_t aim)
+{
+    struct silence *silence = xcalloc(1, sizeof *silence);
+
+    silence->msg.run = leave_silent;
+    silence->control = ctx;
+    silence->aim = aim;
+    reactor_post(silence->control->reactor, &silence->msg);
+}
+
 static void on_up(void *ctx, const Control__Welcome *welcome)
 {
     struct control *control = ctx;
-    struct net_addr addr;
 
     lock_take(&control->lock);
     control->info.controller_id = welcome->controller_id;
@@ -278,11 +322,7 @@ static void on_up(void *ctx, const Control__Welcome *welcome)
     report_on_up(control->report);
     parts_resend(control->parties.parts, reactor_now_ms(control->reactor));
     forward_on_up(control->forward);
-    if (seek_addr(control->seek, &addr))
-        beat_aim(control->beat, &addr, enroll_epoch(control->enroll),
-                 welcome->has_heartbeat_interval_ms && welcome->heartbeat_interval_ms > 0
-                     ? welcome->heartbeat_interval_ms
-                     : BEAT_DEFAULT_MS);
+    aim_beats(control, welcome);
     note_info(control);
 }
 
@@ -290,7 +330,7 @@ static void on_down(void *ctx)
 {
     struct control *control = ctx;
 
-    beat_aim(control->beat, NULL, -1, 0);
+    beat_aim(control->beat, NULL);
     report_on_down(control->report);
     forward_on_down(control->forward);
     note_info(control);
@@ -511,7 +551,9 @@ void control_attach(struct control *control, const struct control_parties *parti
                               .cluster_id = control->cluster_id,
                               .reactors = control->conf.reactors,
                               .reactors_len = control->conf.reactors_len,
-                              .stall_ms = STALL_MS };
+                              .stall_ms = STALL_MS,
+                              .on_silent = on_silent,
+                              .ctx = control };
 
     control->parties = *parties;
     judge_logs(control);

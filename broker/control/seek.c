@@ -17,8 +17,8 @@
 
 #define CONTROLLERS_MAX 16
 #define PAUSE_MIN_MS    10
-#define PAUSE_MAX_MS    500
-#define CONNECT_MS      1000
+#define PAUSE_MAX_MS    250
+#define CONNECT_MS      500  /* the pause and this are how late the end of a cut is noticed */
 #define WELCOME_MS      2000 /* a hung controller is left for the next one */
 
 struct candidate {

@@ -3,6 +3,7 @@
 A fault is a class with do(), which says whom it has met, and undo(). What needs something of the machine says so in
 refusal(), and is left out there, loudly.
 """
+import errno
 import os
 import shutil
 import subprocess
@@ -220,8 +221,15 @@ class DiskFull(Fault):
         self.filler = self.cluster.data(self.met[0]) / "filler"
         with open(self.filler, "wb") as file:
             free = os.statvfs(self.filler)
-            file.truncate(0)
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize)
+            size, step = 0, free.f_bavail * free.f_bsize
+            while step >= free.f_bsize:             # the broker is taking room at the same time
+                try:
+                    os.posix_fallocate(file.fileno(), size, step)
+                    size += step
+                except OSError as e:
+                    if e.errno != errno.ENOSPC:
+                        raise
+                    step //= 2
 
     def undo(self):
         self.filler.unlink(missing_ok=True)

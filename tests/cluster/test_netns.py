@@ -101,6 +101,19 @@ def test_writing_goes_on_soon_after_a_cut_however_long_it_was(apart):
     assert took < 2 + load.slack(mended, time.monotonic())
 
 
+def test_a_broker_is_back_soon_after_a_cut_from_its_controllers_however_long_it_was(apart):
+    """The stream's last words are lost in the cut, on both sides: TCP would bring them only seconds after its end."""
+    name = "unheard"
+    ops.create_topic(apart, name, 1, assignments=[[1, 2]])
+    apart.cut("1", *(n for n in apart.nodes if n[0] == "c"))
+    time.sleep(9)                                  # the fault itself: TCP's next try comes 3 to 6 s from here
+    assert ops.metadata(Without(apart, "1"), [name]).topics[name][0].isr == [2]
+    mended = time.monotonic()
+    apart.mend()
+    ops.wait_full_isr(apart)
+    assert time.monotonic() - mended < 3
+
+
 def test_one_way_loses_what_the_node_says_and_nothing_else(apart):
     apart.cut("3", "clients", one_way=True)
     assert not reachable(apart, "3")               # its answers are lost
