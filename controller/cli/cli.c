@@ -150,11 +150,11 @@ static enum exit_code set_up(struct cli *cli)
     return CLI_OK;
 }
 
-static bool typed_again(const char *loses, const char *name)
+static bool typed_again(const char *warning, const char *name)
 {
     char line[512];
 
-    fprintf(stderr, "This deletes %s %s. Type its name to go on: ", loses, name);
+    fprintf(stderr, "%s Type its name to go on: ", warning);
     fflush(stderr);
     if (fgets(line, sizeof line, stdin) == NULL)
         return false;
@@ -162,24 +162,47 @@ static bool typed_again(const char *loses, const char *name)
     return strcmp(line, name) == 0;
 }
 
+enum exit_code cli_confirm(struct cli *cli, const char *warning, const char *name, const char *kept,
+                           const char *next)
+{
+    if (args_has(&cli->args, "yes"))
+        return CLI_OK;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(cli, CLI_REFUSED, cli_text(cli, "%s It wants to be confirmed", warning),
+                        kept, next);
+    if (!typed_again(warning, name))
+        return cli_fail(cli, CLI_REFUSED, "that was not the name", kept, NULL);
+    cli->deadline_ms = clock_mono_ms() + cli->timeout_ms; /* whoever types is not hurried */
+    return CLI_OK;
+}
+
 enum exit_code cli_confirm_delete(struct cli *cli, const char *noun, const char *loses,
                                   const char *kept)
 {
     const char *consequence = cli_text(cli, "nothing was deleted, %s", kept);
+    enum exit_code code = CLI_OK;
 
-    if (args_has(&cli->args, "yes"))
-        return CLI_OK;
-    if (!isatty(STDIN_FILENO))
-        return cli_fail(cli, CLI_REFUSED,
-                        cli_text(cli, "deleting a %s wants to be confirmed", noun), consequence,
-                        cli_text(cli, "moldau %s delete %s --yes", noun, cli->args.operands[0]));
-    for (int i = 0; i < cli->args.operands_len; i++) {
-        if (!typed_again(loses, cli->args.operands[i]))
-            return cli_fail(cli, CLI_REFUSED, cli_text(cli, "that was not the %s's name", noun),
-                            consequence, NULL);
+    for (int i = 0; code == CLI_OK && i < cli->args.operands_len; i++) {
+        const char *name = cli->args.operands[i];
+
+        code = cli_confirm(cli, cli_text(cli, "This deletes %s %s.", loses, name), name,
+                           consequence, cli_text(cli, "moldau %s delete %s --yes", noun, name));
     }
-    cli->deadline_ms = clock_mono_ms() + cli->timeout_ms; /* whoever types is not hurried */
-    return CLI_OK;
+    return code;
+}
+
+const char *cli_ids(struct cli *cli, const int32_t *ids, size_t len)
+{
+    struct str text = STR_EMPTY;
+
+    for (size_t i = 0; i < len; i++)
+        text = arena_printf(&cli->arena, "%.*s%s%d", STR_ARG(text), i > 0 ? "," : "", ids[i]);
+    return arena_cstr(&cli->arena, text);
+}
+
+const char *cli_count(struct cli *cli, int64_t n, const char *one)
+{
+    return cli_text(cli, "%lld %s%s", (long long)n, one, n == 1 ? "" : "s");
 }
 
 enum exit_code cli_main(int argc, char *const *argv)

@@ -38,6 +38,11 @@ enum exit_code cli_main(int argc, char *const *argv);
 const char *cli_text(struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* "1,2,3" */
+const char *cli_ids(struct cli *cli, const int32_t *ids, size_t len);
+/* "1 partition", "2 partitions" */
+const char *cli_count(struct cli *cli, int64_t n, const char *one);
+
 struct problem {
     bool act;                /* somebody must act: red; else degraded: yellow */
     const char *cause;       /* what is the matter */
@@ -51,6 +56,11 @@ void problem_print(FILE *out, bool color, const struct problem *problem);
  * kept: what a refusal leaves, "all data is still there". */
 enum exit_code cli_confirm_delete(struct cli *cli, const char *noun, const char *loses,
                                   const char *kept);
+/* Before something is done that cannot be undone: CLI_OK when --yes was given or name is typed on a
+ * terminal, else CLI_REFUSED, which has been said. warning: a sentence; kept: what a refusal
+ * leaves; next: the command that confirms it at once. */
+enum exit_code cli_confirm(struct cli *cli, const char *warning, const char *name, const char *kept,
+                           const char *next);
 /* Says it on stderr, returns code. */
 enum exit_code cli_fail(struct cli *cli, enum exit_code code, const char *cause,
                         const char *consequence, const char *next);

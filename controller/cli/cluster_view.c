@@ -9,16 +9,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "controller/cli/admin.h"
 #include "controller/cli/controller_ask.h"
 #include "controller/cli/topic.h"
 #include "gen/wire/apis.h"
-#include "gen/wire/describe_configs.h"
 
 #define BROKER_WAIT_MS     1500
 #define ZOOKEEPER_WAIT_MS  3000
 #define CONTROLLER_WAIT_MS 1000
-#define RESOURCE_TOPIC     2
-#define RESOURCE_BROKER    4
 
 struct looker {
     struct cli *cli;
@@ -161,51 +159,18 @@ static void look_at_unlisted(struct looker *looker)
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-static struct str setting(struct looker *looker, int32_t broker, int8_t type, struct str name,
-                          struct str key)
-{
-    struct describe_configs_request request;
-    struct describe_configs_request_resource resource;
-    struct describe_configs_response response;
-
-    describe_configs_request_init(&request);
-    describe_configs_request_resource_init(&resource);
-    resource.resource_type = type;
-    resource.resource_name = name;
-    resource.configuration_keys = &key;
-    resource.configuration_keys_len = 1;
-    request.resources = &resource;
-    request.resources_len = 1;
-    if (link_ask(looker->link, broker, API_DESCRIBE_CONFIGS, &request, &response,
-                 &looker->cli->arena) != ERR_OK ||
-        response.results_len != 1 || response.results[0].error_code != ERR_OK)
-        return STR_NULL;
-    for (int32_t i = 0; i < response.results[0].configs_len; i++) {
-        if (str_eq(response.results[0].configs[i].name, key))
-            return response.results[0].configs[i].value;
-    }
-    return STR_NULL;
-}
-
+/* Of any broker that answers. */
 static void find_zookeeper(struct looker *looker)
 {
     struct cluster_view *view = looker->view;
+    int n = 0;
 
-    view->zookeeper = link_place(looker->link)->zookeeper;
-    view->zookeeper_is_given = view->zookeeper != NULL;
-    for (int i = 0; i < view->brokers_len && view->zookeeper == NULL; i++) {
-        const struct broker_view *broker = &view->brokers[i];
-        struct str value;
-
-        if (broker->answers != ERR_OK)
-            continue;
-        value =
-            setting(looker, broker->id, RESOURCE_BROKER,
-                    arena_printf(&looker->cli->arena, "%d", broker->id), STR("zookeeper.connect"));
-        if (value.len > 0)
-            view->zookeeper = arena_cstr(&looker->cli->arena, value);
-        break;
-    }
+    while (n < view->brokers_len && view->brokers[n].answers != ERR_OK)
+        n++;
+    view->zookeeper_is_given = link_place(looker->link)->zookeeper != NULL;
+    view->zookeeper = admin_zookeeper(looker->cli, looker->link,
+                                      n < view->brokers_len ? &view->brokers[n].id : NULL,
+                                      n < view->brokers_len ? 1 : 0);
 }
 
 /* How many in-sync replicas acks=all wants, of the topics that lack some; and what follows. */
@@ -221,9 +186,9 @@ static void judge_parts(struct looker *looker)
         if (!str_eq(at->topic, topic)) {
             topic = at->topic;
             min_isr = -1;
-            (void)str_to_i64(
-                setting(looker, LINK_ANY, RESOURCE_TOPIC, topic, STR("min.insync.replicas")),
-                &min_isr);
+            (void)str_to_i64(admin_setting(looker->cli, looker->link, LINK_ANY, RESOURCE_TOPIC,
+                                           topic, STR("min.insync.replicas")),
+                             &min_isr);
         }
         at->min_isr = (int32_t)min_isr;
         if (part_is_offline(at->part))

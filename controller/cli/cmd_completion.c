@@ -17,6 +17,8 @@ static const char *lister(const struct cmd *cmd)
 {
     if (strncmp(cmd->operands, "GROUP", 5) == 0)
         return GROUPS;
+    if (strcmp(cmd->operands, "PARTITION") == 0)
+        return TOPICS; /* a dash or a colon and numbers follow */
     return strcmp(cmd->operands, "TOPIC") == 0 && cmd->id != CMD_topic_create ? TOPICS : NULL;
 }
 

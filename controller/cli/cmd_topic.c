@@ -2,12 +2,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "controller/cli/admin.h"
 #include "controller/cli/topic.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/describe_configs.h"
 #include "gen/wire/list_offsets.h"
 
-#define RESOURCE_TOPIC     2
 #define SOURCE_TOPIC       1 /* a config set on the topic itself */
 #define TIMESTAMP_LATEST   (-1)
 #define TIMESTAMP_EARLIEST (-2)

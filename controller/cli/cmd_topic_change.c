@@ -5,41 +5,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/base/clock.h"
-#include "common/base/mem.h"
+#include "controller/cli/admin.h"
 #include "controller/cli/topic.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/delete_topics.h"
-
-#define RETRY_PAUSE_MS 50
-
-static int32_t left_ms(const struct cli *cli)
-{
-    int64_t left = cli->deadline_ms - clock_mono_ms();
-
-    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int32_t)left;
-}
-
-/* What an answer says that will be another one in a moment, while a controller is elected. */
-static bool passes(enum err err)
-{
-    return err == ERR_NOT_CONTROLLER || err == ERR_COORDINATOR_NOT_AVAILABLE ||
-           err == ERR_BROKER_NOT_AVAILABLE;
-}
-
-/* Finds the controller anew; false when time is up. */
-static bool again(struct cli *cli, struct link *link)
-{
-    const struct timespec pause = { .tv_nsec = RETRY_PAUSE_MS * 1000000L };
-    struct metadata_response seen;
-
-    nanosleep(&pause, NULL);
-    return clock_mono_ms() < cli->deadline_ms &&
-           link_metadata(link, LINK_ANY, NULL, 0, &seen, &cli->arena) == ERR_OK;
-}
 
 /* ---- create ---------------------------------------------------------------------------------- */
 
@@ -106,7 +77,7 @@ static enum exit_code fill_create(struct cli *cli, struct create_topics_request 
     }
     request->topics = topic;
     request->topics_len = 1;
-    request->timeout_ms = left_ms(cli);
+    request->timeout_ms = admin_left_ms(cli);
     request->validate_only = args_has(&cli->args, "dry-run");
     return CLI_OK;
 }
@@ -120,7 +91,7 @@ static enum exit_code create_refused(struct cli *cli, enum err err, struct str m
     if (err == ERR_TOPIC_ALREADY_EXISTS) {
         why = "it exists already";
         next = cli_text(cli, "moldau topic show %s", name);
-    } else if (err == ERR_INVALID_REPLICATION_FACTOR || passes(err)) {
+    } else if (err == ERR_INVALID_REPLICATION_FACTOR || err == ERR_NOT_CONTROLLER) {
         next = "moldau cluster status";
     } else if (err == ERR_REQUEST_TIMED_OUT) {
         next = cli_text(cli, "moldau topic show %s", name);
@@ -189,31 +160,26 @@ static enum exit_code wait_created(struct cli *cli, struct link *link,
                    topic->partitions_len > 0 ? topic->partitions[0].replica_nodes_len : 0, brokers);
 }
 
+static enum err judge_create(const void *response)
+{
+    const struct create_topics_response *made = response;
+
+    return made->topics_len == 1 ? (enum err)made->topics[0].error_code : ERR_BAD_FORMAT;
+}
+
 static enum exit_code create(struct cli *cli, struct link *link)
 {
     struct create_topics_request request;
     struct create_topics_request_topic topic;
-    struct create_topics_response response;
-    struct metadata_response seen;
+    struct create_topics_response response = { .topics_len = 0 };
     const struct create_topics_response_topic *made;
     enum exit_code code = fill_create(cli, &request, &topic);
     enum err err;
 
     if (code != CLI_OK)
         return code;
-    err = link_metadata(link, LINK_ANY, NULL, 0, &seen, &cli->arena);
-    if (err != ERR_OK)
-        return link_fail(link, err, "make the topic");
-    do {
-        err = link_ask(link, link_controller(link), API_CREATE_TOPICS, &request, &response,
-                       &cli->arena);
-        if (err == ERR_OK)
-            err =
-                response.topics_len == 1 ? (enum err)response.topics[0].error_code : ERR_BAD_FORMAT;
-        else if (err != ERR_REFUSED && err != ERR_BROKER_NOT_AVAILABLE)
-            return link_fail(link, err, "make the topic");
-    } while ((passes(err) || err == ERR_REFUSED) && again(cli, link));
-    if (err == ERR_REFUSED || err == ERR_BAD_FORMAT)
+    err = admin_ask(cli, link, API_CREATE_TOPICS, &request, &response, &cli->arena, judge_create);
+    if (response.topics_len != 1 || response.topics[0].error_code != (int16_t)err)
         return link_fail(link, err, "make the topic");
     made = &response.topics[0];
     if (err == ERR_TOPIC_ALREADY_EXISTS && args_has(&cli->args, "if-not-exists"))
@@ -256,11 +222,19 @@ static enum exit_code delete_refused(struct cli *cli, struct link *link, const c
                     NULL, "moldau cluster status");
 }
 
+static enum err judge_delete(const void *response)
+{
+    const struct delete_topics_response *deleted = response;
+
+    return deleted->responses_len == 1 ? (enum err)deleted->responses[0].error_code
+                                       : ERR_BAD_FORMAT;
+}
+
 static enum exit_code delete_one(struct cli *cli, struct link *link, const char *name)
 {
     struct delete_topics_request request;
     struct delete_topics_request_topic topic;
-    struct delete_topics_response response;
+    struct delete_topics_response response = { .responses_len = 0 };
     struct str plain_name = str_of(name);
     enum err err;
     int32_t laggard = -1;
@@ -272,17 +246,9 @@ static enum exit_code delete_one(struct cli *cli, struct link *link, const char 
     request.topics = &topic;
     request.topic_names = &plain_name;
     request.topics_len = request.topic_names_len = 1;
-    request.timeout_ms = left_ms(cli);
-    do {
-        err = link_ask(link, link_controller(link), API_DELETE_TOPICS, &request, &response,
-                       &cli->arena);
-        if (err == ERR_OK)
-            err = response.responses_len == 1 ? (enum err)response.responses[0].error_code
-                                              : ERR_BAD_FORMAT;
-        else if (err != ERR_REFUSED && err != ERR_BROKER_NOT_AVAILABLE)
-            return link_fail(link, err, cli_text(cli, "delete topic %s", name));
-    } while ((passes(err) || err == ERR_REFUSED) && again(cli, link));
-    if (err == ERR_REFUSED || err == ERR_BAD_FORMAT)
+    request.timeout_ms = admin_left_ms(cli);
+    err = admin_ask(cli, link, API_DELETE_TOPICS, &request, &response, &cli->arena, judge_delete);
+    if (response.responses_len != 1 || response.responses[0].error_code != (int16_t)err)
         return link_fail(link, err, cli_text(cli, "delete topic %s", name));
     if (err != ERR_OK)
         return delete_refused(cli, link, name, err, response.responses[0].error_message);
@@ -304,7 +270,6 @@ enum exit_code cmd_topic_delete(struct cli *cli)
                                              { .key = NULL } };
     struct report *report = report_new(&cli->arena);
     struct table *table = report_table(report, "topics", columns);
-    struct metadata_response seen;
     struct link *link = NULL;
     enum exit_code code =
         cli_confirm_delete(cli, "topic", "all data of topic", "all data is still there");
@@ -313,10 +278,7 @@ enum exit_code cmd_topic_delete(struct cli *cli)
         code = link_open(cli, &link);
     if (code != CLI_OK)
         return code;
-    enum err err = link_metadata(link, LINK_ANY, NULL, 0, &seen, &cli->arena);
-    if (err != ERR_OK)
-        code = link_fail(link, err, "delete topics");
-    for (int i = 0; err == ERR_OK && i < cli->args.operands_len; i++) {
+    for (int i = 0; i < cli->args.operands_len; i++) {
         enum exit_code one = delete_one(cli, link, cli->args.operands[i]);
         struct cell *row = table_row(table);
 

@@ -16,7 +16,7 @@
 
 struct peer {
     int32_t id;
-    const char *host;
+    char *host; /* ours: it outlives the answer that named it */
     int32_t port;
     struct kafka_client *client; /* NULL: not connected */
 };
@@ -116,8 +116,10 @@ void link_close(struct link **link_ptr)
     if (link == NULL)
         return;
     kafka_close(&link->any);
-    for (size_t i = 0; i < link->peers_len; i++)
+    for (size_t i = 0; i < link->peers_len; i++) {
         kafka_close(&link->peers[i].client);
+        free(link->peers[i].host);
+    }
     free(link->peers);
     free(link);
 }
@@ -193,12 +195,12 @@ static void remember(struct link *link, const struct metadata_response *response
         if (peer == NULL) {
             array_reserve(&link->peers, &link->peers_cap, link->peers_len, sizeof *link->peers);
             peer = &link->peers[link->peers_len++];
-            peer->client = NULL;
+            *peer = (struct peer){ .id = broker->node_id };
         }
         kafka_close(&peer->client);
-        *peer = (struct peer){ .id = broker->node_id,
-                               .host = arena_cstr(&link->cli->arena, broker->host),
-                               .port = broker->port };
+        free(peer->host);
+        peer->host = xasprintf("%.*s", STR_ARG(broker->host));
+        peer->port = broker->port;
     }
 }
 

@@ -88,6 +88,11 @@ size_t table_rows(const struct table *table)
     return table->rows;
 }
 
+const struct cell *table_cells(const struct table *table, size_t row)
+{
+    return &table->cells[row * (size_t)table->columns_len];
+}
+
 static int compare_rows(const void *a, const void *b)
 {
     const struct cell *one = a, *other = b;
@@ -122,6 +127,13 @@ struct cell cell_int(int64_t number)
 struct cell cell_bool(bool value)
 {
     return (struct cell){ .kind = CELL_BOOL, .number = value };
+}
+
+struct cell cell_size(int64_t size_bytes)
+{
+    if (size_bytes < 0)
+        return (struct cell){ .kind = CELL_NULL };
+    return (struct cell){ .kind = CELL_SIZE, .number = size_bytes };
 }
 
 struct cell cell_ids(const int32_t *ids, int32_t len)
@@ -164,8 +176,9 @@ const char *print_plain(bool color)
 
 /* ---- cells ----------------------------------------------------------------------------------- */
 
-/* For columns and CSV. */
-static struct str plain_cell(struct arena *arena, const struct cell *cell)
+/* For columns and CSV, where sizes are numbers. */
+static struct str plain_cell(struct arena *arena, const struct print *print,
+                             const struct cell *cell)
 {
     struct str text = STR_EMPTY;
 
@@ -178,6 +191,10 @@ static struct str plain_cell(struct arena *arena, const struct cell *cell)
         return arena_printf(arena, "%" PRId64, cell->number);
     case CELL_AGE:
         return print_age(arena, cell->number);
+    case CELL_SIZE:
+        if (print->shape == PRINT_CSV)
+            return arena_printf(arena, "%" PRId64, cell->number);
+        return print_size(arena, print, cell->number);
     case CELL_BOOL:
         return cell->number ? STR("true") : STR("false");
     case CELL_IDS:
@@ -266,6 +283,7 @@ static void json_cell(FILE *out, const struct cell *cell)
         break;
     case CELL_INT:
     case CELL_AGE:
+    case CELL_SIZE:
         fprintf(out, "%" PRId64, cell->number);
         break;
     case CELL_BOOL:
@@ -376,7 +394,7 @@ static void ndjson_report(FILE *out, const struct report *report)
     }
 }
 
-static void csv_table(FILE *out, const struct table *table)
+static void csv_table(FILE *out, const struct print *print, const struct table *table)
 {
     for (int c = 0; c < table->columns_len; c++)
         fprintf(out, "%s%s", c > 0 ? "," : "", table->columns[c].key);
@@ -384,7 +402,7 @@ static void csv_table(FILE *out, const struct table *table)
     for (size_t r = 0; r < table->rows; r++) {
         for (int c = 0; c < table->columns_len; c++) {
             fputs(c > 0 ? "," : "", out);
-            csv_cell(out, plain_cell(table->arena,
+            csv_cell(out, plain_cell(table->arena, print,
                                      &table->cells[r * (size_t)table->columns_len + (size_t)c]));
         }
         fputc('\n', out);
@@ -421,7 +439,7 @@ void table_print(const struct table *table, const struct print *print, FILE *out
         for (size_t r = 0; r < table->rows; r++) {
             struct str *text = &texts[r * n + c];
 
-            *text = plain_cell(table->arena, &table->cells[r * n + c]);
+            *text = plain_cell(table->arena, print, &table->cells[r * n + c]);
             if (text->len == 0)
                 *text = STR("-");
             if (width_of(*text) > widths[c])
@@ -465,12 +483,12 @@ void report_print(const struct report *report, const struct print *print, FILE *
         break;
     case PRINT_CSV:
         if (main != NULL)
-            csv_table(out, main);
+            csv_table(out, print, main);
         break;
     case PRINT_NAME:
         for (size_t r = 0; main != NULL && r < main->rows; r++) {
             struct str name =
-                plain_cell(report->arena, &main->cells[r * (size_t)main->columns_len]);
+                plain_cell(report->arena, print, &main->cells[r * (size_t)main->columns_len]);
 
             fprintf(out, "%.*s\n", STR_ARG(name));
         }

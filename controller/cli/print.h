@@ -34,7 +34,16 @@ struct print {
     bool bytes; /* sizes as plain numbers */
 };
 
-enum cell_kind { CELL_NULL, CELL_TEXT, CELL_INT, CELL_BOOL, CELL_IDS, CELL_TEXTS, CELL_AGE };
+enum cell_kind {
+    CELL_NULL,
+    CELL_TEXT,
+    CELL_INT,
+    CELL_BOOL,
+    CELL_IDS,
+    CELL_TEXTS,
+    CELL_AGE, /* in ms */
+    CELL_SIZE /* in bytes */
+};
 enum cell_hint { HINT_NONE, HINT_ACT, HINT_DEGRADED, HINT_DIM };
 
 struct cell {
@@ -64,6 +73,8 @@ struct table *report_table(struct report *report, const char *name, const struct
 /* The cells of a new row, one for each column, all CELL_NULL. */
 struct cell *table_row(struct table *table);
 size_t table_rows(const struct table *table);
+/* Of a row that is there. */
+const struct cell *table_cells(const struct table *table, size_t row);
 /* By the first column: numbers by value, texts by byte. */
 void table_sort(struct table *table);
 
@@ -77,6 +88,8 @@ struct cell cell_text(struct str text);
 struct cell cell_cstr(const char *text);
 struct cell cell_int(int64_t number);
 struct cell cell_bool(bool value);
+/* -1: null. */
+struct cell cell_size(int64_t size_bytes);
 struct cell cell_ids(const int32_t *ids, int32_t len);
 struct cell cell_texts(const struct str *texts, int32_t len);
 struct cell cell_hinted(struct cell cell, enum cell_hint hint);

@@ -26,6 +26,7 @@ struct reply {
     bool done;
     enum err err;
     struct str data;
+    int32_t version; /* of the znode */
     struct str *children;
     size_t children_len;
 };
@@ -37,6 +38,7 @@ static void on_reply(void *arg, const struct zk_answer *answer)
     reply->err = answer->err;
     if (answer->err == ERR_OK && answer->data.ptr != NULL)
         reply->data = str_of(arena_cstr(reply->arena, answer->data));
+    reply->version = answer->err == ERR_OK ? answer->stat.version : -1;
     reply->children_len = answer->err == ERR_OK ? answer->n_children : 0;
     reply->children = arena_zalloc(reply->arena, reply->children_len + 1, sizeof *reply->children);
     for (size_t i = 0; i < reply->children_len; i++)
@@ -72,7 +74,8 @@ static enum err children_of(struct asker *asker, const char *path, struct reply 
     return wait_reply(asker, *reply);
 }
 
-static enum err data_of(struct asker *asker, const char *path, struct str *data)
+static enum err data_and_version_of(struct asker *asker, const char *path, struct str *data,
+                                    int32_t *version)
 {
     struct reply *reply = new_reply(asker);
     enum err err;
@@ -80,7 +83,15 @@ static enum err data_of(struct asker *asker, const char *path, struct str *data)
     zk_get(asker->zk, path, false, on_reply, reply);
     err = wait_reply(asker, reply);
     *data = reply->data;
+    *version = reply->version;
     return err;
+}
+
+static enum err data_of(struct asker *asker, const char *path, struct str *data)
+{
+    int32_t version;
+
+    return data_and_version_of(asker, path, data, &version);
 }
 
 static enum err read_brokers(struct asker *asker, struct zk_seen *seen)
@@ -167,7 +178,54 @@ static enum err read_active(struct asker *asker, struct zk_seen *seen)
     return ERR_OK;
 }
 
-enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct zk_seen *seen)
+/* Of a partition that is not there nothing is known, which is no failure. */
+static enum err read_part(struct asker *asker, struct zk_seen_part *part)
+{
+    struct arena *arena = &asker->cli->arena;
+    struct zk_eligible eligible;
+    struct leader_isr state;
+    struct str data;
+    enum err err = data_and_version_of(asker, zk_path_state(arena, part->topic, part->partition),
+                                       &data, &part->partition_epoch);
+
+    if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (zk_parse_state(arena, data, &part->controller_epoch, &state) != ERR_OK)
+        return ERR_OK;
+    err = data_of(asker, zk_path_eligible(arena, part->topic_id, part->partition), &data);
+    if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (zk_parse_eligible(arena, data, &eligible) == ERR_OK &&
+        eligible.leader_epoch == state.leader_epoch &&
+        eligible.partition_epoch == part->partition_epoch)
+        part->eligible = eligible.replicas;
+    return ERR_OK;
+}
+
+struct look {
+    struct zk_seen *seen;       /* the whole cluster, or */
+    struct zk_seen_part *parts; /* these */
+    int parts_len;
+};
+
+static enum err read_all(struct asker *asker, const struct look *look)
+{
+    enum err err;
+
+    if (look->seen == NULL) {
+        err = ERR_OK;
+        for (int i = 0; err == ERR_OK && i < look->parts_len; i++)
+            err = read_part(asker, &look->parts[i]);
+        return err;
+    }
+    err = read_brokers(asker, look->seen);
+    if (err == ERR_OK)
+        err = read_controllers(asker, look->seen);
+    return err == ERR_OK ? read_active(asker, look->seen) : err;
+}
+
+static enum err look_at(struct cli *cli, const char *connect, int64_t wait_ms,
+                        const struct look *look)
 {
     struct asker asker = { .cli = cli, .deadline_ms = clock_mono_ms() + wait_ms };
     struct zk_options options = { .servers = connect,
@@ -176,7 +234,6 @@ enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct z
     int64_t start_us = clock_mono_us();
     enum err err;
 
-    *seen = (struct zk_seen){ .active = -1, .epoch = -1 };
     if (asker.deadline_ms > cli->deadline_ms)
         asker.deadline_ms = cli->deadline_ms;
     mailbox_init(&asker.mailbox);
@@ -185,11 +242,7 @@ enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct z
         mailbox_fini(&asker.mailbox);
         return err;
     }
-    err = read_brokers(&asker, seen);
-    if (err == ERR_OK)
-        err = read_controllers(&asker, seen);
-    if (err == ERR_OK)
-        err = read_active(&asker, seen);
+    err = read_all(&asker, look);
     zk_close(&asker.zk);
     mailbox_run(&asker.mailbox); /* a message that is still inside frees the session */
     mailbox_fini(&asker.mailbox);
@@ -197,6 +250,26 @@ enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct z
         fprintf(cli->trace, "trace %s zookeeper us=%lld %s\n", connect,
                 (long long)(clock_mono_us() - start_us), err == ERR_OK ? "ok" : err_name(err));
     return err;
+}
+
+enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms, struct zk_seen *seen)
+{
+    const struct look look = { .seen = seen };
+
+    *seen = (struct zk_seen){ .active = -1, .epoch = -1 };
+    return look_at(cli, connect, wait_ms, &look);
+}
+
+enum err zk_look_parts(struct cli *cli, const char *connect, int64_t wait_ms,
+                       struct zk_seen_part *parts, int n)
+{
+    const struct look look = { .parts = parts, .parts_len = n };
+
+    for (int i = 0; i < n; i++) {
+        parts[i].partition_epoch = parts[i].controller_epoch = -1;
+        parts[i].eligible = IDS_NONE;
+    }
+    return look_at(cli, connect, wait_ms, &look);
 }
 
 static enum exit_code from_zookeeper(struct cli *cli, struct place *place)

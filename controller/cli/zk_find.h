@@ -8,6 +8,8 @@
 #ifndef CONTROLLER_CLI_ZK_FIND_H
 #define CONTROLLER_CLI_ZK_FIND_H
 
+#include "common/base/uuid.h"
+#include "common/model/ids.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/place.h"
 
@@ -40,5 +42,18 @@ struct zk_seen {
 /* ERR_TIMED_OUT: no server of connect answered within wait_ms. */
 enum err zk_look(struct cli *cli, const char *connect, int64_t wait_ms,
                  struct zk_seen *seen) MUST_USE;
+
+/* What only the tree tells of a partition. */
+struct zk_seen_part {
+    struct uuid topic_id; /* in, like the next two */
+    struct str topic;
+    int32_t partition;
+    int32_t partition_epoch;  /* the version of its state, -1 not there */
+    int32_t controller_epoch; /* of who wrote it */
+    struct ids eligible;      /* who has all that is committed beside the ISR, ours */
+};
+
+enum err zk_look_parts(struct cli *cli, const char *connect, int64_t wait_ms,
+                       struct zk_seen_part *parts, int n) MUST_USE;
 
 #endif

@@ -1,0 +1,141 @@
+"""`moldau partition` and `moldau reassign` against a running cluster; of Apache Kafka as well."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.kit import ops
+from tests.kit.cluster import ROOT, wait_until
+
+BINARY = os.environ.get("MOLDAU_CLI", str(ROOT / "build" / "bin" / "moldau"))
+
+
+@pytest.fixture(scope="module")
+def cluster(new_cluster):
+    made = new_cluster("cli-moves", brokers=4, settings={"auto.leader.rebalance.enable": "false"})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cli(whole, tmp_path):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MOLDAU_")}
+    env["MOLDAU_BOOTSTRAP"] = whole.bootstrap
+
+    def run(*words, code=0, stdin=""):
+        done = subprocess.run([BINARY, *map(str, words)], input=stdin, capture_output=True, text=True, timeout=120,
+                              cwd=tmp_path, env=env)
+        assert done.returncode == code, f"{words} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+    return run
+
+
+@pytest.fixture
+def topic(cli):
+    made = []
+
+    def make(*assignments, records=0):
+        name = f"moves.{os.urandom(3).hex()}"
+        made.append(name)
+        cli("topic", "create", name, "--assignment", ":".join(",".join(map(str, a)) for a in assignments))
+        if records:
+            cli("produce", name, "-p", "0", stdin="".join(f"value {n}\n" for n in range(records)))
+        return name
+    yield make
+    for name in made:
+        cli("topic", "delete", name, "--yes", "--if-exists")
+
+
+def shown(cli, *words):
+    return json.loads(cli("partition", "show", *words, "--json").stdout)
+
+
+def wait_replicas(cluster, name, replicas):
+    wait_until(lambda: ops.partitions_of(cluster, name)[0].replicas == replicas, 60, f"{name}-0 is on {replicas}")
+
+
+def test_a_partition_is_shown_replica_by_replica(cli, topic, whole):
+    name = topic([1, 2, 3], [2, 3, 1], records=500)
+    all_of = shown(cli, name)
+    assert [(p["partition"], p["leader"], p["replicas"]) for p in all_of["partitions"]] == [
+        (0, 1, [1, 2, 3]), (1, 2, [2, 3, 1])]
+
+    def settled():
+        one = shown(cli, f"{name}-0")
+        return one["replicas"][1]["high_watermark"] == 500 and one
+    one = wait_until(settled, 30, "followers know the high watermark")
+    part = one["partitions"][0]
+    assert (part["high_watermark"], part["leader_epoch"], part["partition_epoch"]) == (500, 0, 0)
+    assert (part["eligible"], part["adding"], part["removing"], part["min_insync_replicas"]) == ([], [], [], 1)
+    assert [(r["broker"], r["role"], r["state"], r["first_offset"], r["log_end_offset"], r["lag"])
+            for r in one["replicas"]] == [(1, "leader", "in sync", 0, 500, 0), (2, "follower", "in sync", 0, 500, 0),
+                                          (3, "follower", "in sync", 0, 500, 0)]
+    for r in one["replicas"]:
+        assert r["size_bytes"] > 500 and r["directory"] == str(whole.data(str(r["broker"])))
+    assert "leader 1  leader epoch 0  partition epoch 0  high watermark 500" in cli(
+        "partition", "show", f"{name}:0").stdout
+    assert "has no partition 7" in cli("partition", "show", f"{name}-7", code=3).stderr
+    assert "did you mean" in cli("partition", "show", f"{name}x-0", code=3).stderr
+
+
+def test_a_broker_that_is_down_leaves_its_row(cli, topic, whole):
+    name = topic([1, 2, 4])
+    whole.kill("4")
+    wait_until(lambda: sorted(ops.partitions_of(whole, name)[0].isr) == [1, 2], 30, "broker 4 is out of the ISR")
+    cli("produce", name, stdin="x\n")
+    rows = shown(cli, f"{name}-0")["replicas"]
+    assert [(r["broker"], r["state"]) for r in rows] == [(1, "in sync"), (2, "in sync"), (4, "does not answer")]
+    assert rows[2]["log_end_offset"] is None and rows[2]["lag"] is None
+
+
+def test_leadership_is_transferred(cli, topic, whole):
+    name = topic([1, 2, 3])
+    done = cli("partition", "transfer", f"{name}-0", "--to", 2).stdout
+    assert done == (f"broker 2 leads {name}-0, which broker 1 led\n"
+                    "its replicas are 2,1,3 now: broker 2 is the preferred leader from here on\n")
+    part = ops.partitions_of(whole, name)[0]
+    assert (part.leader, part.replicas) == (2, [2, 1, 3])
+    moved = json.loads(cli("partition", "transfer", f"{name}-0", "--to", 3, "--once", "--json").stdout)
+    assert moved == [{"topic": name, "partition": 0, "from": 2, "to": 3, "replicas": [2, 1, 3]}]
+    wait_until(lambda: ops.partitions_of(whole, name)[0].leader == 3, 30, "broker 3 leads")
+    assert ops.partitions_of(whole, name)[0].replicas == [2, 1, 3]
+    assert "has no replica" in cli("partition", "transfer", f"{name}-0", "--to", 4, code=4).stderr
+    cli("partition", "transfer", f"{name}-0", code=2)
+
+    assert json.loads(cli("partition", "elect", name, "--json").stdout) == [
+        {"topic": name, "partition": 0, "result": "elected", "reason": None}]
+    wait_until(lambda: ops.partitions_of(whole, name)[0].leader == 2, 30, "broker 2 leads again")
+    assert "led already" in cli("partition", "elect", name).stdout
+    assert name not in cli("partition", "elect", "--all").stdout
+
+
+def test_elections_that_cannot_be(cli, topic, whole):
+    name = topic([4, 2])
+    lone = topic([4], records=10)
+    whole.kill("4")
+    wait_until(lambda: ops.partitions_of(whole, name)[0].leader == 2, 30, "broker 2 leads")
+    wait_until(lambda: ops.partitions_of(whole, lone)[0].leader < 0, 30, "nobody leads")
+    assert "its first replica is not there" in cli("partition", "elect", name, code=1).stdout
+    assert "not in sync" in cli("partition", "transfer", name, "--to", 4, code=4).stderr
+    refused = cli("partition", "elect", lone, "--unclean", code=4).stderr
+    assert "throws away" in refused and f"next: moldau partition elect {lone} --unclean --yes" in refused
+    assert "none of its replicas is there" in cli("partition", "elect", lone, "--unclean", "--yes", code=1).stdout
+    cli("partition", "elect", code=2)
+
+
+def test_replicas_of_one_partition(cli, topic, whole):
+    name = topic([1, 2], records=20_000)
+    plan = json.loads(cli("partition", "replicas", f"{name}-0", "--to", "3,2", "--json").stdout)
+    assert (plan["applied"], plan["partitions"]) == (False, 1) and plan["copy_bytes"] > 20_000
+    assert [(m["from"], m["to"], m["adds"], m["removes"], m["copy_bytes"]) for m in plan["moves"]] == [
+        ([1, 2], [3, 2], [3], [1], plan["copy_bytes"])]
+    assert ops.partitions_of(whole, name)[0].replicas == [1, 2]
+    cli("partition", "replicas", f"{name}-0", "--to", "3,2", "--apply", "-w")
+    wait_replicas(whole, name, [3, 2])
+    assert json.loads(cli("partition", "replicas", f"{name}-0", "--to", "3,2", "--json").stdout)["moves"] == []
+    assert "there is no broker 9" in cli("partition", "replicas", f"{name}-0", "--to", "3,9", code=3).stderr
+    cli("partition", "replicas", f"{name}-0", "--to", "3,3", code=2)
+    assert json.loads(cli("reassign", "status", "--json").stdout) == {
+        "moving": 0, "total_bytes": 0, "done_bytes": 0, "percent": 100, "bytes_per_second": None, "left_ms": 0,
+        "moves": []}
