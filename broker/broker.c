@@ -30,6 +30,7 @@
 #include "broker/pages.h"
 #include "broker/replica/moves.h"
 #include "broker/replica/part_conf.h"
+#include "broker/replica/repl_quota.h"
 #include "broker/tables/settings.h"
 #include "broker/txn/pids.h"
 #include "common/base/clock.h"
@@ -43,6 +44,17 @@
 #define PROGRESS_MS           1000
 #define RETENTION_FIRST_MS    30000
 #define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
+
+/* How fast replicas are copied: given to followers, fetched from leaders, moved between
+ * directories.
+ */
+enum { THROTTLE_LEADER, THROTTLE_FOLLOWER, THROTTLE_MOVES, THROTTLES };
+
+struct throttle {
+    struct broker *broker;
+    enum broker_conf_index rate; /* the setting */
+    struct repl_quota *quota;
+};
 
 struct broker {
     const struct conf *conf;
@@ -78,6 +90,7 @@ struct broker {
     struct lock attach_lock; /* rank LOCK_ATTACH */
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
+    struct throttle throttles[THROTTLES];
     struct cleaner *cleaner;          /* NULL: logs are not compacted */
     struct pages *pages;              /* NULL: no metrics.listener */
     _Atomic int64_t next_progress_ms; /* [a] when loading logs is spoken of next */
@@ -433,15 +446,40 @@ static enum err meet_zookeeper(struct broker *broker)
 }
 
 /* Settings of this broker change at run time; the latest image has them. */
-static int64_t move_rate(void *ctx)
+static int64_t throttle_limit(void *ctx)
 {
-    struct broker *broker = ctx;
-    struct image *image = meta_get_ref(broker->meta);
-    int64_t rate = settings_number(broker->settings, image,
-                                   BROKER_CONF_replica_alter_log_dirs_io_max_bytes_per_second);
+    const struct throttle *throttle = ctx;
+    struct image *image = meta_get_ref(throttle->broker->meta);
+    int64_t rate = settings_number(throttle->broker->settings, image, throttle->rate);
 
     image_unref(&image);
-    return rate;
+    return rate > 0 ? rate : INT64_MAX; /* not set */
+}
+
+static void make_throttles(struct broker *broker)
+{
+    const struct broker_conf *conf = broker->settings_file;
+    static const enum broker_conf_index rates[THROTTLES] = {
+        [THROTTLE_LEADER] = BROKER_CONF_leader_replication_throttled_rate,
+        [THROTTLE_FOLLOWER] = BROKER_CONF_follower_replication_throttled_rate,
+        [THROTTLE_MOVES] = BROKER_CONF_replica_alter_log_dirs_io_max_bytes_per_second,
+    };
+
+    for (int i = 0; i < THROTTLES; i++) {
+        struct throttle *throttle = &broker->throttles[i];
+        struct repl_quota_conf quota = { .samples = conf->replication_quota_window_num,
+                                         .span_s = conf->replication_quota_window_size_seconds,
+                                         .limit = throttle_limit,
+                                         .ctx = throttle };
+
+        if (i == THROTTLE_MOVES) {
+            quota.samples = conf->alter_log_dirs_replication_quota_window_num;
+            quota.span_s = conf->alter_log_dirs_replication_quota_window_size_seconds;
+        }
+        throttle->broker = broker;
+        throttle->rate = rates[i];
+        throttle->quota = repl_quota_new(&quota);
+    }
 }
 
 static void make_replicas(struct broker *broker)
@@ -462,6 +500,8 @@ static void make_replicas(struct broker *broker)
     };
 
     broker->meta = meta_new();
+    make_throttles(broker);
+    fetchers.quota = broker->throttles[THROTTLE_FOLLOWER].quota;
     broker->pids = pids_new(want_pids, broker);
     broker->fetchers = fetchers_start(&fetchers);
     struct moves_conf moves = { .threads = conf->num_replica_alter_log_dirs_threads > 0
@@ -470,8 +510,7 @@ static void make_replicas(struct broker *broker)
                                 .chunk_bytes = (size_t)conf->replica_fetch_max_bytes,
                                 .backoff_ms = conf->replica_fetch_backoff_ms,
                                 .logs = broker->logs,
-                                .rate = move_rate,
-                                .ctx = broker };
+                                .quota = broker->throttles[THROTTLE_MOVES].quota };
     broker->moves = moves_start(&moves);
     struct parts_conf parts = { .broker_id = broker->id,
                                 .lag_max_ms = conf->replica_lag_time_max_ms,
@@ -525,6 +564,7 @@ static void make_api(struct broker *broker)
         .logs = broker->logs,
         .meta = broker->meta,
         .moves = broker->moves,
+        .leader_quota = broker->throttles[THROTTLE_LEADER].quota,
         .pool = broker->pool,
         .lanes = broker->lanes,
         .sessions = fetch_sessions_new((size_t)conf->max_incremental_fetch_session_cache_slots,
@@ -629,6 +669,9 @@ static void fill_pages(struct broker *broker)
                                    .groups = broker->groups,
                                    .fetchers = broker->fetchers,
                                    .moves = broker->moves,
+                                   .leader_quota = broker->throttles[THROTTLE_LEADER].quota,
+                                   .follower_quota = broker->throttles[THROTTLE_FOLLOWER].quota,
+                                   .moves_quota = broker->throttles[THROTTLE_MOVES].quota,
                                    .logs = broker->logs,
                                    .cleaner = broker->cleaner,
                                    .control = broker->control,
@@ -818,6 +861,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         parts_free(&broker->parts);
     if (broker->pids != NULL)
         pids_free(&broker->pids);
+    for (int i = 0; i < THROTTLES; i++)
+        repl_quota_free(&broker->throttles[i].quota);
     if (broker->meta != NULL)
         meta_free(&broker->meta);
     if (broker->logs != NULL)

@@ -8,6 +8,7 @@
 #include "broker/replica/moves.h"
 #include "broker/tables/broker_conf.h"
 #include "broker/tables/stats.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/io/http.h"
@@ -153,6 +154,21 @@ static void show_dirs(const struct pages_source *source, FILE *out)
     gauge(out, "moldau_moves_bytes", "Bytes copied for such moves since the start.", moves.bytes);
 }
 
+static void show_throttles(const struct pages_source *source, FILE *out)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    gauge(out, "kafka_server_leaderreplication_byte_rate",
+          "Bytes a second that throttled replicas are given.",
+          repl_quota_rate(source->leader_quota, now_ms));
+    gauge(out, "kafka_server_followerreplication_byte_rate",
+          "Bytes a second that throttled replicas fetch.",
+          repl_quota_rate(source->follower_quota, now_ms));
+    gauge(out, "kafka_server_alterlogdirsreplication_byte_rate",
+          "Bytes a second that are copied from one log directory to another.",
+          repl_quota_rate(source->moves_quota, now_ms));
+}
+
 static void show_loading(const struct pages *pages, FILE *out)
 {
     gauge(out, "moldau_logs_loaded", "Logs that are open so far.",
@@ -195,6 +211,7 @@ static void show_metrics(FILE *out, void *arg)
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",
           control.controller_epoch);
     show_dirs(&pages->source, out);
+    show_throttles(&pages->source, out);
     show_cleaner(&pages->source, out);
     show_groups(&pages->source, out);
     show_conns(&pages->source, out);

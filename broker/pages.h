@@ -30,6 +30,7 @@ struct pages_source {
     struct groups *groups;
     struct fetchers *fetchers;
     struct moves *moves;
+    struct repl_quota *leader_quota, *follower_quota, *moves_quota;
     struct logs *logs;
     struct cleaner *cleaner; /* NULL: logs are not compacted */
     struct control *control;

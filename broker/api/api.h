@@ -35,7 +35,8 @@ struct api {
     struct fetchers *fetchers;
     struct logs *logs;
     struct meta *meta;
-    struct moves *moves; /* between log directories */
+    struct moves *moves;             /* between log directories */
+    struct repl_quota *leader_quota; /* on what throttled followers are given; NULL: none (tests) */
     struct pool *pool;
     struct lane **lanes; /* one per log directory, for appends while it is slow */
     struct fetch_sessions *sessions;

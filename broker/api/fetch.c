@@ -57,6 +57,7 @@ struct fetch_op {
     int64_t deadline_ms;
     size_t bytes;
     bool must_answer; /* an error, a divergence, a log start that a follower does not know */
+    int64_t held_ms;  /* some partition is held back by the quota: look again then; 0: none */
     bool hw_is_news;  /* a follower does not know the latest high watermark of some partition */
 };
 
@@ -121,6 +122,7 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
         .replica_log_start = target->log_start_offset,
         .last_fetched_epoch = target->last_fetched_epoch,
         .note_follower = op->first_look,
+        .quota = op->api->leader_quota,
         .hw = -1,
         .last_stable = -1,
         .log_start = -1,
@@ -131,6 +133,8 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
         result->err = part_read(result->part, &result->read, reactor_now_ms(op->req->reactor));
     if (result->err != ERR_OK || result->read.diverging)
         op->must_answer = true;
+    if (result->read.held_ms > 0 && (op->held_ms == 0 || result->read.held_ms < op->held_ms))
+        op->held_ms = result->read.held_ms;
     op->bytes += result->read.range.len;
     *left -= result->read.range.len < *left ? result->read.range.len : *left;
     if (op->replica >= 0 && result->err == ERR_OK &&
@@ -150,6 +154,7 @@ static void read_all(struct fetch_op *op)
     op->bytes = 0;
     op->must_answer = false;
     op->hw_is_news = false;
+    op->held_ms = 0;
     for (int32_t i = 0; i < op->plan.targets_len; i++)
         read_one(op, table, i, &left);
     parts_put_table(&table);
@@ -336,6 +341,9 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
         STAT_ADD(replication_bytes_out, out->records.len);
     else
         STAT_ADD(bytes_out, out->records.len);
+    if (result->read.is_throttled && out->records.len > 0)
+        repl_quota_add(op->api->leader_quota, (size_t)out->records.len,
+                       reactor_now_ms(op->req->reactor));
     struct fetch_told told = {
         .hw = out->high_watermark,
         .log_start = out->log_start_offset,
@@ -553,6 +561,8 @@ static void wait_more(struct fetch_op *op, int64_t timeout_ms)
 
     if (op->hw_is_news && timeout_ms > HW_NEWS_MS)
         timeout_ms = HW_NEWS_MS;
+    if (op->held_ms > 0 && timeout_ms > op->held_ms)
+        timeout_ms = op->held_ms;
     delayed_init(&op->delayed, op->req->reactor, on_wake, nodes);
     for (int32_t i = 0; i < op->plan.targets_len; i++) {
         struct fetched *result = &op->results[i];

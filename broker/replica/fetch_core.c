@@ -8,6 +8,10 @@
  * looks at nothing else: thousands of idle partitions cost nothing. Those that wait in error stay
  * in there, because time alone changes them.
  *
+ * Those that are throttled and not in sync stay in `changed` as well, for the quota is another one
+ * at each ask: while it is exceeded they are held, which is to leave the session and come back. The
+ * others are asked for all the while.
+ *
  * A partition that may not be asked for (delayed, failed, resetting, removed) leaves the session,
  * as otherwise the leader would answer for it. When the session is lost, all start anew with
  * session 0.
@@ -106,6 +110,32 @@ static void set_state(struct fetch_core *core, struct fetch_part *part, enum fet
     note_change(core, part);
 }
 
+static bool may_be_held(const struct fetch_part *part)
+{
+    return part->throttled && !part->in_sync;
+}
+
+void fetch_core_throttle(struct fetch_core *core, struct fetch_part *part, bool throttled,
+                         bool in_sync)
+{
+    core->holdable -= may_be_held(part);
+    part->throttled = throttled;
+    part->in_sync = in_sync;
+    core->holdable += may_be_held(part);
+    if (may_be_held(part) || part->state == FETCH_HELD)
+        note_change(core, part);
+}
+
+bool fetch_core_may_hold(const struct fetch_core *core)
+{
+    return core->holdable > 0;
+}
+
+void fetch_core_set_quota(struct fetch_core *core, int64_t until_ms)
+{
+    core->quota_until_ms = until_ms;
+}
+
 /* The leader must be told; where no session is, there is nothing to tell. */
 static void leave_session(struct fetch_core *core, struct fetch_part *part)
 {
@@ -171,6 +201,7 @@ struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id,
     part->last_epoch = last_epoch;
     part->log_start = log_start;
     part->tries = 0;
+    fetch_core_throttle(core, part, part->throttled, false);
     part->asked = false; /* an answer in flight was asked in an earlier role */
     return part;
 }
@@ -190,6 +221,7 @@ void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t p
     TAILQ_REMOVE(&core->parts, part, link);
     unqueue(core, part);
     core->ready -= part->state == FETCH_READY;
+    core->holdable -= may_be_held(part);
     core->count--;
     free(part);
     return owner;
@@ -211,16 +243,25 @@ static void note_sent(struct fetch_part *part)
     part->sent_log_start = part->log_start;
 }
 
-/* Whoever waits goes on waiting, or is ready again. */
-static void end_wait(struct fetch_core *core, struct fetch_part *part, int64_t now_ms,
-                     int64_t *wake_ms)
+/* Whoever waits goes on waiting, or is ready again; who is ready may have to wait for the quota. */
+static void see_to_wait(struct fetch_core *core, struct fetch_part *part, int64_t now_ms,
+                        int64_t *wake_ms)
 {
-    if (part->state != FETCH_DELAYED)
-        return;
-    if (part->until_ms <= now_ms)
+    bool held = may_be_held(part) && core->quota_until_ms > now_ms;
+    int64_t until_ms = part->until_ms;
+
+    if (part->state == FETCH_DELAYED && until_ms <= now_ms)
         set_state(core, part, FETCH_READY);
-    else if (part->until_ms < *wake_ms)
-        *wake_ms = part->until_ms;
+    if (part->state == FETCH_READY && held)
+        set_state(core, part, FETCH_HELD);
+    else if (part->state == FETCH_HELD && !held)
+        set_state(core, part, FETCH_READY);
+    if (part->state == FETCH_HELD)
+        until_ms = core->quota_until_ms;
+    else if (part->state != FETCH_DELAYED)
+        return;
+    if (until_ms < *wake_ms)
+        *wake_ms = until_ms;
 }
 
 bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
@@ -231,16 +272,17 @@ bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *o
 
     *wake_ms = INT64_MAX;
     TAILQ_FOREACH (part, &core->changed, changed_link)
-        end_wait(core, part, now_ms, wake_ms);
+        see_to_wait(core, part, now_ms, wake_ms);
     for (part = TAILQ_FIRST(&core->changed); part != NULL; part = next) {
         next = TAILQ_NEXT(part, changed_link);
         if (part->state != FETCH_READY) {
             part->asked = false;
             leave_session(core, part);
-            if (part->state != FETCH_DELAYED)
+            if (part->state != FETCH_DELAYED && part->state != FETCH_HELD)
                 unqueue(core, part);
         } else {
-            unqueue(core, part);
+            if (!may_be_held(part))
+                unqueue(core, part);
             part->asked = true;
             if (!is_news(part))
                 continue;

@@ -24,6 +24,7 @@
 enum fetch_state {
     FETCH_READY,   /* may be asked for */
     FETCH_DELAYED, /* in error: not before until_ms */
+    FETCH_HELD,    /* throttled, and the quota is exceeded: not before quota_until_ms */
     FETCH_RESET,   /* out of range: the leader is being asked for its offsets */
     FETCH_FAILED,  /* gave up until its role changes (KIP-461: the others go on) */
 };
@@ -38,7 +39,9 @@ struct fetch_part {
     int32_t last_epoch;   /* of our last record, -1 none */
     int64_t log_start;
     int64_t until_ms;
-    int32_t tries; /* failures in a row: each waits longer, up to backoff_ms */
+    int32_t tries;  /* failures in a row: each waits longer, up to backoff_ms */
+    bool throttled; /* what it copies counts for the quota */
+    bool in_sync;   /* had all of the leader's high watermark by the last answer: not held back */
 
     bool in_session; /* the leader's session has it, as follows */
     bool asked;      /* is part of the request in flight, or was of the last one */
@@ -61,13 +64,15 @@ struct fetch_core {
     TAILQ_HEAD(fetch_parts, fetch_part) parts;
     struct fetch_parts changed;  /* those that the next ask looks at: new, moved on, waiting */
     uint32_t ready;              /* parts in FETCH_READY */
+    uint32_t holdable;           /* parts that are throttled and not in sync */
     struct fetch_part **buckets; /* by topic id and partition */
     uint32_t buckets_len, count;
     int32_t session_id;                /* 0: none */
     int32_t session_epoch;             /* of the next request; 0 opens a session */
     struct fetch_forgotten *forgotten; /* leave the leader's session with the next request */
     size_t forgotten_len, forgotten_cap;
-    int32_t backoff_ms; /* replica.fetch.backoff.ms: the longest wait of a partition in error */
+    int32_t backoff_ms;     /* replica.fetch.backoff.ms: the longest wait of a partition in error */
+    int64_t quota_until_ms; /* the quota is exceeded: who may be held back is, until then */
 };
 
 /* The first wait of a partition in error. Most such errors are a leader that has not heard yet that
@@ -96,6 +101,16 @@ struct fetch_part *fetch_core_add(struct fetch_core *core, struct uuid topic_id,
 void *fetch_core_remove(struct fetch_core *core, struct uuid topic_id, int32_t partition);
 struct fetch_part *fetch_core_find(const struct fetch_core *core, struct uuid topic_id,
                                    int32_t partition);
+
+/* Whether the partition is throttled, and in sync as of the latest answer. One that is newly
+ * followed is not in sync. */
+void fetch_core_throttle(struct fetch_core *core, struct fetch_part *part, bool throttled,
+                         bool in_sync);
+/* Is there any whom an exceeded quota would hold back? If not, nobody need look at the quota. */
+bool fetch_core_may_hold(const struct fetch_core *core);
+/* The quota is exceeded, and is to be looked at again at until_ms; 0: it is not. Holds for the asks
+ * that follow. (Kafka: ReplicaFetcherThread.shouldFollowerThrottle) */
+void fetch_core_set_quota(struct fetch_core *core, int64_t until_ms);
 
 /* False when nothing can be asked for. *wake_ms: when something else can be, INT64_MAX for never;
  * a request should not wait at the leader for longer than that. The parts array lives in *scratch,

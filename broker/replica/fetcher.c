@@ -258,6 +258,27 @@ static void wake_in(struct fetcher *fetcher, int64_t wait_ms)
     reactor_timer_set_ms(fetcher->reactor, &fetcher->wake, wait_ms > 0 ? wait_ms : 0);
 }
 
+/* A list of throttled replicas that changed is seen here for those that may be held back; the
+ * others learn with their next answer. */
+static void look_at_quota(struct fetcher *fetcher, int64_t now_ms)
+{
+    struct repl_quota *quota = fetcher->conf.quota;
+    struct fetch_part *at;
+    int64_t wait_ms = 0;
+
+    if (quota == NULL || !fetch_core_may_hold(&fetcher->core))
+        return;
+    TAILQ_FOREACH (at, &fetcher->core.changed, changed_link) {
+        const struct follow *follow = at->owner;
+
+        if (at->throttled && !part_is_throttled_follower(follow->part))
+            fetch_core_throttle(&fetcher->core, at, false, at->in_sync);
+    }
+    if (fetch_core_may_hold(&fetcher->core))
+        wait_ms = repl_quota_wait_ms(quota, now_ms);
+    fetch_core_set_quota(&fetcher->core, wait_ms > 0 ? now_ms + wait_ms : 0);
+}
+
 void fetcher_pump(struct fetcher *fetcher)
 {
     int64_t now_ms = reactor_now_ms(fetcher->reactor), wake_ms;
@@ -282,6 +303,7 @@ void fetcher_pump(struct fetcher *fetcher)
         return;
     if (fetcher->resets_due && fetcher_ask_offsets(fetcher))
         return;
+    look_at_quota(fetcher, now_ms);
     if (fetch_core_ask(&fetcher->core, now_ms, &ask, &fetcher->scratch, &fetcher->scratch_cap,
                        &wake_ms))
         fetcher_send_fetch(fetcher, &ask, wake_ms);
@@ -342,8 +364,9 @@ static void on_follow(struct msg *msg)
         let_go(at->owner);
     follow->part = order->part;
     part_get_fetch_start(follow->part, &start);
-    fetch_core_add(&fetcher->core, id, partition, follow, order->leader_epoch, start.offset,
-                   start.last_epoch, start.log_start);
+    at = fetch_core_add(&fetcher->core, id, partition, follow, order->leader_epoch, start.offset,
+                        start.last_epoch, start.log_start);
+    fetch_core_throttle(&fetcher->core, at, part_is_throttled_follower(follow->part), false);
     free(order);
     retry_at_once(fetcher);
     note_newcomer(fetcher);

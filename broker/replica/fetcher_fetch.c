@@ -74,6 +74,10 @@ static void append(struct fetcher *fetcher, struct fetch_part *at,
         return;
     }
     follow->lag = got->high_watermark > start.offset ? got->high_watermark - start.offset : 0;
+    bool throttled = fetcher->conf.quota != NULL && part_is_throttled_follower(follow->part);
+    if (throttled)
+        repl_quota_add(fetcher->conf.quota, len, reactor_now_ms(fetcher->reactor));
+    fetch_core_throttle(&fetcher->core, at, throttled, follow->lag == 0);
     atomic_fetch_add_explicit(&fetcher->bytes, len, memory_order_relaxed);
     STAT_ADD(replication_bytes_in, len);
     fetcher_go_on(fetcher, at, &start, len > 0);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "broker/replica/part.h"
+#include "broker/replica/repl_quota.h"
 #include "common/model/image.h"
 
 struct fetchers;
@@ -26,6 +27,7 @@ struct fetchers_conf {
     int32_t backoff_ms;           /* replica.fetch.backoff.ms */
     int32_t request_timeout_ms;   /* replica.socket.timeout.ms */
     int32_t receive_buffer_bytes; /* replica.socket.receive.buffer.bytes */
+    struct repl_quota *quota;     /* of the follower's; NULL: none */
 };
 
 struct fetchers *fetchers_start(const struct fetchers_conf *conf);

@@ -3,8 +3,7 @@
  * a future log has one writer and needs no lock of its own. Each turn every move copies one chunk:
  * none starves. A move that failed for now (no room) waits for backoff_ms.
  *
- * The throttle is a point in time: each copied chunk pushes it as far ahead as it may cost at the
- * rate, and nobody copies before it is reached.
+ * What is copied counts for the quota, and nobody copies while that is exceeded.
  */
 #include "broker/replica/moves.h"
 
@@ -20,8 +19,6 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/base/thread.h"
-
-#define THROTTLE_LOOK_MS 500 /* how soon a raised rate is seen */
 
 struct move {
     struct part *part; /* a reference */
@@ -58,8 +55,6 @@ struct mover {
 struct moves {
     struct moves_conf conf; /* [I] */
     struct mover *movers;   /* [I] */
-    struct lock lock;       /* rank LOCK_LEAF; guards next_us */
-    int64_t next_us;        /* when the throttle lets the next byte through */
     _Atomic int32_t moving; /* [a] */
     _Atomic int64_t bytes;  /* [a] */
 };
@@ -68,28 +63,14 @@ struct moves {
 
 static int64_t wait_for_rate_ms(struct moves *moves)
 {
-    int64_t now_us = clock_mono_us();
-
-    lock_take(&moves->lock);
-    int64_t wait_us = moves->next_us - now_us;
-
-    lock_drop(&moves->lock);
-    return wait_us <= 0 ? 0 : wait_us / 1000 + 1;
+    return moves->conf.quota != NULL ? repl_quota_wait_ms(moves->conf.quota, clock_mono_ms()) : 0;
 }
 
 static void note_bytes(struct moves *moves, size_t bytes)
 {
-    int64_t rate = moves->conf.rate != NULL ? moves->conf.rate(moves->conf.ctx) : INT64_MAX;
-    int64_t now_us = clock_mono_us();
-
     atomic_fetch_add_explicit(&moves->bytes, (int64_t)bytes, memory_order_relaxed);
-    if (rate <= 0 || rate >= INT64_MAX / 1000000)
-        return;
-    lock_take(&moves->lock);
-    if (moves->next_us < now_us)
-        moves->next_us = now_us;
-    moves->next_us += (int64_t)((double)bytes * 1e6 / (double)rate);
-    lock_drop(&moves->lock);
+    if (moves->conf.quota != NULL)
+        repl_quota_add(moves->conf.quota, bytes, clock_mono_ms());
 }
 
 /* ---- one move ---- */
@@ -267,7 +248,7 @@ static int64_t turn(struct mover *mover)
 
         next = TAILQ_NEXT(move, link);
         if (rate_ms > rest_ms)
-            rest_ms = rate_ms < THROTTLE_LOOK_MS ? rate_ms : THROTTLE_LOOK_MS;
+            rest_ms = rate_ms;
         if (rest_ms <= 0) {
             step(mover, move);
             rest_ms = 0;
@@ -379,7 +360,6 @@ struct moves *moves_start(const struct moves_conf *conf)
 
     assert(conf->threads > 0);
     moves->conf = *conf;
-    lock_init(&moves->lock, LOCK_LEAF);
     moves->movers = xcalloc((size_t)conf->threads, sizeof *moves->movers);
     for (int32_t i = 0; i < conf->threads; i++) {
         struct mover *mover = &moves->movers[i];
@@ -419,7 +399,6 @@ void moves_stop(struct moves **moves_ptr)
     *moves_ptr = NULL;
     for (int32_t i = 0; i < moves->conf.threads; i++)
         mover_stop(&moves->movers[i]);
-    lock_fini(&moves->lock);
     free(moves->movers);
     free(moves);
 }

@@ -20,6 +20,7 @@
 
 #include "broker/log/logs.h"
 #include "broker/replica/part.h"
+#include "broker/replica/repl_quota.h"
 
 struct moves;
 
@@ -28,9 +29,7 @@ struct moves_conf {
     size_t chunk_bytes; /* copied at a time: replica.fetch.max.bytes */
     int64_t backoff_ms; /* after a failure that may pass: replica.fetch.backoff.ms */
     struct logs *logs;
-    /* replica.alter.log.dirs.io.max.bytes.per.second as it is now, for all threads together. */
-    int64_t (*rate)(void *ctx);
-    void *ctx;
+    struct repl_quota *quota; /* for all threads together; NULL: none */
 };
 
 struct moves *moves_start(const struct moves_conf *conf);

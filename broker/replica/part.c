@@ -265,6 +265,17 @@ void part_set_conf(struct part *part, const struct validate_conf *validate, int3
     step_and_see_to(part, &ev, now_ms);
 }
 
+void part_set_throttled(struct part *part, bool as_leader, bool as_follower)
+{
+    atomic_store_explicit(&part->throttled_leader, as_leader, memory_order_relaxed);
+    atomic_store_explicit(&part->throttled_follower, as_follower, memory_order_relaxed);
+}
+
+bool part_is_throttled_follower(const struct part *part)
+{
+    return atomic_load_explicit(&part->throttled_follower, memory_order_relaxed);
+}
+
 void part_get_validate_conf(struct part *part, struct validate_conf *out)
 {
     lock_take(&part->state);
@@ -392,6 +403,18 @@ static void forget_ends(struct part_read *read)
     read->log_start = -1;
 }
 
+/* What a follower is given counts for the quota when the replica is throttled, but only those that
+ * are not in sync are held back: the others hold up writing (Kafka: shouldLeaderThrottle). */
+static void look_at_quota(const struct part *part, struct part_read *read, bool in_sync,
+                          int64_t now_ms)
+{
+    read->held_ms = 0;
+    read->is_throttled = read->replica >= 0 && read->quota != NULL &&
+                         atomic_load_explicit(&part->throttled_leader, memory_order_relaxed);
+    if (read->is_throttled && !in_sync)
+        read->held_ms = repl_quota_wait_ms(read->quota, now_ms);
+}
+
 enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
 {
     int64_t leo;
@@ -406,11 +429,13 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     read->hw = part->core.hw;
     read->log_start = part->core.log_start;
     leo = part->core.leo;
+    bool in_sync = read->replica >= 0 && part_in_isr(&part->core, read->replica);
     lock_drop(&part->state);
     if (err != ERR_OK) {
         forget_ends(read);
         return err;
     }
+    look_at_quota(part, read, in_sync, now_ms);
     read->last_stable = log_last_stable_offset(part_log(part), read->hw);
     read->upper = read->isolation == PART_READ_LOG_END     ? leo
                   : read->isolation == PART_READ_COMMITTED ? read->last_stable
@@ -421,6 +446,8 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     if (err == ERR_OK)
         err = log_read(part_log(part), read->offset, read->upper, read->max_bytes, read->min_one,
                        &read->range);
+    if (err == ERR_OK && read->held_ms > 0 && read->range.len > 0)
+        log_range_done(&read->range); /* looked for all the same: it may be out of range */
     if (err == ERR_OK && read->replica >= 0 && read->note_follower) {
         err = note_follower(part, read, leo, now_ms);
         if (err != ERR_OK && read->range.len > 0)

@@ -22,6 +22,7 @@
 #include "broker/log/logs.h"
 #include "broker/log/validate.h"
 #include "broker/replica/part_core.h"
+#include "broker/replica/repl_quota.h"
 #include "common/base/err.h"
 #include "common/base/uuid.h"
 
@@ -72,6 +73,10 @@ void part_set_log_conf(struct part *part, const struct log_conf *conf);
 /* What a produce is checked against, kept beside the partition for append.c. */
 void part_set_conf(struct part *part, const struct validate_conf *validate, int32_t min_isr,
                    int64_t lag_max_ms, int64_t now_ms);
+/* Whether it is one of the replicas that are throttled while they are copied, as a leader's and as
+ * a follower's: leader.replication.throttled.replicas and its like for followers */
+void part_set_throttled(struct part *part, bool as_leader, bool as_follower);
+bool part_is_throttled_follower(const struct part *part);
 void part_get_validate_conf(struct part *part, struct validate_conf *out);
 
 /* ---- the leader's side ---- */
@@ -109,11 +114,14 @@ struct part_read {
     int64_t replica_log_start;
     int32_t last_fetched_epoch; /* -1 unsaid */
     bool note_follower; /* the first look at this fetch: move its leo; false on a second look */
+    struct repl_quota *quota; /* of the leader's; NULL: none */
     /* out */
     struct log_range range; /* to be given back with log_range_done() when len > 0 */
     int64_t hw, last_stable, log_start;
     int64_t upper;                /* reading ends here */
     int32_t leader, leader_epoch; /* for the hints that KIP-951 sends along */
+    bool is_throttled;            /* what is read counts for the quota */
+    int64_t held_ms; /* nothing is read, for the quota is exceeded: look again then; 0: not */
     bool diverging;
     int32_t diverging_epoch;
     int64_t diverging_end;

@@ -71,6 +71,8 @@ void part_conf_from(const struct topic_conf *conf, int64_t producer_expiration_m
     out->validate.append_time = append_time;
     out->validate.compacted = compact;
     out->min_isr = conf->min_insync_replicas;
+    out->throttled_leaders = conf->leader_throttled;
+    out->throttled_followers = conf->follower_throttled;
 }
 
 void part_conf_of(void *ctx, const struct image *image, struct str topic, struct part_conf *out)

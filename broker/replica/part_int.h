@@ -26,11 +26,12 @@ struct part {
     struct log **former; /* [s] references: logs that were moved away from */
     size_t former_len, former_cap;
 
-    struct lock append;            /* rank LOCK_PART_APPEND */
-    struct lock state;             /* rank LOCK_PART_STATE */
-    struct part_core core;         /* [s]; role and epochs change under both */
-    struct validate_conf validate; /* [s] */
-    bool closed;                   /* [s] written under both */
+    struct lock append;                               /* rank LOCK_PART_APPEND */
+    struct lock state;                                /* rank LOCK_PART_STATE */
+    struct part_core core;                            /* [s]; role and epochs change under both */
+    struct validate_conf validate;                    /* [s] */
+    bool closed;                                      /* [s] written under both */
+    atomic_bool throttled_leader, throttled_follower; /* [a] relaxed */
 
     struct watch_list committed; /* bound: high watermark */
     struct watch_list grown;     /* bound: log end */

@@ -21,6 +21,7 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/base/snap.h"
+#include "common/model/topic_conf.h"
 
 /* Fewer strays than this are parked in any case; more only when they are a small share. */
 #define STRAYS_FEW       10
@@ -279,6 +280,17 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
                        log);
 }
 
+static void set_conf(struct change *change, struct part *part, const struct part_conf *settings)
+{
+    int32_t partition = part_partition(part), broker = change->parts->conf.broker_id;
+
+    part_set_throttled(part,
+                       topic_conf_is_throttled(settings->throttled_leaders, partition, broker),
+                       topic_conf_is_throttled(settings->throttled_followers, partition, broker));
+    part_set_conf(part, &settings->validate, settings->min_isr, change->parts->conf.lag_max_ms,
+                  change->now_ms);
+}
+
 static struct part *open_part(struct change *change, const struct image_topic *topic,
                               const struct image_part *state)
 {
@@ -299,7 +311,7 @@ static struct part *open_part(struct change *change, const struct image_topic *t
     int64_t hw = logs_saved_hw(conf->logs, log);
     struct part *part = part_new(&change->parts->env, topic->name.ptr, topic->id, state->index,
                                  &log, hw < 0 ? 0 : hw, settings->min_isr, conf->lag_max_ms);
-    part_set_conf(part, &settings->validate, settings->min_isr, conf->lag_max_ms, change->now_ms);
+    set_conf(change, part, settings);
     if (conf->moves != NULL)
         moves_adopt(conf->moves, part);
     add_part(change, part);
@@ -437,8 +449,7 @@ static void apply_conf(struct change *change, struct part *part)
         settings_of(change, part_topic_id(part), str_of(part_topic(part)));
 
     part_set_log_conf(part, &settings->log);
-    part_set_conf(part, &settings->validate, settings->min_isr, change->parts->conf.lag_max_ms,
-                  change->now_ms);
+    set_conf(change, part, settings);
 }
 
 /* Of every partition that was there before: those opened in this change have them already. */

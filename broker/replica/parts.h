@@ -31,6 +31,7 @@ struct part_conf {
     struct log_conf log;
     struct validate_conf validate;
     int32_t min_isr;
+    struct str throttled_leaders, throttled_followers; /* lists; borrowed from the image */
 };
 
 struct parts_conf {

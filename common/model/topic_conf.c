@@ -133,14 +133,32 @@ static bool throttled_ok(struct str text)
     if (text.len == 0 || str_is(text, "*"))
         return true;
     for (struct str rest = text; !str_is_null(rest);) {
-        struct str broker, partition = str_split(str_split(rest, ',', &rest), ':', &broker);
+        struct str one = str_trim(str_split(rest, ',', &rest));
+        struct str broker, partition = str_split(one, ':', &broker);
         int64_t number;
 
-        if (!str_to_i64(str_trim(partition), &number) || number < 0 || str_is_null(broker) ||
-            !str_to_i64(str_trim(broker), &number) || number < 0)
+        if (one.len > 0 &&
+            (!str_to_i64(str_trim(partition), &number) || number < 0 || str_is_null(broker) ||
+             !str_to_i64(str_trim(broker), &number) || number < 0))
             return false;
     }
     return true;
+}
+
+bool topic_conf_is_throttled(struct str list, int32_t partition, int32_t broker)
+{
+    if (str_is(str_trim(list), "*"))
+        return true;
+    for (struct str rest = list; rest.len > 0;) {
+        struct str broker_text,
+            part_text = str_split(str_split(rest, ',', &rest), ':', &broker_text);
+        int64_t p, b;
+
+        if (str_to_i64(str_trim(part_text), &p) && str_to_i64(str_trim(broker_text), &b) &&
+            p == partition && b == broker)
+            return true;
+    }
+    return false;
 }
 
 static enum err store_number(struct topic_conf *conf, int at, int64_t number, char *why)

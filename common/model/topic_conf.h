@@ -101,6 +101,8 @@ enum err topic_conf_check(const struct topic_conf *conf, char why[TOPIC_CONF_WHY
 /* Defaults, broker-wide settings, the topic's own (NULL: none); a damaged one is passed over. */
 void topic_conf_load(struct topic_conf *conf, size_t n_defaults,
                      const struct image_setting *defaults, const struct image_config *own);
+/* Is the replica of partition at broker one of a list of throttled replicas? */
+bool topic_conf_is_throttled(struct str list, int32_t partition, int32_t broker);
 /* The effective value as text into buf (TEXT values: lent, buf unused). */
 struct str topic_conf_text(const struct topic_conf *conf, enum topic_conf_index at, char *buf,
                            size_t size);

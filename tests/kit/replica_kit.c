@@ -21,9 +21,12 @@ static void conf_of(void *ctx, const struct image *image, struct str topic, stru
 
     (void)image;
     (void)topic;
-    *out = (struct part_conf){ .log = broker->cluster->log,
-                               .validate = VALIDATE_CONF_DEFAULT,
-                               .min_isr = broker->cluster->min_isr };
+    *out =
+        (struct part_conf){ .log = broker->cluster->log,
+                            .validate = VALIDATE_CONF_DEFAULT,
+                            .min_isr = broker->cluster->min_isr,
+                            .throttled_leaders = str_of(broker->cluster->throttled_leaders),
+                            .throttled_followers = str_of(broker->cluster->throttled_followers) };
 }
 
 static void on_propose(void *ctx, struct part *part, const struct part_proposal *proposal)
@@ -134,6 +137,7 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                 .logs = broker->logs,
                                 .meta = meta_new(),
                                 .sessions = fetch_sessions_new(16, (uint64_t)id),
+                                .leader_quota = cluster->leader_quota,
                                 .fetch_max_bytes = 50 << 20 };
     budget_init(&broker->memory, 1 << 28);
     dispatch_init(&broker->dispatch, rows, ARRAY_LEN(rows), &broker->api);

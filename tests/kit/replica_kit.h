@@ -54,6 +54,8 @@ struct kit_cluster {
     struct fetchers_conf fetch;
     struct log_conf log;
     int32_t min_isr;
+    const char *throttled_leaders, *throttled_followers; /* of every topic; NULL: none */
+    struct repl_quota *leader_quota;                     /* of every broker; NULL: none */
     int64_t next_epoch;
     struct lock lock;
     struct kit_proposal proposals[256]; /* [m] */

@@ -254,6 +254,108 @@ START_TEST(the_fenced_wait_for_their_next_role)
 }
 END_TEST
 
+/* An answer with records, after which the partition ends at `end` and is in sync or not. */
+static void appended(struct fetch_part *part, int64_t end, bool in_sync)
+{
+    ck_assert_int_eq(fetch_core_decide(&core, part, &fine, now_ms), FETCH_APPEND);
+    fetch_core_throttle(&core, part, part->throttled, in_sync);
+    fetch_core_set(&core, part, end, 3, 0, true);
+}
+
+START_TEST(the_throttled_are_held_while_the_quota_is_exceeded)
+{
+    struct fetch_part *a = add(1, 10), *b = add(2, 20);
+
+    ck_assert(!fetch_core_may_hold(&core));
+    fetch_core_throttle(&core, a, true, false);
+    ck_assert(fetch_core_may_hold(&core));
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 2);
+    answered(77);
+    appended(a, 15, false);
+    fetch_core_set_quota(&core, now_ms + 300);
+    ck_assert(next()); /* the other is asked for all the while, but not for longer than that */
+    ck_assert_int_eq(wake_ms, now_ms + 300);
+    ck_assert_int_eq(ask.parts_len, 0);
+    ck_assert_int_eq(ask.forgotten_len, 1);
+    ck_assert_int_eq(ask.forgotten[0].partition, 1);
+    answered(77);
+    ck_assert_int_eq(fetch_core_decide(&core, a, &fine, now_ms), FETCH_IGNORE);
+    appended(b, 25, false);
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert_ptr_eq(ask.parts[0], b);
+    answered(77);
+    now_ms += 300;
+    fetch_core_set_quota(&core, 0);
+    ck_assert(next());
+    ck_assert_int_eq(wake_ms, INT64_MAX);
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert_ptr_eq(ask.parts[0], a);
+    ck_assert_int_eq(a->sent_offset, 15);
+    answered(77);
+    appended(a, 30, false);
+}
+END_TEST
+
+START_TEST(one_that_waits_at_the_leader_is_held_too)
+{
+    struct fetch_part *a = add(1, 10);
+
+    add(2, 20);
+    fetch_core_throttle(&core, a, true, false);
+    ck_assert(next());
+    answered(77); /* nothing for it, so nothing has changed */
+    fetch_core_set_quota(&core, now_ms + 300);
+    ck_assert(next());
+    ck_assert_int_eq(ask.forgotten_len, 1);
+    ck_assert_uint_eq(core.ready, 1);
+}
+END_TEST
+
+START_TEST(with_nobody_else_to_ask_for_the_loop_sleeps)
+{
+    struct fetch_part *a = add(1, 10);
+
+    fetch_core_throttle(&core, a, true, false);
+    fetch_core_set_quota(&core, now_ms + 300);
+    ck_assert(!next());
+    ck_assert_int_eq(wake_ms, now_ms + 300);
+    now_ms += 300;
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+}
+END_TEST
+
+START_TEST(the_in_sync_and_the_unlisted_are_never_held)
+{
+    struct fetch_part *a = add(1, 10);
+
+    fetch_core_throttle(&core, a, true, false);
+    ck_assert(next());
+    answered(77);
+    appended(a, 15, true);
+    ck_assert(!fetch_core_may_hold(&core));
+    fetch_core_set_quota(&core, now_ms + 300);
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert(TAILQ_EMPTY(&core.changed));
+    answered(77);
+    appended(a, 20, false); /* fell behind */
+    ck_assert(!next());
+    fetch_core_throttle(&core, a, false, false); /* taken off the list while it is held */
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    answered(77);
+    fetch_core_throttle(&core, a, true, true);
+    add(1, 5); /* followed anew: not in sync until the leader has said so */
+    ck_assert(fetch_core_may_hold(&core));
+    ck_assert(!next());
+    fetch_core_remove(&core, topic(1), 1);
+    ck_assert(!fetch_core_may_hold(&core));
+}
+END_TEST
+
 START_TEST(out_of_range_asks_for_offsets_once)
 {
     struct fetch_part *a = add(1, 10);
@@ -467,6 +569,10 @@ int main(void)
     tcase_add_test(tc, answers_to_earlier_questions_are_ignored);
     tcase_add_test(tc, errors_wait_longer_each_time_up_to_the_backoff);
     tcase_add_test(tc, the_fenced_wait_for_their_next_role);
+    tcase_add_test(tc, the_throttled_are_held_while_the_quota_is_exceeded);
+    tcase_add_test(tc, one_that_waits_at_the_leader_is_held_too);
+    tcase_add_test(tc, with_nobody_else_to_ask_for_the_loop_sleeps);
+    tcase_add_test(tc, the_in_sync_and_the_unlisted_are_never_held);
     tcase_add_test(tc, out_of_range_asks_for_offsets_once);
     tcase_add_test(tc, a_log_that_refuses_waits_or_gives_up);
     tcase_add_test(tc, who_delivered_goes_to_the_end);

@@ -8,6 +8,7 @@
 #include <check.h>
 #include <sched.h>
 #include <poll.h>
+#include <stdatomic.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -314,6 +315,89 @@ START_TEST(the_halted_follow_nobody)
 }
 END_TEST
 
+static _Atomic int64_t limit;
+
+static int64_t limit_now(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&limit);
+}
+
+static void wait_for_info(int32_t id, int32_t partition, struct part_info *out, int64_t leo)
+{
+    for (int ms = 0; ms < 20000; ms++) {
+        kit_info(&cluster, id, 0, partition, out);
+        if (out->leo >= leo)
+            return;
+        poll(NULL, 0, 1);
+    }
+    ck_abort_msg("the log has not grown to %d", (int)leo);
+}
+
+/* 400 KB behind in a throttled partition, at 50 KB/s: the first second may copy a burst and no
+ * more, while another partition and one in sync are copied at once; without a limit it ends. */
+static void copy_throttled(bool by_leader)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(one));
+    struct repl_quota_conf conf = { .samples = 11, .span_s = 1, .limit = limit_now };
+    struct repl_quota *quota = repl_quota_new(&conf);
+    struct part_info info;
+
+    atomic_store(&limit, 50000);
+    kit_cluster_init(&cluster);
+    cluster.fetch.partition_max_bytes = 20000;
+    if (by_leader) {
+        cluster.leader_quota = quota;
+        cluster.throttled_leaders = "1:1,0:1,7:2";
+    } else {
+        cluster.fetch.quota = quota;
+        cluster.throttled_followers = "0:2,1:2,2:1";
+    }
+    kit_cluster_start(&cluster, 2);
+    state.index = 1;
+    state.isr = IDS_OF(both); /* listed, and in sync */
+    kit_set_part(&cluster, 0, &state);
+    kit_wait(&cluster, 1, 0, 1, 0, 0);
+    poll(NULL, 0, 50);
+    state.isr = IDS_OF(one);
+    state.index = 0;
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 200, 1, 2000);
+    wait_for_info(2, 0, &info, 10);
+    int64_t began_ms = clock_mono_ms();
+    state.index = 2; /* not listed */
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 2, 200, 1, 2000);
+    wait_for_info(2, 2, &info, 200);
+    if (by_leader) { /* a follower that has new records is behind by its own light */
+        kit_produce(&cluster, 1, 0, 1, 20, 1, 2000);
+        wait_for_info(2, 1, &info, 20);
+    }
+    ck_assert_int_lt(clock_mono_ms() - began_ms, 1000);
+    kit_info(&cluster, 2, 0, 0, &info);
+    ck_assert_int_lt(info.leo, 150);
+    int64_t held = info.leo;
+    wait_for_info(2, 0, &info, held + 1); /* goes on, slowly */
+    ck_assert_int_gt(repl_quota_rate(quota, clock_mono_ms()), 10000);
+    atomic_store(&limit, INT64_MAX);
+    kit_wait(&cluster, 2, 0, 0, 200, 200);
+    kit_same(&cluster, 1, 2, 0, 0);
+    kit_cluster_end(&cluster);
+    repl_quota_free(&quota);
+}
+
+START_TEST(a_leader_throttles_who_is_listed_and_not_in_sync)
+{
+    copy_throttled(true);
+}
+END_TEST
+
+START_TEST(a_follower_throttles_itself)
+{
+    copy_throttled(false);
+}
+END_TEST
+
 START_TEST(loops_are_chosen_as_kafka_does)
 {
     ck_assert_int_eq(fetchers_index(STR("a"), 0, 1), 0);
@@ -341,6 +425,8 @@ int main(void)
     tcase_add_test(tc, leaders_take_turns_and_logs_stay_the_same);
     tcase_add_test(tc, a_partition_that_is_gone_is_let_go_of);
     tcase_add_test(tc, the_halted_follow_nobody);
+    tcase_add_test(tc, a_leader_throttles_who_is_listed_and_not_in_sync);
+    tcase_add_test(tc, a_follower_throttles_itself);
     tcase_add_test(tc, loops_are_chosen_as_kafka_does);
     return unit_run(tc);
 }

@@ -61,6 +61,19 @@ START_TEST(bad_values_are_refused)
 }
 END_TEST
 
+START_TEST(throttled_replicas_are_found_in_their_list)
+{
+    ck_assert(!topic_conf_is_throttled(STR(""), 0, 1));
+    ck_assert(topic_conf_is_throttled(STR(" * "), 7, 9));
+    ck_assert(topic_conf_is_throttled(STR("0:1,3:2"), 3, 2));
+    ck_assert(topic_conf_is_throttled(STR("0:1, 3:2,"), 3, 2));
+    ck_assert(!topic_conf_is_throttled(STR("0:1,3:2"), 3, 1));
+    ck_assert(!topic_conf_is_throttled(STR("0:1,3:2"), 2, 3));
+    ck_assert(!topic_conf_is_throttled(STR("10:1"), 1, 1));
+    ck_assert_int_eq(set("leader.replication.throttled.replicas", "0:1,,1:2,"), ERR_OK);
+}
+END_TEST
+
 START_TEST(rules_between_settings)
 {
     struct topic_conf conf;
@@ -106,6 +119,7 @@ int main(void)
 
     tcase_add_test(tc, defaults_print_as_written);
     tcase_add_test(tc, bad_values_are_refused);
+    tcase_add_test(tc, throttled_replicas_are_found_in_their_list);
     tcase_add_test(tc, rules_between_settings);
     tcase_add_test(tc, the_topics_own_wins_then_the_finer_unit);
     return unit_run(tc);
