@@ -27,6 +27,7 @@
 #include "broker/log/clean/cleaner.h"
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
+#include "broker/loading.h"
 #include "broker/pages.h"
 #include "broker/replica/moves.h"
 #include "broker/replica/part_conf.h"
@@ -41,7 +42,6 @@
 #include "common/io/reactor.h"
 
 #define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
-#define PROGRESS_MS           1000
 #define RETENTION_FIRST_MS    30000
 #define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
 
@@ -91,9 +91,9 @@ struct broker {
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
     struct throttle throttles[THROTTLES];
-    struct cleaner *cleaner;          /* NULL: logs are not compacted */
-    struct pages *pages;              /* NULL: no metrics.listener */
-    _Atomic int64_t next_progress_ms; /* [a] when loading logs is spoken of next */
+    struct cleaner *cleaner; /* NULL: logs are not compacted */
+    struct loading *loading;
+    struct pages *pages; /* NULL: no metrics.listener */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
     struct reactor_timer hw_timer, retain_timer, expire_timer;
@@ -321,18 +321,18 @@ static void set_id(struct broker *broker, int32_t id)
     settings_set_broker_id(broker->settings, id);
 }
 
-/* By the threads that load; a quick start says nothing. */
-static void on_progress(void *ctx, size_t loaded, size_t total)
+static void on_progress(void *ctx, const struct logs_progress *progress)
 {
     struct broker *broker = ctx;
-    int64_t now_ms = clock_mono_ms();
-    int64_t next_ms = atomic_load(&broker->next_progress_ms);
 
-    if (broker->pages != NULL)
-        pages_on_progress(broker->pages, loaded, total);
-    if (now_ms >= next_ms &&
-        atomic_compare_exchange_strong(&broker->next_progress_ms, &next_ms, now_ms + PROGRESS_MS))
-        say_info("loading logs loaded=%zu total=%zu", loaded, total);
+    loading_note(broker->loading, progress);
+}
+
+static void on_locked(void *ctx, int32_t broker_id)
+{
+    struct broker *broker = ctx;
+
+    loading_publish(broker->loading, broker->settings_file->zookeeper_connect, broker_id);
 }
 
 static enum err open_logs(struct broker *broker)
@@ -351,11 +351,12 @@ static enum err open_logs(struct broker *broker)
         .conf_of = log_conf_of,
         .on_dir_failed = on_dir_failed,
         .on_progress = on_progress,
+        .on_locked = on_locked,
         .ctx = broker,
     };
-    atomic_store(&broker->next_progress_ms, clock_mono_ms() + PROGRESS_MS);
     enum err err = logs_open(&options, &broker->logs);
 
+    loading_done(broker->loading);
     if (err != ERR_OK)
         say_error("the log directories cannot be used: %s", err_text(err));
     else if (logs_broker_id(broker->logs) >= 0)
@@ -659,7 +660,8 @@ static enum err start_pages(struct broker *broker)
 {
     const char *listener = broker->settings_file->metrics_listener;
 
-    return listener == NULL ? ERR_OK : pages_start(listener, broker->id, &broker->pages);
+    return listener == NULL ? ERR_OK
+                            : pages_start(listener, broker->id, broker->loading, &broker->pages);
 }
 
 static void fill_pages(struct broker *broker)
@@ -696,6 +698,7 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     raise_file_limit();
     broker->settings = settings_new(conf, settings, broker->id);
     make_reactors(broker);
+    broker->loading = loading_new((size_t)settings->n_dirs);
     err = open_listeners(broker);
     if (err == ERR_OK)
         err = start_pages(broker);
@@ -833,6 +836,7 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         say_warn("stopping without having handed over every leadership");
     if (broker->pages != NULL)
         pages_stop(&broker->pages);
+    loading_free(&broker->loading);
     if (broker->groups != NULL)
         groups_stop(broker->groups);
     stop_clients(broker);

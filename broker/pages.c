@@ -17,8 +17,7 @@ struct pages {
     int32_t broker_id;          /* [I] as set; -1 until ZooKeeper has given one */
     struct pages_source source; /* [I] once it is ready */
     atomic_bool is_ready;       /* [a] */
-    _Atomic(size_t) loaded;     /* [a] logs */
-    _Atomic(size_t) total;      /* [a] */
+    struct loading *loading;    /* [I] */
     struct http *http;          /* [I] */
 };
 
@@ -171,9 +170,11 @@ static void show_throttles(const struct pages_source *source, FILE *out)
 
 static void show_loading(const struct pages *pages, FILE *out)
 {
-    gauge(out, "moldau_logs_loaded", "Logs that are open so far.",
-          (int64_t)atomic_load(&pages->loaded));
-    gauge(out, "moldau_logs_to_load", "Logs found on disk.", (int64_t)atomic_load(&pages->total));
+    size_t loaded, total;
+
+    loading_totals(pages->loading, &loaded, &total);
+    gauge(out, "moldau_logs_loaded", "Logs that are open so far.", (int64_t)loaded);
+    gauge(out, "moldau_logs_to_load", "Logs found on disk.", (int64_t)total);
 }
 
 static void show_metrics(FILE *out, void *arg)
@@ -226,11 +227,10 @@ static void show_status(FILE *out, void *arg)
 
     /* Pairs with the release of pages_ready(). */
     if (!atomic_load_explicit(&pages->is_ready, memory_order_acquire)) {
-        fprintf(out,
-                "{\"version\":\"%s\",\"broker\":%d,\"state\":\"loading\",\"logs_loaded\":%zu"
-                ",\"logs_total\":%zu}\n",
-                MOLDAU_VERSION, pages->broker_id, atomic_load(&pages->loaded),
-                atomic_load(&pages->total));
+        fprintf(out, "{\"version\":\"%s\",\"broker\":%d,\"state\":\"loading\",", MOLDAU_VERSION,
+                pages->broker_id);
+        loading_print(pages->loading, out);
+        fprintf(out, "}\n");
         return;
     }
     parts_get_info(pages->source.parts, &parts);
@@ -245,19 +245,14 @@ static void show_status(FILE *out, void *arg)
             parts.parts, parts.leading, parts.under_replicated, parts.under_min_isr, parts.strays);
 }
 
-void pages_on_progress(struct pages *pages, size_t loaded, size_t total)
-{
-    atomic_store_explicit(&pages->total, total, memory_order_relaxed); /* for the eye */
-    atomic_store_explicit(&pages->loaded, loaded, memory_order_relaxed);
-}
-
 void pages_ready(struct pages *pages, const struct pages_source *source)
 {
     pages->source = *source;
     atomic_store_explicit(&pages->is_ready, true, memory_order_release);
 }
 
-enum err pages_start(const char *listener, int32_t broker_id, struct pages **out)
+enum err pages_start(const char *listener, int32_t broker_id, struct loading *loading,
+                     struct pages **out)
 {
     struct pages *pages = xcalloc(1, sizeof *pages);
     const struct http_page list[] = {
@@ -269,6 +264,7 @@ enum err pages_start(const char *listener, int32_t broker_id, struct pages **out
     enum err err = ERR_INVALID_CONFIG;
 
     pages->broker_id = broker_id;
+    pages->loading = loading;
     if (broker_conf_host_port(str_of(listener), &host, &port)) {
         char *name = xstrndup(host.ptr, host.len);
 

@@ -16,6 +16,7 @@
 
 #include "broker/control/control.h"
 #include "broker/group/groups.h"
+#include "broker/loading.h"
 #include "broker/log/clean/cleaner.h"
 #include "broker/log/logs.h"
 #include "broker/net/conn.h"
@@ -38,10 +39,9 @@ struct pages_source {
     size_t conns_len;
 };
 
-/* listener: "host:port". It has been said what is wrong when this fails. */
-MUST_USE enum err pages_start(const char *listener, int32_t broker_id, struct pages **out);
-/* So many of so many logs are loaded. */
-void pages_on_progress(struct pages *pages, size_t loaded, size_t total);
+/* listener: "host:port". loading is borrowed. It has been said what is wrong when this fails. */
+MUST_USE enum err pages_start(const char *listener, int32_t broker_id, struct loading *loading,
+                              struct pages **out);
 /* All is there to be shown from now on. */
 void pages_ready(struct pages *pages, const struct pages_source *source);
 void pages_stop(struct pages **pages);

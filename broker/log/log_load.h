@@ -26,6 +26,8 @@ struct log_env {
     /* The log was truncated: the recovery point in the directory's file must not be too high. */
     enum err (*lower_recovery_point)(struct log_env *env, struct log *log);
     void (*remove_later)(struct log_env *env, const char *path, int64_t delay_ms);
+    /* While a log is opened: so much more was read anew. */
+    void (*on_recovered)(struct log_env *env, int64_t bytes);
 };
 
 struct log_load {

@@ -400,6 +400,8 @@ enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
         reading.segment = log->segments[i];
         err = recover_one(log, i, &from, &reading, &ended);
         read_bytes += log->segments[i]->size - from.pos;
+        if (log->env->on_recovered != NULL)
+            log->env->on_recovered(log->env, log->segments[i]->size - from.pos);
         if (err != ERR_OK || i + 1 == log->segment_count)
             break;
         err = segment_resume(log->segments[i + 1], INT64_MIN, &from);

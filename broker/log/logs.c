@@ -624,6 +624,8 @@ enum err logs_open(const struct logs_options *options, struct logs **out)
         err = ERR_KAFKA_STORAGE_ERROR;
     for (size_t i = 0; i < logs->dir_count && err == ERR_OK; i++)
         logs->dirs[i].commit = group_commit_start(options->no_threads ? -1 : (int)i);
+    if (err == ERR_OK && options->on_locked != NULL)
+        options->on_locked(options->ctx, logs->options.broker_id);
     if (err == ERR_OK)
         logs_load(logs);
     if (err == ERR_OK && logs_all_offline(logs))

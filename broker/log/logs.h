@@ -21,6 +21,16 @@
 
 struct logs;
 
+/* How far a directory is at the start. */
+struct logs_progress {
+    const char *dir;
+    size_t index;       /* of the directory */
+    bool is_clean;      /* it was stopped cleanly: nothing has to be read anew */
+    size_t loaded;      /* logs that are open */
+    size_t total;       /* logs that there are */
+    int64_t read_bytes; /* anew, so far */
+};
+
 struct logs_options {
     const char *const *dirs; /* log.dirs */
     size_t dir_count;
@@ -41,8 +51,10 @@ struct logs_options {
     void (*conf_of)(void *ctx, const char *topic, struct log_conf *out);
     /* A directory has failed: its logs are offline. */
     void (*on_dir_failed)(void *ctx, const char *dir);
-    /* While loading: so many of so many logs are open. May be NULL. */
-    void (*on_progress)(void *ctx, size_t loaded, size_t total);
+    /* While loading, by any of the threads that do. May be NULL. */
+    void (*on_progress)(void *ctx, const struct logs_progress *progress);
+    /* The directories are locked and say whose they are, nothing is loaded yet. May be NULL. */
+    void (*on_locked)(void *ctx, int32_t broker_id);
     void *ctx;
 };
 

@@ -77,6 +77,28 @@ static void on_remove_later(struct log_env *env, const char *path, int64_t delay
     logs_remove_later(dir, path, clock_wall_ms() + delay_ms);
 }
 
+static void tell_progress(struct logs_dir *dir)
+{
+    const struct logs_options *options = &dir->logs->options;
+    struct logs_progress progress = { .dir = dir->path,
+                                      .index = dir->index,
+                                      .is_clean = dir->was_clean,
+                                      .loaded = atomic_load(&dir->load_done),
+                                      .total = dir->load_total,
+                                      .read_bytes = atomic_load(&dir->load_bytes) };
+
+    if (options->on_progress != NULL)
+        options->on_progress(options->ctx, &progress);
+}
+
+static void on_recovered(struct log_env *env, int64_t bytes)
+{
+    struct logs_dir *dir = container_of(env, struct logs_dir, env);
+
+    atomic_fetch_add(&dir->load_bytes, bytes);
+    tell_progress(dir);
+}
+
 /* --- checkpoints -------------------------------------------------------------------------------
  */
 
@@ -152,6 +174,7 @@ void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const 
     dir->env.on_failed = on_env_failed;
     dir->env.flush_later = on_flush_later;
     dir->env.remove_later = on_remove_later;
+    dir->env.on_recovered = on_recovered;
     dir->env.lower_recovery_point = on_lower_recovery_point;
     lock_init(&dir->points_lock, LOCK_POINTS);
     lock_init(&dir->checkpoint_lock, LOCK_CHECKPOINT);
@@ -286,8 +309,6 @@ struct load_list {
     size_t count;
     size_t cap;
     _Atomic size_t next;
-    _Atomic size_t *loaded;
-    size_t total;
 };
 
 /* "topic-3" or "topic-3.<32 hex>-future": *topic is malloc'ed. */
@@ -374,7 +395,6 @@ static void load_some(void *arg)
 {
     struct load_list *list = arg;
     struct logs_dir *dir = list->dir;
-    struct logs_options *options = &dir->logs->options;
 
     for (;;) {
         size_t i = atomic_fetch_add(&list->next, 1);
@@ -385,10 +405,8 @@ static void load_some(void *arg)
             logs_dir_fail(dir);
             return;
         }
-        size_t loaded = atomic_fetch_add(list->loaded, 1) + 1;
-
-        if (options->on_progress != NULL)
-            options->on_progress(options->ctx, loaded, list->total);
+        atomic_fetch_add(&dir->load_done, 1);
+        tell_progress(dir);
     }
 }
 
@@ -405,14 +423,15 @@ static enum err list_dirs(struct logs_dir *dir, struct load_list *list)
     return disk_list(dir->env.disk, dir->path, take_dir, list);
 }
 
-size_t logs_dir_scan(struct logs_dir *dir)
+void logs_dir_scan(struct logs_dir *dir)
 {
     struct load_list list;
 
     if (list_dirs(dir, &list) != ERR_OK)
         logs_dir_fail(dir);
     free_names(&list);
-    return list.count;
+    dir->load_total = list.count;
+    tell_progress(dir);
 }
 
 /* Runs work on so many threads, or here. */
@@ -429,14 +448,12 @@ static void run_on(struct logs_dir *dir, void (*work)(void *), void *arg)
         thread_join(&threads[i]);
 }
 
-void logs_dir_load(struct logs_dir *dir, _Atomic(size_t) *loaded, size_t total)
+void logs_dir_load(struct logs_dir *dir)
 {
     struct load_list list;
 
     if (list_dirs(dir, &list) != ERR_OK)
         logs_dir_fail(dir);
-    list.loaded = loaded;
-    list.total = total;
     run_on(dir, load_some, &list);
     dir->is_loaded = !is_failed(dir);
     free_names(&list);

@@ -53,6 +53,9 @@ struct logs_dir {
     struct checkpoint recovery;      /* [I] as found */
     struct checkpoint starts;        /* [I] as found */
     struct checkpoint hws;           /* [I] as found */
+    size_t load_total;               /* [I] logs found at the start */
+    _Atomic size_t load_done;        /* [a] of them */
+    _Atomic int64_t load_bytes;      /* [a] read anew */
     struct group_commit *commit;     /* [I] */
     STAILQ_HEAD(, removal) removals; /* [m] of logs */
     struct thread ticker;            /* [I] */
@@ -138,9 +141,9 @@ void logs_dir_fini(struct logs_dir *dir);
 /* Makes, locks and checks it. */
 MUST_USE enum err logs_dir_prepare(struct logs_dir *dir);
 /* Loads all its logs; an error leaves it offline. */
-void logs_dir_load(struct logs_dir *dir, _Atomic(size_t) *loaded, size_t total);
-/* How many logs lie in it. */
-size_t logs_dir_scan(struct logs_dir *dir);
+void logs_dir_load(struct logs_dir *dir);
+/* Counts the logs that lie in it. */
+void logs_dir_scan(struct logs_dir *dir);
 /* Closes its logs and leaves the marks of a clean stop. */
 void logs_dir_close(struct logs_dir *dir);
 MUST_USE enum err logs_dir_write_meta(struct logs_dir *dir);

@@ -22,8 +22,6 @@ static void check_file_limit(struct logs *logs)
 
 struct dir_load {
     struct logs_dir *dir;
-    _Atomic(size_t) *loaded;
-    size_t total;
     struct thread thread;
 };
 
@@ -33,22 +31,20 @@ static void load_dir(void *arg)
 
     say_info("loading logs dir=%s clean_stop=%s", load->dir->path,
              load->dir->was_clean ? "yes" : "no");
-    logs_dir_load(load->dir, load->loaded, load->total);
+    logs_dir_load(load->dir);
 }
 
 /* Directories are disks of their own, most likely: all at once. */
 void logs_load(struct logs *logs)
 {
     struct dir_load *loads = xcalloc(logs->dir_count, sizeof *loads);
-    _Atomic(size_t) loaded = 0;
-    size_t total = 0;
     int64_t begin_us = clock_mono_us();
 
     for (size_t i = 0; i < logs->dir_count; i++)
         if (!atomic_load(&logs->dirs[i].env.failed))
-            total += logs_dir_scan(&logs->dirs[i]);
+            logs_dir_scan(&logs->dirs[i]);
     for (size_t i = 0; i < logs->dir_count; i++) {
-        loads[i] = (struct dir_load){ .dir = &logs->dirs[i], .loaded = &loaded, .total = total };
+        loads[i].dir = &logs->dirs[i];
         if (atomic_load(&logs->dirs[i].env.failed))
             continue;
         if (logs->dir_count == 1 || logs->options.no_threads)

@@ -40,6 +40,11 @@ const char *zk_path_seat(struct arena *arena, int32_t controller_id)
     return path_of(arena_printf(arena, ZK_SEATS "/%" PRId32, controller_id));
 }
 
+const char *zk_path_loading(struct arena *arena, int32_t broker_id)
+{
+    return path_of(arena_printf(arena, ZK_LOADING "/%" PRId32, broker_id));
+}
+
 const char *zk_path_topic(struct arena *arena, struct str topic)
 {
     return path_of(arena_printf(arena, ZK_TOPICS "/%.*s", STR_ARG(topic)));
@@ -397,6 +402,31 @@ struct str zk_build_seat(struct arena *arena, const struct zk_seat *seat)
     put(&w, ",\"timestamp\":\"");
     put_int(&w, seat->timestamp_ms);
     put(&w, "\"}");
+    return writer_end(&w);
+}
+
+struct str zk_build_loading(struct arena *arena, const struct zk_loading *loading)
+{
+    struct writer w = { .arena = arena };
+
+    put(&w, "{\"version\":1,\"timestamp\":\"");
+    put_int(&w, loading->timestamp_ms);
+    put(&w, "\",\"dirs\":[");
+    for (size_t i = 0; i < loading->n; i++) {
+        const struct zk_loading_dir *dir = &loading->dirs[i];
+
+        put(&w, i > 0 ? ",{\"dir\":" : "{\"dir\":");
+        put_text(&w, dir->dir);
+        put(&w, dir->is_clean ? ",\"clean_stop\":true" : ",\"clean_stop\":false");
+        put(&w, ",\"logs_loaded\":");
+        put_int(&w, dir->loaded);
+        put(&w, ",\"logs_total\":");
+        put_int(&w, dir->total);
+        put(&w, ",\"bytes_read\":");
+        put_int(&w, dir->read_bytes);
+        put(&w, "}");
+    }
+    put(&w, "]}");
     return writer_end(&w);
 }
 

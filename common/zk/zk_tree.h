@@ -10,6 +10,7 @@
  *          /controllers/eligible/...   who may lead a partition beside its ISR
  *          /controllers/tombstones/... replicas that a broker may delete, until it has said it did
  *          /controllers/ring/NNN       what the controller's last writes touched, for its successor
+ *          /controllers/loading/N      how far a broker's logs are that starts, ephemeral
  *          /controllers/question       "are you there?" of a standby to the active controller
  *          "moldau" in /brokers/ids/N  the registration is one of ours
  *
@@ -59,6 +60,7 @@
 #define ZK_TOMBSTONES        "/controllers/tombstones"
 #define ZK_ELIGIBLE          "/controllers/eligible"
 #define ZK_RING              "/controllers/ring"
+#define ZK_LOADING           "/controllers/loading"
 #define ZK_QUESTION          "/controllers/question"
 #define ZK_RING_SLOTS        256
 
@@ -70,6 +72,7 @@ extern const char *const zk_tree_own_paths[];
 extern const char *const zk_tree_entity_types[];
 
 const char *zk_path_broker(struct arena *arena, int32_t id);
+const char *zk_path_loading(struct arena *arena, int32_t broker_id);
 const char *zk_path_seat(struct arena *arena, int32_t controller_id);
 const char *zk_path_topic(struct arena *arena, struct str topic);
 const char *zk_path_partitions(struct arena *arena, struct str topic);
@@ -132,6 +135,21 @@ struct zk_seat {
 };
 struct str zk_build_seat(struct arena *arena, const struct zk_seat *seat);
 enum err zk_parse_seat(struct arena *arena, struct str json, struct zk_seat *out) MUST_USE;
+
+/* /controllers/loading/N: the log directories of a broker that does not serve yet. */
+struct zk_loading_dir {
+    struct str dir;
+    bool is_clean; /* stopped cleanly */
+    int64_t loaded, total;
+    int64_t read_bytes; /* anew */
+};
+struct zk_loading {
+    int64_t timestamp_ms; /* of its start */
+    struct zk_loading_dir *dirs;
+    size_t n;
+};
+struct str zk_build_loading(struct arena *arena, const struct zk_loading *loading);
+enum err zk_parse_loading(struct arena *arena, struct str json, struct zk_loading *out) MUST_USE;
 
 /* /brokers/topics/T */
 struct zk_topic_part {

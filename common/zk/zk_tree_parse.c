@@ -226,6 +226,30 @@ enum err zk_parse_seat(struct arena *arena, struct str json, struct zk_seat *out
     return done(root, ok);
 }
 
+enum err zk_parse_loading(struct arena *arena, struct str json, struct zk_loading *out)
+{
+    json_t *root = load(json), *list = json_object_get(root, "dirs");
+    size_t n = json_array_size(list);
+
+    *out = (struct zk_loading){ .timestamp_ms = -1 };
+    if (root == NULL || !json_is_array(list))
+        return done(root, false);
+    (void)get_i64(root, "timestamp", &out->timestamp_ms);
+    out->dirs = arena_zalloc(arena, n, sizeof *out->dirs);
+    for (; out->n < n; out->n++) {
+        struct zk_loading_dir *dir = &out->dirs[out->n];
+        const json_t *entry = json_array_get(list, out->n);
+
+        dir->is_clean = json_is_true(json_object_get(entry, "clean_stop"));
+        if (!get_text(arena, entry, "dir", &dir->dir) ||
+            !get_i64(entry, "logs_loaded", &dir->loaded) ||
+            !get_i64(entry, "logs_total", &dir->total) ||
+            !get_i64(entry, "bytes_read", &dir->read_bytes))
+            return done(root, false);
+    }
+    return done(root, true);
+}
+
 static struct zk_topic_part *part_of(struct zk_topic_part *parts, size_t n, int32_t index)
 {
     for (size_t i = 0; i < n; i++) {

@@ -244,6 +244,8 @@ static void look_at_zookeeper(struct looker *looker)
         if (seen.brokers[i].moldau != NULL)
             broker->software = cli_text(looker->cli, "moldau %s", seen.brokers[i].moldau);
     }
+    for (int i = 0; i < seen.loading_len; i++)
+        broker_of(looker, seen.loading[i].id)->loading = &seen.loading[i].how_far;
     for (int i = 0; i < seen.controllers_len; i++)
         add_controller(looker,
                        &(struct controller_view){ .id = seen.controllers[i].id,

@@ -19,10 +19,11 @@ struct broker_view {
     bool is_registered;   /* in ZooKeeper; false, too, when that cannot be asked */
     enum err answers;     /* ERR_OK, or why not */
     int64_t answered_us;
-    int64_t since_ms;     /* of its registration; 0 not known */
-    int32_t leads, holds; /* partitions */
-    int32_t missing;      /* partitions it holds and is not in sync for */
-    int32_t dark;         /* of those, without any leader */
+    int64_t since_ms;                 /* of its registration; 0 not known */
+    int32_t leads, holds;             /* partitions */
+    int32_t missing;                  /* partitions it holds and is not in sync for */
+    int32_t dark;                     /* of those, without any leader */
+    const struct zk_loading *loading; /* it starts and opens its logs; NULL: it does not */
 };
 
 struct controller_view {

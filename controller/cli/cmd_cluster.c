@@ -74,8 +74,29 @@ static bool is_last_copy(const struct part_view *at)
            at->part->replica_nodes_len > 1;
 }
 
+/* "812 of 2,000 logs" of all its directories. */
+static const char *how_far(struct cli *cli, const struct zk_loading *loading)
+{
+    int64_t loaded = 0, total = 0, bytes = 0;
+
+    for (size_t i = 0; i < loading->n; i++) {
+        loaded += loading->dirs[i].loaded;
+        total += loading->dirs[i].total;
+        bytes += loading->dirs[i].read_bytes;
+    }
+    const char *text =
+        cli_text(cli, "%" PRId64 " of %" PRId64 " log%s", loaded, total, total == 1 ? "" : "s");
+
+    return bytes == 0 ? text
+                      : cli_text(cli, "%s, %.*s read anew", text,
+                                 STR_ARG(print_size(&cli->arena, &cli->print, bytes)));
+}
+
 static const char *why_down(struct cli *cli, const struct broker_view *broker)
 {
+    if (broker->loading != NULL)
+        return cli_text(cli, "broker %d starts and opens its logs: %s", broker->id,
+                        how_far(cli, broker->loading));
     const char *at =
         broker->host != NULL ? cli_text(cli, " at %s:%d", broker->host, broker->port) : "";
 
@@ -105,13 +126,14 @@ static void judge_brokers(struct judge *judge)
     for (int i = 0; i < judge->view->brokers_len; i++) {
         const struct broker_view *broker = &judge->view->brokers[i];
 
-        if (broker->answers == ERR_OK)
+        if (broker->answers == ERR_OK && broker->loading == NULL)
             continue;
         add(judge, CLI_DEGRADED, why_down(cli, broker),
             cli_text(cli, "%s lack%s its replica; %d of them ha%s no leader",
                      plural(cli, broker->missing, "partition"), broker->missing == 1 ? "s" : "",
                      broker->dark, broker->dark == 1 ? "s" : "ve"),
-            judge->place->local
+            broker->loading != NULL ? "wait: it is back when all are open"
+            : judge->place->local
                 ? cli_text(cli, "scripts/cluster start %d        scripts/cluster log %d -n 20",
                            broker->id, broker->id)
             : broker->answers == ERR_TIMED_OUT ? HUNG_NEXT
@@ -239,6 +261,8 @@ static struct cell since_cell(struct cli *cli, int64_t since_ms)
 
 static struct cell broker_state(const struct broker_view *broker)
 {
+    if (broker->loading != NULL)
+        return cell_hinted(cell_cstr("loading"), HINT_DEGRADED);
     if (broker->answers == ERR_OK && broker->is_listed)
         return broker->missing > 0 ? cell_hinted(cell_cstr("catching up"), HINT_DEGRADED)
                                    : cell_cstr("up");
@@ -280,6 +304,60 @@ static void put_brokers(struct judge *judge, struct report *report)
         row[8] = cell_cstr(broker->software);
     }
     table_sort(table);
+}
+
+/* Directory by directory; no table when no broker starts. */
+static void put_loading(struct judge *judge, struct report *report)
+{
+    static const struct column columns[] = {
+        { .key = "broker", .head = "BROKER", .right = true },
+        { .key = "dir", .head = "LOG-DIR" },
+        { .key = "logs_loaded", .head = "LOADED", .right = true },
+        { .key = "logs_total", .head = "OF", .right = true },
+        { .key = "bytes_read", .head = "READ-ANEW", .right = true },
+        { .key = "clean_stop", .head = "CLEAN-STOP" },
+        { .key = "since", .head = "SINCE", .wide = true },
+        { .key = NULL },
+    };
+    struct table *table = NULL;
+    bool people = report_is_for_people(&judge->cli->print);
+
+    for (int i = 0; i < judge->view->brokers_len; i++) {
+        const struct zk_loading *loading = judge->view->brokers[i].loading;
+
+        for (size_t d = 0; loading != NULL && d < loading->n; d++) {
+            const struct zk_loading_dir *dir = &loading->dirs[d];
+
+            if (table == NULL)
+                table = report_table(report, "loading", columns);
+            struct cell *row = table_row(table);
+
+            row[0] = cell_int(judge->view->brokers[i].id);
+            row[1] = cell_text(dir->dir);
+            row[2] = cell_int(dir->loaded);
+            row[3] = cell_int(dir->total);
+            row[4] =
+                people
+                    ? cell_text(print_size(&judge->cli->arena, &judge->cli->print, dir->read_bytes))
+                    : cell_int(dir->read_bytes);
+            row[5] = cell_bool(dir->is_clean);
+            row[6] = since_cell(judge->cli, loading->timestamp_ms);
+        }
+    }
+    if (table != NULL)
+        table_sort(table);
+}
+
+/* Without any broker that answers: what ZooKeeper says, when we know where it is. */
+static void note_loading(struct cli *cli, const struct place *place)
+{
+    struct zk_seen seen;
+
+    if (place->zookeeper == NULL || zk_look(cli, place->zookeeper, 1000, &seen) != ERR_OK)
+        return;
+    for (int i = 0; i < seen.loading_len; i++)
+        cli_note(cli, "note: broker %d starts and opens its logs: %s", seen.loading[i].id,
+                 how_far(cli, &seen.loading[i].how_far));
 }
 
 static void put_controllers(struct judge *judge, struct report *report)
@@ -422,6 +500,7 @@ static void print_all(struct judge *judge)
     report_fact(report, "offline", cell_int(view->offline));
     report_fact(report, "under_min_isr", cell_int(view->under_min_isr));
     put_brokers(judge, report);
+    put_loading(judge, report);
     put_controllers(judge, report);
     put_parts(judge, report);
     if (!people)
@@ -444,8 +523,10 @@ enum exit_code cmd_cluster_status(struct cli *cli)
     if (code != CLI_OK)
         return code;
     /* No broker at all is the worst that a cluster's state can be. */
-    if (link_open_at(cli, &place, &link) != CLI_OK)
+    if (link_open_at(cli, &place, &link) != CLI_OK) {
+        note_loading(cli, &place);
         return CLI_UNAVAILABLE;
+    }
     code = cluster_look(cli, link, &view);
     if (code == CLI_OK) {
         judge->cli = cli;

@@ -156,6 +156,27 @@ static enum err read_controllers(struct asker *asker, struct zk_seen *seen)
     return ERR_OK;
 }
 
+static enum err read_loading(struct asker *asker, struct zk_seen *seen)
+{
+    struct arena *arena = &asker->cli->arena;
+    struct reply *ids;
+    enum err err = children_of(asker, ZK_LOADING, &ids);
+
+    if (err != ERR_OK)
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    seen->loading = arena_zalloc(arena, ids->children_len + 1, sizeof *seen->loading);
+    for (size_t i = 0; i < ids->children_len; i++) {
+        struct zk_seen_loading *one = &seen->loading[seen->loading_len];
+        struct str data;
+
+        if (zk_leaf_id(ids->children[i], &one->id) &&
+            data_of(asker, zk_path_loading(arena, one->id), &data) == ERR_OK &&
+            zk_parse_loading(arena, data, &one->how_far) == ERR_OK)
+            seen->loading_len++;
+    }
+    return ERR_OK;
+}
+
 static enum err read_active(struct asker *asker, struct zk_seen *seen)
 {
     struct arena *arena = &asker->cli->arena;
@@ -221,6 +242,8 @@ static enum err read_all(struct asker *asker, const struct look *look)
     err = read_brokers(asker, look->seen);
     if (err == ERR_OK)
         err = read_controllers(asker, look->seen);
+    if (err == ERR_OK)
+        err = read_loading(asker, look->seen);
     return err == ERR_OK ? read_active(asker, look->seen) : err;
 }
 

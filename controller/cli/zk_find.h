@@ -10,6 +10,7 @@
 
 #include "common/base/uuid.h"
 #include "common/model/ids.h"
+#include "common/zk/zk_tree.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/place.h"
 
@@ -33,6 +34,11 @@ struct zk_seen {
         int64_t since_ms;
     } * controllers; /* of ours; Kafka has none */
     int controllers_len;
+    struct zk_seen_loading {
+        int32_t id;
+        struct zk_loading how_far;
+    } * loading; /* brokers that start and do not serve yet */
+    int loading_len;
     int32_t active; /* controller, -1 none */
     int64_t active_since_ms;
     int32_t epoch;          /* of the controller, -1 not known */

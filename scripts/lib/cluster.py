@@ -5,8 +5,8 @@ import sys
 import time
 
 from cluster_nodes import BROKER, CONTROLLER, LIMITS, ROOT, ZOOKEEPER, Cluster
-from cluster_probe import (active_controller, ask, metadata_brokers, metadata_request, zookeeper_ephemerals,
-                           zookeeper_serves)
+from cluster_probe import (active_controller, ask, metadata_brokers, metadata_request, status_page, status_request,
+                           zookeeper_ephemerals, zookeeper_serves)
 from cluster_process import Trouble, wait_until
 
 HELP = '''scripts/cluster VERB [OPTION]... - a local moldau cluster: ZooKeeper, controllers, brokers
@@ -14,7 +14,8 @@ HELP = '''scripts/cluster VERB [OPTION]... - a local moldau cluster: ZooKeeper, 
   up                    start what is not running, wait until every broker knows all brokers,
                         print the bootstrap address. Installs and builds what is missing.
   down                  stop everything in order; data and settings stay
-  status [--json]       every node: pid, port, whether it is up, which controller is active
+  status [--json]       every node: pid, port, whether it is up, which controller is active; of a broker
+                        that opens its logs, how many of how many, by directory
   stop ID...            SIGTERM, returns when the process is gone     (--timeout SECONDS, 60 unless told)
   kill ID...            SIGKILL, returns when the process is gone
   start ID...           start again with the settings given at up; returns once it runs
@@ -214,13 +215,21 @@ def status_of(cluster, timeout_s):
     running = [n for n in nodes if own[n.port][1] not in ('', 'T', 't')]
     probes = [((n.host, n.port), b'', None) for n in running if n.kind != ZOOKEEPER]
     probes += [(k, b'dump', zookeeper_ephemerals) for k in keepers]
+    probes += [((n.host, n.metrics), status_request(), status_page) for n in running if n.kind == BROKER]
     answers = dict(zip([p[0] for p in probes], ask(probes, timeout_s)))
     active = active_controller([answers[k][1] for k in keepers], chroot)
 
     def facts(node):
         pid, state = own[node.port]
         is_up = state not in ('', 'T', 't') and answers.get((node.host, node.port), (False,))[0]
-        return {'id': node.id, 'pid': pid, 'host': node.host, 'port': node.port, 'up': is_up}
+        return {'id': node.id, 'pid': pid, 'host': node.host, 'port': node.port, 'up': is_up, **loading(node)}
+
+    def loading(node):
+        """Of a broker that opens its logs: how far it is. Its port takes connections by then, and answers nobody."""
+        page = answers.get((node.host, node.metrics), (False, None))[1] if node.kind == BROKER else None
+        if not page or page.get('state') != 'loading':
+            return {}
+        return {'up': False, 'loading': {k: page[k] for k in ('logs_loaded', 'logs_total', 'dirs') if k in page}}
 
     controllers = []
     for node in cluster.nodes(CONTROLLER):
@@ -231,6 +240,16 @@ def status_of(cluster, timeout_s):
             'brokers': [{**facts(n), 'data': n.data()} for n in cluster.nodes(BROKER)],
             'controllers': controllers,
             'zookeepers': [facts(n) for n in cluster.nodes(ZOOKEEPER)]}
+
+
+def loading_text(loading):
+    dirs = loading.get('dirs', ())
+    parts = [f'loading, {loading["logs_loaded"]} of {loading["logs_total"]} logs']
+    if any(d['bytes_read'] for d in dirs):
+        parts.append(f'{sum(d["bytes_read"] for d in dirs) / 2**20:.0f} MiB read anew')
+    if len(dirs) > 1:
+        parts.append(', '.join(f'{d["dir"]} {d["logs_loaded"]}/{d["logs_total"]}' for d in dirs))
+    return '; '.join(parts)
 
 
 def status(cluster, _ids, options):
@@ -249,6 +268,8 @@ def status(cluster, _ids, options):
             state = 'up, active' if fact.get('active') else 'up'
         elif not fact['pid']:
             state = 'down'
+        elif 'loading' in fact:
+            state = loading_text(fact['loading'])
         else:
             state = 'paused' if node.process()[1] in ('T', 't') else 'running, takes no connections yet'
         print(f'{fact["id"]:4} {node.kind:11} {fact["pid"] or "-":>8} {fact["port"]:>6}  {state}')

@@ -4,6 +4,7 @@ A probe is ((host, port), request, parse): connect, send the request, hand what 
 returns something. parse None: being connected is the answer. No threads: a stopped process accepts through its
 kernel and says nothing, and a time-out must cost the same for one such server as for ten.
 """
+import json
 import select
 import socket
 import struct
@@ -79,6 +80,20 @@ def metadata_brokers(got, _ended):
         pos += 4                                          # port
         pos += 2 + max(0, struct.unpack_from('>h', got, pos)[0])  # rack, may be null
     return ids
+
+
+# --- a broker's status page --------------------------------------------------------------------
+
+def status_request():
+    return b'GET /status HTTP/1.0\r\n\r\n'
+
+
+def status_page(got, ended):
+    """The object that the page is, None while it is incomplete."""
+    head, found, body = got.partition(b'\r\n\r\n')
+    if not found or not (ended or body.endswith(b'\n')):
+        return None
+    return json.loads(body) if head.split(b' ')[1:2] == [b'200'] else {}
 
 
 # --- ZooKeeper: its four-letter words, which need no session and write nothing ---------------------

@@ -15,6 +15,7 @@ static void try_cluster(struct arena *arena, struct str text)
     struct zk_registration reg, again;
     struct zk_holder holder;
     struct zk_seat seat;
+    struct zk_loading loading;
     struct str id;
     int32_t number;
 
@@ -28,6 +29,8 @@ static void try_cluster(struct arena *arena, struct str text)
         assert(zk_parse_holder(arena, zk_build_holder(arena, &holder), &holder) == ERR_OK);
     if (zk_parse_seat(arena, text, &seat) == ERR_OK)
         assert(zk_parse_seat(arena, zk_build_seat(arena, &seat), &seat) == ERR_OK);
+    if (zk_parse_loading(arena, text, &loading) == ERR_OK)
+        assert(zk_parse_loading(arena, zk_build_loading(arena, &loading), &loading) == ERR_OK);
     if (zk_parse_cluster_id(arena, text, &id) == ERR_OK)
         assert(zk_parse_cluster_id(arena, zk_build_cluster_id(arena, id), &id) == ERR_OK);
     if (zk_parse_epoch(text, &number) == ERR_OK)

@@ -105,6 +105,7 @@ WRAP(ssize_t, preadv64v2, meets_fd(PROBE, fd),
      (int fd, const struct iovec *iov, int n, off64_t pos, int flags), fd, iov, n, pos, flags)
 WRAP(int, fsync, meets_fd(SYNC, fd), (int fd), fd)
 WRAP(int, fdatasync, meets_fd(SYNC, fd), (int fd), fd)
+WRAP(int, syncfs, meets_fd(SYNC, fd), (int fd), fd)
 WRAP(int, rename, meets_path(RENAME, from), (const char *from, const char *to), from, to)
 WRAP(int, mkdir, meets_path(OPEN, path), (const char *path, mode_t mode), path, mode)
 

@@ -375,6 +375,7 @@ START_TEST(paths_are_kafkas)
                      "/config/users/a/clients/b");
     ck_assert_str_eq(zk_path_delete_mark(&arena, STR("t")), "/admin/delete_topics/t");
     ck_assert_str_eq(zk_path_seat(&arena, 3001), "/controllers/ids/3001");
+    ck_assert_str_eq(zk_path_loading(&arena, 7), "/controllers/loading/7");
 }
 END_TEST
 
@@ -396,6 +397,35 @@ START_TEST(change_notes_of_both_versions_are_read)
 }
 END_TEST
 
+START_TEST(how_far_a_start_is_comes_back)
+{
+    struct zk_loading_dir dirs[] = {
+        { .dir = STR("/data/\"1\""), .is_clean = true, .loaded = 3, .total = 7 },
+        { .dir = STR("/data/2"), .loaded = 1, .total = 2000, .read_bytes = INT64_C(1) << 40 },
+    };
+    struct zk_loading back;
+
+    ck_assert_int_eq(
+        zk_parse_loading(
+            &arena,
+            zk_build_loading(&arena,
+                             &(struct zk_loading){ .dirs = dirs, .n = 2, .timestamp_ms = 5 }),
+            &back),
+        ERR_OK);
+    ck_assert_uint_eq(back.n, 2);
+    ck_assert_int_eq(back.timestamp_ms, 5);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert(str_eq(back.dirs[i].dir, dirs[i].dir));
+        ck_assert_int_eq(back.dirs[i].is_clean, dirs[i].is_clean);
+        ck_assert_int_eq(back.dirs[i].loaded, dirs[i].loaded);
+        ck_assert_int_eq(back.dirs[i].total, dirs[i].total);
+        ck_assert_int_eq(back.dirs[i].read_bytes, dirs[i].read_bytes);
+    }
+    ck_assert_int_eq(zk_parse_loading(&arena, STR("{\"dirs\":[{\"dir\":1}]}"), &back),
+                     ERR_BAD_FORMAT);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("zk_tree");
@@ -411,6 +441,7 @@ int main(void)
     tcase_add_test(tc, what_was_touched_comes_back);
     tcase_add_test(tc, eligible_leaders_come_back_from_path_and_value);
     tcase_add_test(tc, tombstones_come_back_from_path_and_value);
+    tcase_add_test(tc, how_far_a_start_is_comes_back);
     tcase_add_test(tc, paths_are_kafkas);
     tcase_add_test(tc, change_notes_of_both_versions_are_read);
     return unit_run(tc);
