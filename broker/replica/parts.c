@@ -31,6 +31,7 @@ struct parts {
     struct parts_conf conf; /* [I] */
     struct part_env env;    /* [I] */
     struct snap table;      /* of struct parts_table */
+    struct image *image;    /* as last applied, NULL: none yet; parts_apply() only */
     atomic_bool has_image;  /* [a] an image was applied: the set is whole */
     atomic_size_t strays;   /* [a] parked by this process */
 };
@@ -77,6 +78,7 @@ struct change {
     struct parts *parts;
     const struct parts_table *before;
     const struct image *image;
+    const struct image *old; /* what a delta was applied to; NULL: it is the whole image */
     int64_t now_ms;
     struct parts_result *out;
     struct added *added;     /* by topic id and partition */
@@ -253,11 +255,16 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
 /* ---- roles ---- */
 
-/* Nothing of it can be on a directory that is offline (KAFKA-10314). */
-static bool is_new(const struct change *change, const struct image_part *state)
+/* Nothing of it can be on a directory that is offline (KAFKA-10314): a delta has brought it, for
+ * the first state of a partition may also be years old; or it is added to the replicas and was not
+ * in sync yet. */
+static bool is_new(const struct change *change, struct uuid topic_id,
+                   const struct image_part *state)
 {
-    return (state->leader_epoch == 0 && state->partition_epoch == 0) ||
-           ids_has(state->adding, change->parts->conf.broker_id);
+    int32_t me = change->parts->conf.broker_id;
+
+    return (change->old != NULL && image_part(change->old, topic_id, state->index) == NULL) ||
+           (ids_has(state->adding, me) && !ids_has(state->isr, me));
 }
 
 static enum err open_log(struct change *change, const struct image_topic *topic,
@@ -265,7 +272,7 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
 {
     struct logs *logs = change->parts->conf.logs;
     enum err err = logs_create(logs, topic->name.ptr, state->index, topic->id,
-                               is_new(change, state), NULL, log);
+                               is_new(change, topic->id, state), NULL, log);
 
     if (err != ERR_INCONSISTENT_TOPIC_ID)
         return err;
@@ -276,8 +283,8 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
     if (old != NULL && !is_removed(change, old))
         remove_part(change, old);
     park(change, topic->name.ptr, state->index, "another topic id");
-    return logs_create(logs, topic->name.ptr, state->index, topic->id, is_new(change, state), NULL,
-                       log);
+    return logs_create(logs, topic->name.ptr, state->index, topic->id,
+                       is_new(change, topic->id, state), NULL, log);
 }
 
 static void set_conf(struct change *change, struct part *part, const struct part_conf *settings)
@@ -419,7 +426,7 @@ static void want(struct change *change, const struct image_topic *topic,
     wanted->at[wanted->n++] = (struct logs_wanted){ .topic = topic->name.ptr,
                                                     .partition = state->index,
                                                     .topic_id = topic->id,
-                                                    .is_new = is_new(change, state) };
+                                                    .is_new = is_new(change, topic->id, state) };
 }
 
 /* Their logs are there when the partitions are opened, one after the other. */
@@ -664,6 +671,7 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
         .parts = parts,
         .before = parts_get_table(parts),
         .image = after,
+        .old = delta != NULL ? parts->image : NULL,
         .now_ms = now_ms,
         .out = out,
     };
@@ -679,6 +687,8 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
     if (out->err == ERR_OK)
         atomic_store_explicit(&parts->has_image, true, memory_order_release);
     change_fini(&change);
+    image_unref(&parts->image);
+    parts->image = image_ref(after);
 }
 
 void parts_result_fini(struct parts_result *result)
@@ -716,6 +726,7 @@ void parts_free(struct parts **parts_ptr)
         part_close(table->all[i]);
     parts_put_table(&table);
     snap_fini(&parts->table);
+    image_unref(&parts->image);
     free(parts);
 }
 

@@ -46,10 +46,10 @@ static void on_propose(void *ctx, struct part *part, const struct part_proposal 
     proposals++;
 }
 
-static void start(void)
+static void start_on(const char *const *dirs, size_t count)
 {
-    ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = &dir,
-                                                       .dir_count = 1,
+    ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = dirs,
+                                                       .dir_count = count,
                                                        .broker_id = 1,
                                                        .recovery_threads = 1,
                                                        .no_threads = true },
@@ -60,6 +60,11 @@ static void start(void)
                                             .logs = logs,
                                             .conf_of = conf_of,
                                             .propose = on_propose });
+}
+
+static void start(void)
+{
+    start_on(&dir, 1);
 }
 
 static void stop(void)
@@ -526,6 +531,40 @@ START_TEST(a_failed_directory_is_answered_with_a_storage_error)
 }
 END_TEST
 
+/* KAFKA-10314, and what the first state of a partition does not say: it may be years old, and the
+ * records on the directory that cannot be read. */
+START_TEST(a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory)
+{
+    const char *dirs[] = { unit_temp_dir(), unit_temp_dir() };
+    struct image_part part = state(2, 0, 0);
+
+    stop();
+    start_on(dirs, 2);
+    logs_fail_dir(logs, dirs[1]);
+    set_as("a", 0, &part, false);
+    tell_image(); /* as a new process hears of it */
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    ck_assert(!find("a", NULL));
+    part.offline = (struct ids){ .at = mine, .n = 1 };
+    set("a", 0, part); /* so that was heard; it is no newer for that */
+    ck_assert(!find("a", NULL));
+    set("b", 1, state(2, 0, 0)); /* is being created */
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert(find("b", NULL));
+    part = state(2, 3, 7);
+    part.adding = (struct ids){ .at = mine, .n = 1 };
+    set_as("c", 2, &part, false);
+    tell_image(); /* had caught up before */
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    part.isr = (struct ids){ .at = &mine[1], .n = 1 };
+    part.partition_epoch = 8;
+    set("c", 2, part);
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert(find("c", NULL));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("parts");
@@ -546,5 +585,6 @@ int main(void)
     tcase_add_test(tc, a_table_outlives_what_it_shows);
     tcase_add_test(tc, lag_and_proposals_follow_the_clock);
     tcase_add_test(tc, a_failed_directory_is_answered_with_a_storage_error);
+    tcase_add_test(tc, a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory);
     return unit_run(tc);
 }
