@@ -132,12 +132,17 @@ static const char *state_name(enum node_state state)
 
 /* It is going to leave ISRs: those who stay have to give a word that is younger than this moment.
  */
-static void is_to_go(struct core *core, struct broker *b)
+void broker_leaves(struct core *core, struct broker *b)
 {
     b->gone_version = core->version + 1;
+    core->word_wanted = true;
+}
+
+static void is_to_go(struct core *core, struct broker *b)
+{
+    broker_leaves(core, b);
     b->gone_ms = core->now_ms;
     b->held = true; /* until the partitions have been looked at */
-    core->word_wanted = true;
 }
 
 static void set_state(struct core *core, struct broker *b, enum node_state state, const char *why)
@@ -664,7 +669,7 @@ static uint64_t word_needed(const struct core *core, const struct image_part *pa
         if (b == NULL || ids_has(next->isr, b->id))
             continue;
         /* whose copy is not whole takes nothing away */
-        if ((b->phase == STREAM_LEAVE && b->unclean) || ids_has(part->offline, b->id))
+        if (b->phase == STREAM_LEAVE && b->unclean)
             continue;
         if (b->gone_version > version)
             version = b->gone_version;

@@ -209,6 +209,7 @@ struct job {
     int64_t deadline_ms;   /* when it is answered whatever the brokers say */
     bool changed;          /* something was stored */
     bool again;            /* cannot be planned in this round */
+    uint64_t word;         /* a version that somebody must acknowledge before it is; 0: none */
     bool answered;         /* too late for its request: only kept until its items are done */
     uint64_t wait_version; /* SETTLING: what every live broker must have applied; 0: not set yet */
     size_t n_open;         /* items that are not done */
@@ -239,6 +240,7 @@ TAILQ_HEAD(doomeds, doomed);
 struct moving { /* a partition whose assignment says that it moves */
     struct uuid topic_id;
     int32_t partition;
+    uint64_t word; /* as for a wanted move */
 };
 
 struct wanted_move { /* of /admin/reassign_partitions */
@@ -246,6 +248,7 @@ struct wanted_move { /* of /admin/reassign_partitions */
     int32_t partition;
     int32_t *target;
     uint32_t n;
+    uint64_t word; /* who stays has to acknowledge that version first; 0: not asked */
 };
 
 struct wishes { /* of old tools, in znodes */
@@ -279,6 +282,7 @@ struct pend_part {
     struct uuid topic_id;
     struct str topic;
     const struct image_part *part;
+    size_t number; /* in the order in which they came */
 };
 
 struct pend {
@@ -379,6 +383,9 @@ void view_topic_defaults(const struct core *core, struct topic_conf *conf);
 /* Publishes the part (copied into the effects' arena) as it is, with nothing to store. */
 void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
                     const struct image_part *part);
+/* As it will be published: what is pending, of the first n, before what the image has. */
+const struct image_part *view_newest_part(const struct core *core, size_t n, struct uuid topic_id,
+                                          int32_t index);
 void view_pend_topic_gone(struct core *core, struct uuid id);
 void view_pend_config(struct core *core, const struct image_config *config);
 void view_pend_tombstone(struct core *core, const struct image_tombstone *tombstone, bool gone);
@@ -417,6 +424,8 @@ bool brokers_all_acked(const struct core *core, uint64_t version);
  * than its own. Marks who is waited for. */
 bool brokers_have_word(struct core *core, const struct image_part *part,
                        const struct leader_isr *next);
+/* It leaves ISRs from now on: the next version asks those who stay for that sign. */
+void broker_leaves(struct core *core, struct broker *b);
 int32_t broker_still_led(const struct core *core, int32_t id);
 
 /* plan.c */
@@ -518,6 +527,10 @@ struct move {
 enum err reassign_aim(const struct core *core, const struct image_topic *topic,
                       const struct image_part *part, struct ids target, struct arena *arena,
                       struct move *out);
+/* Does somebody who stays in sync live? Asked when the move takes members out of the ISR, and with
+ * them copies that may be the last ones: then a version is published, its number kept in *word, and
+ * one of those who stay must have acknowledged it. */
+bool reassign_has_word(struct core *core, const struct move *move, uint64_t *word);
 /* What it was before it began to move. */
 struct ids reassign_origin(const struct image_part *part, struct arena *arena);
 /* Where it is bound for, or where it is. */

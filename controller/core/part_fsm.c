@@ -207,11 +207,13 @@ bool parts_scan(struct core *core)
 /* ---- failed directories
  * ---------------------------------------------------------------------------- */
 
-static void set_offline(struct core *core, struct uuid topic_id, int32_t index, int32_t broker,
-                        bool offline)
+/* pending: so many changes are older than this walk over partitions. When several brokers are heard
+ * of in one step, each must leave what was said of the others. */
+static void set_offline(struct core *core, size_t pending, struct uuid topic_id, int32_t index,
+                        int32_t broker, bool offline)
 {
     const struct image_topic *topic = image_topic(core->image, topic_id);
-    const struct image_part *known = image_part(core->image, topic_id, index);
+    const struct image_part *known = view_newest_part(core, pending, topic_id, index);
     int32_t *ids;
     struct image_part part;
 
@@ -229,11 +231,17 @@ static void set_offline(struct core *core, struct uuid topic_id, int32_t index, 
         ids[part.offline.n++] = broker;
     view_pend_part(core, topic_id, topic->name, &part);
     core->scan = true;
+    /* it leaves ISRs, and the directory may come back with all it has: as for a broker that dies,
+     * who stays must show first that it lives */
+    if (offline)
+        broker_leaves(core, broker_get(core, broker));
 }
 
 void parts_on_failures(struct core *core, struct broker *b, size_t n,
                        const struct core_failure *failures, bool dir_failed)
 {
+    size_t pending = core->pend.n_parts;
+
     for (size_t i = 0; i < n; i++) {
         const struct core_failure *f = &failures[i];
         const struct image_topic *topic = image_topic(core->image, f->topic_id);
@@ -245,7 +253,7 @@ void parts_on_failures(struct core *core, struct broker *b, size_t n,
                  "broker cannot serve a partition broker=%d partition=%.*s-%d err=%s", b->id,
                  STR_ARG(topic->name), f->partition, err_name(f->err));
         if (dir_failed || f->err == ERR_KAFKA_STORAGE_ERROR) {
-            set_offline(core, f->topic_id, f->partition, b->id, true);
+            set_offline(core, pending, f->topic_id, f->partition, b->id, true);
         } else if (f->leader_epoch > part->leader_epoch ||
                    (f->leader_epoch == part->leader_epoch &&
                     f->partition_epoch > part->partition_epoch)) {
@@ -262,13 +270,14 @@ void parts_forget_dirs(struct core *core, struct broker *b)
 {
     struct image_cursor at = { 0 };
     const struct image_topic *topic;
+    size_t pending = core->pend.n_parts;
 
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
         for (int32_t i = 0; i < topic->n_parts; i++) {
             const struct image_part *part = image_topic_part(topic, i);
 
             if (part != NULL && ids_has(part->offline, b->id))
-                set_offline(core, topic->id, i, b->id, false);
+                set_offline(core, pending, topic->id, i, b->id, false);
         }
     }
 }

@@ -12,6 +12,10 @@
  * in: whoever takes the seat reads from the assignment where the partition is. What Kafka writes in
  * up to five leader epochs (one for each replica taken out of the ISR) is one here.
  *
+ * Whoever leaves the ISR takes a copy away that may be the last whole one, when those who stay have
+ * just lost their machines and nobody knows. So before a step that takes members out, one of those
+ * who stay has to acknowledge a version that was published after the step was decided on.
+ *
  * To cancel is to begin a move back to the replicas it had. To begin another move while one is
  * under way drops the newcomers that are not wanted any more, in the same write. Neither is done
  * when it would throw away the only replicas that have all that is committed.
@@ -110,14 +114,41 @@ enum err reassign_aim(const struct core *core, const struct image_topic *topic,
     return ERR_OK;
 }
 
+bool reassign_has_word(struct core *core, const struct move *move, uint64_t *word)
+{
+    bool takes = false;
+
+    for (uint32_t i = 0; i < move->dropped.n; i++)
+        takes |= ids_has(move->part->isr, move->dropped.at[i]);
+    if (!takes)
+        return true;
+    if (*word == 0) {
+        *word = core->version + 1;
+        core->word_wanted = true;
+    }
+    for (uint32_t i = 0; i < move->next.isr.n; i++) {
+        const struct broker *b = broker_get(core, move->next.isr.at[i]);
+
+        if (b != NULL && b->acked_version >= *word)
+            return true;
+    }
+    core->waits_word = true;
+    if (*word > core->word_version)
+        core->word_version = *word;
+    return false;
+}
+
 static bool has_arrived(struct core *core, const struct image_topic *topic,
-                        const struct image_part *part, struct move *out)
+                        const struct image_part *part, struct moving *moving, struct move *out)
 {
     struct arena *arena = &core->making->arena;
     struct choice choice = choice_of(core, part, arena);
 
     *out = (struct move){ .topic = topic, .part = part };
-    return arrive(&choice, reassign_target(part, arena), arena, out);
+    if (arrive(&choice, reassign_target(part, arena), arena, out))
+        return reassign_has_word(core, out, &moving->word);
+    moving->word = 0;
+    return false;
 }
 
 /* ---- planning ------------------------------------------------------------------------------ */
@@ -234,7 +265,7 @@ void reassign_plan(struct core *core)
         if (plan_sets_topic(core, topic->id) ||
             plan_find(core->making, topic->id, part->index) != NULL)
             core->moves_due = true; /* it is being written: the next plan looks again */
-        else if (has_arrived(core, topic, part, &moves[n]))
+        else if (has_arrived(core, topic, part, &core->moving[n_left - 1], &moves[n]))
             n++;
     }
     core->n_moving = n_left;

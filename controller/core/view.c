@@ -345,9 +345,25 @@ void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
     copy->removing = out_ids(core, part->removing);
     copy->offline = out_ids(core, part->offline);
     array_reserve(&pend->parts, &pend->cap_parts, pend->n_parts, sizeof pend->parts[0]);
-    pend->parts[pend->n_parts++] = (struct pend_part){ .topic_id = topic_id,
-                                                       .topic = arena_str(&core->out->arena, topic),
-                                                       .part = copy };
+    pend->parts[pend->n_parts] = (struct pend_part){ .topic_id = topic_id,
+                                                     .topic = arena_str(&core->out->arena, topic),
+                                                     .part = copy,
+                                                     .number = pend->n_parts };
+    pend->n_parts++;
+}
+
+const struct image_part *view_newest_part(const struct core *core, size_t n, struct uuid topic_id,
+                                          int32_t index)
+{
+    const struct pend *pend = &core->pend;
+
+    for (size_t i = n; i > 0; i--) {
+        const struct pend_part *at = &pend->parts[i - 1];
+
+        if (at->part->index == index && uuid_eq(at->topic_id, topic_id))
+            return at->part;
+    }
+    return image_part(core->image, topic_id, index);
 }
 
 void view_pend_topic_gone(struct core *core, struct uuid id)
@@ -430,7 +446,8 @@ static int by_topic(const void *a, const void *b)
     /* twice in one step: the newer last, where applying it wins */
     struct leader_isr s = image_part_state(x->part), t = image_part_state(y->part);
 
-    return leader_isr_cmp(&s, &t);
+    order = leader_isr_cmp(&s, &t);
+    return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
 
 /* What was decided in the same plan as the topic's end must not bring it back. */

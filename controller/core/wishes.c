@@ -167,7 +167,7 @@ static enum turn turn_of(struct core *core, struct wanted_move *wanted, struct m
                  wanted->topic, wanted->partition);
         return TURN_DROP;
     }
-    return TURN_BEGIN;
+    return reassign_has_word(core, move, &wanted->word) ? TURN_BEGIN : TURN_WAIT;
 }
 
 static void plan_reassignments(struct core *core)

@@ -123,6 +123,27 @@ static bool aim(struct core *core, struct job *job, size_t at, struct asked *ask
     return true;
 }
 
+/* Nobody who stays has shown yet that it lives. What is not in order is found out later. */
+static bool waits_for_word(struct core *core, struct job *job, const struct asked *asked, size_t n)
+{
+    struct arena *arena = &core->making->arena;
+    bool waits = false;
+
+    for (size_t i = 0; i < n; i++) {
+        struct ids target = asked[i].target;
+        struct move move;
+
+        if (asked[i].part == NULL || topics_is_doomed(core, asked[i].name))
+            continue;
+        if (asked[i].cancels)
+            target = reassign_origin(asked[i].part, arena);
+        if (target.n > 0 && ids_unique(target) &&
+            reassign_aim(core, asked[i].topic, asked[i].part, target, arena, &move) == ERR_OK)
+            waits |= !reassign_has_word(core, &move, &job->word);
+    }
+    return waits;
+}
+
 static size_t drop_twins(struct job *job, struct move *moves, size_t n)
 {
     size_t left = 0;
@@ -149,6 +170,7 @@ static void plan_alter(struct core *core, struct job *job)
         job->again = asked[i].topic != NULL &&
                      (plan_sets_topic(core, asked[i].topic->id) ||
                       plan_find(core->making, asked[i].topic->id, asked[i].partition) != NULL);
+    job->again = job->again || waits_for_word(core, job, asked, n);
     if (job->again)
         return;
     job_setup(job, n, req->timeout_ms);

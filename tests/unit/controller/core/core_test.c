@@ -179,6 +179,26 @@ START_TEST(nobody_leaves_an_isr_before_a_stayer_has_spoken)
 }
 END_TEST
 
+/* The directory may come back with all it has, and who stays may have lost its machine. */
+START_TEST(nobody_leaves_an_isr_for_a_failed_directory_before_a_stayer_has_spoken)
+{
+    struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
+
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    failure.topic_id = toy_topic(&toy, "t")->id;
+    toy.brokers[1].acks = false;
+    toy_step(&toy,
+             (struct core_event){
+                 .kind = CORE_DIR_FAILED,
+                 .dir_failed = { .stream = toy.brokers[2].stream, .n = 1, .parts = &failure } });
+    SHOWS("t", 0, "1/1,2 0 0");
+    ck_assert(core_is_busy(toy.core));
+    toy_ack(&toy, 1);
+    SHOWS("t", 0, "1/1 1 1");
+    ck_assert(!core_is_busy(toy.core));
+}
+END_TEST
+
 START_TEST(a_leader_and_its_follower_that_go_silent_together_keep_the_isr)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
@@ -497,6 +517,7 @@ int main(void)
     tcase_add_test(tc, shutdown_of_the_last_one_in_sync_leaves_it_leading);
     tcase_add_test(tc, shutdown_of_everybody_waits_for_nobody);
     tcase_add_test(tc, nobody_leaves_an_isr_before_a_stayer_has_spoken);
+    tcase_add_test(tc, nobody_leaves_an_isr_for_a_failed_directory_before_a_stayer_has_spoken);
     tcase_add_test(tc, a_leader_and_its_follower_that_go_silent_together_keep_the_isr);
     tcase_add_test(tc, a_new_leader_waits_for_one_word_only);
     tcase_add_test(tc, all_die_and_one_returns);

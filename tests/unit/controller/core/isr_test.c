@@ -163,6 +163,46 @@ START_TEST(a_failed_directory_moves_its_leaders)
 }
 END_TEST
 
+/* A new process says hello before its registration is known here; nothing is read meanwhile. */
+static void hello_unknown(int32_t id)
+{
+    struct toy_broker *b = &toy.brokers[id];
+    struct core_effects effects;
+
+    toy_kill(&toy, id);
+    toy_register(&toy, id);
+    b->incarnation.bytes[15]++;
+    b->stream = ++toy.streams;
+    core_effects_init(&effects);
+    core_step(toy.core,
+              &(struct core_event){ .kind = CORE_HELLO,
+                                    .hello = { .stream = b->stream,
+                                               .broker = id,
+                                               .broker_epoch = b->epoch,
+                                               .incarnation = b->incarnation,
+                                               .fresh = true } },
+              toy.now_ms, &effects);
+    core_effects_fini(&effects);
+}
+
+START_TEST(two_brokers_back_in_one_step_both_have_their_directories)
+{
+    for (int32_t id = 2; id <= 3; id++) {
+        struct core_failure part = { .topic_id = toy_topic(&toy, "t")->id, .partition = 1 };
+
+        toy_step(&toy,
+                 (struct core_event){
+                     .kind = CORE_DIR_FAILED,
+                     .dir_failed = { .stream = toy.brokers[id].stream, .n = 1, .parts = &part } });
+    }
+    ck_assert_uint_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 1)->offline.n, 2);
+    hello_unknown(2);
+    hello_unknown(3);
+    toy_nodes(&toy);
+    ck_assert_uint_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 1)->offline.n, 0);
+}
+END_TEST
+
 static void want_pids(int32_t id)
 {
     toy_step(&toy,
@@ -206,6 +246,7 @@ int main(void)
     tcase_add_test(tc, an_unknown_topic_id);
     tcase_add_test(tc, the_same_proposal_twice_in_one_round);
     tcase_add_test(tc, a_failed_directory_moves_its_leaders);
+    tcase_add_test(tc, two_brokers_back_in_one_step_both_have_their_directories);
     tcase_add_test(tc, producer_ids_never_repeat);
     return unit_run(tc);
 }

@@ -135,6 +135,37 @@ START_TEST(a_leader_that_leaves_hands_over)
 }
 END_TEST
 
+/* Their machines may be gone, and nobody knows yet: then those who are to leave have the last copy.
+ */
+START_TEST(nobody_is_dropped_before_a_stayer_has_spoken)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy.brokers[1].acks = toy.brokers[3].acks = false;
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), -99);
+    ASSIGNS("t", 0, "1,2,3");
+    SHOWS("t", 0, "1/1,2,3 0 0");
+    ck_assert(core_is_busy(toy.core));
+    toy_ack(&toy, 3);
+    ASSIGNS("t", 0, "3,1");
+    SHOWS("t", 0, "1/1,3 1 1");
+    STONES("t", "2:0@1");
+}
+END_TEST
+
+START_TEST(nobody_is_dropped_in_the_end_before_a_newcomer_has_spoken)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r1));
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    toy.brokers[4].acks = false;
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    ASSIGNS("t", 0, "4,1 +4 -1");
+    SHOWS("t", 0, "1/1,4 1 2");
+    toy_ack(&toy, 4);
+    ASSIGNS("t", 0, "4");
+    SHOWS("t", 0, "4/4 2 3");
+}
+END_TEST
+
 START_TEST(refusals)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
@@ -456,6 +487,8 @@ int main(void)
     tcase_add_test(tc, from_beginning_to_end);
     tcase_add_test(tc, what_is_in_sync_already_is_done_at_once);
     tcase_add_test(tc, a_leader_that_leaves_hands_over);
+    tcase_add_test(tc, nobody_is_dropped_before_a_stayer_has_spoken);
+    tcase_add_test(tc, nobody_is_dropped_in_the_end_before_a_newcomer_has_spoken);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, cancel);
     tcase_add_test(tc, cancel_takes_a_newcomer_out_of_the_isr);
