@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ORACLE_PARTS 16
+#define ORACLE_PARTS 32
 
 struct oracle_rec {
     int64_t value; /* what a client wrote; never used twice */

@@ -18,6 +18,8 @@ struct endpoint boss_endpoints[SIM_BROKERS] = {
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b3", 2 }, 9003 },
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b4", 2 }, 9004 },
     { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b5", 2 }, 9005 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b6", 2 }, 9006 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b7", 2 }, 9007 },
 };
 
 /* ---- the seat ---- */
@@ -33,6 +35,7 @@ static void lose_seat(struct world *w, struct boss *boss, const char *why)
     boss->term++;
     boss->writer.busy = false;
     boss_step(w, boss, &(struct core_event){ .kind = CORE_RESIGNED });
+    admin_forget(boss);
     for (s = boss->streams; s != NULL; s = next) {
         next = s->next;
         conn_close(w, s->conn, 1);
@@ -296,6 +299,7 @@ void boss_on_ack(struct world *w, struct event *ev)
 
     event.acked.stream = ev->conn->id;
     event.acked.failures = msg->failures;
+    event.acked.deleted = msg->deleted;
     if (s == NULL)
         return;
     s->acked = true;
@@ -323,6 +327,18 @@ void boss_on_shutdown(struct world *w, struct event *ev)
                                 .shutdown_wanted = { .stream = ev->conn->id,
                                                      .number = (uint64_t)ev->a,
                                                      .broker_epoch = ev->b } };
+
+    if (stream_of(boss, ev->conn->id) != NULL)
+        boss_step(w, boss, &event);
+}
+
+void boss_on_dirs(struct world *w, struct event *ev)
+{
+    struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
+    const struct dirs_msg *msg = ev->ptr;
+    struct core_event event = { .kind = CORE_DIR_FAILED,
+                                .dir_failed = {
+                                    .stream = ev->conn->id, .n = msg->n, .parts = msg->parts } };
 
     if (stream_of(boss, ev->conn->id) != NULL)
         boss_step(w, boss, &event);
@@ -429,14 +445,13 @@ static void carry_out(struct world *w, struct boss *boss, const struct core_effe
 {
     struct boss_stream *s;
     struct event *ev;
-    int64_t at_us;
 
     switch (effect->kind) {
     case CORE_DO_WRITE:
         boss_write_out(w, boss, &effect->write);
         break;
     case CORE_DO_RELOAD:
-        boss_read_again(w, boss, effect->reload.what, effect->reload.partition);
+        boss_read_again(w, boss, &effect->reload);
         break;
     case CORE_DO_RESIGN:
         world_at(w, 0, boss->node, run_resign)->a = (int64_t)boss->term;
@@ -457,6 +472,8 @@ static void carry_out(struct world *w, struct boss *boss, const struct core_effe
     case CORE_DO_ANSWER_SHUTDOWN:
         if ((s = stream_of(boss, effect->answer_shutdown.stream)) == NULL)
             break;
+        if (effect->answer_shutdown.err == ERR_OK && effect->answer_shutdown.still_led == 0)
+            promise_relieved(w, boss, s->conn->node[0]);
         ev = conn_send(w, s->conn, 1, bro_on_relieved);
         ev->a = effect->answer_shutdown.err;
         ev->b = effect->answer_shutdown.still_led;
@@ -479,11 +496,13 @@ static void carry_out(struct world *w, struct boss *boss, const struct core_effe
         boss->alarm++;
         if (effect->wake_at.at_ms > INT64_MAX / 2000)
             break;
-        at_us = effect->wake_at.at_ms * 1000 > w->us ? effect->wake_at.at_ms * 1000 : w->us;
-        world_at(w, at_us - w->us, boss->node, run_tick)->a = (int64_t)boss->alarm;
+        world_at(w, node_until_us(w, boss->node, effect->wake_at.at_ms), boss->node, run_tick)->a =
+            (int64_t)boss->alarm;
+        break;
+    case CORE_DO_ANSWER_ADMIN:
+        admin_answered(w, boss, &effect->answer_admin);
         break;
     case CORE_DO_ANSWER_PID_BLOCK:
-    case CORE_DO_ANSWER_ADMIN:
     case CORE_N_EFFECTS:
         break;
     }
@@ -503,12 +522,50 @@ static void note_introduced(struct world *w, const struct boss *boss)
     }
 }
 
+/* A directory of it has failed, as this controller knows. */
+static bool is_offline(const struct image *image, int32_t id)
+{
+    const struct image_topic *topic = image != NULL ? image_topic_named(image, SIM_TOPIC) : NULL;
+
+    for (int p = 0; topic != NULL && p < topic->n_parts; p++)
+        if (ids_has(image_topic_part(topic, p)->offline, id))
+            return true;
+    return false;
+}
+
+/* Since when it knows that a broker is gone, or lost a directory, by the world's clock. */
+static void note_gone(struct world *w, struct boss *boss)
+{
+    for (int i = 0; i < w->conf.brokers; i++) {
+        int64_t gone_ms = core_gone_ms(boss->core, i + 1);
+
+        if (gone_ms != boss->gone_known[i]) {
+            boss->gone_known[i] = gone_ms;
+            boss->gone_ms[i] =
+                gone_ms == INT64_MAX ? INT64_MAX : world_ms(w) - (node_ms(w, boss->node) - gone_ms);
+        }
+        if (gone_ms == INT64_MAX && !is_offline(core_image(boss->core), i + 1))
+            boss->gone_ms[i] = INT64_MAX;
+        else if (boss->gone_ms[i] == INT64_MAX)
+            boss->gone_ms[i] = world_ms(w);
+    }
+}
+
+/* The clock has jumped: who waits for a moment that has come is woken. */
+void boss_on_jump(struct world *w, int i)
+{
+    struct boss *boss = &w->bosses[i];
+
+    world_at(w, 0, boss->node, run_tick)->a = (int64_t)boss->alarm;
+}
+
 void boss_step(struct world *w, struct boss *boss, const struct core_event *ev)
 {
     if (boss->core == NULL)
         return;
-    core_step(boss->core, ev, world_ms(w), &boss->effects);
+    core_step(boss->core, ev, node_ms(w, boss->node), &boss->effects);
     note_introduced(w, boss);
+    note_gone(w, boss);
     for (size_t i = 0; i < boss->effects.n; i++)
         carry_out(w, boss, &boss->effects.at[i]);
     core_effects_reset(&boss->effects);
@@ -538,6 +595,8 @@ void boss_start(struct world *w, int i)
     boss->core = core_new(&settings, rand_u64(&w->rand));
     core_effects_init(&boss->effects);
     boss->standby = standby_new();
+    for (int b = 0; b < SIM_BROKERS; b++)
+        boss->gone_ms[b] = boss->gone_known[b] = INT64_MAX;
 }
 
 void boss_end(struct world *w, int i)
@@ -553,6 +612,7 @@ void boss_end(struct world *w, int i)
     boss->streams = NULL;
     boss->held = false;
     core_free(&boss->core);
+    admin_forget(boss);
     core_effects_fini(&boss->effects);
     standby_free(&boss->standby);
     /* standbys see its connections refused */

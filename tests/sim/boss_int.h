@@ -13,8 +13,9 @@
 void boss_step(struct world *w, struct boss *boss, const struct core_event *ev);
 /* All of ZooKeeper once the seat is won. */
 void boss_load(struct world *w, struct boss *boss);
-void boss_read_again(struct world *w, struct boss *boss, enum core_reload_what what,
-                     int32_t partition);
+void boss_read_again(struct world *w, struct boss *boss, const struct core_reload *reload);
+/* What is set, as settings; their number. */
+size_t boss_settings(const struct zoo_config *config, struct image_setting out[2]);
 /* boss_warm.c: after a step, the others are told what has changed, some time later. */
 void boss_tell_standbys(struct world *w, struct boss *boss);
 /* The multi with that number was carried out: what it touched goes into the ring. */
@@ -22,7 +23,7 @@ void boss_touch(struct world *w, const struct core_write *write, size_t at, size
                 const struct core_op_result *results, uint64_t number);
 /* All has been read in a seat just won: what the standby would have believed must be the same. */
 void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touched *ring,
-                     const struct zoo_state *states);
+                     const struct tree *tree);
 /* Copies the effect. */
 void boss_write_out(struct world *w, struct boss *boss, const struct core_write *write);
 

@@ -75,28 +75,34 @@ void boss_tell_standbys(struct world *w, struct boss *boss)
 void boss_touch(struct world *w, const struct core_write *write, size_t at, size_t until,
                 const struct core_op_result *results, uint64_t number)
 {
-    struct zoo_touched *slot = &w->zoo->ring[number % ZK_RING_SLOTS];
+    struct zoo_touched *slot = &w->zoo->ring[number % SIM_RING];
 
     *slot = (struct zoo_touched){ .epoch = write->controller_epoch, .number = number };
     for (size_t i = at; i < until; i++) {
         const struct core_op *op = &write->ops[i];
 
-        if ((op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE) && results[i].err == ERR_OK &&
-            w->conf.mutation != MUTATION_RING_SILENT)
+        if (results[i].err != ERR_OK || w->conf.mutation == MUTATION_RING_SILENT)
+            continue;
+        if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
             slot->parts |= UINT32_C(1) << op->state.partition;
+        slot->config |= op->kind == OP_CONFIG_SET;
     }
 }
+
+static const struct str topic_config = { "topics/t", 8 };
 
 static size_t read_ring(const struct zoo_touched *ring, struct zk_touched *out,
                         struct zk_touched_part (*parts)[SIM_PARTS])
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < ZK_RING_SLOTS; i++) {
+    for (size_t i = 0; i < SIM_RING; i++) {
         if (ring[i].number == 0)
             continue;
         out[n] = (struct zk_touched){ .epoch = ring[i].epoch,
                                       .number = ring[i].number,
+                                      .n_configs = ring[i].config,
+                                      .configs = &topic_config,
                                       .parts = parts[n] };
         for (int32_t p = 0; p < SIM_PARTS; p++)
             if ((ring[i].parts >> p & 1) != 0)
@@ -116,27 +122,52 @@ static bool is_same(const struct image_part *part, const struct zoo_state *state
            part->recovering == state->recovering && ids_eq(part->isr, isr);
 }
 
-void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touched *ring,
-                     const struct zoo_state *states)
+static void check_part(struct world *w, const struct boss *boss, const struct tree *tree, int p)
 {
-    struct zk_touched touched[ZK_RING_SLOTS];
-    struct zk_touched_part(*parts)[SIM_PARTS] = xcalloc(ZK_RING_SLOTS, sizeof *parts);
+    const struct zoo_state *state = &tree->states[p];
+    const struct image_part *part = standby_part(boss->standby, w->gens[tree->topic.gen], p);
+
+    if (part != NULL && !is_same(part, state))
+        world_fail(w,
+                   "a warm standby believes leader=%d epoch=%d version=%d of partition %d, "
+                   "ZooKeeper has leader=%d epoch=%d version=%d",
+                   part->leader, part->leader_epoch, part->partition_epoch, p, state->leader,
+                   state->leader_epoch, state->version);
+}
+
+static void check_config(struct world *w, const struct boss *boss, const struct tree *tree)
+{
+    const struct image_config *config;
+    struct image_setting settings[2];
+    size_t n = boss_settings(&tree->config, settings);
+
+    if (!standby_config(boss->standby, STR("topics"), SIM_TOPIC, &config))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (config == NULL ||
+            !str_eq(image_config_value(config, settings[i].key), settings[i].value))
+            world_fail(w, "a warm standby does not know of %.*s=%.*s", STR_ARG(settings[i].key),
+                       STR_ARG(settings[i].value));
+    if (config != NULL && config->n_settings != n)
+        world_fail(w, "a warm standby believes %zu settings, ZooKeeper has %zu", config->n_settings,
+                   n);
+}
+
+void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touched *ring,
+                     const struct tree *tree)
+{
+    struct zk_touched touched[SIM_RING];
+    struct zk_touched_part(*parts)[SIM_PARTS] = xcalloc(SIM_RING, sizeof *parts);
     const char *why =
         standby_judge(boss->standby, boss->epoch, read_ring(ring, touched, parts), touched);
 
     w->n_warm += why == NULL;
     w->n_cold += why != NULL;
     TRACE(w, "%s %s", node_name(boss->node), why == NULL ? "would take over warm" : why);
-    for (int32_t p = 0; p < w->conf.parts && why == NULL; p++) {
-        const struct image_part *part = standby_part(boss->standby, w->topic_id, p);
-
-        if (part != NULL && !is_same(part, &states[p]))
-            world_fail(w,
-                       "a warm standby believes leader=%d epoch=%d version=%d of partition %d, "
-                       "ZooKeeper has leader=%d epoch=%d version=%d",
-                       part->leader, part->leader_epoch, part->partition_epoch, p, states[p].leader,
-                       states[p].leader_epoch, states[p].version);
-    }
+    for (int p = 0; tree->topic.there && p < tree->topic.n_parts && why == NULL; p++)
+        check_part(w, boss, tree, p);
+    if (why == NULL && tree->topic.there && !tree->mark)
+        check_config(w, boss, tree);
     standby_forget(boss->standby);
     free(parts);
 }

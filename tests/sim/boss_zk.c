@@ -15,14 +15,14 @@
 struct reading {
     enum core_reload_what what;
     uint64_t term;
+    struct uuid topic_id;
     int32_t partition;
     int phase;
     size_t n_nodes;
     struct node nodes[SIM_BROKERS];
-    struct zoo_state states[SIM_PARTS];
-    struct zoo_touched ring[ZK_RING_SLOTS];
     bool is_first; /* of the seat */
-    struct zoo_eligible eligible[SIM_PARTS];
+    struct tree tree;
+    struct zoo_touched ring[SIM_RING];
 };
 
 static void read_on(struct world *w, struct boss *boss, struct reading *reading);
@@ -43,25 +43,28 @@ static void exec_read(struct world *w, struct zreq *req)
                                    .n_endpoints = 1,
                                    .endpoints = &boss_endpoints[i] };
     } else {
-        memcpy(reading->states, w->zoo->states, sizeof reading->states);
-        memcpy(reading->ring, w->zoo->ring, sizeof reading->ring);
-        memcpy(reading->eligible, w->zoo->eligible, sizeof reading->eligible);
+        reading->tree = w->zoo->tree;
+        if (reading->is_first)
+            memcpy(reading->ring, w->zoo->ring, sizeof reading->ring);
     }
 }
 
-static struct core_read_part read_part(const struct world *w, const struct reading *reading, int p)
+static struct core_read_part read_part(const struct world *w, const struct tree *tree, int p)
 {
-    const struct zoo_state *state = &reading->states[p];
+    const struct zoo_state *state = &tree->states[p];
+    const struct zoo_part *zoo = &tree->topic.parts[p];
     struct core_read_part part = {
         .index = p,
-        .replicas = { .at = w->zoo->replicas[p], .n = (uint32_t)w->conf.rf },
+        .replicas = zoo_replicas(tree, p),
+        .adding = { .at = zoo->adding, .n = zoo->n_adding },
+        .removing = { .at = zoo->removing, .n = zoo->n_removing },
         .has_state = state->there,
         .state_controller_epoch = state->boss_epoch,
         .state = { .leader = state->leader,
                    .leader_epoch = state->leader_epoch,
                    .partition_epoch = state->version,
                    .recovering = state->recovering,
-                   .isr = { .at = state->isr, .n = state->n_isr } },
+                   .isr = zoo_isr(tree, p) },
     };
 
     if (w->conf.mutation == MUTATION_ISR_WIDE)
@@ -69,58 +72,123 @@ static struct core_read_part read_part(const struct world *w, const struct readi
     return part;
 }
 
+static size_t read_eligible(const struct world *w, const struct boss *boss, const struct tree *tree,
+                            struct core_eligible *out)
+{
+    size_t n = 0;
+
+    for (int gen = 0; gen < w->n_gens; gen++)
+        for (int p = 0; p < SIM_PARTS; p++) {
+            struct zoo_eligible from = tree->eligible[gen][p];
+            struct ids ids = { .at = tree->eligible[gen][p].ids, .n = from.n };
+
+            if (w->conf.mutation == MUTATION_ELIGIBLE_WIDE && tree->topic.there &&
+                gen == tree->topic.gen && p < tree->topic.n_parts) {
+                from = (struct zoo_eligible){ .boss_epoch = boss->epoch,
+                                              .leader_epoch = tree->states[p].leader_epoch,
+                                              .version = tree->states[p].version,
+                                              .min_isr = 1 };
+                ids = zoo_replicas(tree, p);
+            }
+            if (ids.n > 0)
+                out[n++] = (struct core_eligible){ .topic_id = w->gens[gen],
+                                                   .partition = p,
+                                                   .controller_epoch = from.boss_epoch,
+                                                   .leader_epoch = from.leader_epoch,
+                                                   .partition_epoch = from.version,
+                                                   .min_isr = from.min_isr,
+                                                   .replicas = ids };
+        }
+    return n;
+}
+
+struct read_stones {
+    size_t n;
+    struct core_tombstones at[SIM_BROKERS * SIM_GENS];
+    struct core_tombstone_part parts[SIM_BROKERS * SIM_GENS][SIM_PARTS];
+};
+
+static void read_stones(const struct world *w, const struct tree *tree, struct read_stones *out)
+{
+    out->n = 0;
+    for (int b = 0; b < w->conf.brokers; b++)
+        for (int gen = 0; gen < w->n_gens; gen++) {
+            struct core_tombstones *to = &out->at[out->n];
+            struct core_tombstone_part *parts = out->parts[out->n];
+
+            *to = (struct core_tombstones){
+                .broker = b + 1, .topic_id = w->gens[gen], .topic = SIM_TOPIC, .parts = parts
+            };
+            for (int p = 0; p < SIM_PARTS; p++)
+                if (tree->stones[b][gen][p] != NO_STONE)
+                    parts[to->n++] =
+                        (struct core_tombstone_part){ .partition = p,
+                                                      .leader_epoch = tree->stones[b][gen][p] };
+            out->n += to->n > 0;
+        }
+}
+
+/* Texts that live for ever. */
+size_t boss_settings(const struct zoo_config *config, struct image_setting out[2])
+{
+    static const char *const numbers[] = { "0", "1", "2", "3", "4" };
+    size_t n = 0;
+
+    if (config->min_isr > 0)
+        out[n++] = (struct image_setting){ .key = STR("min.insync.replicas"),
+                                           .value = str_of(numbers[config->min_isr]) };
+    if (config->unclean >= 0)
+        out[n++] = (struct image_setting){ .key = STR("unclean.leader.election.enable"),
+                                           .value = config->unclean ? STR("true") : STR("false") };
+    return n;
+}
+
+static struct core_read_topic read_topic(const struct world *w, const struct tree *tree,
+                                         struct core_read_part *parts)
+{
+    for (int p = 0; p < tree->topic.n_parts; p++)
+        parts[p] = read_part(w, tree, p);
+    return (struct core_read_topic){ .name = SIM_TOPIC,
+                                     .id = w->gens[tree->topic.gen],
+                                     .version = tree->topic.version,
+                                     .n_parts = (size_t)tree->topic.n_parts,
+                                     .parts = parts };
+}
+
 static void give_all(struct world *w, struct boss *boss, const struct reading *reading)
 {
+    const struct tree *tree = &reading->tree;
     struct core_read_part parts[SIM_PARTS];
-    struct image_setting min_isr = { .key = STR("min.insync.replicas"),
-                                     .value = w->conf.min_isr == 1 ? STR("1") : STR("2") };
-    struct image_config config = {
-        .type = STR("topics"), .name = SIM_TOPIC, .n_settings = 1, .settings = &min_isr
-    };
-    struct core_read_topic topic = {
-        .name = SIM_TOPIC, .id = w->topic_id, .n_parts = (size_t)w->conf.parts, .parts = parts
-    };
-    struct core_eligible eligible[SIM_PARTS];
+    struct image_setting settings[2];
+    struct image_config config = { .type = STR("topics"), .name = SIM_TOPIC, .settings = settings };
+    struct core_eligible eligible[SIM_GENS * SIM_PARTS];
+    struct read_stones stones;
+    struct core_read_topic topic;
+    struct str mark = SIM_TOPIC;
     struct core_event ev = { .kind = CORE_LOADED };
 
-    ev.loaded.eligible = eligible;
-    for (int p = 0; p < w->conf.parts; p++) {
-        struct zoo_eligible broken = {
-            .boss_epoch = boss->epoch,
-            .leader_epoch = reading->states[p].leader_epoch,
-            .version = reading->states[p].version,
-            .min_isr = 1,
-            .n = (uint32_t)w->conf.rf,
-        };
-        const struct zoo_eligible *from = &reading->eligible[p];
-
-        memcpy(broken.ids, w->zoo->replicas[p], (size_t)w->conf.rf * sizeof broken.ids[0]);
-        if (w->conf.mutation == MUTATION_ELIGIBLE_WIDE)
-            from = &broken;
-        if (from->n > 0)
-            eligible[ev.loaded.n_eligible++] =
-                (struct core_eligible){ .topic_id = w->topic_id,
-                                        .partition = p,
-                                        .controller_epoch = from->boss_epoch,
-                                        .leader_epoch = from->leader_epoch,
-                                        .partition_epoch = from->version,
-                                        .min_isr = from->min_isr,
-                                        .replicas = { .at = from->ids, .n = from->n } };
-    }
-    for (int p = 0; p < w->conf.parts; p++)
-        parts[p] = read_part(w, reading, p);
+    config.n_settings = boss_settings(&tree->config, settings);
+    if (tree->topic.there)
+        topic = read_topic(w, tree, parts);
+    read_stones(w, tree, &stones);
     ev.loaded.controller_epoch = boss->epoch;
     ev.loaded.cluster_id = STR("sim");
     ev.loaded.n_nodes = reading->n_nodes;
     ev.loaded.nodes = reading->nodes;
-    ev.loaded.n_topics = 1;
+    ev.loaded.n_topics = tree->topic.there;
     ev.loaded.topics = &topic;
-    ev.loaded.n_configs = 1;
+    ev.loaded.n_configs = tree->config.there;
     ev.loaded.configs = &config;
+    ev.loaded.n_delete_marks = tree->mark;
+    ev.loaded.delete_marks = &mark;
+    ev.loaded.n_tombstones = stones.n;
+    ev.loaded.tombstones = stones.at;
+    ev.loaded.n_eligible = read_eligible(w, boss, tree, eligible);
+    ev.loaded.eligible = eligible;
     ev.loaded.pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
     TRACE(w, "%s has loaded", node_name(boss->node));
     if (reading->is_first)
-        boss_check_warm(w, boss, reading->ring, reading->states);
+        boss_check_warm(w, boss, reading->ring, tree);
     boss->writer.doubtful = false;
     boss->writer.certain = boss->writer.number;
     boss_step(w, boss, &ev);
@@ -129,7 +197,8 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
 static void give(struct world *w, struct boss *boss, const struct reading *reading)
 {
     struct core_event ev = { .kind = CORE_BROKER_NODES };
-    struct core_read_part part;
+    struct core_read_part part, parts[SIM_PARTS];
+    struct core_read_topic topic;
 
     switch (reading->what) {
     case RELOAD_ALL:
@@ -141,14 +210,21 @@ static void give(struct world *w, struct boss *boss, const struct reading *readi
         break;
     case RELOAD_STATE:
         ev.kind = CORE_STATE_READ;
-        part = read_part(w, reading, reading->partition);
-        ev.state_read.topic_id = w->topic_id;
+        part = read_part(w, &reading->tree, reading->partition);
+        ev.state_read.topic_id = reading->topic_id;
         ev.state_read.partition = reading->partition;
-        ev.state_read.part = &part;
+        ev.state_read.part = reading->tree.topic.there ? &part : NULL;
         break;
     case RELOAD_TOPIC:
+        ev.kind = CORE_TOPIC_READ;
+        ev.topic_read.name = SIM_TOPIC;
+        if (reading->tree.topic.there) {
+            topic = read_topic(w, &reading->tree, parts);
+            ev.topic_read.topic = &topic;
+        }
+        break;
     case RELOAD_PID_BLOCK:
-        return; /* nobody but the core writes those here */
+        return; /* nobody but the core writes it here */
     }
     boss_step(w, boss, &ev);
 }
@@ -200,27 +276,23 @@ static void read_on(struct world *w, struct boss *boss, struct reading *reading)
     req->drop = free;
 }
 
-static struct reading *reading_new(const struct boss *boss, enum core_reload_what what,
-                                   int32_t partition)
+void boss_read_again(struct world *w, struct boss *boss, const struct core_reload *reload)
 {
     struct reading *reading = xcalloc(1, sizeof *reading);
 
-    reading->what = what;
-    reading->partition = partition;
+    reading->what = reload->what;
+    reading->topic_id = reload->topic_id;
+    reading->partition = reload->partition;
     reading->term = boss->term;
-    return reading;
-}
-
-void boss_read_again(struct world *w, struct boss *boss, enum core_reload_what what,
-                     int32_t partition)
-{
-    read_on(w, boss, reading_new(boss, what, partition));
+    read_on(w, boss, reading);
 }
 
 void boss_load(struct world *w, struct boss *boss)
 {
-    struct reading *reading = reading_new(boss, RELOAD_ALL, -1);
+    struct reading *reading = xcalloc(1, sizeof *reading);
 
+    reading->what = RELOAD_ALL;
+    reading->term = boss->term;
     reading->is_first = true;
     read_on(w, boss, reading);
 }
@@ -232,7 +304,7 @@ void boss_on_regs(struct world *w, int i)
     if (!boss->held || boss->nodes_due)
         return;
     boss->nodes_due = true;
-    boss_read_again(w, boss, RELOAD_BROKERS, -1);
+    boss_read_again(w, boss, &(struct core_reload){ .what = RELOAD_BROKERS });
 }
 
 /* ---- writing ---- */
@@ -246,9 +318,12 @@ struct batch {
     bool *stored; /* found to be there after a lost connection */
     int32_t epoch_version;
     size_t at, until;
+    bool half;       /* the deletion at `at` goes in two multis; this is the first */
+    bool halved;     /* it is behind us */
     uint64_t number; /* of the multi that is out */
     uint64_t term;
     size_t decided;
+    int64_t decided_ms;
     int64_t gone_ms[SIM_BROKERS];
 };
 
@@ -289,10 +364,11 @@ static void exec_multi(struct world *w, struct zreq *req)
         return;
     }
     w->decided = batch->decided;
+    w->decided_ms = batch->decided_ms;
     memcpy(w->gone_ms, batch->gone_ms, sizeof w->gone_ms);
     for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
         if (!batch->stored[i])
-            zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->results);
+            zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->half, batch->results);
     boss_touch(w, &batch->write, batch->at, batch->until, batch->results, batch->number);
 }
 
@@ -392,6 +468,13 @@ static void done_multi(struct world *w, struct zreq *req, enum err err)
     }
     for (size_t i = batch->at; i < batch->write.n; i++)
         fenced |= batch->results[i].err == ERR_FENCED;
+    if (batch->half && !fenced) {
+        batch->half = false;
+        batch->halved = true;
+        send_multi(w, boss, batch);
+        return;
+    }
+    batch->halved = false;
     batch->at = batch->until;
     if (fenced || batch->at == batch->write.n)
         finish(w, boss, batch);
@@ -406,8 +489,58 @@ static void send_multi(struct world *w, struct boss *boss, struct batch *batch)
         while (batch->until < batch->write.n && !world_chance(w, 5))
             batch->until = group_end(batch, batch->until);
     }
+    if (batch->ops[batch->at].kind == OP_TOPIC_DELETE && !batch->halved && world_chance(w, 50)) {
+        batch->until = group_end(batch, batch->at);
+        batch->half = true;
+    }
     batch->number = ++boss->writer.number;
     call_for(w, boss, batch, exec_multi, done_multi);
+}
+
+static void copy_ids(struct arena *arena, struct ids *ids)
+{
+    ids->at = arena_dup(arena, ids->at, ids->n * sizeof ids->at[0]);
+}
+
+static void copy_op(struct arena *arena, struct core_op *op)
+{
+    struct core_op_part *parts;
+    struct image_setting *settings;
+
+    switch (op->kind) {
+    case OP_STATE_CREATE:
+    case OP_STATE_SET:
+        copy_ids(arena, &op->state.state.isr);
+        break;
+    case OP_TOPIC_CREATE:
+    case OP_TOPIC_SET:
+        op->topic_node.parts = parts =
+            arena_dup(arena, op->topic_node.parts, op->topic_node.n_parts * sizeof *parts);
+        for (size_t i = 0; i < op->topic_node.n_parts; i++) {
+            copy_ids(arena, &parts[i].replicas);
+            copy_ids(arena, &parts[i].adding);
+            copy_ids(arena, &parts[i].removing);
+        }
+        break;
+    case OP_CONFIG_SET:
+        op->config.type = arena_str(arena, op->config.type);
+        op->config.settings = settings =
+            arena_dup(arena, op->config.settings, op->config.n_settings * sizeof *settings);
+        for (size_t i = 0; i < op->config.n_settings; i++) {
+            settings[i].key = arena_str(arena, settings[i].key);
+            settings[i].value = arena_str(arena, settings[i].value);
+        }
+        break;
+    case OP_TOMBSTONES_SET:
+        op->tombstones.parts = arena_dup(arena, op->tombstones.parts,
+                                         op->tombstones.n * sizeof op->tombstones.parts[0]);
+        break;
+    case OP_ELIGIBLE_SET:
+        copy_ids(arena, &op->eligible.replicas);
+        break;
+    default: /* nothing of theirs is looked at */
+        break;
+    }
 }
 
 void boss_write_out(struct world *w, struct boss *boss, const struct core_write *write)
@@ -424,21 +557,13 @@ void boss_write_out(struct world *w, struct boss *boss, const struct core_write 
         arena_dup(&batch->arena, write->ops, write->n * sizeof *write->ops);
     batch->results = arena_zalloc(&batch->arena, write->n, sizeof *batch->results);
     batch->stored = arena_zalloc(&batch->arena, write->n, sizeof *batch->stored);
-    for (size_t i = 0; i < write->n; i++) {
-        struct core_op *op = &batch->ops[i];
-
-        if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
-            op->state.state.isr.at = arena_dup(&batch->arena, op->state.state.isr.at,
-                                               op->state.state.isr.n * sizeof(int32_t));
-        else if (op->kind == OP_ELIGIBLE_SET)
-            op->eligible.replicas.at = arena_dup(&batch->arena, op->eligible.replicas.at,
-                                                 op->eligible.replicas.n * sizeof(int32_t));
-    }
+    for (size_t i = 0; i < write->n; i++)
+        copy_op(&batch->arena, &batch->ops[i]);
     batch->epoch_version = boss->epoch_version;
     batch->term = boss->term;
     batch->decided = w->steps;
-    for (int i = 0; i < w->conf.brokers; i++)
-        batch->gone_ms[i] = core_gone_ms(boss->core, i + 1);
+    batch->decided_ms = world_ms(w);
+    memcpy(batch->gone_ms, boss->gone_ms, sizeof batch->gone_ms);
     send_multi(w, boss, batch);
     batch_drop(batch);
 }

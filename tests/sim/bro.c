@@ -48,7 +48,7 @@ static void propose(struct world *w, struct bro *b, int p, const struct part_pro
     struct alter_msg *msg = xcalloc(1, sizeof *msg);
     struct event *ev = world_at(w, world_between(w, 0, 500), b->node, run_propose);
 
-    msg->proposal = (struct core_proposal){ .topic_id = w->topic_id,
+    msg->proposal = (struct core_proposal){ .topic_id = w->gens[b->reps[p].gen],
                                             .partition = p,
                                             .proposal_id = from->id,
                                             .leader_epoch = from->leader_epoch,
@@ -152,7 +152,7 @@ struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_
     int64_t hw = core->hw;
 
     break_before(w, core, ev, &kept);
-    part_step(core, ev, world_ms(w), &fx);
+    part_step(core, ev, node_ms(w, b->node), &fx);
     break_after(w, core, ev, &kept, &fx);
     if (ev->kind == PART_EV_ROLE && fx.refused == ERR_OK)
         note_role(w, b, p, &fx);
@@ -170,109 +170,18 @@ struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_
 
 static void step_all(struct world *w, struct bro *b, enum part_event_kind kind)
 {
-    for (int p = 0; p < w->conf.parts; p++)
-        if (b->reps[p].open)
+    for (int p = 0; p < SIM_PARTS; p++)
+        if (bro_serves(b, p))
             bro_step(w, b, p, &(struct part_event){ .kind = kind });
-}
-
-/* ---- image and deltas ---- */
-
-static void open_replica(struct world *w, struct bro *b, int p)
-{
-    struct replica *rep = &b->reps[p];
-    struct disk_log *log = &b->logs[p];
-
-    rep->open = true;
-    rep->seen_epoch = -1;
-    part_core_init(&rep->core, b->id, 0, log->leo, log->hw_file, w->conf.min_isr,
-                   w->conf.lag_max_ms);
-}
-
-static void add_failure(struct world *w, struct bro *b, int p, enum err err, struct ack_msg *ack)
-{
-    ack->failures[ack->acked.n_failures++] =
-        (struct core_failure){ .topic_id = w->topic_id,
-                               .partition = p,
-                               .leader_epoch = b->reps[p].core.leader_epoch,
-                               .partition_epoch = b->reps[p].core.partition_epoch,
-                               .err = err };
-}
-
-static void apply_part(struct world *w, struct bro *b, const struct image *image,
-                       const struct image_part *state, struct ack_msg *ack)
-{
-    const struct node *self = image_node(image, b->id);
-    struct part_live live[SIM_BROKERS];
-    struct part_effects fx;
-    int p = state->index;
-
-    if (!ids_has(state->replicas, b->id))
-        return;
-    if (!b->reps[p].open)
-        open_replica(w, b, p);
-    for (uint32_t i = 0; i < state->replicas.n; i++) {
-        const struct node *node = image_node(image, state->replicas.at[i]);
-
-        live[i] = (struct part_live){ .id = state->replicas.at[i],
-                                      .broker_epoch = node != NULL ? node->epoch : -1,
-                                      .live = node != NULL && node->state == NODE_LIVE };
-    }
-    struct part_event ev = { .kind = PART_EV_ROLE,
-                             .role = { .leader = state->leader,
-                                       .leader_epoch = state->leader_epoch,
-                                       .partition_epoch = state->partition_epoch,
-                                       .replicas = state->replicas.at,
-                                       .replicas_len = (int32_t)state->replicas.n,
-                                       .isr = state->isr.at,
-                                       .isr_len = (int32_t)state->isr.n,
-                                       .recovering = state->recovering,
-                                       .live = live,
-                                       .my_epoch = self != NULL ? self->epoch : -1 } };
-
-    fx = bro_step(w, b, p, &ev);
-    if (fx.refused != ERR_OK) {
-        TRACE(w, "%s refuses an older state of p%d", node_name(b->node), p);
-        add_failure(w, b, p, fx.refused, ack);
-        return;
-    }
-    if (fx.start_fetching)
-        repl_follow(w, b, p, state->leader, state->leader_epoch);
-    else if (fx.stop_fetching)
-        repl_unfollow(w, b, p);
-}
-
-static void note_live(struct world *w, struct bro *b, int32_t id, int64_t epoch, bool live)
-{
-    for (int p = 0; p < w->conf.parts; p++)
-        if (b->reps[p].open)
-            bro_step(
-                w, b, p,
-                &(struct part_event){ .kind = PART_EV_LIVE,
-                                      .live = { .id = id, .broker_epoch = epoch, .live = live } });
 }
 
 /* Takes the reference on image. */
 static void take_over(struct world *w, struct bro *b, struct image *image,
                       const struct image_delta *delta)
 {
-    const struct image_topic *topic = image_topic(image, w->topic_id);
     struct ack_msg *ack = xcalloc(1, sizeof *ack);
 
-    image_unref(&b->image);
-    b->image = image;
-    repl_sources(w, b);
-    for (size_t i = 0; delta != NULL && i < delta->n_brokers; i++)
-        note_live(w, b, delta->brokers[i].id, delta->brokers[i].epoch,
-                  delta->brokers[i].state == NODE_LIVE);
-    for (uint32_t i = 0; delta != NULL && i < delta->brokers_gone.n; i++)
-        note_live(w, b, delta->brokers_gone.at[i], -1, false);
-    for (int p = 0; topic != NULL && delta == NULL && p < topic->n_parts; p++)
-        apply_part(w, b, image, image_topic_part(topic, p), ack);
-    for (size_t t = 0; topic != NULL && delta != NULL && t < delta->n_topics; t++)
-        for (size_t i = 0; i < delta->topics[t].n_parts; i++)
-            apply_part(w, b, image, image_topic_part(topic, delta->topics[t].parts[i].index), ack);
-    b->apply_epoch = image_controller_epoch(image);
-    b->apply_version = image_version(image);
+    roles_apply(w, b, image, delta, ack);
     b->fresh = false;
     if (b->unclean)
         b->boot_file = w->procs[b->node].boot; /* a controller has acted on it */
@@ -505,7 +414,10 @@ void bro_on_answers(struct world *w, struct event *ev)
     for (size_t i = 0; i < msg->n; i++) {
         int p = msg->answers[i].partition;
 
-        if (b->reps[p].open)
+        if (msg->answers[i].err != ERR_OK)
+            TRACE(w, "%s is refused its proposal of p%d err=%s", node_name(b->node), p,
+                  err_name(msg->answers[i].err));
+        if (bro_serves(b, p) && uuid_eq(w->gens[b->reps[p].gen], msg->answers[i].topic_id))
             bro_step(w, b, p,
                      &(struct part_event){ .kind = PART_EV_DECIDED,
                                            .decided = { .proposal_id = msg->answers[i].proposal_id,
@@ -609,13 +521,19 @@ static void stop_now(struct world *w, struct bro *b)
 {
     uint64_t session = w->procs[b->node].zk.session;
 
-    for (int p = 0; p < w->conf.parts; p++) {
+    b->clean_marker = true;
+    for (int p = 0; p < SIM_PARTS; p++) {
+        if (b->logs[p].gen < 0)
+            continue;
+        if (b->bad_dir[b->logs[p].dir]) {
+            b->clean_marker = false;
+            continue;
+        }
         disk_flush(&b->logs[p]);
         b->logs[p].recovery_file = b->logs[p].flushed;
-        if (b->reps[p].open)
+        if (bro_serves(b, p))
             b->logs[p].hw_file = b->reps[p].core.hw;
     }
-    b->clean_marker = true;
     if (session != 0 && link_is_up(w, b->node, NODE_ZOO))
         world_at(w, world_delay_us(w), NODE_WORLD, run_end_session)->a = (int64_t)session;
     if (w->quiet)
@@ -650,6 +568,38 @@ void bro_stop(struct world *w, int i)
     world_at(w, LEAVE_US, b->node, run_leave_late);
 }
 
+/* ---- a directory that fails ---- */
+
+void bro_lose_dir(struct world *w, int i, int dir)
+{
+    struct bro *b = &w->bros[i];
+    struct dirs_msg *msg;
+
+    if (b->bad_dir[0] || b->bad_dir[1])
+        return; /* with none left it would not run */
+    b->bad_dir[dir] = true;
+    if (!w->procs[i].running)
+        return;
+    msg = xcalloc(1, sizeof *msg);
+    for (int p = 0; p < SIM_PARTS; p++) {
+        if (!b->reps[p].open || b->logs[p].dir != dir)
+            continue;
+        b->reps[p].offline = true;
+        repl_unfollow(w, b, p);
+        repl_wake_produces(w, b, p);
+        msg->parts[msg->n++] = (struct core_failure){ .topic_id = w->gens[b->reps[p].gen],
+                                                      .partition = p,
+                                                      .err = ERR_KAFKA_STORAGE_ERROR };
+    }
+    if (!b->up || msg->n == 0) {
+        free(msg); /* what acknowledges the next image says so */
+        return;
+    }
+    struct event *ev = conn_send(w, b->stream, 0, boss_on_dirs);
+    ev->ptr = msg;
+    ev->drop = free;
+}
+
 /* ---- its life ---- */
 
 static void run_tick(struct world *w, struct event *ev)
@@ -663,14 +613,16 @@ static void run_flush(struct world *w, struct event *ev)
 {
     struct bro *b = &w->bros[ev->node];
 
-    for (int p = 0; p < w->conf.parts; p++) {
+    for (int p = 0; p < SIM_PARTS; p++) {
+        if (b->logs[p].gen < 0 || b->bad_dir[b->logs[p].dir])
+            continue;
         if (world_chance(w, 50))
             disk_flush(&b->logs[p]);
         if (world_chance(w, 50))
             b->logs[p].recovery_file = b->logs[p].flushed;
         if (world_chance(w, 50))
             disk_save_epochs(&b->logs[p]);
-        if (b->image != NULL && b->reps[p].open && world_chance(w, 50))
+        if (b->image != NULL && bro_serves(b, p) && world_chance(w, 50))
             b->logs[p].hw_file = b->reps[p].core.hw;
     }
     world_at(w, world_between(w, 200, 4000) * 1000, ev->node, run_flush);
@@ -684,7 +636,7 @@ void bro_init(struct world *w, int i)
     b->node = i;
     b->boot_file = BOOT_NONE;
     b->clean_marker = true; /* an empty directory has lost nothing */
-    for (int p = 0; p < w->conf.parts; p++)
+    for (int p = 0; p < SIM_PARTS; p++)
         disk_init(&b->logs[p]);
 }
 
@@ -696,6 +648,9 @@ void bro_start(struct world *w, int i)
 
     b->incarnation = world_uuid(w);
     b->fresh = true;
+    if (b->dirs_mended)
+        memset(b->bad_dir, 0, sizeof b->bad_dir);
+    b->dirs_mended = false;
     b->introduced = 0;
     if (w->conf.mutation == MUTATION_RESUMES && !uuid_is_zero(b->saved_incarnation)) {
         b->incarnation = b->saved_incarnation;
@@ -708,8 +663,9 @@ void bro_start(struct world *w, int i)
     if (w->conf.mutation == MUTATION_BOOT_EARLY)
         b->boot_file = boot;
     b->clean_marker = b->leaving = false;
-    for (int p = 0; p < w->conf.parts; p++)
-        disk_load(&b->logs[p], b->was_clean);
+    for (int p = 0; p < SIM_PARTS; p++)
+        if (b->logs[p].gen >= 0 && !b->bad_dir[b->logs[p].dir])
+            disk_load(&b->logs[p], b->was_clean);
     b->epoch = -1;
     b->last_session = 0;
     b->enrolling = b->up = b->seeking = b->expects_image = false;
@@ -731,9 +687,9 @@ void bro_end(struct world *w, int i)
     struct bro *b = &w->bros[i];
 
     repl_end(w, b);
-    for (int p = 0; p < w->conf.parts; p++)
+    for (int p = 0; p < SIM_PARTS; p++)
         if (b->reps[p].open) {
-            b->reps[p].open = false;
+            b->reps[p].open = b->reps[p].offline = false;
             part_core_fini(&b->reps[p].core);
         }
     image_unref(&b->image);
@@ -744,6 +700,6 @@ void bro_end(struct world *w, int i)
 
 void bro_fini(struct world *w, int i)
 {
-    for (int p = 0; p < w->conf.parts; p++)
+    for (int p = 0; p < SIM_PARTS; p++)
         disk_fini(&w->bros[i].logs[p]);
 }

@@ -26,25 +26,27 @@ static void send_to(struct world *w, int node, int p, int acks)
 /* As metadata of a broker that answers says; -1: nobody. */
 static int leader_by(struct world *w, const struct bro *b, int p)
 {
+    const struct image_topic *topic;
     const struct image_part *part;
 
     if (!w->procs[b->node].running || b->image == NULL)
         return -1;
-    part = image_part(b->image, w->topic_id, p);
+    topic = image_topic_named(b->image, SIM_TOPIC);
+    part = topic == NULL ? NULL : image_topic_part(topic, p);
     return part == NULL ? -1 : part->leader;
 }
 
 void client_produce(struct world *w, int p, int acks)
 {
-    int leader = w->zoo->states[p].leader;
+    int leader = w->zoo->tree.states[p].leader;
 
-    if (w->zoo->states[p].there && leader > 0)
+    if (w->zoo->tree.states[p].there && leader > 0)
         send_to(w, leader - 1, p, acks);
 }
 
 static void run_produce(struct world *w, struct event *ev)
 {
-    int p = (int)world_between(w, 0, w->conf.parts - 1);
+    int p = (int)world_between(w, 0, w->zoo->tree.topic.n_parts - 1);
     int acks = world_chance(w, 80) ? -1 : 1;
     int leader = leader_by(w, any_broker(w), p);
 
@@ -60,11 +62,11 @@ static void run_produce(struct world *w, struct event *ev)
 static void run_consume(struct world *w, struct event *ev)
 {
     struct bro *b = any_broker(w);
-    int p = (int)world_between(w, 0, w->conf.parts - 1);
+    int p = (int)world_between(w, 0, w->zoo->tree.topic.n_parts - 1);
     const struct part_core *core = &b->reps[p].core;
 
     (void)ev;
-    if (w->procs[b->node].running && !w->procs[b->node].paused && b->reps[p].open &&
+    if (w->procs[b->node].running && !w->procs[b->node].paused && bro_serves(b, p) &&
         part_check_epoch(core, -1, false) == ERR_OK)
         promise_hw(w, b, p, core->hw > 16 ? core->hw - 16 : 0);
     world_at(w, world_between(w, 1, 200) * 1000, NODE_WORLD, run_consume);

@@ -21,7 +21,43 @@ static struct ids copy_ids(struct arena *arena, struct ids ids)
     return (struct ids){ .at = arena_dup(arena, ids.at, ids.n * sizeof ids.at[0]), .n = ids.n };
 }
 
-/* Endpoints and texts of nodes are ours and static; topics have no configs that change. */
+static struct image_setting *copy_settings(struct arena *arena, const struct image_config *from)
+{
+    struct image_setting *settings =
+        arena_dup(arena, from->settings, from->n_settings * sizeof *settings);
+
+    for (size_t i = 0; i < from->n_settings; i++) {
+        settings[i].key = arena_str(arena, settings[i].key);
+        settings[i].value = arena_str(arena, settings[i].value);
+    }
+    return settings;
+}
+
+static void copy_configs(struct delta_msg *msg, const struct image_delta *delta)
+{
+    struct image_config *configs =
+        arena_dup(&msg->arena, delta->configs, delta->n_configs * sizeof *configs);
+
+    for (size_t i = 0; i < delta->n_configs; i++) {
+        configs[i].type = arena_str(&msg->arena, configs[i].type);
+        configs[i].name = arena_str(&msg->arena, configs[i].name);
+        configs[i].settings = copy_settings(&msg->arena, &configs[i]);
+    }
+    msg->delta.configs = configs;
+}
+
+/* All of the one name. */
+static struct image_tombstone *copy_stones(struct arena *arena, const struct image_tombstone *from,
+                                           size_t n)
+{
+    struct image_tombstone *stones = arena_dup(arena, from, n * sizeof *stones);
+
+    for (size_t i = 0; i < n; i++)
+        stones[i].topic = SIM_TOPIC;
+    return stones;
+}
+
+/* Endpoints and texts of nodes are ours and static. */
 struct delta_msg *delta_msg_new(const struct image_delta *delta)
 {
     struct delta_msg *msg = xcalloc(1, sizeof *msg);
@@ -53,5 +89,11 @@ struct delta_msg *delta_msg_new(const struct image_delta *delta)
         }
     }
     msg->delta.topics = topics;
+    msg->delta.topics_gone =
+        arena_dup(arena, delta->topics_gone, delta->n_topics_gone * sizeof delta->topics_gone[0]);
+    copy_configs(msg, delta);
+    msg->delta.tombstones = copy_stones(arena, delta->tombstones, delta->n_tombstones);
+    msg->delta.tombstones_gone =
+        copy_stones(arena, delta->tombstones_gone, delta->n_tombstones_gone);
     return msg;
 }

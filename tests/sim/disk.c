@@ -15,6 +15,7 @@
 void disk_init(struct disk_log *log)
 {
     memset(log, 0, sizeof *log);
+    log->gen = -1;
     epochs_init(&log->epochs);
     epochs_init(&log->epochs_file);
 }
@@ -24,6 +25,16 @@ void disk_fini(struct disk_log *log)
     free(log->recs);
     epochs_fini(&log->epochs);
     epochs_fini(&log->epochs_file);
+}
+
+void disk_begin(struct disk_log *log, int gen, int dir)
+{
+    log->gen = gen;
+    log->dir = dir;
+    log->leo = log->flushed = log->recovery_file = log->hw_file = 0;
+    epochs_clear(&log->epochs);
+    epochs_clear(&log->epochs_file);
+    log->epochs_dirty = false;
 }
 
 void disk_append(struct disk_log *log, struct oracle_rec rec)

@@ -17,7 +17,9 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     struct rand rand;
 
     rand_seed(&rand, seed ^ 0x5eed);
-    conf->brokers = 3 + (int)rand_below(&rand, 10) / 7 + (int)rand_below(&rand, 10) / 8;
+    conf->brokers = 3 + (int)rand_below(&rand, 10) / 6;
+    if (conf->brokers > 3)
+        conf->brokers += (int)rand_below(&rand, 4);
     conf->bosses = 1 + (int)rand_below(&rand, 3);
     conf->parts = 1 + (int)rand_below(&rand, SIM_PARTS);
     conf->rf = 2 + (int)rand_below(&rand, 4) / 1 % 2;
@@ -32,6 +34,8 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     conf->faults_ms = 3000 + (int64_t)rand_below(&rand, 9000);
     conf->mischief_ms = 100 + (int64_t)rand_below(&rand, 1200);
     conf->mischief = (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
+    if (rand_below(&rand, 3) == 0) /* a few kinds at a time */
+        conf->mischief &= (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
 }
 
 /* Somebody is still in a controlled shutdown. */
@@ -59,11 +63,16 @@ static bool takes_records(struct world *w, int p)
 void history_heal(struct world *w, struct verdict *out)
 {
     const char *missing = "";
-    int64_t from_ms = world_ms(w);
+    int64_t from_ms = world_ms(w), asked_ms = 0;
 
     mischief_end(w);
     world_run_ms(w, leaving(w) ? 4000 : 0);
     while (!w->failed && !promise_is_whole(w, &missing)) {
+        if (!w->zoo->tree.topic.there && !w->zoo->tree.mark && world_ms(w) - asked_ms > 3000 &&
+            admin_may_create(w, 1)) {
+            admin_create(w, w->conf.parts, w->conf.rf);
+            asked_ms = world_ms(w);
+        }
         if (world_ms(w) - from_ms > HEAL_MS) {
             world_fail(w, "7: not whole %d s after the last fault: no %s", HEAL_MS / 1000, missing);
             break;
@@ -71,7 +80,7 @@ void history_heal(struct world *w, struct verdict *out)
         world_run_ms(w, 50);
     }
     out->healed_ms = world_ms(w) - from_ms;
-    for (int p = 0; p < w->conf.parts && !w->failed; p++)
+    for (int p = 0; p < w->zoo->tree.topic.n_parts && !w->failed; p++)
         if (!takes_records(w, p))
             world_fail(w, "7: whole, but partition %d takes no records", p);
     for (int i = 0; i < 100 && !w->failed && !promise_is_whole(w, &missing); i++)
@@ -101,8 +110,12 @@ void history_end(struct world *w, struct verdict *out)
     out->steps = w->steps;
     out->acked = w->acked;
     out->failed_ms = w->failed_ms - w->script_ms;
-    for (int p = 0; p < w->conf.parts; p++)
-        out->forfeited += w->forfeited[p];
+    for (int at = 0; at < SIM_GENS * SIM_PARTS; at++)
+        out->forfeited += w->forfeited[at];
+    out->unclean = w->n_unclean;
+    out->deleted = w->n_deleted;
+    out->moved = w->n_moved;
+    out->parked = w->n_parked;
     out->warm = w->n_warm;
     out->cold = w->n_cold;
     if (w->failed)

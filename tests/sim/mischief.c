@@ -49,7 +49,7 @@ static void power_off(struct world *w, int node)
         return;
     world_tell(w, "the machine of %s loses its power", node_name(node));
     promise_loses(w, b);
-    for (int p = 0; p < w->conf.parts; p++)
+    for (int p = 0; p < SIM_PARTS; p++)
         disk_lose_tail(&b->logs[p], world_between(w, b->logs[p].flushed, b->logs[p].leo));
     proc_power_off(w, node);
     world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
@@ -131,6 +131,138 @@ static void pause_for_a_while(struct world *w, int node)
     world_at(w, us, NODE_WORLD, run_resume)->a = node;
 }
 
+/* ---- what operators do ---- */
+
+static int any_part(struct world *w)
+{
+    return (int)world_between(w, 0, w->zoo->tree.topic.n_parts - 1);
+}
+
+/* Sometimes several requests at once, in any order. */
+static void move_some(struct world *w)
+{
+    int32_t ids[SIM_BROKERS];
+    int n = w->conf.rf + (int)world_between(w, -1, 1), p = any_part(w);
+
+    if (world_chance(w, 20)) {
+        world_tell(w, "the reassignment of p%d is cancelled", p);
+        admin_move(w, p, ids, 0);
+        return;
+    }
+    if (n < 1 || n > w->conf.brokers)
+        n = w->conf.rf;
+    for (int i = 0; i < w->conf.brokers; i++)
+        ids[i] = i + 1;
+    for (int i = w->conf.brokers - 1; i > 0; i--) {
+        int j = (int)world_between(w, 0, i);
+        int32_t id = ids[i];
+
+        ids[i] = ids[j];
+        ids[j] = id;
+    }
+    world_tell(w, "p%d is to move to %d replicas, first %d", p, n, ids[0]);
+    admin_move(w, p, ids, n);
+    if (world_chance(w, 30))
+        move_some(w);
+}
+
+static void delete_or_create(struct world *w)
+{
+    bool there = w->zoo->tree.topic.there;
+
+    if (there && world_chance(w, 70)) {
+        world_tell(w, "the topic is to be deleted");
+        admin_delete(w);
+        there = world_chance(w, 50); /* at once anew, or later */
+    }
+    /* the last few are for the end */
+    if (!there && admin_may_create(w, 3)) {
+        world_tell(w, "the topic is to be created");
+        admin_create(w, (int)world_between(w, 1, SIM_PARTS), w->conf.rf);
+    }
+}
+
+static void change_settings(struct world *w)
+{
+    int min_isr = world_chance(w, 60) ? (int)world_between(w, 1, 3) : 0;
+    int unclean = world_chance(w, 50) ? world_chance(w, 30) : -1;
+
+    if (min_isr == 0 && unclean < 0)
+        min_isr = w->conf.min_isr;
+    world_tell(w, "settings are to be min.insync.replicas=%d unclean=%d (0, -1: as they are)",
+               min_isr, unclean);
+    admin_config(w, min_isr, unclean);
+}
+
+/* One broker after the other: asked to stop, started, the next a little later. */
+static void run_roll(struct world *w, struct event *ev)
+{
+    int node = (int)ev->a;
+    struct event *next;
+
+    if (node >= w->conf.brokers || w->quiet)
+        return;
+    if (ev->b == 0)
+        bro_stop(w, node);
+    else if (!w->procs[node].running && w->procs[node].machine_up)
+        proc_start(w, node);
+    next = world_at(w, 300000, NODE_WORLD, run_roll);
+    next->a = node;
+    next->b = ev->b + 1;
+    if (ev->b >= 3 && w->procs[node].running && !w->bros[node].leaving) {
+        next->a = node + 1;
+        next->b = 0;
+    }
+}
+
+/* ---- machines ---- */
+
+static void run_room(struct world *w, struct event *ev)
+{
+    w->bros[ev->a].full = false;
+    TRACE(w, "%s has room again", node_name((int)ev->a));
+}
+
+static void fill(struct world *w, int node)
+{
+    int64_t us = a_while_us(w);
+
+    world_tell(w, "the disks of %s are full for %lld ms", node_name(node), (long long)us / 1000);
+    w->bros[node].full = true;
+    world_at(w, us, NODE_WORLD, run_room)->a = node;
+}
+
+/* Somebody mends it and starts the broker anew. */
+static void run_mend_dir(struct world *w, struct event *ev)
+{
+    int node = (int)ev->a;
+
+    w->bros[node].dirs_mended = true;
+    if (w->quiet || !w->procs[node].running)
+        return;
+    proc_kill(w, node);
+    world_at(w, 200000, NODE_WORLD, run_restart)->a = node;
+}
+
+static void lose_dir(struct world *w, int node)
+{
+    int dir = (int)world_between(w, 0, SIM_DIRS - 1);
+    int64_t us = a_while_us(w);
+
+    world_tell(w, "directory %d of %s fails for %lld ms", dir, node_name(node),
+               (long long)us / 1000);
+    bro_lose_dir(w, node, dir);
+    world_at(w, us, NODE_WORLD, run_mend_dir)->a = node;
+}
+
+static void jump(struct world *w, int node)
+{
+    int64_t ms = world_chance(w, 50) ? world_between(w, 1, 2000) : world_between(w, 2000, 100000);
+
+    world_tell(w, "the clock of %s jumps by %lld ms", node_name(node), (long long)ms);
+    node_jump(w, node, ms);
+}
+
 static void do_one(struct world *w, enum mischief what)
 {
     int node;
@@ -173,6 +305,36 @@ static void do_one(struct world *w, enum mischief what)
         bro_stop(w, node);
         world_at(w, 3000000 + a_while_us(w), NODE_WORLD, run_restart)->a = node;
         break;
+    case MISCHIEF_MOVE:
+        move_some(w);
+        break;
+    case MISCHIEF_TOPIC:
+        delete_or_create(w);
+        break;
+    case MISCHIEF_GROW:
+        world_tell(w, "the topic is to grow");
+        admin_grow(w);
+        break;
+    case MISCHIEF_CONFIG:
+        change_settings(w);
+        break;
+    case MISCHIEF_ROLL:
+        world_tell(w, "all brokers are restarted one after the other");
+        world_at(w, 0, NODE_WORLD, run_roll);
+        break;
+    case MISCHIEF_CLOCK:
+        jump(w, anybody(w));
+        break;
+    case MISCHIEF_FULL:
+        fill(w, any_broker(w));
+        break;
+    case MISCHIEF_DIR:
+        lose_dir(w, any_broker(w));
+        break;
+    case MISCHIEF_ELECT:
+        world_tell(w, "preferred leaders are to be elected");
+        admin_elect(w, any_part(w));
+        break;
     case MISCHIEF_ALL:
         break;
     }
@@ -186,7 +348,7 @@ void mischief_script(const struct sim_conf *conf, uint64_t seed, struct script *
     struct rand rand;
 
     out->n = 0;
-    for (uint32_t bit = 1; bit < MISCHIEF_ALL; bit *= 2)
+    for (uint32_t bit = 1; bit <= MISCHIEF_ALL; bit *= 2)
         if ((conf->mischief & bit) != 0)
             kinds[n++] = (enum mischief)bit;
     rand_seed(&rand, seed ^ 0x7121c5);
@@ -217,6 +379,16 @@ void mischief_start(struct world *w)
         world_at(w, w->script->tricks[i].at_ms * 1000, NODE_WORLD, run_trick)->a = i;
 }
 
+static void mend_disks(struct world *w, int node)
+{
+    struct bro *b = &w->bros[node];
+
+    b->full = false;
+    b->dirs_mended = true;
+    if (b->bad_dir[0] || b->bad_dir[1])
+        proc_kill(w, node);
+}
+
 void mischief_end(struct world *w)
 {
     w->quiet = true;
@@ -229,6 +401,8 @@ void mischief_end(struct world *w)
 
         if (!there)
             continue;
+        if (node < w->conf.brokers)
+            mend_disks(w, node);
         proc_resume(w, node);
         proc_start(w, node);
     }

@@ -27,15 +27,17 @@ struct fetch_msg {
     int64_t wait_ms;
     int n, n_gone;
     struct {
-        int p;
+        int p, gen;
         int32_t leader_epoch, last_epoch;
         int64_t offset, log_start;
     } parts[SIM_PARTS];
-    int gone[SIM_PARTS];
+    struct {
+        int p, gen;
+    } gone[SIM_GENS * SIM_PARTS];
 };
 
 struct fetched_part {
-    int p;
+    int p, gen;
     enum err err;
     bool diverging;
     int32_t diverging_epoch;
@@ -55,7 +57,7 @@ struct fetched_msg {
 struct offsets_msg {
     int n;
     struct {
-        int p;
+        int p, gen;
         int32_t leader_epoch;
         enum err err;
         int64_t start, end;
@@ -87,9 +89,11 @@ static enum err check_divergence(const struct disk_log *log, const struct sessio
 static enum err check_follower(const struct replica *rep, const struct conn *conn,
                                const struct session_part *at)
 {
-    enum err err =
-        rep->open ? part_check_epoch(&rep->core, at->leader_epoch, true) : ERR_UNKNOWN_TOPIC_ID;
+    enum err err = ERR_UNKNOWN_TOPIC_ID;
 
+    if (rep->open && rep->gen == at->gen)
+        err = rep->offline ? ERR_KAFKA_STORAGE_ERROR
+                           : part_check_epoch(&rep->core, at->leader_epoch, true);
     if (err == ERR_OK)
         err = part_check_follower(&rep->core, conn->replica, conn->replica_epoch,
                                   at->leader_epoch >= 0);
@@ -103,7 +107,7 @@ static void read_part(struct world *w, struct bro *b, struct conn *conn, int p, 
     const struct session_part *at = &conn->parts[p];
     const struct disk_log *log = &b->logs[p];
 
-    *out = (struct fetched_part){ .p = p, .hw = -1, .offset = at->offset };
+    *out = (struct fetched_part){ .p = p, .gen = at->gen, .hw = -1, .offset = at->offset };
     out->err = check_follower(rep, conn, at);
     if (out->err != ERR_OK)
         return;
@@ -127,7 +131,9 @@ static void read_part(struct world *w, struct bro *b, struct conn *conn, int p, 
         out->err = bro_step(w, b, p, &ev).refused;
     }
     if (out->err != ERR_OK)
-        *out = (struct fetched_part){ .p = p, .err = out->err, .hw = -1, .offset = at->offset };
+        *out = (struct fetched_part){
+            .p = p, .gen = at->gen, .err = out->err, .hw = -1, .offset = at->offset
+        };
 }
 
 static void run_fetched(struct world *w, struct event *ev);
@@ -150,7 +156,7 @@ static bool look(struct world *w, struct bro *b, struct conn *conn, bool first, 
     struct fetched_msg *msg = xcalloc(1, sizeof *msg);
     bool news = late;
 
-    for (int p = 0; p < w->conf.parts; p++) {
+    for (int p = 0; p < SIM_PARTS; p++) {
         struct fetched_part *out = &msg->parts[msg->n];
 
         if (!conn->parts[p].in)
@@ -200,10 +206,12 @@ static bool take_session(struct world *w, struct conn *conn, const struct fetch_
     conn->replica = msg->replica;
     conn->replica_epoch = msg->replica_epoch;
     for (int i = 0; i < msg->n_gone; i++)
-        conn->parts[msg->gone[i]].in = false;
+        if (conn->parts[msg->gone[i].p].gen == msg->gone[i].gen)
+            conn->parts[msg->gone[i].p].in = false;
     for (int i = 0; i < msg->n; i++)
         conn->parts[msg->parts[i].p] =
             (struct session_part){ .in = true,
+                                   .gen = msg->parts[i].gen,
                                    .leader_epoch = msg->parts[i].leader_epoch,
                                    .last_epoch = msg->parts[i].last_epoch,
                                    .offset = msg->parts[i].offset,
@@ -244,10 +252,11 @@ static void run_ask_offsets(struct world *w, struct event *ev)
     for (int i = 0; i < msg->n; i++) {
         const struct replica *rep = &b->reps[msg->parts[i].p];
 
-        msg->parts[i].err = rep->open
-                                ? part_check_epoch(&rep->core, msg->parts[i].leader_epoch, true)
-                                : ERR_UNKNOWN_TOPIC_OR_PARTITION;
-        msg->parts[i].end = rep->open ? rep->core.leo : -1;
+        bool here = bro_serves(b, msg->parts[i].p) && rep->gen == msg->parts[i].gen;
+
+        msg->parts[i].err = here ? part_check_epoch(&rep->core, msg->parts[i].leader_epoch, true)
+                                 : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        msg->parts[i].end = here ? rep->core.leo : -1;
     }
     ev->ptr = NULL;
     struct event *out = conn_send(w, ev->conn, 1, run_offsets);
@@ -268,9 +277,9 @@ static void run_wake(struct world *w, struct event *ev)
         enum part_ack ack = PART_ACK_FAILED;
         enum err err;
 
-        if (rep->open)
+        if (bro_serves(b, waits->part) && rep->gen == waits->gen)
             ack = part_acked(&rep->core, waits->end, waits->leader_epoch, &err);
-        if (ack == PART_ACK_WAIT && world_ms(w) < waits->until_ms) {
+        if (ack == PART_ACK_WAIT && node_ms(w, b->node) < waits->until_ms) {
             at = &waits->next;
             continue;
         }
@@ -304,7 +313,7 @@ void repl_on_produce(struct world *w, struct event *ev)
     struct disk_log *log = &b->logs[p];
     struct parked_produce *waits;
 
-    if (!rep->open || part_check_produce(&rep->core, acks) != ERR_OK)
+    if (!bro_serves(b, p) || part_check_produce(&rep->core, acks) != ERR_OK || b->full)
         return;
     int64_t first = log->leo;
     int32_t epoch = rep->core.leader_epoch;
@@ -325,11 +334,12 @@ void repl_on_produce(struct world *w, struct event *ev)
     waits = xcalloc(1, sizeof *waits);
     *waits = (struct parked_produce){ .next = b->produces,
                                       .part = p,
+                                      .gen = rep->gen,
                                       .first = first,
                                       .end = log->leo,
                                       .value = ev->a,
                                       .leader_epoch = epoch,
-                                      .until_ms = world_ms(w) + ACK_MS };
+                                      .until_ms = node_ms(w, b->node) + ACK_MS };
     b->produces = waits;
     repl_wake_produces(w, b, p);
 }
@@ -454,6 +464,7 @@ static bool ask_offsets(struct world *w, struct bro *b, int leader)
         if (at->state != FETCH_RESET)
             continue;
         msg->parts[msg->n].p = at->partition;
+        msg->parts[msg->n].gen = gen_of(w, at->topic_id);
         msg->parts[msg->n++].leader_epoch = at->leader_epoch;
     }
     if (msg->n == 0) {
@@ -478,18 +489,23 @@ static void send_fetch(struct world *w, struct bro *b, int leader, const struct 
     msg->session_epoch = ask->session_epoch;
     msg->replica = b->id;
     msg->replica_epoch = f->broker_epoch;
-    msg->wait_ms = wake_ms - world_ms(w) < WAIT_MS ? wake_ms - world_ms(w) : WAIT_MS;
+    msg->wait_ms = wake_ms - node_ms(w, b->node);
+    if (msg->wait_ms > WAIT_MS)
+        msg->wait_ms = WAIT_MS;
     for (int32_t i = 0; i < ask->parts_len; i++) {
         const struct fetch_part *at = ask->parts[i];
 
         msg->parts[msg->n].p = at->partition;
+        msg->parts[msg->n].gen = gen_of(w, at->topic_id);
         msg->parts[msg->n].leader_epoch = at->leader_epoch;
         msg->parts[msg->n].last_epoch = at->last_epoch;
         msg->parts[msg->n].offset = at->offset;
         msg->parts[msg->n++].log_start = at->log_start;
     }
-    for (int32_t i = 0; i < ask->forgotten_len; i++)
-        msg->gone[msg->n_gone++] = ask->forgotten[i].partition;
+    for (int32_t i = 0; i < ask->forgotten_len; i++) {
+        msg->gone[msg->n_gone].p = ask->forgotten[i].partition;
+        msg->gone[msg->n_gone++].gen = gen_of(w, ask->forgotten[i].topic_id);
+    }
     ev = conn_send(w, f->conn, 0, run_fetch);
     ev->ptr = msg;
     ev->drop = free;
@@ -526,12 +542,11 @@ static void pump(struct world *w, struct bro *b, int leader)
         return;
     if (f->resets_due && ask_offsets(w, b, leader))
         return;
-    if (fetch_core_ask(&f->core, world_ms(w), &ask, &f->scratch, &f->scratch_cap, &wake_ms)) {
+    if (fetch_core_ask(&f->core, node_ms(w, b->node), &ask, &f->scratch, &f->scratch_cap,
+                       &wake_ms)) {
         send_fetch(w, b, leader, &ask, wake_ms);
     } else if (wake_ms != INT64_MAX) {
-        int64_t in_ms = wake_ms - world_ms(w);
-
-        ev = world_at(w, in_ms > 0 ? in_ms * 1000 : 0, b->node, run_pump);
+        ev = world_at(w, node_until_us(w, b->node, wake_ms), b->node, run_pump);
         ev->a = leader;
         f->wake = ++w->ids;
         ev->b = (int64_t)f->wake;
@@ -542,7 +557,7 @@ static bool follows_in(const struct bro *b, const struct fetch_part *at)
 {
     const struct replica *rep = &b->reps[at->partition];
 
-    return rep->open && rep->core.role == PART_FOLLOWER &&
+    return bro_serves(b, at->partition) && rep->core.role == PART_FOLLOWER &&
            rep->core.leader_epoch == at->leader_epoch;
 }
 
@@ -559,8 +574,8 @@ static void append(struct world *w, struct bro *b, struct fetcher *f, struct fet
     int p = at->partition;
     struct disk_log *log = &b->logs[p];
 
-    if (got->n_recs > 0 && got->offset != log->leo) {
-        fetch_core_failed(&f->core, at, false, world_ms(w));
+    if (got->n_recs > 0 && (got->offset != log->leo || b->full)) {
+        fetch_core_failed(&f->core, at, false, node_ms(w, b->node));
         return;
     }
     for (int i = 0; i < got->n_recs; i++)
@@ -605,7 +620,7 @@ static void truncate(struct world *w, struct bro *b, struct fetcher *f, struct f
 static void take_part(struct world *w, struct bro *b, struct fetcher *f,
                       const struct fetched_part *got)
 {
-    struct fetch_part *at = fetch_core_find(&f->core, w->topic_id, got->p);
+    struct fetch_part *at = fetch_core_find(&f->core, w->gens[got->gen], got->p);
     const struct fetch_answer answer = {
         .err = got->err,
         .diverging = got->diverging && got->diverging_end >= 0,
@@ -616,18 +631,18 @@ static void take_part(struct world *w, struct bro *b, struct fetcher *f,
 
     if (at == NULL)
         return;
-    switch (fetch_core_decide(&f->core, at, &answer, world_ms(w))) {
+    switch (fetch_core_decide(&f->core, at, &answer, node_ms(w, b->node))) {
     case FETCH_APPEND:
         if (follows_in(b, at))
             append(w, b, f, at, got);
         else
-            fetch_core_failed(&f->core, at, true, world_ms(w));
+            fetch_core_failed(&f->core, at, true, node_ms(w, b->node));
         break;
     case FETCH_TRUNCATE:
         if (follows_in(b, at))
             truncate(w, b, f, at, got);
         else
-            fetch_core_failed(&f->core, at, true, world_ms(w));
+            fetch_core_failed(&f->core, at, true, node_ms(w, b->node));
         break;
     case FETCH_ASK_OFFSETS:
         f->resets_due = true;
@@ -649,7 +664,7 @@ static void run_fetched(struct world *w, struct event *ev)
     if (f->conn != ev->conn)
         return;
     f->flying = false;
-    if (fetch_core_answered(&f->core, msg->err, msg->session_id, world_ms(w)))
+    if (fetch_core_answered(&f->core, msg->err, msg->session_id, node_ms(w, b->node)))
         for (int i = 0; i < msg->n && !w->failed; i++)
             take_part(w, b, f, &msg->parts[i]);
     pump(w, b, leader);
@@ -666,16 +681,17 @@ static void run_offsets(struct world *w, struct event *ev)
         return;
     f->flying = false;
     for (int i = 0; i < msg->n; i++) {
-        struct fetch_part *at = fetch_core_find(&f->core, w->topic_id, msg->parts[i].p);
+        struct fetch_part *at =
+            fetch_core_find(&f->core, w->gens[msg->parts[i].gen], msg->parts[i].p);
         int64_t offset;
 
         if (at == NULL || at->state != FETCH_RESET ||
             at->leader_epoch != msg->parts[i].leader_epoch)
             continue;
         if (msg->parts[i].err != ERR_OK) {
-            fetch_core_delay(&f->core, at, world_ms(w));
+            fetch_core_delay(&f->core, at, node_ms(w, b->node));
         } else if (!follows_in(b, at)) {
-            fetch_core_failed(&f->core, at, true, world_ms(w));
+            fetch_core_failed(&f->core, at, true, node_ms(w, b->node));
         } else {
             if (fetch_reset_point(b->logs[at->partition].leo, msg->parts[i].start,
                                   msg->parts[i].end, &offset) == FETCH_RESET_CUT)
@@ -744,21 +760,22 @@ void repl_unfollow(struct world *w, struct bro *b, int p)
 {
     for (int i = 0; i < w->conf.brokers; i++)
         if (b->fetchers[i].used)
-            fetch_core_remove(&b->fetchers[i].core, w->topic_id, p);
+            fetch_core_remove(&b->fetchers[i].core, w->gens[b->reps[p].gen], p);
 }
 
 void repl_follow(struct world *w, struct bro *b, int p, int leader, int32_t epoch)
 {
     struct fetcher *f = fetcher_of(w, b, leader - 1);
+    struct uuid id = w->gens[b->reps[p].gen];
     struct disk_log *log = &b->logs[p];
     struct event *ev;
 
     for (int i = 0; i < w->conf.brokers; i++)
         if (i != leader - 1 && b->fetchers[i].used)
-            fetch_core_remove(&b->fetchers[i].core, w->topic_id, p);
+            fetch_core_remove(&b->fetchers[i].core, id, p);
     if (w->conf.mutation == MUTATION_CUT_TO_HW)
         cut(w, b, p, b->reps[p].core.hw);
-    fetch_core_add(&f->core, w->topic_id, p, b, epoch, log->leo, epochs_latest(&log->epochs), 0);
+    fetch_core_add(&f->core, id, p, b, epoch, log->leo, epochs_latest(&log->epochs), 0);
     f->retry = 0;
     f->retry_ms = RETRY_FIRST_MS;
     if (f->flying) {

@@ -4,7 +4,9 @@
  *   world     the clock, the queue of events, processes, connections, chance, the trace
  *   zoo       ZooKeeper by meaning: states, sessions, ephemerals, multis, watches
  *   boss      a controller's process around the real core
- *   bro       a broker's process around the real partition cores: image, roles, proposals
+ *   admin     what operators ask of it: topics that come, grow, go and move, settings
+ *   bro       a broker's process around the real partition cores: stream, registration, proposals
+ *   roles     the same process applying images and deltas: replicas that come and go
  *   repl      the same process's replication and produce: fetchers, fetches, log
  *   disk      its log directory: what was flushed survives the machine, the rest the process
  *   mischief  what goes wrong when
@@ -30,13 +32,16 @@
 #include "controller/core/standby.h"
 #include "tests/kit/oracle.h"
 
-#define SIM_BROKERS 5 /* most; ids are index + 1 */
+#define SIM_BROKERS 7 /* most; ids are index + 1 */
 #define SIM_BOSSES  3
-#define SIM_PARTS   4 /* of the one topic */
+#define SIM_PARTS   4 /* most, of the one topic */
+#define SIM_GENS    8 /* topics there ever are, one after the other, all of the same name */
+#define SIM_DIRS    2 /* log directories of a broker */
 #define NODE_BOSS   8 /* index of the first controller among all processes */
 #define NODE_ZOO    15
 #define NODES       16
 #define NODE_WORLD  (-1)
+#define SIM_RING    ZK_RING_SLOTS
 
 enum mutation {
     MUTATION_NONE,
@@ -80,8 +85,10 @@ struct zk_client {
 
 struct proc {
     bool machine_up, running, paused;
-    uint32_t life; /* of this process; grows with each start */
-    uint64_t boot; /* of the machine */
+    int64_t clock_ms; /* its machine's clock is that much ahead */
+    int clock_ppm;    /* and runs that much too fast */
+    uint32_t life;    /* of this process; grows with each start */
+    uint64_t boot;    /* of the machine */
     struct event *held, **held_tail;
     struct zk_client zk;
 };
@@ -92,6 +99,7 @@ enum conn_kind { CONN_STREAM, CONN_FETCH };
 
 struct session_part {
     bool in, sent;
+    int gen;
     int32_t leader_epoch, last_epoch;
     int64_t offset, log_start;
     int64_t sent_hw;
@@ -119,6 +127,8 @@ struct conn {
 /* ---- brokers ---- */
 
 struct disk_log {
+    int gen; /* of which topic; -1: there is none */
+    int dir;
     struct oracle_rec *recs;
     size_t cap;
     int64_t leo, flushed;
@@ -131,6 +141,8 @@ struct disk_log {
 
 struct replica {
     bool open;
+    bool offline; /* its directory has failed */
+    int gen;
     struct part_core core;
     int32_t seen_epoch; /* highest leader epoch acted on in this process */
 };
@@ -153,7 +165,7 @@ struct fetcher {
 
 struct parked_produce {
     struct parked_produce *next;
-    int part;
+    int part, gen;
     int64_t first, end;
     int64_t value;        /* of the first */
     int32_t leader_epoch; /* in which they were appended */
@@ -167,6 +179,9 @@ struct bro {
     uint64_t saved_session;
     uint64_t boot_file; /* last boot of the machine that is known to have lost nothing */
     bool clean_marker;
+    bool full; /* the disks have no room */
+    bool bad_dir[SIM_DIRS];
+    bool dirs_mended;              /* the next process finds them whole */
     struct uuid saved_incarnation; /* only for a mutation */
     bool damaged[SIM_PARTS];       /* the machine lost records that were in the log */
     int64_t lost_ms[SIM_PARTS];    /* when */
@@ -217,6 +232,8 @@ struct boss {
     bool watching, standing, listed;
     bool nodes_due;
     struct boss_stream *streams;
+    struct admin_req *asked;                               /* until they are answered */
+    int64_t gone_ms[SIM_BROKERS], gone_known[SIM_BROKERS]; /* by the world's clock, by its own */
     struct writer writer;
     uint64_t alarm;
     struct standby *standby;  /* what it knows of the cluster while another is active */
@@ -257,11 +274,15 @@ struct world {
     struct bro bros[SIM_BROKERS];
     struct boss bosses[SIM_BOSSES];
     struct oracle oracle;
-    struct uuid topic_id;
-    bool quiet;                   /* faults have stopped */
-    bool forfeited[SIM_PARTS];    /* the precondition of the promise is broken */
+    struct uuid gens[SIM_GENS]; /* topic ids in the order in which they were stored */
+    int n_gens, n_creates;      /* how many there are, how many may yet come of what was asked */
+    bool quiet;                 /* faults have stopped */
+    bool forfeited[SIM_GENS * SIM_PARTS]; /* the precondition of the promise is broken */
+    size_t n_parked;                      /* logs that nobody knew of */
+    size_t n_unclean, n_moved, n_deleted;
     size_t n_warm, n_cold;        /* seats won by a standby that knew the cluster, or did not */
     size_t decided;               /* step in which the write that is carried out was decided */
+    int64_t decided_ms;           /* and when */
     int64_t gone_ms[SIM_BROKERS]; /* since when its controller knew then that a broker is gone */
     int64_t value;
     size_t acked;
@@ -287,6 +308,11 @@ static inline int64_t world_ms(const struct world *w)
 {
     return w->us / 1000;
 }
+/* What the clock of its machine says. */
+int64_t node_ms(const struct world *w, int node);
+/* How long until its clock says at_ms. */
+int64_t node_until_us(const struct world *w, int node, int64_t at_ms);
+void node_jump(struct world *w, int node, int64_t ms);
 /* In [low, high]. */
 int64_t world_between(struct world *w, int64_t low, int64_t high);
 bool world_chance(struct world *w, int percent);
@@ -330,19 +356,40 @@ void conn_reset(struct world *w, struct conn *conn);
 
 /* ---- zoo.c ---- */
 
-struct zoo_state {
-    bool there;
-    int32_t leader, leader_epoch, version, boss_epoch;
-    bool recovering;
-    int32_t isr[SIM_BROKERS];
-    uint32_t n_isr;
-};
+#define NO_STONE INT32_MIN
 
-/* The znode of eligible leaders of a partition; without replicas it is not there. */
-struct zoo_eligible {
-    int32_t boss_epoch, leader_epoch, version, min_isr;
-    int32_t ids[SIM_BROKERS];
-    uint32_t n;
+/* What the controllers store. One topic there is at a time; what belongs to ids is kept by gens. */
+struct tree {
+    struct zoo_topic {
+        bool there;
+        int gen;
+        int32_t version;
+        int n_parts;
+        struct zoo_part {
+            int32_t replicas[SIM_BROKERS], adding[SIM_BROKERS], removing[SIM_BROKERS];
+            uint32_t n_replicas, n_adding, n_removing;
+        } parts[SIM_PARTS];
+    } topic;
+    struct zoo_state {
+        bool there;
+        int32_t leader, leader_epoch, version, boss_epoch;
+        bool recovering;
+        int32_t isr[SIM_BROKERS];
+        uint32_t n_isr;
+    } states[SIM_PARTS];
+    struct zoo_config { /* of the topic's name */
+        bool there;
+        int min_isr; /* 0: not set */
+        int unclean; /* -1: not set */
+    } config;
+    bool mark;                                        /* /admin/delete_topics/t */
+    int32_t stones[SIM_BROKERS][SIM_GENS][SIM_PARTS]; /* leader epochs, NO_STONE */
+    /* who may lead beside the ISR; without ids it is not there */
+    struct zoo_eligible {
+        int32_t boss_epoch, leader_epoch, version, min_isr;
+        int32_t ids[SIM_BROKERS];
+        uint32_t n;
+    } eligible[SIM_GENS][SIM_PARTS];
 };
 
 struct zoo_session {
@@ -364,17 +411,33 @@ struct zoo {
         uint64_t session;
     } regs[SIM_BROKERS];
     uint64_t seats[SIM_BOSSES]; /* session, 0: not listed */
-    int32_t replicas[SIM_PARTS][SIM_BROKERS];
-    struct zoo_state states[SIM_PARTS];
-    struct zoo_eligible eligible[SIM_PARTS];
-    struct core_pid_block pid_block;
-    int64_t zxid;
+    struct tree tree;
     struct zoo_touched {
         int32_t epoch;
         uint64_t number; /* 0: never written */
         uint32_t parts;  /* bits */
-    } ring[ZK_RING_SLOTS];
+        bool config;
+    } ring[SIM_RING];
+    int32_t buried[SIM_BROKERS][SIM_GENS][SIM_PARTS]; /* highest stone that there ever was */
+    int64_t zxid;
 };
+
+static inline struct ids zoo_replicas(const struct tree *tree, int p)
+{
+    return (struct ids){ .at = tree->topic.parts[p].replicas,
+                         .n = tree->topic.parts[p].n_replicas };
+}
+static inline struct ids zoo_isr(const struct tree *tree, int p)
+{
+    return (struct ids){ .at = tree->states[p].isr, .n = tree->states[p].n_isr };
+}
+/* Which of the oracle's partitions it is. */
+static inline int part_of_gen(int gen, int p)
+{
+    return gen * SIM_PARTS + p;
+}
+/* -1: never heard of. */
+int gen_of(const struct world *w, struct uuid topic_id);
 
 /* A request of a process: exec at ZooKeeper, then done at home unless the process is gone. */
 struct zreq {
@@ -392,7 +455,7 @@ struct zreq {
 };
 
 /* Those of its eligible leaders that the partition's state agrees with. */
-struct ids zoo_eligible(const struct world *w, int p);
+struct ids zoo_eligible(const struct tree *tree, int p);
 struct zoo *zoo_new(struct world *w);
 void zoo_free(struct zoo **zoo);
 struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, struct zreq *),
@@ -405,9 +468,12 @@ void zoo_expire(struct world *w, uint64_t session);
 void zoo_forget_process(struct world *w, int node);
 bool zoo_session_lives(const struct world *w, uint64_t session);
 void zoo_set_holder(struct world *w, int holder, uint64_t session);
+/* zoo_tree.c: what the controllers store.
+ * half: of the deletion of a topic only what is below it. */
 /* One group of operations; results say what came of it. */
-void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n,
+void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n, bool half,
                struct core_op_result *results);
+void zoo_tree_init(struct world *w, struct tree *tree);
 /* Is what the group wanted to leave behind there? */
 bool zoo_left_behind(struct world *w, const struct core_write *write, size_t first, size_t n,
                      struct core_op_result *results);
@@ -422,6 +488,7 @@ void boss_init(struct world *w, int i);
 void boss_start(struct world *w, int i);
 void boss_end(struct world *w, int i);
 void boss_on_session(struct world *w, int i, bool is_new);
+void boss_on_jump(struct world *w, int i);
 void boss_on_seat(struct world *w, int i); /* /controller has changed */
 void boss_on_regs(struct world *w, int i); /* /brokers/ids has changed */
 /* Tries to take the seat from who holds it. */
@@ -432,6 +499,23 @@ void boss_on_beat(struct world *w, struct event *ev);
 void boss_on_ack(struct world *w, struct event *ev);
 void boss_on_alter(struct world *w, struct event *ev);
 void boss_on_shutdown(struct world *w, struct event *ev);
+void boss_on_dirs(struct world *w, struct event *ev);
+
+/* ---- admin.c: asked of whoever has the seat, or of anybody ---- */
+
+/* Is there room for one more topic, and that many later? */
+bool admin_may_create(const struct world *w, int left);
+void admin_create(struct world *w, int parts, int rf);
+void admin_delete(struct world *w);
+void admin_grow(struct world *w);
+/* n 0: cancels. */
+void admin_move(struct world *w, int p, const int32_t *target, int n);
+/* min_isr 0, unclean -1: as they are. */
+void admin_config(struct world *w, int min_isr, int unclean);
+void admin_elect(struct world *w, int p);
+void admin_answered(struct world *w, struct boss *boss, const struct core_answer_admin *answer);
+/* The process has no core any more, or one that knows of no requests. */
+void admin_forget(struct boss *boss);
 
 /* What broker and boss say on the stream. */
 struct hello_msg {
@@ -439,7 +523,12 @@ struct hello_msg {
 };
 struct ack_msg {
     struct core_acked acked;
-    struct core_failure failures[SIM_PARTS];
+    struct core_failure failures[SIM_GENS * SIM_PARTS + SIM_PARTS];
+    struct image_tombstone deleted[SIM_GENS * SIM_PARTS];
+};
+struct dirs_msg {
+    size_t n;
+    struct core_failure parts[SIM_PARTS];
 };
 struct alter_msg {
     int64_t broker_epoch;
@@ -476,6 +565,20 @@ void bro_on_answers(struct world *w, struct event *ev);
 void bro_on_relieved(struct world *w, struct event *ev);
 /* Steps a partition's core and sees to the effects. */
 struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_event *ev);
+/* Is the replica there, and its directory too? */
+static inline bool bro_serves(const struct bro *b, int p)
+{
+    return b->reps[p].open && !b->reps[p].offline;
+}
+/* What lies in that directory cannot be read or written until a later process finds it mended. */
+void bro_lose_dir(struct world *w, int i, int dir);
+
+/* ---- roles.c ---- */
+
+/* Takes the reference on image; delta NULL: all of it. Fills the acknowledgement. */
+void roles_apply(struct world *w, struct bro *b, struct image *image,
+                 const struct image_delta *delta, struct ack_msg *ack);
+void roles_close(struct world *w, struct bro *b, int p);
 
 /* ---- repl.c ---- */
 
@@ -493,6 +596,8 @@ void repl_on_produce(struct world *w, struct event *ev);
 /* ---- disk.c ---- */
 
 void disk_init(struct disk_log *log);
+/* Empty, of that topic; -1: gone. */
+void disk_begin(struct disk_log *log, int gen, int dir);
 void disk_fini(struct disk_log *log);
 void disk_append(struct disk_log *log, struct oracle_rec rec);
 void disk_cut(struct disk_log *log, int64_t offset);
@@ -509,8 +614,14 @@ struct oracle_log promise_log(const struct disk_log *log);
 /* The high watermark of a replica is now at its core's hw. */
 void promise_hw(struct world *w, struct bro *b, int p, int64_t from);
 void promise_leads(struct world *w, struct bro *b, int p);
-/* ZooKeeper holds another state; before: who was in sync. */
-void promise_state(struct world *w, int p, struct ids before, int32_t epoch_before);
+/* ZooKeeper holds another state; before: what it held. */
+void promise_state(struct world *w, int p, const struct tree *before);
+/* A multi was carried out. */
+void promise_tree(struct world *w);
+/* The files of b's partition are to be deleted. */
+void promise_deletes(struct world *w, struct bro *b, int p);
+/* b is told that it leads nothing any more that others could. */
+void promise_relieved(struct world *w, const struct boss *boss, int node);
 void promise_cut(struct world *w, struct bro *b, int p, int64_t to);
 void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_t value);
 /* May the machine of b lose its tail without breaking the precondition of the promise? */
@@ -540,7 +651,16 @@ enum mischief {
     MISCHIEF_BOSS = 128,
     MISCHIEF_TAKE_OVER = 256,
     MISCHIEF_STOP = 512,
-    MISCHIEF_ALL = 1023,
+    MISCHIEF_MOVE = 1024,
+    MISCHIEF_TOPIC = 2048,
+    MISCHIEF_GROW = 4096,
+    MISCHIEF_CONFIG = 8192,
+    MISCHIEF_ROLL = 16384,
+    MISCHIEF_CLOCK = 32768,
+    MISCHIEF_FULL = 65536,
+    MISCHIEF_DIR = 131072,
+    MISCHIEF_ELECT = 262144,
+    MISCHIEF_ALL = 524287,
 };
 
 #define SIM_TRICKS 256
@@ -566,6 +686,7 @@ struct verdict {
     bool ok;
     char why[512];
     size_t steps, acked;
+    size_t moved, deleted, unclean, parked;
     size_t warm, cold; /* seats won by who had followed all that was written, or had not */
     int forfeited;     /* partitions whose promise lost its precondition */
     int64_t healed_ms;

@@ -21,6 +21,28 @@
 
 /* ---- chance and time ---- */
 
+int64_t node_ms(const struct world *w, int node)
+{
+    const struct proc *proc = &w->procs[node];
+
+    return proc->clock_ms + w->us / 1000 + w->us / 1000 * proc->clock_ppm / 1000000;
+}
+
+int64_t node_until_us(const struct world *w, int node, int64_t at_ms)
+{
+    int64_t in_us = (at_ms - node_ms(w, node)) * 1000;
+
+    /* not before its clock says so, which counts whole milliseconds */
+    return in_us <= 0 ? 0 : in_us - in_us / 1000000 * w->procs[node].clock_ppm + 1000;
+}
+
+void node_jump(struct world *w, int node, int64_t ms)
+{
+    w->procs[node].clock_ms += ms;
+    if (node >= NODE_BOSS && w->procs[node].running)
+        boss_on_jump(w, node - NODE_BOSS);
+}
+
 int64_t world_between(struct world *w, int64_t low, int64_t high)
 {
     assert(low <= high);
@@ -104,7 +126,7 @@ void world_tell(struct world *w, const char *format, ...)
 const char *node_name(int node)
 {
     static const char *const names[NODES] = {
-        "b1", "b2", "b3", "b4", "b5", "", "", "", "c1", "c2", "c3", "", "", "", "", "zk",
+        "b1", "b2", "b3", "b4", "b5", "b6", "b7", "", "c1", "c2", "c3", "", "", "", "", "zk",
     };
 
     return node == NODE_WORLD ? "world" : names[node];
@@ -527,10 +549,11 @@ void world_init(struct world *w, uint64_t seed, const struct sim_conf *conf)
     if (conf->ring > 0)
         w->ring = xcalloc((size_t)conf->ring, sizeof *w->ring);
     oracle_init(&w->oracle);
-    w->topic_id = world_uuid(w);
     for (int i = 0; i < NODES; i++) {
         w->procs[i].machine_up = true;
         w->procs[i].held_tail = &w->procs[i].held;
+        w->procs[i].clock_ms = world_between(w, 0, 1000000000);
+        w->procs[i].clock_ppm = (int)world_between(w, -5000, 5000);
     }
     w->zoo = zoo_new(w);
     for (int i = 0; i < conf->brokers; i++)

@@ -370,153 +370,6 @@ void zoo_set_holder(struct world *w, int holder, uint64_t session)
             world_at(w, world_delay_us(w), node, run_seat);
 }
 
-/* ---- writes ---- */
-
-static enum err check_op(const struct world *w, const struct core_op *op)
-{
-    const struct zoo_state *state;
-
-    if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
-        return ERR_OK;
-    state = &w->zoo->states[op->state.partition];
-    switch (op->kind) {
-    case OP_STATE_CREATE:
-        return state->there ? ERR_EXISTS : ERR_OK;
-    case OP_STATE_SET:
-        if (!state->there)
-            return ERR_NOT_FOUND;
-        return state->version == op->version ? ERR_OK : ERR_BAD_VERSION;
-    default:
-        return ERR_OK;
-    }
-}
-
-struct ids zoo_eligible(const struct world *w, int p)
-{
-    const struct zoo_eligible *eligible = &w->zoo->eligible[p];
-    const struct zoo_state *state = &w->zoo->states[p];
-
-    if (!state->there || eligible->leader_epoch != state->leader_epoch ||
-        eligible->version != state->version)
-        return IDS_NONE;
-    return (struct ids){ .at = eligible->ids, .n = eligible->n };
-}
-
-static void do_eligible(struct world *w, int32_t controller_epoch, const struct core_eligible *from)
-{
-    struct zoo_eligible *to = &w->zoo->eligible[from->partition];
-
-    to->boss_epoch = controller_epoch;
-    to->leader_epoch = from->leader_epoch;
-    to->version = from->partition_epoch;
-    to->min_isr = from->min_isr;
-    to->n = from->replicas.n;
-    assert(to->n <= SIM_BROKERS);
-    if (to->n > 0)
-        memcpy(to->ids, from->replicas.at, to->n * sizeof to->ids[0]);
-    TRACE(w, "eligible for p%d: %u of them, first %d", from->partition, to->n,
-          to->n > 0 ? to->ids[0] : 0);
-}
-
-static void do_op(struct world *w, int32_t controller_epoch, const struct core_op *op,
-                  struct core_op_result *result)
-{
-    struct zoo_state *state;
-
-    result->err = ERR_OK;
-    w->zoo->zxid++;
-    if (op->kind == OP_ELIGIBLE_SET)
-        do_eligible(w, controller_epoch, &op->eligible);
-    if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
-        return;
-    state = &w->zoo->states[op->state.partition];
-    state->version = state->there ? state->version + 1 : 0;
-    state->there = true;
-    state->leader = op->state.state.leader;
-    state->leader_epoch = op->state.state.leader_epoch;
-    state->recovering = op->state.state.recovering;
-    state->boss_epoch = controller_epoch;
-    state->n_isr = op->state.state.isr.n;
-    assert(state->n_isr > 0 && state->n_isr <= SIM_BROKERS);
-    memcpy(state->isr, op->state.state.isr.at, state->n_isr * sizeof state->isr[0]);
-    result->version = state->version;
-    if (world_traces(w)) {
-        char isr[32] = "";
-
-        for (uint32_t i = 0; i < state->n_isr; i++) {
-            isr[2 * i] = (char)('0' + state->isr[i]);
-            isr[2 * i + 1] = ' ';
-        }
-        TRACE(w, "stored p%d leader=%d epoch=%d version=%d isr=%s controller=%d",
-              op->state.partition, state->leader, state->leader_epoch, state->version, isr,
-              controller_epoch);
-    }
-}
-
-/* What the whole group left behind is looked at, for it is one multi. */
-static void look_at(struct world *w, const struct core_op *op, const struct zoo_state *states)
-{
-    const struct zoo_state *before;
-
-    if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
-        return;
-    before = &states[op->state.partition];
-    promise_state(w, op->state.partition, (struct ids){ .at = before->isr, .n = before->n_isr },
-                  before->leader_epoch);
-}
-
-void zoo_group(struct world *w, const struct core_write *write, size_t first, size_t n,
-               struct core_op_result *results)
-{
-    struct zoo_state before[SIM_PARTS];
-    bool good = true;
-
-    memcpy(before, w->zoo->states, sizeof before);
-    for (size_t i = first; i < first + n && good; i++) {
-        results[i].err = check_op(w, &write->ops[i]);
-        good = results[i].err == ERR_OK;
-    }
-    for (size_t i = first; i < first + n; i++) {
-        if (good)
-            do_op(w, write->controller_epoch, &write->ops[i], &results[i]);
-        else if (results[i].err == ERR_OK)
-            results[i].err = ERR_CLOSED;
-    }
-    for (size_t i = first; good && i < first + n; i++)
-        look_at(w, &write->ops[i], before);
-}
-
-static bool state_is_there(const struct world *w, int32_t controller_epoch,
-                           const struct core_op *op, struct core_op_result *result)
-{
-    const struct zoo_state *state = &w->zoo->states[op->state.partition];
-    struct ids isr = { .at = state->isr, .n = state->n_isr };
-    int32_t version = op->kind == OP_STATE_CREATE ? 0 : op->version + 1;
-
-    if (!state->there || state->version != version || state->leader != op->state.state.leader ||
-        state->leader_epoch != op->state.state.leader_epoch ||
-        state->boss_epoch != controller_epoch || !ids_eq(isr, op->state.state.isr))
-        return false;
-    *result = (struct core_op_result){ .err = ERR_OK, .version = version };
-    return true;
-}
-
-bool zoo_left_behind(struct world *w, const struct core_write *write, size_t first, size_t n,
-                     struct core_op_result *results)
-{
-    for (size_t i = first; i < first + n; i++) {
-        const struct core_op *op = &write->ops[i];
-
-        if (op->kind == OP_ELIGIBLE_SET && i > first)
-            continue; /* of the state before it */
-        if (op->kind != OP_STATE_CREATE && op->kind != OP_STATE_SET)
-            return false;
-        if (!state_is_there(w, write->controller_epoch, op, &results[i]))
-            return false;
-    }
-    return true;
-}
-
 /* ---- its life ---- */
 
 struct zoo *zoo_new(struct world *w)
@@ -525,9 +378,9 @@ struct zoo *zoo_new(struct world *w)
 
     zoo->holder = -1;
     zoo->zxid = 100;
-    for (int p = 0; p < w->conf.parts; p++)
-        for (int i = 0; i < w->conf.rf; i++)
-            zoo->replicas[p][i] = (p + i) % w->conf.brokers + 1;
+    zoo_tree_init(w, &zoo->tree);
+    for (size_t i = 0; i < sizeof zoo->buried / sizeof(int32_t); i++)
+        (&zoo->buried[0][0][0])[i] = NO_STONE;
     return zoo;
 }
 

@@ -19,13 +19,13 @@ void story_hiccup(struct world *w)
     int32_t epochs[SIM_PARTS];
 
     for (int p = 0; p < w->conf.parts; p++)
-        epochs[p] = w->zoo->states[p].leader_epoch;
+        epochs[p] = w->zoo->tree.states[p].leader_epoch;
     story_write(w, 2);
     expire_all(w);
     story_write(w, 20);
     world_run_ms(w, 1000);
     for (int p = 0; p < w->conf.parts && !w->failed; p++)
-        if (w->zoo->states[p].leader_epoch != epochs[p] && story_leader(w, p) != p)
+        if (w->zoo->tree.states[p].leader_epoch != epochs[p] && story_leader(w, p) != p)
             world_fail(w, "a hiccup of ZooKeeper moved the leadership of partition %d", p);
 }
 

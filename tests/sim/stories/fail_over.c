@@ -39,14 +39,14 @@ void story_zombie_leader(struct world *w)
 void story_quick_restart(struct world *w)
 {
     int leader = story_leader(w, 0);
-    int32_t epoch = w->zoo->states[0].leader_epoch;
+    int32_t epoch = w->zoo->tree.states[0].leader_epoch;
 
     story_write(w, 3);
     proc_kill(w, leader);
     world_run_ms(w, world_between(w, 0, 5));
     proc_start(w, leader);
     world_run_ms(w, 3000);
-    if (w->zoo->states[0].leader_epoch == epoch)
+    if (w->zoo->tree.states[0].leader_epoch == epoch)
         world_fail(w, "a process leads on in the epoch of the one before it");
 }
 

@@ -38,14 +38,14 @@ const size_t n_stories = ARRAY_LEN(stories);
 
 int story_leader(const struct world *w, int p)
 {
-    const struct zoo_state *state = &w->zoo->states[p];
+    const struct zoo_state *state = &w->zoo->tree.states[p];
 
     return state->there && state->leader > 0 ? state->leader - 1 : -1;
 }
 
 bool story_in_isr(const struct world *w, int p, int node)
 {
-    const struct zoo_state *state = &w->zoo->states[p];
+    const struct zoo_state *state = &w->zoo->tree.states[p];
     struct ids isr = { .at = state->isr, .n = state->n_isr };
 
     return ids_has(isr, node + 1);
@@ -53,7 +53,7 @@ bool story_in_isr(const struct world *w, int p, int node)
 
 int story_follower(const struct world *w, int p)
 {
-    const struct zoo_state *state = &w->zoo->states[p];
+    const struct zoo_state *state = &w->zoo->tree.states[p];
 
     for (uint32_t i = 0; i < state->n_isr; i++)
         if (state->isr[i] != state->leader)
