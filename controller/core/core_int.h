@@ -481,6 +481,8 @@ void isr_drop_stream(struct core *core, uint64_t stream);
 void topics_on_marks(struct core *core, size_t n, const struct str *names);
 void topics_doom(struct core *core, const struct image_topic *topic);
 bool topics_is_doomed(const struct core *core, struct str name);
+/* And its tombstones are stored: it is gone for everybody, whatever is left of its znodes. */
+bool topics_is_buried(const struct core *core, struct str name);
 void topics_plan(struct core *core);
 /* Topics that have no id in ZooKeeper get the one that they go by. */
 void topics_plan_ids(struct core *core);
@@ -501,7 +503,7 @@ const struct image_topic *topics_collides(const struct core *core, struct str na
 /* tombstones.c: an item of one topic, between open and close; closing adds the operations to the
  * group that is open. */
 void stones_open(struct plan *plan, struct plan_item *item);
-void stones_bury(struct plan *plan, struct plan_item *item, int32_t broker, int32_t partition,
+void stones_bury(struct core *core, struct plan_item *item, int32_t broker, int32_t partition,
                  int32_t leader_epoch);
 /* The replica is wanted again: a tombstone that waits for it goes. */
 void stones_lift(struct core *core, struct plan_item *item, int32_t broker, int32_t partition);

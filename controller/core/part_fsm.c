@@ -155,10 +155,13 @@ static struct seen look_at_all(struct core *core, enum look look)
     core->moves_due = true; /* who was waited for may be there */
     arena_init(&scratch, SIZE_MAX);
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        bool goes = topics_is_doomed(core, topic->name);
+
         for (int32_t i = 0; i < topic->n_parts; i++) {
             const struct image_part *part = image_topic_part(topic, i);
 
-            if (part == NULL)
+            /* what a deletion has taken away already is not born again */
+            if (part == NULL || (goes && part->leader_epoch < 0))
                 continue;
             look_at(core, topic, part, look, &scratch, &seen);
             arena_reset(&scratch);

@@ -163,7 +163,7 @@ static void plan_part_move(struct core *core, struct plan_item *item, struct mov
     moved.removing = move->removing;
     move->planned = plan_move(core, item, move->topic, &moved, move->stores ? &move->next : NULL);
     for (uint32_t i = 0; i < move->dropped.n; i++)
-        stones_bury(core->making, item, move->dropped.at[i], moved.index, leader_epoch);
+        stones_bury(core, item, move->dropped.at[i], moved.index, leader_epoch);
     for (uint32_t i = 0; i < move->replicas.n; i++)
         stones_lift(core, item, move->replicas.at[i], moved.index);
 }

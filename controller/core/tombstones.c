@@ -27,10 +27,17 @@ static void add(struct plan *plan, struct plan_item *item, struct image_tombston
     item->n_stones = plan->n_stones - item->first_stone;
 }
 
-void stones_bury(struct plan *plan, struct plan_item *item, int32_t broker, int32_t partition,
+/* Not in a lower epoch than before: the state that says it may be gone already, when a deletion was
+ * interrupted, and a broker deletes nothing that is younger than its stone. */
+void stones_bury(struct core *core, struct plan_item *item, int32_t broker, int32_t partition,
                  int32_t leader_epoch)
 {
-    add(plan, item,
+    const struct image_tombstone *old =
+        image_tombstone(core->image, broker, item->topic_id, partition);
+
+    if (old != NULL && old->leader_epoch > leader_epoch)
+        leader_epoch = old->leader_epoch;
+    add(core->making, item,
         (struct image_tombstone){ .broker = broker,
                                   .topic_id = item->topic_id,
                                   .topic = item->topic,

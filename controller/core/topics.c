@@ -259,6 +259,13 @@ bool topics_is_doomed(const struct core *core, struct str name)
     return doomed_find(core, name) != NULL;
 }
 
+bool topics_is_buried(const struct core *core, struct str name)
+{
+    const struct doomed *doomed = doomed_find(core, name);
+
+    return doomed != NULL && doomed->stored && doomed->n_parts >= 0;
+}
+
 void topics_doom(struct core *core, const struct image_topic *topic)
 {
     struct doomed *doomed;
@@ -312,7 +319,7 @@ static void plan_doom(struct core *core, struct doomed *doomed)
         const struct image_part *part = image_topic_part(topic, i);
 
         for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
-            stones_bury(plan, item, part->replicas.at[j], i, part->leader_epoch);
+            stones_bury(core, item, part->replicas.at[j], i, part->leader_epoch);
     }
     stones_close(core, item);
     elr_plan_topic_gone(core, topic);

@@ -218,8 +218,10 @@ static void load_topics(struct core *core, struct image *image, const struct ima
         topics[i] = &loaded->topics[i];
     if (loaded->n_topics > 0)
         qsort(topics, loaded->n_topics, sizeof(topics[0]), by_id);
-    for (size_t i = 0; i < loaded->n_topics; i++)
-        load_topic(core, image, old, topics[i]);
+    for (size_t i = 0; i < loaded->n_topics; i++) {
+        if (!topics_is_buried(core, topics[i]->name))
+            load_topic(core, image, old, topics[i]);
+    }
     free(topics);
 }
 
@@ -333,6 +335,20 @@ static struct ids out_ids(struct core *core, struct ids ids)
                          .n = ids.n };
 }
 
+/* A failed directory of who is no replica any more must not be held against it when it is one
+ * again. */
+static struct ids replicas_of(struct core *core, struct ids ids, struct ids replicas)
+{
+    int32_t *left = arena_alloc(&core->out->arena, ((size_t)ids.n + 1) * sizeof *left);
+    struct ids out = { .at = left, .n = 0 };
+
+    for (uint32_t i = 0; i < ids.n; i++) {
+        if (ids_has(replicas, ids.at[i]))
+            left[out.n++] = ids.at[i];
+    }
+    return out;
+}
+
 void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
                     const struct image_part *part)
 {
@@ -343,7 +359,7 @@ void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
     copy->isr = out_ids(core, part->isr);
     copy->adding = out_ids(core, part->adding);
     copy->removing = out_ids(core, part->removing);
-    copy->offline = out_ids(core, part->offline);
+    copy->offline = replicas_of(core, part->offline, part->replicas);
     array_reserve(&pend->parts, &pend->cap_parts, pend->n_parts, sizeof pend->parts[0]);
     pend->parts[pend->n_parts] = (struct pend_part){ .topic_id = topic_id,
                                                      .topic = arena_str(&core->out->arena, topic),

@@ -630,7 +630,7 @@ void toy_release(struct toy *toy)
 
     ck_assert_ptr_nonnull(write);
     toy->held = NULL;
-    toy->hold = false;
+    toy->hold = toy->hold_next;
     do_write(toy, write); /* its operations live in the plan, which is still out */
     free(write);
     toy_step(toy, (struct core_event){ .kind = CORE_TICK });

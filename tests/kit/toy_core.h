@@ -92,6 +92,7 @@ struct toy {
                carried out, or carried out */
     bool load_wanted;
     bool hold;                        /* WRITEs wait for toy_release() */
+    bool hold_next;                   /* which lets one go, and holds the next */
     bool active;                      /* a LOADED was delivered and no RESIGN came */
     size_t n_writes, n_ops, last_ops; /* WRITEs, operations in all, in the last one */
     struct core_write *held;

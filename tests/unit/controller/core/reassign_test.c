@@ -166,6 +166,27 @@ START_TEST(nobody_is_dropped_in_the_end_before_a_newcomer_has_spoken)
 }
 END_TEST
 
+/* It was no replica when it came back with all its directories, and then it is one again. */
+START_TEST(an_old_failure_of_a_directory_is_forgotten_with_the_replica)
+{
+    struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
+
+    toy_create(&toy, "t", 1, IDS_OF(r14));
+    failure.topic_id = toy_topic(&toy, "t")->id;
+    toy_step(&toy,
+             (struct core_event){
+                 .kind = CORE_DIR_FAILED,
+                 .dir_failed = { .stream = toy.brokers[4].stream, .n = 1, .parts = &failure } });
+    SHOWS("t", 0, "1/1 1 1");
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r1)), 0);
+    toy_kill(&toy, 4);
+    toy_start(&toy, 4);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r14)), 0);
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+}
+END_TEST
+
 START_TEST(refusals)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
@@ -489,6 +510,7 @@ int main(void)
     tcase_add_test(tc, a_leader_that_leaves_hands_over);
     tcase_add_test(tc, nobody_is_dropped_before_a_stayer_has_spoken);
     tcase_add_test(tc, nobody_is_dropped_in_the_end_before_a_newcomer_has_spoken);
+    tcase_add_test(tc, an_old_failure_of_a_directory_is_forgotten_with_the_replica);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, cancel);
     tcase_add_test(tc, cancel_takes_a_newcomer_out_of_the_isr);

@@ -327,6 +327,51 @@ static struct str setting(const char *key)
                               str_of(key));
 }
 
+/* Its tombstones are stored and its states gone, when the seat changes: nothing is born again, and
+ * the brokers' files are still covered by the stones. */
+START_TEST(a_deletion_that_was_interrupted_goes_on)
+{
+    struct toy_topic *t;
+    struct uuid id;
+
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    t = toy_topic(&toy, "t");
+    id = t->id;
+    snprintf(toy.marks[toy.n_marks++], sizeof toy.marks[0], "t");
+    for (int32_t broker = 1; broker <= 3; broker++)
+        toy.stones[toy.n_stones++] = (struct image_tombstone){
+            .broker = broker, .topic_id = id, .topic = STR("t"), .leader_epoch = 5
+        };
+    t->parts[0].has_state = false;
+    toy_win(&toy);
+    for (int32_t broker = 1; broker <= 3; broker++)
+        toy_hello(&toy, broker, false, false);
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_marks, 0);
+    ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
+    ck_assert_uint_eq(toy.n_stones, 3);
+    for (size_t i = 0; i < toy.n_stones; i++)
+        ck_assert_int_eq(toy.stones[i].leader_epoch, 5);
+}
+END_TEST
+
+/* The outcome of taking its znodes away is not known: what is read again does not bring it back. */
+START_TEST(a_deleted_topic_is_not_read_back)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy.hold = toy.hold_next = true;
+    delete ("t");      /* mark and tombstones wait */
+    toy_release(&toy); /* and now the end of its znodes */
+    ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
+    toy_topic(&toy, "t")->parts[0].has_state = false;
+    toy.hold_next = false;
+    toy.lose = TOY_LOSE_BEFORE;
+    toy_release(&toy);
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
+}
+END_TEST
+
 START_TEST(settings_change)
 {
     toy_create(&toy, "t", 1, IDS_OF(r123));
@@ -411,6 +456,8 @@ int main(void)
     tcase_add_test(tc, nobody_speaks_for_another);
     tcase_add_test(tc, a_mark_of_another_hand_deletes);
     tcase_add_test(tc, a_mark_left_by_an_earlier_controller_is_carried_out);
+    tcase_add_test(tc, a_deletion_that_was_interrupted_goes_on);
+    tcase_add_test(tc, a_deleted_topic_is_not_read_back);
     tcase_add_test(tc, settings_change);
     tcase_add_test(tc, elections_on_demand);
     tcase_add_test(tc, an_unknown_request_is_refused);
