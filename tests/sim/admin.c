@@ -69,6 +69,7 @@ static void req_free(void *ptr)
 {
     struct admin_req *req = ptr;
 
+    req->w->n_asked--;
     req->w->n_creates -= req->api_key == API_CREATE_TOPICS;
     free(req);
 }
@@ -103,6 +104,7 @@ static void ask(struct world *w, struct admin_req *req, int16_t key, int16_t ver
 
     if (to < 0 || world_chance(w, 10))
         to = (int)world_between(w, 0, w->conf.bosses - 1);
+    w->n_asked++;
     req->w = w;
     req->id = ++w->ids;
     req->api_key = key;

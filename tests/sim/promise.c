@@ -184,7 +184,7 @@ void promise_state(struct world *w, int p, const struct tree *before)
     oracle_stored(&w->oracle, at, state->leader, state->leader_epoch, state->version,
                   state->boss_epoch);
     check(w);
-    if (!w->forfeited[at] && is_forfeited(w, p)) {
+    if (!w->forfeited[at] && w->oracle.parts[at].len > 0 && is_forfeited(w, p)) {
         w->forfeited[at] = true;
         /* what a leader proposes itself, in its own epoch, is its word */
         if (state->leader_epoch != before->states[p].leader_epoch && !was_last(w, p, isr_before))
@@ -413,6 +413,9 @@ bool promise_is_whole(struct world *w, const char **missing)
             core_is_active(w->bosses[i].core) && w->zoo->holder == i)
             image = core_image(w->bosses[i].core);
     if (image == NULL)
+        return false;
+    *missing = "answer to an operator";
+    if (w->n_asked > 0)
         return false;
     *missing = "topic";
     if (!w->zoo->tree.topic.there || w->zoo->tree.mark)

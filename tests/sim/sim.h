@@ -275,6 +275,7 @@ struct world {
     struct boss bosses[SIM_BOSSES];
     struct oracle oracle;
     struct uuid gens[SIM_GENS]; /* topic ids in the order in which they were stored */
+    int n_asked;                /* by operators, and not answered yet */
     int n_gens, n_creates;      /* how many there are, how many may yet come of what was asked */
     bool quiet;                 /* faults have stopped */
     bool forfeited[SIM_GENS * SIM_PARTS]; /* the precondition of the promise is broken */
