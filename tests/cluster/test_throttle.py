@@ -4,9 +4,8 @@ import os
 import time
 
 import pytest
-from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType)
 
-from tests.kit import batch, ops
+from tests.kit import batch, ops, settings
 from tests.kit.cluster import wait_until
 from tests.kit.rawload import RawLoad
 
@@ -21,24 +20,13 @@ def cluster(new_cluster):
     made.close()
 
 
-def alter(cluster, kind, name, changes):
-    """changes: key -> value, None to take it back."""
-    def entry(key, value):
-        op = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
-        return ConfigEntry(key, value, incremental_operation=op)
-    resource = ConfigResource(kind, str(name), incremental_configs=[entry(*c) for c in changes.items()])
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result(30)
-
-
 def set_rate(cluster, sides, rate):
     for b in cluster.brokers:
-        alter(cluster, ResourceType.BROKER, b,
-              {f"{side}.replication.throttled.rate": rate if rate is None else str(rate) for side in sides})
+        settings.alter_broker(cluster, b, {f"{side}.replication.throttled.rate": rate and str(rate) for side in sides})
 
 
 def set_replicas(cluster, topic, lists):
-    alter(cluster, ResourceType.TOPIC, topic, {f"{side}.replication.throttled.replicas": v for side, v in lists.items()})
+    settings.alter_topic(cluster, topic, {f"{side}.replication.throttled.replicas": v for side, v in lists.items()})
 
 
 def fill(cluster, topic, mib):
