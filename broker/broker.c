@@ -547,6 +547,21 @@ static void make_groups(struct broker *broker)
     broker->groups = groups_start(&groups);
 }
 
+/* Kafka's two; one of somebody's own cannot be loaded here. */
+static bool is_rack_aware(const char *selector)
+{
+    static const char package[] = "org.apache.kafka.common.replica.";
+    const char *name = selector != NULL ? selector : "";
+
+    if (strncmp(name, package, strlen(package)) == 0)
+        name += strlen(package);
+    if (strcmp(name, "RackAwareReplicaSelector") == 0)
+        return true;
+    if (name[0] != '\0' && strcmp(name, "LeaderSelector") != 0)
+        say_warn("unknown replica.selector.class, consumers read from leaders class=%s", selector);
+    return false;
+}
+
 static void make_api(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -576,6 +591,7 @@ static void make_api(struct broker *broker)
         .groups = broker->groups,
         .fetch_max_bytes = conf->fetch_max_bytes,
         .auto_create_topics = conf->auto_create_topics_enable,
+        .rack_aware = is_rack_aware(conf->replica_selector_class),
     };
     api_table_init(&broker->dispatch, &broker->api);
 }

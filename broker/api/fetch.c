@@ -36,9 +36,11 @@
 #define HW_NEWS_MS          100
 #define CONVERTED_MAX_BYTES (64u << 20)
 #define WARM_BYTES          (64 << 10)
+#define READERS_MAX         32
 
 struct fetched {
     struct part *part; /* a reference while waiting or answering, else NULL */
+    int32_t reader;    /* the replica to read from instead, READ_FROM_LEADER: none */
     struct part_read read;
     enum err err;
 };
@@ -102,6 +104,33 @@ static enum err find_part(struct fetch_op *op, const struct parts_table *table, 
     return ERR_OK;
 }
 
+/* The replica that a consumer who says where it stands is better served by. It is asked about at
+ * the leader only, and not again until its metadata are renewed (KIP-392). */
+static int32_t choose_reader(const struct fetch_op *op, struct part *part, int64_t offset)
+{
+    struct reader readers[READERS_MAX];
+    struct str rack = op->body->rack_id;
+    size_t n;
+
+    if (!op->api->rack_aware || op->replica >= 0 || rack.len == 0 || op->req->version < 11)
+        return READ_FROM_LEADER;
+    n = part_get_readers(part, offset, reactor_now_ms(op->req->reactor), readers, READERS_MAX);
+    if (n == 0)
+        return READ_FROM_LEADER;
+    struct image *image = meta_get_ref(op->api->meta);
+    const struct node *self = image != NULL ? image_node(image, op->api->broker_id) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct node *node = image != NULL ? image_node(image, readers[i].id) : NULL;
+
+        if (node != NULL && node_is_visible(node) &&
+            node_endpoint(node, str_of(op->req->listener->name)) != NULL)
+            readers[i].rack = node->rack;
+    }
+    int32_t chosen = read_replica_choose(rack, self != NULL ? self->rack : STR_NULL, readers, n);
+    image_unref(&image);
+    return chosen;
+}
+
 static void read_one(struct fetch_op *op, const struct parts_table *table, int32_t i, size_t *left)
 {
     const struct fetch_target *target = &op->plan.targets[i];
@@ -110,12 +139,15 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
 
     if (result->part == NULL)
         result->err = find_part(op, table, i);
+    result->reader = result->part != NULL ? choose_reader(op, result->part, target->fetch_offset)
+                                          : READ_FROM_LEADER;
     result->read = (struct part_read){
         .offset = target->fetch_offset,
         .max_bytes = max < *left ? max : *left,
         .min_one = op->req->version >= 3 && op->bytes == 0,
         .current_leader_epoch = target->current_leader_epoch,
         .leader_only = op->req->version < 11,
+        .ends_only = result->reader != READ_FROM_LEADER,
         .isolation = isolation_of(op),
         .replica = op->replica,
         .replica_epoch = op->replica_epoch,
@@ -131,7 +163,7 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
     };
     if (result->part != NULL)
         result->err = part_read(result->part, &result->read, reactor_now_ms(op->req->reactor));
-    if (result->err != ERR_OK || result->read.diverging)
+    if (result->err != ERR_OK || result->read.diverging || result->reader != READ_FROM_LEADER)
         op->must_answer = true;
     if (result->read.held_ms > 0 && (op->held_ms == 0 || result->read.held_ms < op->held_ms))
         op->held_ms = result->read.held_ms;
@@ -329,6 +361,8 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
         err = put_records(op, result, &out->records);
     if (err != ERR_OK)
         put_error(op, result, out, err);
+    if (out->error_code == 0)
+        out->preferred_read_replica = result->reader;
     if (result->read.diverging) {
         out->has_diverging_epoch = true;
         out->diverging_epoch.epoch = result->read.diverging_epoch;
@@ -348,7 +382,8 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
         .hw = out->high_watermark,
         .log_start = out->log_start_offset,
         .has_records = out->records.len > 0,
-        .has_error = out->error_code != 0 || result->read.diverging,
+        .has_error = out->error_code != 0 || result->read.diverging ||
+                     out->preferred_read_replica != READ_FROM_LEADER,
     };
     return fetch_plan_tell(op->api->sessions, &op->plan, i, &told);
 }

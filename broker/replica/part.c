@@ -440,6 +440,8 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     read->upper = read->isolation == PART_READ_LOG_END     ? leo
                   : read->isolation == PART_READ_COMMITTED ? read->last_stable
                                                            : read->hw;
+    if (read->ends_only)
+        return ERR_OK;
     err = check_divergence(part, read);
     if (err == ERR_OK && read->diverging)
         return ERR_OK; /* nothing is noted of a follower that is about to cut its log */
@@ -456,6 +458,15 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     if (err != ERR_OK)
         forget_ends(read);
     return err;
+}
+
+size_t part_get_readers(struct part *part, int64_t offset, int64_t now_ms, struct reader *out,
+                        size_t cap)
+{
+    lock_take(&part->state);
+    size_t n = part_list_readers(&part->core, offset, now_ms, out, cap);
+    lock_drop(&part->state);
+    return n;
 }
 
 enum err part_list_bound(struct part *part, int32_t current_leader_epoch, bool leader_only,

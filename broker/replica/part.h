@@ -107,6 +107,7 @@ struct part_read {
     bool min_one;                 /* the first batch whole, however large */
     int32_t current_leader_epoch; /* -1 unsaid */
     bool leader_only;             /* a version that may not be served by followers */
+    bool ends_only; /* nothing is read: the reader is sent elsewhere, and told where the log ends */
     enum part_isolation isolation;
     /* in: a follower's fetch; replica -1: a consumer's */
     int32_t replica;
@@ -130,6 +131,10 @@ struct part_read {
 /* Reads, and for a follower notes how far it is. On an error hw, last_stable and log_start are -1
  * but for leader and leader_epoch. */
 MUST_USE enum err part_read(struct part *part, struct part_read *read, int64_t now_ms);
+
+/* Whom a consumer might read from in the leader's stead; see part_list_readers(). */
+size_t part_get_readers(struct part *part, int64_t offset, int64_t now_ms, struct reader *out,
+                        size_t cap);
 
 /* Bound and epoch for ListOffsets: HW, LSO or leo by isolation. OFFSET_NOT_AVAILABLE while a new
  * leader's high watermark has not reached its epoch start. */

@@ -72,6 +72,23 @@ const struct part_replica *part_other(const struct part_core *core, int32_t id)
     return find_other(core, id);
 }
 
+size_t part_list_readers(const struct part_core *core, int64_t offset, int64_t now_ms,
+                         struct reader *out, size_t cap)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; core->role == PART_LEADER && i < core->others_len && n < cap; i++) {
+        const struct part_replica *r = &core->others[i];
+
+        if (part_in_isr(core, r->id) && r->live && r->leo >= offset && r->log_start >= 0 &&
+            r->log_start <= offset)
+            out[n++] = (struct reader){ .id = r->id,
+                                        .leo = r->leo,
+                                        .behind_ms = now_ms - r->last_caught_up_ms };
+    }
+    return n;
+}
+
 bool part_in_isr(const struct part_core *core, int32_t id)
 {
     for (int32_t i = 0; i < core->isr_len; i++)

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/replica/read_replica.h"
 #include "common/base/err.h"
 
 #define PART_NO_LEADER (-1)
@@ -224,6 +225,10 @@ int32_t part_maximal_isr_len(const struct part_core *core);
 /* The other replica with that id; NULL when there is none. */
 const struct part_replica *part_other(const struct part_core *core, int32_t id);
 bool part_in_isr(const struct part_core *core, int32_t id);
+/* The in-sync followers of a leader that have `offset`, for whoever wants to read there; at most
+ * cap. Their racks are left out. 0 when we do not lead. */
+size_t part_list_readers(const struct part_core *core, int64_t offset, int64_t now_ms,
+                         struct reader *out, size_t cap);
 /* As part_in_isr, and whom we proposed to add. */
 bool part_in_maximal_isr(const struct part_core *core, int32_t id);
 /* Has the other replica all that we have, or had it at most lag_max_ms ago? */

@@ -33,6 +33,7 @@ Options of up; what is not said stays as it was at the last up, at first 3 broke
   --port-base P         brokers P+1.., controllers P+51.., ZooKeepers P+81.., metrics P+101.. and P+151..
                         (else brokers 9092.., controllers 9190.., ZooKeepers 2181.., metrics 9392.. and 9490..)
   --set KEY=VALUE       into every broker's and controller's settings; replaces those of the last up
+  --set ID:KEY=VALUE    into the settings of one node
   --build FLAVOUR       executables of build/FLAVOUR/bin (address, thread, ...); plain is build/bin
   --netns               every node in a network namespace of its own, so that `cut`, `slow` and `mend` work; takes root
   --timeout SECONDS     how long to wait for health, 120 unless told

@@ -70,8 +70,11 @@ class Cluster:
         os.makedirs(self.dir, exist_ok=True)
         return Lock(os.path.join(self.dir, 'lock'))
 
-    def overrides(self):
-        return dict(self.settings['set'])
+    def overrides(self, node=None):
+        """What --set says for all; for one node also what it says for that one (ID:KEY=VALUE)."""
+        given = self.settings['set']
+        mine = {key.partition(':')[2]: value for key, value in given if key.partition(':')[0] == node}
+        return {**{key: value for key, value in given if ':' not in key}, **mine}
 
     def zookeeper_connect(self):
         own = ','.join(f'{n.host}:{n.port}' for n in self.nodes(ZOOKEEPER))
@@ -150,7 +153,7 @@ class Node(Process):
 
     def data(self):
         """First log directory of a broker; relative ones are the node's own."""
-        first = self.cluster.overrides().get('log.dirs') or 'data'
+        first = self.cluster.overrides(self.id).get('log.dirs') or 'data'
         return os.path.join(self.dir, first.split(',')[0].strip())
 
     def properties(self):
@@ -167,7 +170,7 @@ class Node(Process):
         own['transaction.state.log.replication.factor'] = max(1, min(3, brokers))
         own['transaction.state.log.min.isr'] = max(1, min(2, brokers))
         own['group.initial.rebalance.delay.ms'] = 0
-        own.update(self.cluster.overrides())
+        own.update(self.cluster.overrides(self.id))
         return ''.join(f'{key}={value}\n' for key, value in own.items())
 
     def zoo_cfg(self):

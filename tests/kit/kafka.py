@@ -218,7 +218,8 @@ class KafkaCluster(Cluster):
             "transaction.state.log.replication.factor": min(3, n),
             "transaction.state.log.min.isr": min(2, n),
             "group.initial.rebalance.delay.ms": 0,
-            **self.settings,
+            **{k: v for k, v in self.settings.items() if ":" not in k},
+            **{k.partition(":")[2]: v for k, v in self.settings.items() if k.partition(":")[0] == broker},
         }
         if "log.dirs" in self.settings:         # relative ones are the node's own, as with scripts/cluster
             conf["log.dirs"] = ",".join(str(self.dir / f"node{broker}" / d)
