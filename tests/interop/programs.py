@@ -11,6 +11,7 @@ from tests.kit.kafka import Missing, fetch_jars
 
 HERE = Path(__file__).parent
 CACHE = ROOT / "build" / "interop"
+WARN = ("-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")  # what is wrong is on standard error
 NODE_ENV = {"NODE_NO_WARNINGS": "1", "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
 
 
@@ -28,18 +29,38 @@ def prepared(argv, what, cwd=None, timeout=300):
         pytest.skip(f"{what}: {(done.stderr or done.stdout)[-400:]}")
 
 
-def java(version, program):
-    """How to run java/PROGRAM.java with kafka-clients of that version."""
+def jars(folder, *artifacts):
+    """build/interop/FOLDER/lib, with the artifacts from Maven Central and all that they need."""
     tool("java")
-    into = CACHE / f"java-{version}"
     try:
-        jars = fetch_jars([f"org.apache.kafka:kafka-clients:{version}", "org.slf4j:slf4j-nop:1.7.36"], into)
+        return fetch_jars(artifacts, CACHE / folder)
     except Missing as e:
         pytest.skip(str(e))
+
+
+def jvm(folder, program, *artifacts, options=("-Xmx256m",)):
+    """How to run java/PROGRAM.java with these artifacts."""
+    lib, into = jars(folder, *artifacts), CACHE / folder
     source, compiled = HERE / "java" / f"{program}.java", into / f"{program}.class"
     if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
-        prepared([tool("javac"), "-d", into, "-cp", f"{jars}/*", source], "javac")
-    return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{into}:{jars}/*", program]
+        prepared([tool("javac"), "-d", into, "-cp", f"{lib}/*", source], "javac")
+    return ["java", *options, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{into}:{lib}/*", program]
+
+
+def java(version, program):
+    """With kafka-clients of that version."""
+    return jvm(f"java-{version}", program, f"org.apache.kafka:kafka-clients:{version}", "org.slf4j:slf4j-nop:1.7.36")
+
+
+def streams(version):
+    return jvm(f"streams-{version}", "Streams", f"org.apache.kafka:kafka-streams:{version}",
+               "org.slf4j:slf4j-simple:1.7.36", options=WARN)
+
+
+def spring(version, clients):
+    """spring-kafka of that version, with that kafka-clients."""
+    return jvm(f"spring-{version}", "Spring", f"org.springframework.kafka:spring-kafka:{version}",
+               f"org.apache.kafka:kafka-clients:{clients}", "org.slf4j:slf4j-simple:1.7.36", options=WARN)
 
 
 def go(folder, modules="go.mod"):
