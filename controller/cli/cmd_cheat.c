@@ -14,6 +14,13 @@ static const struct {
       "  moldau topic show orders --offsets\n"
       "  moldau topic show orders --offsets --json |\n"
       "      jq '[.partitions[] | .next_offset - .first_offset] | add'\n" },
+    { "drain", "empty a broker, for a repair or for good",
+      "  moldau reassign export > before.json                        the way back\n"
+      "  moldau reassign plan --drain 3                              the plan\n"
+      "  moldau reassign plan --drain 3 --apply --throttle 80MB/s\n"
+      "  moldau reassign status -w\n"
+      "  moldau reassign throttle --clear\n"
+      "  moldau reassign apply before.json -w                        and everything back\n" },
     { "formats", "what -f of consume and produce takes",
       "  %t topic   %p partition   %o offset   %T time in ms   %d time as ISO (UTC)\n"
       "  %k key     %v value       %h headers as name=value,...\n"

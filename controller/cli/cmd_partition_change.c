@@ -364,7 +364,8 @@ static enum exit_code replicas(struct cli *cli, struct link *link)
                              .bytes = -1 };
     n = moves_only_changes(&move, 1);
     moves_measure(cli, link, &move, n);
-    return moves_run(cli, link, &move, n, scope_name(cli, part.topic, part.seen->partition_index));
+    return moves_run(cli, link, &move, n, scope_name(cli, part.topic, part.seen->partition_index),
+                     args_has(&cli->args, "apply"));
 }
 
 enum exit_code cmd_partition_replicas(struct cli *cli)

@@ -17,6 +17,7 @@
 #include "controller/cli/peek.h"
 #include "controller/cli/progress.h"
 #include "controller/cli/rk.h"
+#include "controller/cli/throttle.h"
 #include "controller/cli/topic.h"
 
 #define BROKER_WAIT_MS 1500
@@ -204,13 +205,52 @@ static void print_plan_heading(struct cli *cli, const struct planned *moves, int
            totals.is_whole ? "" : " or more");
 }
 
+static enum exit_code start(struct cli *cli, struct link *link, const struct planned *moves, int n,
+                            struct move *results)
+{
+    const char *throttle = args_text(&cli->args, "throttle", NULL);
+    enum exit_code code = CLI_OK;
+    enum err err;
+
+    if (throttle != NULL && n > 0)
+        code = throttle_set(cli, link, throttle, moves, n);
+    if (code != CLI_OK)
+        return code;
+    err = admin_move(cli, link, results, n);
+    return err == ERR_OK ? CLI_OK : link_fail(link, err, "move partitions");
+}
+
+/* After a plan was printed. */
+static enum exit_code go_on(struct cli *cli, struct link *link, const struct planned *moves, int n,
+                            bool apply)
+{
+    bool throttled = args_has(&cli->args, "throttle");
+    enum exit_code code;
+
+    fflush(stdout);
+    if (n > 0 && !apply && report_is_for_people(&cli->print))
+        cli_note(cli, "nothing was done yet: --apply does it");
+    if (n == 0 || !apply)
+        return CLI_OK;
+    if (!args_has(&cli->args, "watch")) {
+        if (report_is_for_people(&cli->print))
+            cli_note(cli, "started; follow it: moldau reassign status -w%s",
+                     throttled ? "\nthen take the throttle away: moldau reassign throttle --clear"
+                               : "");
+        return CLI_OK;
+    }
+    code = moves_status(cli, link, true, moves, n);
+    if (code == CLI_OK && throttled && !rk_stopped())
+        code = throttle_clear(cli, link);
+    return code;
+}
+
 enum exit_code moves_run(struct cli *cli, struct link *link, struct planned *moves, int n,
-                         const char *what)
+                         const char *what, bool apply)
 {
     struct report *report = report_new(&cli->arena);
     struct move *results = arena_zalloc(&cli->arena, (size_t)n + 1, sizeof *results);
     struct totals totals = totals_of(moves, n);
-    bool apply = args_has(&cli->args, "apply");
     enum exit_code code = CLI_OK;
 
     qsort(moves, (size_t)n, sizeof *moves, by_plan); /* the order of the results as well */
@@ -218,12 +258,10 @@ enum exit_code moves_run(struct cli *cli, struct link *link, struct planned *mov
         results[i] = (struct move){ .topic = moves[i].topic,
                                     .partition = moves[i].partition,
                                     .to = moves[i].to };
-    if (apply) {
-        enum err err = admin_move(cli, link, results, n);
-
-        if (err != ERR_OK)
-            return link_fail(link, err, "move partitions");
-    }
+    if (apply)
+        code = start(cli, link, moves, n, results);
+    if (code != CLI_OK)
+        return code;
     report_fact(report, "applied", cell_bool(apply));
     report_fact(report, "partitions", cell_int(n));
     report_fact(report, "copy_bytes", cell_int(totals.bytes));
@@ -233,16 +271,7 @@ enum exit_code moves_run(struct cli *cli, struct link *link, struct planned *mov
     report_print(report, &cli->print, stdout);
     if (apply)
         code = report_failures(cli, results, n);
-    if (report_is_for_people(&cli->print)) {
-        fflush(stdout);
-        if (n > 0 && !apply)
-            cli_note(cli, "nothing was done yet: --apply does it");
-        else if (n > 0 && code == CLI_OK && !args_has(&cli->args, "watch"))
-            cli_note(cli, "started; follow it: moldau reassign status -w");
-    }
-    if (code == CLI_OK && apply && args_has(&cli->args, "watch"))
-        code = moves_status(cli, link, true);
-    return code;
+    return code == CLI_OK ? go_on(cli, link, moves, n, apply) : code;
 }
 
 /* ---- on the way ------------------------------------------------------------------------------ */
@@ -265,32 +294,51 @@ struct watch {
     struct link *link;
     struct under_way *at;
     int len, cap;
+    int sorted; /* of len, by topic and partition */
     struct progress progress;
 };
 
-static struct under_way *find_or_add(struct watch *watch, const struct moving *moving)
+static int by_under_way(const void *a, const void *b)
 {
-    struct arena *arena = &watch->arena;
-    struct under_way *one;
+    const struct under_way *left = a, *right = b;
+    int order = str_cmp(left->topic, right->topic);
 
-    for (int i = 0; i < watch->len; i++) {
-        one = &watch->at[i];
-        if (one->partition == moving->partition && str_eq(one->topic, moving->topic))
-            return one;
-    }
+    if (order != 0)
+        return order;
+    return (left->partition > right->partition) - (left->partition < right->partition);
+}
+
+static struct under_way *find(const struct watch *watch, struct str topic, int32_t partition)
+{
+    const struct under_way key = { .topic = topic, .partition = partition };
+
+    return watch->sorted == 0
+               ? NULL
+               : bsearch(&key, watch->at, (size_t)watch->sorted, sizeof *watch->at, by_under_way);
+}
+
+/* One that is not there yet; sort() follows. */
+static struct under_way *add(struct watch *watch, struct str topic, int32_t partition)
+{
     if (watch->len == watch->cap) {
         int cap = watch->cap == 0 ? 64 : 2 * watch->cap;
-        struct under_way *grown = arena_zalloc(arena, (size_t)cap, sizeof *grown);
+        struct under_way *grown = arena_zalloc(&watch->arena, (size_t)cap, sizeof *grown);
 
         if (watch->len > 0)
             memcpy(grown, watch->at, (size_t)watch->len * sizeof *grown);
         watch->at = grown;
         watch->cap = cap;
     }
-    one = &watch->at[watch->len++];
-    *one = (struct under_way){ .topic = arena_str(arena, moving->topic),
-                               .partition = moving->partition };
-    return one;
+    watch->at[watch->len] =
+        (struct under_way){ .topic = arena_str(&watch->arena, topic), .partition = partition };
+    return &watch->at[watch->len++];
+}
+
+static void sort(struct watch *watch)
+{
+    if (watch->len > watch->sorted)
+        qsort(watch->at, (size_t)watch->len, sizeof *watch->at, by_under_way);
+    watch->sorted = watch->len;
 }
 
 static struct ids ids_dup(struct arena *arena, struct ids ids)
@@ -310,8 +358,10 @@ static enum err list_moving(struct watch *watch, struct arena *arena)
     for (int i = 0; i < watch->len; i++)
         watch->at[i].is_done = true;
     for (int i = 0; i < len; i++) {
-        struct under_way *one = find_or_add(watch, &moving[i]);
+        struct under_way *one = find(watch, moving[i].topic, moving[i].partition);
 
+        if (one == NULL)
+            one = add(watch, moving[i].topic, moving[i].partition);
         one->is_done = false;
         if (ids_eq(one->replicas, moving[i].replicas) && ids_eq(one->adding, moving[i].adding))
             continue;
@@ -319,6 +369,7 @@ static enum err list_moving(struct watch *watch, struct arena *arena)
         one->adding = ids_dup(&watch->arena, moving[i].adding);
         one->removing = ids_dup(&watch->arena, moving[i].removing);
     }
+    sort(watch);
     return ERR_OK;
 }
 
@@ -330,22 +381,18 @@ static enum err find_leaders(struct watch *watch, struct arena *arena,
     enum err err;
 
     for (int i = 0; i < watch->len; i++) {
-        bool known = false;
-
-        for (int32_t j = 0; j < n && !known; j++)
-            known = str_eq(names[j], watch->at[i].topic);
-        if (!known && !watch->at[i].is_done)
+        if (!watch->at[i].is_done && (n == 0 || !str_eq(names[n - 1], watch->at[i].topic)))
             names[n++] = watch->at[i].topic;
     }
     err = link_metadata(watch->link, LINK_ANY, names, n, seen, arena);
-    for (int i = 0; err == ERR_OK && i < watch->len; i++) {
-        struct under_way *one = &watch->at[i];
+    for (int32_t t = 0; err == ERR_OK && t < seen->topics_len; t++) {
+        for (int32_t p = 0; p < seen->topics[t].partitions_len; p++) {
+            struct under_way *one =
+                find(watch, seen->topics[t].name, seen->topics[t].partitions[p].partition_index);
 
-        for (int32_t t = 0; t < seen->topics_len; t++)
-            for (int32_t p = 0; p < seen->topics[t].partitions_len; p++)
-                if (str_eq(seen->topics[t].name, one->topic) &&
-                    seen->topics[t].partitions[p].partition_index == one->partition)
-                    one->leader = seen->topics[t].partitions[p].leader_id;
+            if (one != NULL)
+                one->leader = seen->topics[t].partitions[p].leader_id;
+        }
     }
     return err;
 }
@@ -564,7 +611,8 @@ static enum exit_code follow(struct watch *watch)
     }
 }
 
-enum exit_code moves_status(struct cli *cli, struct link *link, bool watch)
+enum exit_code moves_status(struct cli *cli, struct link *link, bool watch,
+                            const struct planned *begun, int n)
 {
     const struct timespec pause = { .tv_nsec = GLANCE_MS * 1000000L };
     struct watch state = { .cli = cli, .link = link, .progress = PROGRESS_NONE };
@@ -572,6 +620,10 @@ enum exit_code moves_status(struct cli *cli, struct link *link, bool watch)
     enum err err = ERR_OK;
 
     arena_init(&state.arena, SIZE_MAX);
+    for (int i = 0; i < n; i++)
+        add(&state, begun[i].topic, begun[i].partition)->want =
+            begun[i].bytes > 0 ? planned_copies(&begun[i]) * begun[i].bytes : 0;
+    sort(&state);
     if (watch) {
         code = follow(&state);
     } else {

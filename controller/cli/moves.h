@@ -27,12 +27,14 @@ int moves_only_changes(struct planned *moves, int n);
 /* Fills bytes out of the leaders' log directories. */
 void moves_measure(struct cli *cli, struct link *link, struct planned *moves, int n);
 
-/* Prints the plan and, with --apply, carries it out; with --watch follows it to its end. what:
- * "drain broker 3" for people. */
+/* Prints the plan and, with apply, carries it out, under a throttle where --throttle asks for one;
+ * with --watch follows it to its end. what: "drain broker 3", for people. */
 enum exit_code moves_run(struct cli *cli, struct link *link, struct planned *moves, int n,
-                         const char *what);
+                         const char *what, bool apply);
 
-/* What moves now, once or, with watch, until nothing does; Ctrl-C detaches. */
-enum exit_code moves_status(struct cli *cli, struct link *link, bool watch);
+/* What moves now, once or, with watch, until nothing does; Ctrl-C detaches. begun: what was started
+ * just before and counts even when it is there already; may be none. */
+enum exit_code moves_status(struct cli *cli, struct link *link, bool watch,
+                            const struct planned *begun, int n);
 
 #endif

@@ -139,3 +139,103 @@ def test_replicas_of_one_partition(cli, topic, whole):
     assert json.loads(cli("reassign", "status", "--json").stdout) == {
         "moving": 0, "total_bytes": 0, "done_bytes": 0, "percent": 100, "bytes_per_second": None, "left_ms": 0,
         "moves": []}
+
+
+def load_of(cluster, names):
+    """Replicas of these topics at each broker."""
+    load = dict.fromkeys(range(1, 5), 0)
+    for name in names:
+        for part in ops.partitions_of(cluster, name).values():
+            for broker in part.replicas:
+                load[broker] += 1
+    return load
+
+
+def test_a_broker_is_drained_and_filled_again(cli, topic, whole, tmp_path):
+    names = [topic([3, 1], [1, 2], [2, 3], records=1000), topic([4, 3, 1])]
+    where = [w for name in names for w in ("-t", name)]
+    (tmp_path / "before.json").write_text(cli("reassign", "export", *names).stdout)
+    plan = json.loads(cli("reassign", "plan", "--drain", 3, *where, "--json").stdout)
+    assert not plan["applied"] and [(m["topic"], m["partition"]) for m in plan["moves"]] == sorted(
+        [(names[0], 0), (names[0], 2), (names[1], 0)])
+    assert all(m["removes"] == [3] and 3 not in m["to"] and len(m["to"]) == len(m["from"]) for m in plan["moves"])
+    assert plan["copy_bytes"] == sum(m["copy_bytes"] for m in plan["moves"]) > 1000
+    assert load_of(whole, names)[3] == 3, "nothing was done"
+    assert "nothing was done yet" in cli("reassign", "plan", "--drain", 3, *where).stderr
+
+    cli("reassign", "plan", "--drain", 3, *where, "--apply", "-w", "--throttle", "10MB/s")
+    wait_until(lambda: load_of(whole, names)[3] == 0, 60, "broker 3 is drained")
+    assert json.loads(cli("reassign", "throttle", "--json").stdout) == {"brokers": [], "topics": []}
+    back = json.loads(cli("reassign", "import", "before.json", "--json").stdout)
+    assert not back["applied"] and len(back["moves"]) == 3
+    cli("reassign", "apply", "before.json", "-w")
+    wait_until(lambda: load_of(whole, names)[3] == 3, 60, "broker 3 has its replicas again")
+    assert cli("reassign", "export", *names).stdout == (tmp_path / "before.json").read_text()
+    assert json.loads(cli("reassign", "apply", "before.json", "--json").stdout)["moves"] == []
+
+
+def test_plans_are_kept_and_evened(cli, topic, whole, tmp_path):
+    name = topic(*[[1, 2]] * 6)
+    cli("reassign", "plan", "--replication-factor", 3, "-t", name, "--save", "more.json")
+    wanted = json.loads((tmp_path / "more.json").read_text())["partitions"]
+    assert [(p["topic"], p["partition"], p["replicas"][:2]) for p in wanted] == [(name, n, [1, 2]) for n in range(6)]
+    assert all(p["log_dirs"] == ["any"] * 3 for p in wanted)
+    assert "cannot write" in cli("reassign", "plan", "--drain", 1, "-t", name, "--save", "more.json", code=1).stderr
+    cli("reassign", "import", "more.json", "--apply", "-w")
+    wait_until(lambda: all(len(p.replicas) == 3 for p in ops.partitions_of(whole, name).values()), 60, "3 replicas")
+    only = json.loads(cli("reassign", "plan", "--add", 4, "-t", name, "--json").stdout)["moves"]
+    assert all(m["adds"] == [4] for m in only)
+    assert "more replicas than there are brokers" in cli(
+        "reassign", "plan", "--drain", "1,2", "-t", name, code=4).stderr
+    assert "there is no broker 9" in cli("reassign", "plan", "--drain", 9, code=3).stderr
+    assert "there is no topic" in cli("reassign", "plan", "--drain", 1, "-t", "nobody.here", code=3).stderr
+    cli("reassign", "plan", code=2)
+    for text, code in [("{", 2), ('{"partitions":[{"topic":"nobody.here","partition":0,"replicas":[1]}]}', 3),
+                       ('{"partitions":[{"topic":"a","partition":0,"replicas":[1],"log_dirs":["/x"]}]}', 4)]:
+        cli("reassign", "import", "-", code=code, stdin=text)
+
+
+def test_a_move_under_way_is_seen_throttled_and_cancelled(cli, topic, whole):
+    """Broker 4 hangs as soon as it is wanted, so the move does not end."""
+    name = topic([1, 2], records=5000)
+    addresses = ",".join(whole.bootstrap.split(",")[:3])
+    whole.pause("4")
+    try:
+        asked = ops.ask_controller(whole, lambda c: c.alter_reassignments({(name, 0): [4, 2]}))
+        assert asked[name, 0][0] == 0
+        shown_now = json.loads(cli("reassign", "status", "--json", "-b", addresses).stdout)
+        assert (shown_now["moving"], shown_now["done_bytes"], shown_now["percent"]) == (1, 0, 0)
+        move = shown_now["moves"][0]
+        assert (move["topic"], move["adding"], move["removing"]) == (name, [4], [1])
+        assert move["note"] == "broker 4 does not answer" and move["total_bytes"] == shown_now["total_bytes"] > 5000
+        row = shown(cli, name, "-b", addresses)
+        assert (row["partitions"][0]["adding"], row["partitions"][0]["removing"]) == ([4], [1])
+        assert {r["broker"]: r["role"] for r in row["replicas"]} == {1: "leader", 2: "follower", 4: "joining"}
+        planned = json.loads(cli("reassign", "plan", "--even", "-t", name, "--json", "-b", addresses).stdout)
+        assert planned["moves"] == [], "what moves already stays out of plans"
+        watching = subprocess.Popen([BINARY, "reassign", "status", "-w", "--output", "ndjson", "-b", addresses],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert json.loads(watching.stdout.readline())["topic"] == name
+        watching.send_signal(2)
+        assert "detached; the moves go on" in watching.communicate(timeout=30)[1] and watching.returncode == 0
+        cancelled = json.loads(cli("reassign", "cancel", name, "--json", "-b", addresses).stdout)
+        assert cancelled == [{"topic": name, "partition": 0, "cancelled": True, "error": None}]
+    finally:
+        whole.resume("4")
+    wait_replicas(whole, name, [2, 1])      # Kafka keeps the order that the move had
+    assert json.loads(cli("reassign", "cancel", "--all", "--json").stdout) == []
+    cli("reassign", "cancel", code=2)
+
+
+def test_throttles(cli, topic, whole):
+    name = topic([1, 2], records=20_000)
+    assert "nothing moves" in cli("reassign", "throttle", "1MB/s", code=3).stderr
+    cli("reassign", "throttle", "fast", code=2)
+    cli("partition", "replicas", name, "--to", "3,1", "--apply", "--throttle", "50MB/s")
+    seen = json.loads(cli("reassign", "throttle", "--json").stdout)
+    assert seen["brokers"] == [{"broker": b, "leader_bytes_per_second": 50_000_000,
+                                "follower_bytes_per_second": 50_000_000} for b in (1, 2, 3)]
+    assert seen["topics"] == [{"topic": name, "leader_replicas": "0:1,0:2", "follower_replicas": "0:3"}]
+    wait_replicas(whole, name, [3, 1])
+    assert cli("reassign", "throttle", "--clear").stdout == "no throttle is left\n"
+    assert json.loads(cli("reassign", "throttle", "--json").stdout) == {"brokers": [], "topics": []}

@@ -1,0 +1,255 @@
+/*
+ * Brokers are compared by how many replicas they have and, where that is equal, by their bytes,
+ * then by id, so that the same cluster gives the same plan. A step looks at all brokers, which are
+ * few; evening looks for the smallest part that may move from the fullest to the emptiest broker,
+ * and so is quadratic in the worst case, parts times moves.
+ */
+#include "controller/cli/spread.h"
+
+#include <assert.h>
+
+static struct ids ids_of(const struct spread_part *part)
+{
+    return (struct ids){ .at = part->to, .n = (uint32_t)part->to_len };
+}
+
+static struct spread_broker *find(const struct spread *spread, int32_t id)
+{
+    for (int i = 0; i < spread->brokers_len; i++) {
+        if (spread->brokers[i].id == id)
+            return &spread->brokers[i];
+    }
+    return NULL;
+}
+
+static int64_t weight(const struct spread_part *part)
+{
+    return part->bytes > 0 ? part->bytes : 0;
+}
+
+static void count(struct spread *spread)
+{
+    for (int i = 0; i < spread->brokers_len; i++)
+        spread->brokers[i].replicas = spread->brokers[i].bytes = 0;
+    for (size_t p = 0; p < spread->parts_len; p++) {
+        for (int32_t r = 0; r < spread->parts[p].to_len; r++) {
+            struct spread_broker *broker = find(spread, spread->parts[p].to[r]);
+
+            if (broker == NULL)
+                continue;
+            broker->replicas++;
+            broker->bytes += weight(&spread->parts[p]);
+        }
+    }
+}
+
+static bool has_less(const struct spread_broker *a, const struct spread_broker *b)
+{
+    if (a->replicas != b->replicas)
+        return a->replicas < b->replicas;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes;
+    return a->id < b->id;
+}
+
+/* How many replicas of the part, but for the one at place except, are in the rack of a broker. */
+static int rack_mates(const struct spread *spread, const struct spread_part *part,
+                      const struct spread_broker *broker, int32_t except)
+{
+    int n = 0;
+
+    if (str_is_null(broker->rack))
+        return 0;
+    for (int32_t r = 0; r < part->to_len; r++) {
+        const struct spread_broker *other = find(spread, part->to[r]);
+
+        n += r != except && other != NULL && !str_is_null(other->rack) &&
+             str_eq(other->rack, broker->rack);
+    }
+    return n;
+}
+
+/* The best broker for a replica at a place; NULL: all have one already. */
+static struct spread_broker *pick(const struct spread *spread, const struct spread_part *part,
+                                  int32_t place)
+{
+    struct spread_broker *best = NULL;
+    int best_mates = 0;
+
+    for (int i = 0; i < spread->brokers_len; i++) {
+        struct spread_broker *broker = &spread->brokers[i];
+        int mates;
+
+        if (!broker->gets || ids_has(ids_of(part), broker->id))
+            continue;
+        mates = rack_mates(spread, part, broker, place);
+        if (best == NULL || mates < best_mates || (mates == best_mates && has_less(broker, best))) {
+            best = broker;
+            best_mates = mates;
+        }
+    }
+    return best;
+}
+
+static void put(struct spread *spread, struct spread_part *part, int32_t place,
+                struct spread_broker *to)
+{
+    struct spread_broker *from = place < part->to_len ? find(spread, part->to[place]) : NULL;
+
+    if (from != NULL) {
+        from->replicas--;
+        from->bytes -= weight(part);
+    }
+    to->replicas++;
+    to->bytes += weight(part);
+    part->to[place] = to->id;
+    if (place == part->to_len)
+        part->to_len++;
+}
+
+enum err spread_drain(struct spread *spread)
+{
+    count(spread);
+    for (size_t p = 0; p < spread->parts_len; p++) {
+        struct spread_part *part = &spread->parts[p];
+
+        for (int32_t r = 0; r < part->to_len && !part->is_fixed; r++) {
+            const struct spread_broker *from = find(spread, part->to[r]);
+            struct spread_broker *to;
+
+            if (from == NULL || !from->is_drained)
+                continue;
+            to = pick(spread, part, r);
+            if (to == NULL)
+                return ERR_INVALID_REPLICATION_FACTOR;
+            put(spread, part, r, to);
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- evening --------------------------------------------------------------------------------- */
+
+static int32_t place_of(const struct spread_part *part, int32_t id)
+{
+    for (int32_t r = 0; r < part->to_len; r++) {
+        if (part->to[r] == id)
+            return r;
+    }
+    return -1;
+}
+
+/* The smallest part whose replica may go from one broker to another; NULL: none may. */
+static struct spread_part *smallest(const struct spread *spread, const struct spread_broker *from,
+                                    const struct spread_broker *to)
+{
+    struct spread_part *best = NULL;
+
+    for (size_t p = 0; p < spread->parts_len; p++) {
+        struct spread_part *part = &spread->parts[p];
+        int32_t place = part->is_fixed ? -1 : place_of(part, from->id);
+
+        if (place < 0 || place_of(part, to->id) >= 0 ||
+            rack_mates(spread, part, to, place) > rack_mates(spread, part, from, place))
+            continue;
+        if (best == NULL || part->bytes < best->bytes)
+            best = part;
+    }
+    return best;
+}
+
+/* One move from a broker that has at least two more to one that has less; the widest gap first. */
+static bool even_step(struct spread *spread)
+{
+    struct spread_part *part = NULL;
+    struct spread_broker *from = NULL, *to = NULL;
+    int64_t gap = 1;
+
+    for (int i = 0; i < spread->brokers_len; i++) {
+        for (int j = 0; j < spread->brokers_len; j++) {
+            struct spread_broker *much = &spread->brokers[i], *little = &spread->brokers[j];
+            struct spread_part *found;
+
+            if (!much->gives || !little->gets || much->replicas - little->replicas <= gap)
+                continue;
+            found = smallest(spread, much, little);
+            if (found == NULL)
+                continue;
+            part = found;
+            from = much;
+            to = little;
+            gap = much->replicas - little->replicas;
+        }
+    }
+    if (part == NULL)
+        return false;
+    put(spread, part, place_of(part, from->id), to);
+    return true;
+}
+
+void spread_even(struct spread *spread)
+{
+    count(spread);
+    while (even_step(spread)) {
+        /* Each step lowers the sum of squares of what brokers have, so it ends. */
+    }
+}
+
+/* ---- factor ---------------------------------------------------------------------------------- */
+
+/* Who leaves first, never the first replica. */
+static int32_t worst(const struct spread *spread, const struct spread_part *part)
+{
+    int32_t worst_place = -1;
+    int worst_mates = -1;
+
+    assert(part->to_len > 1);
+    for (int32_t r = 1; r < part->to_len; r++) {
+        const struct spread_broker *broker = find(spread, part->to[r]);
+        int mates;
+
+        if (broker == NULL)
+            return r; /* nobody knows it */
+        mates =
+            rack_mates(spread, part, broker, r) + (broker->is_drained ? spread->brokers_len : 0);
+        if (mates > worst_mates ||
+            (mates == worst_mates && has_less(find(spread, part->to[worst_place]), broker))) {
+            worst_mates = mates;
+            worst_place = r;
+        }
+    }
+    return worst_place;
+}
+
+static void take_out(struct spread *spread, struct spread_part *part, int32_t place)
+{
+    struct spread_broker *from = find(spread, part->to[place]);
+
+    if (from != NULL) {
+        from->replicas--;
+        from->bytes -= weight(part);
+    }
+    for (int32_t r = place; r + 1 < part->to_len; r++)
+        part->to[r] = part->to[r + 1];
+    part->to_len--;
+}
+
+enum err spread_factor(struct spread *spread, int32_t factor)
+{
+    assert(factor > 0);
+    count(spread);
+    for (size_t p = 0; p < spread->parts_len; p++) {
+        struct spread_part *part = &spread->parts[p];
+
+        while (!part->is_fixed && part->to_len > factor)
+            take_out(spread, part, worst(spread, part));
+        while (!part->is_fixed && part->to_len < factor) {
+            struct spread_broker *to = pick(spread, part, part->to_len);
+
+            if (to == NULL)
+                return ERR_INVALID_REPLICATION_FACTOR;
+            put(spread, part, part->to_len, to);
+        }
+    }
+    return ERR_OK;
+}
