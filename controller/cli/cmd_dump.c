@@ -120,6 +120,30 @@ static size_t paths_of(const struct dump *dump, enum dump_remark kind, const cha
     return count;
 }
 
+static void row_remarks(struct dump *dump)
+{
+    static const struct {
+        const char *name, *first, *second;
+    } kinds[REMARKS] = {
+        [REMARK_INDEX] = { "index_mismatch", "index_offset", "log_offset" },
+        [REMARK_TIME] = { "time_mismatch", "index_timestamp", "log_timestamp" },
+        [REMARK_DISORDER] = { "time_out_of_order", "index_timestamp", "timestamp_before" },
+        [REMARK_NOT_FOUND] = { "offset_not_found", "index_offset", "found_offset" },
+        [REMARK_GAP] = { "gap", "offset", "next_offset" },
+    };
+
+    for (size_t i = 0; i < dump->remarks_len; i++) {
+        const struct remark *remark = &dump->remarks[i];
+
+        dump_row_begin(dump, "remark");
+        dump_row_text("remark", str_of(kinds[remark->kind].name));
+        dump_row_text("file", str_of(remark->path));
+        dump_row_int(kinds[remark->kind].first, remark->first);
+        dump_row_int(kinds[remark->kind].second, remark->second);
+        dump_row_end(dump);
+    }
+}
+
 static void print_remarks(const struct dump *dump)
 {
     const char **paths = xcalloc(dump->remarks_len + 1, sizeof *paths);
@@ -174,7 +198,13 @@ static bool dump_one(struct dump *dump, const char *path)
     file.name = slash != NULL ? slash + 1 : path;
     if (path[0] != '/' && getcwd(dir, sizeof dir) != NULL)
         file.absolute = cli_text(dump->cli, "%s/%s", dir, path);
-    printf("Dumping %s\n", path);
+    if (dump_has_rows(dump)) {
+        dump_row_begin(dump, "file");
+        dump_row_text("file", str_of(path));
+        dump_row_end(dump);
+    } else {
+        printf("Dumping %s\n", path);
+    }
     const char *ending = strrchr(file.name, '.');
 
     if (ending == NULL)
@@ -269,7 +299,8 @@ static bool decoder_of(struct dump *dump, const char *option, enum dump_decoder 
         if (strcmp(name, known[i].name) != 0)
             continue;
         if (strncmp(class, packages[1], strlen(packages[1])) == 0)
-            printf("%s is deprecated. Please use %s%s instead\n", class, packages[0], name);
+            fprintf(dump_has_rows(dump) ? stderr : stdout,
+                    "%s is deprecated. Please use %s%s instead\n", class, packages[0], name);
         *decoder = known[i].decoder;
         return true;
     }
@@ -285,9 +316,11 @@ static enum exit_code set_up(struct dump *dump)
     const struct args *args = &dump->cli->args;
     int64_t max_message = 5 * 1024 * 1024, max = INT32_MAX;
 
-    if (dump->cli->print.shape != PRINT_TABLE)
-        return cli_fail(dump->cli, CLI_USAGE, "log dump prints lines, in one shape",
-                        "they are those of Kafka's tool, for whatever reads these", NULL);
+    if (dump->cli->print.shape != PRINT_TABLE && dump->cli->print.shape != PRINT_JSON &&
+        dump->cli->print.shape != PRINT_NDJSON)
+        return cli_fail(dump->cli, CLI_USAGE, "log dump prints lines, JSON or NDJSON",
+                        "the lines are those of Kafka's tool, for whatever reads these",
+                        "moldau log dump -o ndjson FILE");
     if (args_has(args, "cluster-metadata-decoder") || args_has(args, "remote-log-metadata-decoder"))
         return cli_fail(dump->cli, CLI_REFUSED,
                         "records of KRaft's metadata log and of tiered storage are not decoded",
@@ -344,10 +377,14 @@ enum exit_code cmd_log_dump(struct cli *cli)
     if (cli->args.operands_len == 0 && !args_has(&cli->args, "files"))
         return cli_fail(cli, CLI_USAGE, "no file is named", NULL, "moldau help log dump");
     arena_init(&dump.scratch, SIZE_MAX);
-    if (dump_all(&dump))
-        print_remarks(&dump);
-    else
+    if (!dump_all(&dump))
         code = CLI_FAILED;
+    else if (dump_has_rows(&dump))
+        row_remarks(&dump);
+    else
+        print_remarks(&dump);
+    if (dump_has_rows(&dump))
+        dump_rows_end(&dump);
     arena_fini(&dump.scratch);
     free(dump.remarks);
     return code;

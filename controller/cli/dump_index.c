@@ -114,6 +114,41 @@ static bool bad_entry(struct trio *trio, size_t i, int64_t pos, enum err err)
 
 /* ---- .index ---------------------------------------------------------------------------------- */
 
+static void say_sane(struct trio *trio)
+{
+    if (!dump_has_rows(trio->dump)) {
+        printf("%s passed sanity check.\n", trio->file->path);
+        return;
+    }
+    dump_row_begin(trio->dump, "sane");
+    dump_row_text("file", str_of(trio->file->path));
+    dump_row_end(trio->dump);
+}
+
+static void print_index_entry(struct dump *dump, int64_t offset, int64_t pos)
+{
+    if (!dump_has_rows(dump)) {
+        printf("offset: %" PRId64 " position: %" PRId64 "\n", offset, pos);
+        return;
+    }
+    dump_row_begin(dump, "index_entry");
+    dump_row_int("offset", offset);
+    dump_row_int("position", pos);
+    dump_row_end(dump);
+}
+
+static void print_time_entry(struct dump *dump, int64_t timestamp, int64_t offset)
+{
+    if (!dump_has_rows(dump)) {
+        printf("timestamp: %" PRId64 " offset: %" PRId64 "\n", timestamp, offset);
+        return;
+    }
+    dump_row_begin(dump, "time_entry");
+    dump_row_int("timestamp", timestamp);
+    dump_row_int("offset", offset);
+    dump_row_end(dump);
+}
+
 static bool index_is_sane(struct trio *trio, size_t entries)
 {
     if (entries > 0 && index_offset(trio, entries - 1) < trio->base)
@@ -123,7 +158,7 @@ static bool index_is_sane(struct trio *trio, size_t entries)
     if (trio->index_len % INDEX_ENTRY != 0)
         return dump_fail(trio->dump, trio->file, "its %zu bytes are not a multiple of %d",
                          trio->index_len, INDEX_ENTRY);
-    printf("%s passed sanity check.\n", trio->file->path);
+    say_sane(trio);
     return true;
 }
 
@@ -133,7 +168,8 @@ static bool print_index(struct trio *trio)
     size_t entries = trio->index_len / INDEX_ENTRY;
 
     if (entries == 0) {
-        printf("%s is empty.\n", trio->file->path);
+        if (!dump_has_rows(dump))
+            printf("%s is empty.\n", trio->file->path);
         return true;
     }
     if (dump->sanity_only)
@@ -154,7 +190,7 @@ static bool print_index(struct trio *trio)
         if (batch_last_offset(entry) != offset)
             dump_remark(dump, REMARK_INDEX, trio->file->absolute, offset, batch_last_offset(entry));
         if (!dump->verify_only)
-            printf("offset: %" PRId64 " position: %" PRId64 "\n", offset, pos);
+            print_index_entry(dump, offset, pos);
     }
     return true;
 }
@@ -279,7 +315,7 @@ static bool times_are_sane(struct trio *trio, size_t entries)
     if (trio->times_len % TIME_ENTRY != 0)
         return dump_fail(trio->dump, trio->file, "its %zu bytes are not a multiple of %d",
                          trio->times_len, TIME_ENTRY);
-    printf("%s passed sanity check.\n", trio->file->path);
+    say_sane(trio);
     return true;
 }
 
@@ -296,8 +332,7 @@ static bool print_times(struct trio *trio)
         if (!check_time(trio, i, before))
             return false;
         if (!trio->dump->verify_only)
-            printf("timestamp: %" PRId64 " offset: %" PRId64 "\n", time_at(trio, i),
-                   time_offset(trio, i));
+            print_time_entry(trio->dump, time_at(trio, i), time_offset(trio, i));
         before = time_at(trio, i);
     }
     return true;
@@ -314,6 +349,24 @@ bool dump_time_index(struct dump *dump, const struct dump_file *file)
 
 /* ---- .txnindex, .snapshot -------------------------------------------------------------------- */
 
+static void print_aborted(struct dump *dump, const char *at)
+{
+    if (!dump_has_rows(dump)) {
+        printf("version: %d producerId: %" PRId64 " firstOffset: %" PRId64 " lastOffset: %" PRId64
+               " lastStableOffset: %" PRId64 "\n",
+               load_i16(at), load_i64(at + 2), load_i64(at + 10), load_i64(at + 18),
+               load_i64(at + 26));
+        return;
+    }
+    dump_row_begin(dump, "aborted_transaction");
+    dump_row_int("version", load_i16(at));
+    dump_row_int("producer_id", load_i64(at + 2));
+    dump_row_int("first_offset", load_i64(at + 10));
+    dump_row_int("last_offset", load_i64(at + 18));
+    dump_row_int("last_stable_offset", load_i64(at + 26));
+    dump_row_end(dump);
+}
+
 bool dump_txn_index(struct dump *dump, const struct dump_file *file)
 {
     char *content;
@@ -329,20 +382,46 @@ bool dump_txn_index(struct dump *dump, const struct dump_file *file)
             whole = dump_fail(dump, file, "the entry at position %zu has the unknown version %d",
                               pos, load_i16(at));
         else
-            printf("version: %d producerId: %" PRId64 " firstOffset: %" PRId64
-                   " lastOffset: %" PRId64 " lastStableOffset: %" PRId64 "\n",
-                   load_i16(at), load_i64(at + 2), load_i64(at + 10), load_i64(at + 18),
-                   load_i64(at + 26));
+            print_aborted(dump, at);
     }
     free(content);
     return whole;
 }
 
-static void print_producer(const char *at)
+/* Sequences go round to 0. */
+static int32_t first_sequence(int32_t last_seq, int32_t delta)
+{
+    return (int32_t)(((uint32_t)last_seq - (uint32_t)delta) &
+                     (last_seq < delta ? INT32_MAX : UINT32_MAX));
+}
+
+static void row_producer(struct dump *dump, const char *at)
+{
+    int32_t last_seq = load_i32(at + 10), delta = load_i32(at + 22);
+    bool has_data = load_i64(at + 14) >= 0;
+
+    dump_row_begin(dump, "producer");
+    dump_row_int("producer_id", load_i64(at));
+    dump_row_int("producer_epoch", load_i16(at + 8));
+    dump_row_int("coordinator_epoch", load_i32(at + 34));
+    dump_row_optional("txn_first_offset", load_i64(at + 38) >= 0, load_i64(at + 38));
+    dump_row_int("last_timestamp", load_i64(at + 26));
+    dump_row_optional("first_sequence", has_data, first_sequence(last_seq, delta));
+    dump_row_optional("last_sequence", has_data, last_seq);
+    dump_row_optional("last_offset", has_data, load_i64(at + 14));
+    dump_row_optional("offset_delta", has_data, delta);
+    dump_row_end(dump);
+}
+
+static void print_producer(struct dump *dump, const char *at)
 {
     int32_t last_seq = load_i32(at + 10), delta = load_i32(at + 22);
     int64_t last_offset = load_i64(at + 14), txn = load_i64(at + 38);
 
+    if (dump_has_rows(dump)) {
+        row_producer(dump, at);
+        return;
+    }
     printf("producerId: %" PRId64 " producerEpoch: %d coordinatorEpoch: %" PRId32, load_i64(at),
            load_i16(at + 8), load_i32(at + 34));
     if (txn >= 0)
@@ -353,10 +432,7 @@ static void print_producer(const char *at)
     if (last_offset >= 0) /* it has appended data, not only been fenced or ended */
         printf("firstSequence: %" PRId32 " lastSequence: %" PRId32 " lastOffset: %" PRId64
                " offsetDelta: %" PRId32 " timestamp: %" PRId64,
-               /* sequences go round to 0 */
-               (int32_t)(((uint32_t)last_seq - (uint32_t)delta) &
-                         (last_seq < delta ? INT32_MAX : UINT32_MAX)),
-               last_seq, last_offset, delta, load_i64(at + 26));
+               first_sequence(last_seq, delta), last_seq, last_offset, delta, load_i64(at + 26));
     putchar('\n');
 }
 
@@ -423,7 +499,7 @@ static void print_producers(struct dump *dump, const char *content, size_t len)
         return;
     }
     for (int32_t i = 0; i < load_i32(content + SNAPSHOT_CRC_FROM); i++)
-        print_producer(content + SNAPSHOT_HEAD + (size_t)i * SNAPSHOT_ENTRY);
+        print_producer(dump, content + SNAPSHOT_HEAD + (size_t)i * SNAPSHOT_ENTRY);
 }
 
 bool dump_snapshot(struct dump *dump, const struct dump_file *file)

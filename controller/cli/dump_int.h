@@ -1,8 +1,8 @@
 /*
  * dump_int - the insides of `moldau log dump`: one run over some files. The lines on stdout are
  * those of Kafka's own DumpLogSegments 3.9, byte for byte; so are the complaints about indexes and
- * gaps on stderr. Where Kafka's tool dies of an exception, ours says what is wrong and ends with
- * the same exit code.
+ * gaps on stderr. With -o json or ndjson the same facts are rows, complaints included. Where
+ * Kafka's tool dies of an exception, ours says what is wrong and ends with the same exit code.
  *
  * Threads:    one.
  */
@@ -46,6 +46,7 @@ struct dump {
     struct arena scratch; /* for one record */
     struct remark *remarks;
     size_t remarks_len, remarks_cap;
+    size_t rows; /* printed so far */
 };
 
 /* One file of the run: as it is named on stdout, and absolute. */
@@ -65,6 +66,19 @@ bool dump_index(struct dump *dump, const struct dump_file *file);
 bool dump_time_index(struct dump *dump, const struct dump_file *file);
 bool dump_txn_index(struct dump *dump, const struct dump_file *file);
 bool dump_snapshot(struct dump *dump, const struct dump_file *file);
+
+/* dump_rows.c: rows for programs instead of Kafka's lines. */
+bool dump_has_rows(const struct dump *dump);
+void dump_row_begin(struct dump *dump, const char *kind);
+void dump_row_int(const char *key, int64_t value);
+/* null unless given */
+void dump_row_optional(const char *key, bool given, int64_t value);
+void dump_row_bool(const char *key, bool value);
+/* STR_NULL: null */
+void dump_row_text(const char *key, struct str value);
+void dump_row_end(struct dump *dump);
+/* All of it, if there was any row or none. */
+void dump_rows_end(struct dump *dump);
 
 /* The number before the first dot of the name. */
 bool dump_base_offset(struct dump *dump, const struct dump_file *file, int64_t *base);

@@ -65,6 +65,34 @@ static void print_batch(const uint8_t *entry, size_t size, const struct batch_in
            yes_no(size > BATCH_PEEK_BYTES && batch_check(entry, size) == ERR_OK));
 }
 
+static void row_batch(struct dump *dump, const uint8_t *entry, size_t size,
+                      const struct batch_info *info, int64_t pos)
+{
+    bool v2 = info->magic >= 2;
+
+    dump_row_begin(dump, "batch");
+    dump_row_optional("base_offset", v2, info->base_offset);
+    dump_row_int("last_offset", info->last_offset);
+    dump_row_optional("count", v2, info->count);
+    dump_row_optional("base_sequence", v2, info->base_sequence);
+    dump_row_optional("last_sequence", v2, info->last_sequence);
+    dump_row_optional("producer_id", v2, info->producer_id);
+    dump_row_optional("producer_epoch", v2, info->producer_epoch);
+    dump_row_optional("leader_epoch", v2, info->leader_epoch);
+    dump_row_bool("is_transactional", v2 && info->transactional);
+    dump_row_bool("is_control", v2 && info->control);
+    dump_row_optional("delete_horizon_ms", v2 && info->delete_horizon, info->base_timestamp);
+    dump_row_int("position", pos);
+    dump_row_text("timestamp_type", str_of(timestamp_type(info)));
+    dump_row_int("timestamp", info->max_timestamp);
+    dump_row_int("size", (int64_t)size);
+    dump_row_int("magic", info->magic);
+    dump_row_text("compression", str_of(codec_name(info->codec)));
+    dump_row_int("crc", load_be32(entry + (v2 ? BATCH_POS_CRC : BATCH_PREFIX_BYTES)));
+    dump_row_bool("is_valid", size > BATCH_PEEK_BYTES && batch_check(entry, size) == ERR_OK);
+    dump_row_end(dump);
+}
+
 static void note_offset(struct walk *walk, int64_t offset)
 {
     if (walk->last_offset != -1 && offset != walk->last_offset + 1)
@@ -117,6 +145,101 @@ static bool print_control(struct walk *walk, const struct record *record)
     return true;
 }
 
+static void row_place(struct dump *dump, const struct batch_info *info, int64_t offset,
+                      int64_t timestamp, struct str key, struct str value)
+{
+    dump_row_begin(dump, "record");
+    dump_row_int("offset", offset);
+    if (dump->skip_metadata)
+        return;
+    dump_row_text("timestamp_type", str_of(timestamp_type(info)));
+    dump_row_int("timestamp", timestamp);
+    dump_row_optional("key_size", !str_is_null(key), size_of(key));
+    dump_row_optional("value_size", !str_is_null(value), size_of(value));
+}
+
+/* An unknown kind of control record is told by its number; a marker that is cut has none. */
+static bool row_control(struct walk *walk, const struct record *record)
+{
+    int type = record->key.len >= 4 ? load_i16(record->key.ptr + 2) : -1;
+    bool is_marker = type == RECORD_ABORT || type == RECORD_COMMIT;
+
+    if (record->key.len < 4 || (is_marker && record->value.len < 6))
+        return dump_fail(walk->dump, walk->file, "the control record at offset %" PRId64 " is cut",
+                         record->offset);
+    dump_row_int("control_type", type);
+    if (is_marker) {
+        dump_row_text("end_txn_marker", type == RECORD_COMMIT ? STR("COMMIT") : STR("ABORT"));
+        dump_row_int("coordinator_epoch", load_i32(record->value.ptr + 2));
+    }
+    return true;
+}
+
+static bool row_data(struct walk *walk, int64_t offset, struct str key, struct str value)
+{
+    struct str key_text, value_text;
+    const char *why_not;
+
+    if (!dump_decode(walk->dump, offset, key, value, &key_text, &value_text, &why_not))
+        return dump_fail(walk->dump, walk->file, "%s", why_not);
+    dump_row_text("key", key_text);
+    dump_row_text("value", value_text);
+    return true;
+}
+
+static void row_header_keys(struct dump *dump, struct str headers)
+{
+    struct record_header header;
+    const char *comma = "";
+
+    fputs(",\"header_keys\":[", stdout);
+    while (record_header_next(&headers, &header)) {
+        fputs(comma, stdout);
+        print_json_text(stdout, java_utf8(&dump->scratch, header.key));
+        comma = ",";
+    }
+    putchar(']');
+}
+
+/* What cannot be told ends the dump; the row is closed all the same. */
+static bool row_record(struct walk *walk, const struct batch_info *info,
+                       const struct record *record)
+{
+    struct dump *dump = walk->dump;
+    bool whole = true;
+
+    row_place(dump, info, record->offset, record->timestamp, record->key, record->value);
+    if (!dump->skip_metadata) {
+        dump_row_int("sequence",
+                     info->base_sequence < 0
+                         ? -1
+                         : batch_sequence_add(info->base_sequence, record->offset_delta));
+        row_header_keys(dump, record->headers);
+        whole = !info->control || row_control(walk, record);
+    }
+    if (whole && dump->print_data && !info->control)
+        whole = row_data(walk, record->offset, record->key, record->value);
+    dump_row_end(dump);
+    return whole;
+}
+
+static bool row_message(struct walk *walk, const struct batch_info *info, const uint8_t *at,
+                        const struct legacy_message *message)
+{
+    struct dump *dump = walk->dump;
+    bool whole = true;
+
+    row_place(dump, info, message->offset, message->timestamp, message->key, message->value);
+    if (!dump->skip_metadata) {
+        dump_row_bool("is_valid", batch_check(at, batch_size(at)) == ERR_OK);
+        dump_row_int("crc", load_be32(at + BATCH_PREFIX_BYTES));
+    }
+    if (dump->print_data)
+        whole = row_data(walk, message->offset, message->key, message->value);
+    dump_row_end(dump);
+    return whole;
+}
+
 static bool print_data(struct walk *walk, int64_t offset, struct str key, struct str value)
 {
     bool skip = walk->dump->skip_metadata;
@@ -151,6 +274,12 @@ static bool print_record(struct walk *walk, const struct batch_info *info,
     struct dump *dump = walk->dump;
 
     note_offset(walk, record->offset);
+    if (dump_has_rows(dump)) {
+        bool whole = row_record(walk, info, record);
+
+        arena_reset(&dump->scratch);
+        return whole;
+    }
     if (!dump->skip_metadata) {
         print_place(info, record->offset, record->timestamp, record->key, record->value);
         printf(" sequence: %" PRId32,
@@ -199,6 +328,12 @@ static bool print_message(struct walk *walk, const struct batch_info *info, cons
     struct dump *dump = walk->dump;
 
     note_offset(walk, message->offset);
+    if (dump_has_rows(dump)) {
+        bool whole = row_message(walk, info, at, message);
+
+        arena_reset(&dump->scratch);
+        return whole;
+    }
     if (!dump->skip_metadata) {
         print_place(info, message->offset, message->timestamp, message->key, message->value);
         printf(" isValid: %s crc: %u}", yes_no(batch_check(at, batch_size(at)) == ERR_OK),
@@ -242,7 +377,10 @@ static bool print_entry(struct walk *walk, const uint8_t *entry, size_t size)
         return dump_fail(walk->dump, walk->file,
                          "the batch at position %" PRId64 " names compression %d, which is none",
                          walk->pos, info.codec);
-    print_batch(entry, size, &info, walk->pos);
+    if (dump_has_rows(walk->dump))
+        row_batch(walk->dump, entry, size, &info, walk->pos);
+    else
+        print_batch(entry, size, &info, walk->pos);
     if (!walk->dump->deep)
         return true;
     return info.magic >= 2 ? print_records(walk, entry, size, &info)
@@ -266,7 +404,13 @@ static bool walk_all(struct walk *walk, struct log_file *log)
                          "no batch begins at position %" PRId64 ": its size cannot be", walk->pos);
     if (err != ERR_NOT_FOUND)
         return dump_fail(walk->dump, walk->file, "reading failed: %s", err_text(err));
-    if (walk->pos < end && walk->dump->max_bytes == INT32_MAX)
+    if (walk->pos < end && walk->dump->max_bytes == INT32_MAX && dump_has_rows(walk->dump)) {
+        dump_row_begin(walk->dump, "remark");
+        dump_row_text("remark", STR("invalid_end"));
+        dump_row_text("file", str_of(walk->file->path));
+        dump_row_int("bytes", end - walk->pos);
+        dump_row_end(walk->dump);
+    } else if (walk->pos < end && walk->dump->max_bytes == INT32_MAX)
         printf("Found %" PRId64 " invalid bytes at the end of %s\n", end - walk->pos,
                walk->file->name);
     return true;
@@ -280,7 +424,8 @@ bool dump_log(struct dump *dump, const struct dump_file *file)
 
     if (!dump_base_offset(dump, file, &base))
         return false;
-    printf("Log starting offset: %" PRId64 "\n", base);
+    if (!dump_has_rows(dump))
+        printf("Log starting offset: %" PRId64 "\n", base);
     enum err err = log_file_open(&log, file->path);
 
     if (err != ERR_OK)
