@@ -20,7 +20,8 @@ class Raw:
 
     def __init__(self, history, name, cluster, topic, partitions, rate, idempotent=False, acks=-1):
         self.history, self.name = history, name
-        self.load = RawLoad(cluster.addresses, topic, range(partitions), rate, SIZE, acks, idempotent, name=name)
+        self.load = RawLoad(cluster.addresses, topic, range(partitions), rate, SIZE, acks, idempotent, name=name,
+                            timeout=1.5, connect_timeout=0.5)   # TCP alone is late by as long as a cut has lasted
 
     def start(self):
         self.load.start()

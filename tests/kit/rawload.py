@@ -15,7 +15,6 @@ from tests.kit.cluster import wait_until
 from tests.kit.stalls import Stalls
 
 RETRY_PAUSE = 0.004
-REQUEST_TIMEOUT = 20.0
 MOVED = {3, 5, 6, 9, 56, 74, 75, 100}     # errors after which somebody else may lead
 AGAIN = {7, 19, 20}                       # try the same leader once more
 
@@ -30,10 +29,11 @@ class Ack:
 
 class RawLoad:
     def __init__(self, addresses, topic, partitions, rate=1000, size=100, acks=-1, idempotent=False, version=10,
-                 name=""):
+                 name="", timeout=20.0, connect_timeout=5.0):
         self.addresses, self.topic, self.partitions = list(addresses), topic, list(partitions)
         self.rate, self.size, self.acks, self.version = rate, size, acks, version
         self.idempotent, self.producer = idempotent, (-1, -1)
+        self.timeout, self.connect_timeout = timeout, connect_timeout    # seconds
         self.prefix = f"{name}:" if name else ""      # of every value, where several loads share a topic
         self.acked = {p: [] for p in self.partitions}
         self.created = dict.fromkeys(self.partitions, 0)
@@ -181,7 +181,7 @@ class RawLoad:
             leader, epoch = self.leaders.get(p, (-1, -1))
             try:
                 connection = await self._connection(leader)
-                answer = await asyncio.wait_for(connection.ask(raw.PRODUCE, self.version, body), REQUEST_TIMEOUT)
+                answer = await asyncio.wait_for(connection.ask(raw.PRODUCE, self.version, body), self.timeout)
             except (OSError, EOFError, asyncio.TimeoutError) as e:
                 self.errors[type(e).__name__] += 1
                 if isinstance(e, (asyncio.TimeoutError, TimeoutError)) and leader in self.connections:
@@ -211,7 +211,8 @@ class RawLoad:
         if connection is not None and connection.is_open:
             return connection
         if node not in self.opening:
-            self.opening[node] = asyncio.create_task(raw.AsyncConnection.open(*self.nodes[node]))
+            self.opening[node] = asyncio.create_task(
+                raw.AsyncConnection.open(*self.nodes[node], timeout=self.connect_timeout))
             self.opening[node].add_done_callback(lambda _: self.opening.pop(node))
         self.connections[node] = await asyncio.shield(self.opening[node])
         return self.connections[node]
