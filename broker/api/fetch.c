@@ -10,7 +10,10 @@
  * the reactor. The ends of a range speak for all of it: files go cold in long stretches.
  *
  * Record bytes stay in their files: an answer holds ranges that the connection sends with sendfile.
- * Only versions before 4 want another format, so their bytes are read and converted.
+ * What is small is copied into the answer instead: a sendfile with the headers around it costs
+ * three system calls and 10 us, reading and sending 1 KiB together 6 us, and the reader of the
+ * other end finds the bytes in the cache. Even at 32 KiB; a network card may think otherwise there,
+ * so less. Versions before 4 want another format, so their bytes are read and converted.
  *
  * A follower's place is noted when the request arrives, and not again when it is read after a wait:
  * its log is still where it was. It learns the high watermark from the answer, so while that is on
@@ -37,6 +40,8 @@
 #define CONVERTED_MAX_BYTES (64u << 20)
 #define WARM_BYTES          (64 << 10)
 #define READERS_MAX         32
+#define COPIED_MAX_BYTES    (16 << 10) /* of a range */
+#define COPIED_ALL_BYTES    (64 << 10) /* of an answer */
 
 struct fetched {
     struct part *part; /* a reference while waiting or answering, else NULL */
@@ -58,6 +63,7 @@ struct fetch_op {
     struct pool_job job; /* warms what is cold */
     int64_t deadline_ms;
     size_t bytes;
+    size_t copied;    /* of them, into the answer */
     bool must_answer; /* an error, a divergence, a log start that a follower does not know */
     int64_t held_ms;  /* some partition is held back by the quota: look again then; 0: none */
     bool hw_is_news;  /* a follower does not know the latest high watermark of some partition */
@@ -279,6 +285,29 @@ static enum err put_converted(struct fetch_op *op, struct fetched *result,
     return err;
 }
 
+static bool is_small(const struct fetch_op *op, const struct log_range *range)
+{
+    return range->len <= COPIED_MAX_BYTES && op->copied + range->len <= COPIED_ALL_BYTES;
+}
+
+static enum err put_copy(struct fetch_op *op, struct fetched *result, struct wire_records *records)
+{
+    const struct log_range *range = &result->read.range;
+    uint8_t *bytes = arena_alloc(&op->req->arena, range->len);
+    size_t got = 0;
+    enum err err = log_range_read(range, 0, bytes, range->len, &got);
+
+    if (err == ERR_CLOSED)
+        return ERR_NOT_LEADER_OR_FOLLOWER; /* the log was cut or its files are gone: ask again */
+    if (err == ERR_OK && got < range->len)
+        err = ERR_KAFKA_STORAGE_ERROR;
+    if (err != ERR_OK)
+        return err;
+    op->copied += got;
+    *records = (struct wire_records){ .data = bytes, .len = (int32_t)got };
+    return ERR_OK;
+}
+
 static enum err put_records(struct fetch_op *op, struct fetched *result,
                             struct wire_records *records)
 {
@@ -287,6 +316,8 @@ static enum err put_records(struct fetch_op *op, struct fetched *result,
         return ERR_OK;
     if (op->req->version < 4)
         return put_converted(op, result, records);
+    if (is_small(op, &result->read.range))
+        return put_copy(op, result, records);
     return put_range(op, result, records);
 }
 
