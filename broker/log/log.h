@@ -237,7 +237,8 @@ MUST_USE enum err log_flush(struct log *log);
 MUST_USE enum err log_flush_far(struct log *log);
 /* As log_flush(), but only when flush.ms has passed since the last one. A failure is said. */
 void log_flush_if_due(struct log *log, int64_t now_ms);
-/* Starts the write-out of what has been appended since the last call, without waiting. */
+/* Starts the write-out of what has been appended since the last call, if that is much, without
+ * waiting. */
 void log_write_out(struct log *log);
 
 #endif

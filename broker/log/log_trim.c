@@ -22,6 +22,9 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 
+#define PAGE_BYTES      4096
+#define WRITE_OUT_BYTES (256 << 10)
+
 /* --- removing segments -------------------------------------------------------------------------
  */
 
@@ -519,6 +522,8 @@ void log_flush_if_due(struct log *log, int64_t now_ms)
     (void)err; /* said where it happened; the directory is offline then */
 }
 
+/* A page that is half full would be written again, and a few pages are nothing that a sync would
+ * have to wait for. */
 void log_write_out(struct log *log)
 {
     int fd;
@@ -528,11 +533,13 @@ void log_write_out(struct log *log)
     lock_take(&log->lock);
     struct segment *segment = segment_ref(log_active(log));
     int64_t from = segment->written_out;
-    int64_t upto = segment->size;
+    int64_t upto = segment->size - segment->size % PAGE_BYTES;
+    bool is_worth_it = upto - from >= WRITE_OUT_BYTES;
 
-    segment->written_out = upto;
+    if (is_worth_it)
+        segment->written_out = upto;
     lock_drop(&log->lock);
-    if (upto > from && file_pin(segment->file, &fd) == ERR_OK) {
+    if (is_worth_it && file_pin(segment->file, &fd) == ERR_OK) {
         disk_write_out(log->env->disk, fd, from, upto - from);
         file_unpin(segment->file);
     }
