@@ -460,8 +460,23 @@ static void tail_push_locked(struct log *log, const struct batch_info *info, int
         log->tail_count++;
 }
 
+/* Refused or not, it is not asked for again before that is full. */
+static void reserve(struct log *log, struct segment *active, int fd, size_t len,
+                    int64_t segment_bytes)
+{
+    int64_t from = active->reserved > active->size ? active->reserved : active->size;
+    int64_t upto = segment_reserve_upto(active, len, segment_bytes);
+
+    if (upto <= from)
+        return;
+    disk_reserve(log->env->disk, fd, from, upto - from);
+    lock_take(&log->lock);
+    active->reserved = upto;
+    lock_drop(&log->lock);
+}
+
 static enum err write_bytes(struct log *log, struct segment *active, const uint8_t *bytes,
-                            size_t len)
+                            size_t len, int64_t segment_bytes)
 {
     int fd;
     enum err err = file_pin(active->file, &fd);
@@ -470,6 +485,7 @@ static enum err write_bytes(struct log *log, struct segment *active, const uint8
         return log_failed(log, err, "open segment");
     if (!atomic_load_explicit(&log->is_touched, memory_order_relaxed)) /* read by close only */
         atomic_store(&log->is_touched, true);
+    reserve(log, active, fd, len, segment_bytes);
     err = disk_pwrite(log->env->disk, fd, bytes, len, active->size);
     if (err != ERR_OK) {
         enum err cut = disk_truncate(log->env->disk, fd, active->size);
@@ -546,7 +562,7 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
             active = active_of(log);
         }
     }
-    err = write_bytes(log, active, bytes, add->bytes);
+    err = write_bytes(log, active, bytes, add->bytes, conf.segment_bytes);
     if (err != ERR_OK)
         return err;
     lock_take(&log->lock);

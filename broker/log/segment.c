@@ -23,7 +23,9 @@
 #include "broker/log/scan.h"
 #include "common/base/mem.h"
 
-#define READ_BYTES (1u << 20)
+#define READ_BYTES    (1u << 20)
+#define RESERVE_BYTES (16 << 20)
+#define RESERVE_FROM  (4 << 20) /* a segment that has come so far is likely to go on */
 
 const char *const segment_endings[SEGMENT_FILES] = { ".log", ".index", ".timeindex", ".txnindex" };
 
@@ -109,6 +111,16 @@ enum err segment_create(struct segment *segment, const struct log_conf *conf)
     if (err == ERR_OK && conf->preallocate)
         err = file_truncate(segment->file, conf->segment_bytes);
     return err;
+}
+
+int64_t segment_reserve_upto(const struct segment *segment, size_t len, int64_t segment_bytes)
+{
+    int64_t end = segment->size + (int64_t)len;
+    int64_t upto = end + RESERVE_BYTES < segment_bytes ? end + RESERVE_BYTES : segment_bytes;
+
+    if (segment->size < RESERVE_FROM || end <= segment->reserved || upto <= end)
+        return 0;
+    return upto;
 }
 
 static enum err stat_file(const struct segment *segment, enum segment_file which,
@@ -241,7 +253,7 @@ enum err segment_save(struct segment *segment)
     if (err != ERR_OK)
         return err;
     err = disk_size(files_disk(segment->files), fd, &size);
-    if (err == ERR_OK && size > segment->size)
+    if (err == ERR_OK && (size > segment->size || segment->reserved > segment->size))
         err = disk_truncate(files_disk(segment->files), fd, segment->size);
     file_unpin(segment->file);
     return err;
@@ -384,6 +396,7 @@ enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_
     if (err != ERR_OK)
         return err;
     segment->size = pos;
+    segment->reserved = 0; /* cut with it */
     segment->written_out = segment->written_out < pos ? segment->written_out : pos;
     verified_init(&segment->verified,
                   segment->verified.foreign < pos ? segment->verified.foreign : pos);
@@ -622,6 +635,7 @@ enum err segment_finish(struct segment *segment, bool is_last)
     segment->written_out = segment->size;
     if (err != ERR_OK)
         return err;
+    segment->reserved = segment->size + RESERVE_BYTES; /* a crash may have left so much */
     if (is_last)
         return ERR_OK;
     segment_close_times(segment);

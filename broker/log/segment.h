@@ -41,6 +41,7 @@ struct segment {
     int64_t created_ms;           /* [I] of this struct */
     int64_t jitter_ms;            /* [I] off segment.ms */
     int64_t written_out;          /* [m] write-out has been started up to here */
+    int64_t reserved;             /* [m] the disk has room for the .log up to here; 0: not known */
     atomic_bool index_damaged;    /* [a] an index has led astray: to be built anew */
     bool txns_damaged;            /* [m] the .txnindex, likewise; known at load */
     struct verified verified;     /* [m] which bytes may be served */
@@ -71,13 +72,17 @@ MUST_USE enum err segment_create(struct segment *segment, const struct log_conf 
  * damaged. */
 MUST_USE enum err segment_load(struct segment *segment);
 
+/* Of the appender: len bytes are about to be written at the end. Where room on the disk should be
+ * taken up to ahead of them, not beyond segment_bytes; 0: there is enough, or it does not pay. */
+int64_t segment_reserve_upto(const struct segment *segment, size_t len, int64_t segment_bytes);
 /* Takes note of one batch that has been written at the end: index, timestamps, size. */
 void segment_note(struct segment *segment, const struct batch_info *info, int64_t interval_bytes);
 /* An abort marker was written. */
 MUST_USE enum err segment_note_abort(struct segment *segment, const struct aborted_txn *txn);
 /* Adds the last time entry. */
 void segment_close_times(struct segment *segment);
-/* Writes what the indexes keep in memory, cuts preallocated room, makes missing index files.
+/* Writes what the indexes keep in memory, cuts preallocated and reserved room, makes missing index
+ * files.
  * segment_saved() then takes note of it. */
 MUST_USE enum err segment_save(struct segment *segment);
 void segment_saved(struct segment *segment);

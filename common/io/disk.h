@@ -55,6 +55,7 @@ struct disk_ops {
     bool (*can_sync_all)(struct disk *disk, int file);
     enum err (*sync_all)(struct disk *disk, int file);
     void (*write_out)(struct disk *disk, int file, int64_t pos, int64_t len);
+    bool (*reserve)(struct disk *disk, int file, int64_t pos, int64_t len);
     enum err (*size)(struct disk *disk, int file, int64_t *size);
     enum err (*truncate)(struct disk *disk, int file, int64_t size);
     enum err (*stat)(struct disk *disk, const char *path, struct disk_stat *out);
@@ -156,6 +157,13 @@ static inline bool disk_can_sync_all(struct disk *disk, int file)
 static inline void disk_write_out(struct disk *disk, int file, int64_t pos, int64_t len)
 {
     disk->ops->write_out(disk, file, pos, len);
+}
+
+/* Takes room for [pos, pos + len) where that makes writing there cheaper; the file stays as long as
+ * it is, and disk_truncate() to its own size gives back what was not used. False: not taken. */
+static inline bool disk_reserve(struct disk *disk, int file, int64_t pos, int64_t len)
+{
+    return disk->ops->reserve(disk, file, pos, len);
 }
 
 static inline MUST_USE enum err disk_size(struct disk *disk, int file, int64_t *size)

@@ -56,6 +56,7 @@ struct node {
     bool is_dir;
     bool is_locked;
     int64_t mtime_ms;
+    int64_t reserved; /* up to here */
     struct content live;
     struct content safe;
     STAILQ_HEAD(, change) changes;
@@ -512,6 +513,24 @@ static void fake_write_out(struct disk *disk, int file, int64_t pos, int64_t len
     (void)len;
 }
 
+static bool fake_reserve(struct disk *disk, int file, int64_t pos, int64_t len)
+{
+    struct node *node = node_of(fake_of(disk), file);
+
+    if (pos + len > node->reserved)
+        node->reserved = pos + len;
+    return true;
+}
+
+int64_t fake_disk_reserved(struct fake_disk *fake, const char *path)
+{
+    const struct node *node = walk(fake, path);
+
+    if (node == NULL || node->reserved <= (int64_t)node->live.len)
+        return 0;
+    return node->reserved - (int64_t)node->live.len;
+}
+
 static enum err fake_size(struct disk *disk, int file, int64_t *size)
 {
     *size = (int64_t)node_of(fake_of(disk), file)->live.len;
@@ -523,6 +542,7 @@ static enum err fake_truncate(struct disk *disk, int file, int64_t size)
     struct fake_disk *fake = fake_of(disk);
     struct node *node = node_of(fake, file);
 
+    node->reserved = 0;
     if (size == (int64_t)node->live.len)
         return ERR_OK;
     enum err err = next_op(fake);
@@ -681,6 +701,7 @@ struct fake_disk *fake_disk_new(void)
         .can_sync_all = fake_can_sync_all,
         .sync_all = fake_sync_all,
         .write_out = fake_write_out,
+        .reserve = fake_reserve,
         .size = fake_size,
         .truncate = fake_truncate,
         .stat = fake_stat,

@@ -36,6 +36,8 @@ void fake_disk_stop_at(struct fake_disk *fake, uint64_t number);
 void fake_disk_fail_at(struct fake_disk *fake, uint64_t number, enum err err);
 /* Bytes that all files together may have; INT64_MAX: any. */
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes);
+/* Room taken behind the end of a file and not given back. */
+int64_t fake_disk_reserved(struct fake_disk *fake, const char *path);
 /* The next syncs fail with ERR_IO. */
 void fake_disk_fail_syncs(struct fake_disk *fake, bool fail);
 

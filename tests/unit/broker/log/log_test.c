@@ -457,6 +457,40 @@ START_TEST(what_follows_a_refused_batch_is_refused_for_the_same_reason)
 }
 END_TEST
 
+/* Only one that grows takes room ahead; it gives back what it did not use, when the next begins and
+ * after a crash as well. */
+START_TEST(a_growing_segment_reserves_room)
+{
+    struct fake_disk *fake = fake_disk_new();
+    const char *path = "/d/t-0/00000000000000000000.log";
+    struct kit_batch batch = { .value_bytes = 1000000 };
+    struct log_kit own;
+
+    log_kit_init(&own, fake_disk_base(fake), "/d");
+    own.conf.segment_bytes = 64 << 20;
+    ck_assert_int_eq(log_kit_open(&own, true, -1), ERR_OK);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(log_kit_append(&own, &batch, 0, NULL), ERR_OK);
+    ck_assert_int_eq(fake_disk_reserved(fake, path), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(log_kit_append(&own, &batch, 0, NULL), ERR_OK);
+    ck_assert_int_gt(fake_disk_reserved(fake, path), 10 << 20);
+    ck_assert_int_eq(log_roll(own.log, own.now_ms), ERR_OK);
+    ck_assert_int_eq(fake_disk_reserved(fake, path), 0);
+
+    path = "/d/t-0/00000000000000000007.log";
+    for (int i = 0; i < 7; i++)
+        ck_assert_int_eq(log_kit_append(&own, &batch, 0, NULL), ERR_OK);
+    log_kit_shut(&own, false);
+    ck_assert_int_gt(fake_disk_reserved(fake, path), 10 << 20);
+    ck_assert_int_eq(log_kit_open(&own, false, 0), ERR_OK);
+    log_kit_shut(&own, true);
+    ck_assert_int_eq(fake_disk_reserved(fake, path), 0);
+    log_kit_fini(&own);
+    fake_disk_free(&fake);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log");
@@ -480,5 +514,6 @@ int main(void)
     tcase_add_test(tc, segments_roll_by_the_records_time);
     tcase_add_test(tc, a_compacted_log_rolls_when_compaction_may_wait_no_longer);
     tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
+    tcase_add_test(tc, a_growing_segment_reserves_room);
     return unit_run(tc);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/kit/fake_disk.h"
 #include "tests/kit/unit.h"
@@ -74,6 +75,31 @@ START_TEST(files_are_written_and_read)
     ck_assert_int_eq(disk_close(disk, file), ERR_OK);
     ck_assert_int_eq(disk_open(disk, in("a"), DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file),
                      ERR_EXISTS);
+    fake_disk_free(&fake);
+}
+END_TEST
+
+START_TEST(reserved_room_makes_no_file_longer)
+{
+    int64_t size;
+    int file;
+
+    pick(_i);
+    ck_assert_int_eq(disk_open(disk, in("a"), DISK_WRITE | DISK_CREATE, &file), ERR_OK);
+    ck_assert_int_eq(disk_pwrite(disk, file, "hello", 5, 0), ERR_OK);
+    disk_reserve(disk, file, 5, 1 << 20); /* refused by many file systems */
+    ck_assert_int_eq(disk_size(disk, file, &size), ERR_OK);
+    ck_assert_int_eq(size, 5);
+    ck_assert_int_eq(disk_truncate(disk, file, 5), ERR_OK);
+    if (_i == 0) {
+        struct stat st;
+
+        ck_assert_int_eq(fstat(file, &st), 0);
+        ck_assert_int_lt(st.st_blocks, 64);
+    } else {
+        ck_assert_int_eq(fake_disk_reserved(fake, in("a")), 0);
+    }
+    ck_assert_int_eq(disk_close(disk, file), ERR_OK);
     fake_disk_free(&fake);
 }
 END_TEST
@@ -170,6 +196,7 @@ int main(void)
     TCase *tc = tcase_create("disk");
 
     tcase_add_loop_test(tc, files_are_written_and_read, 0, 2);
+    tcase_add_loop_test(tc, reserved_room_makes_no_file_longer, 0, 2);
     tcase_add_loop_test(tc, names_come_and_go, 0, 2);
     tcase_add_test(tc, only_what_was_synced_survives);
     tcase_add_test(tc, a_full_disk_says_so);
