@@ -1,8 +1,10 @@
 /*
  * A list of controllers, one of which may be known to be active. An attempt goes to the active one
  * if it is known and was not just tried in vain, else to the next in the list. Between rounds there
- * is a pause that grows from PAUSE_MIN_MS to PAUSE_MAX_MS with chance in it; the first attempt
- * after a stream has ended is immediate, for most likely another controller is about to take over.
+ * is a pause that grows from PAUSE_MIN_MS to PAUSE_MAX_MS with chance in it. When a stream has
+ * ended or ZooKeeper names another controller, one is about to take over, and every pause until it
+ * has is a pause of the cluster: for HURRY_MS they stay short. What others say of who is active is
+ * passed over when it is the one that has just ended: they learn of it no sooner than we.
  */
 #include "broker/control/seek.h"
 
@@ -18,6 +20,8 @@
 #define CONTROLLERS_MAX 16
 #define PAUSE_MIN_MS    10
 #define PAUSE_MAX_MS    250
+#define PAUSE_HURRY_MS  20 /* the longest while a controller is taking over */
+#define HURRY_MS        3000
 #define CONNECT_MS      500  /* the pause and this are how late the end of a cut is noticed */
 #define WELCOME_MS      2000 /* a hung controller is left for the next one */
 
@@ -32,9 +36,11 @@ struct seek {
     struct seek_conf conf;
     struct candidate candidates[CONTROLLERS_MAX];
     size_t candidates_len;
-    size_t next;          /* of the round */
-    int32_t active;       /* id, -1 not known */
-    int32_t tried;        /* id of the present attempt */
+    size_t next;    /* of the round */
+    int32_t active; /* id, -1 not known */
+    int32_t tried;  /* id of the present attempt */
+    int32_t gone;   /* id of who ended last, -1 nobody: not active, whoever says so */
+    int64_t hurry_until_ms;
     struct net_addr addr; /* of it */
     struct stream *stream;
     bool begun, up;
@@ -148,6 +154,12 @@ static void go_to_holder(struct seek *seek)
         attempt(seek);
 }
 
+static void hurry(struct seek *seek)
+{
+    seek->hurry_until_ms = reactor_now_ms(seek->conf.reactor) + HURRY_MS;
+    seek->pause_ms = PAUSE_MIN_MS;
+}
+
 static void on_holder(void *arg, const struct zk_answer *answer)
 {
     struct seek *seek = arg;
@@ -162,6 +174,8 @@ static void on_holder(void *arg, const struct zk_answer *answer)
         return;
     arena_init(&arena, SIZE_MAX);
     if (zk_parse_holder(&arena, answer->data, &holder) == ERR_OK) {
+        if (!seek->up || seek->tried != holder.id)
+            hurry(seek);
         seek->active = holder.id;
         if (find(seek, holder.id) != NULL)
             go_to_holder(seek);
@@ -208,9 +222,11 @@ void seek_on_node(struct seek *seek, struct str path)
 
 static void retry_later(struct seek *seek)
 {
+    bool in_hurry = reactor_now_ms(seek->conf.reactor) < seek->hurry_until_ms;
+    int64_t most_ms = in_hurry ? PAUSE_HURRY_MS : PAUSE_MAX_MS;
     int64_t pause_ms = seek->pause_ms + (int64_t)rand_below(&seek->rand, (uint64_t)seek->pause_ms);
 
-    seek->pause_ms = seek->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : seek->pause_ms * 2;
+    seek->pause_ms = seek->pause_ms * 2 > most_ms ? most_ms : seek->pause_ms * 2;
     reactor_timer_set_ms(seek->conf.reactor, &seek->retry, pause_ms);
 }
 
@@ -225,7 +241,7 @@ static void drop(struct seek *seek)
     if (seek->active == seek->tried)
         seek->active = -1; /* until ZooKeeper or a standby says so again */
     if (was_up) {
-        seek->pause_ms = PAUSE_MIN_MS;
+        hurry(seek);
         seek->conf.on_down(seek->conf.ctx);
     }
 }
@@ -237,6 +253,7 @@ static void on_end(void *ctx, enum stream_end reason)
     if (seek->up)
         say_warn("the stream to the controller ended controller=%d reason=%s", seek->tried,
                  stream_end_name(reason));
+    seek->gone = seek->tried;
     drop(seek);
     if (reason == STREAM_REFUSED && seek->next < seek->candidates_len)
         attempt(seek); /* the rest of the round at once */
@@ -268,7 +285,8 @@ static void on_goodbye(struct seek *seek, const Control__Goodbye *goodbye)
                 reason, goodbye->text != NULL ? goodbye->text : "");
     drop(seek);
     if (reason == CONTROL__GOODBYE__REASON__NOT_ACTIVE && goodbye->has_active_id &&
-        goodbye->active_id != seek->tried && find(seek, goodbye->active_id) != NULL) {
+        goodbye->active_id != seek->tried && goodbye->active_id != seek->gone &&
+        find(seek, goodbye->active_id) != NULL) {
         seek->active = goodbye->active_id;
         if (seek->pause_ms <= PAUSE_MIN_MS * 2) {
             seek->pause_ms *= 2;
@@ -294,6 +312,7 @@ static void on_frame(void *ctx, const Control__Frame *frame)
         }
         reactor_timer_cancel(seek->conf.reactor, &seek->patience);
         seek->up = true;
+        seek->gone = -1;
         seek->pause_ms = PAUSE_MIN_MS;
         seek->active = seek->tried;
         say_info("on the stream of controller=%d epoch=%d", seek->tried,
@@ -314,13 +333,14 @@ static struct candidate *choose(struct seek *seek)
 
     if (active != NULL && active->listed)
         return active;
+    if (seek->next >= seek->candidates_len)
+        seek->next = 0; /* another round */
     while (seek->next < seek->candidates_len) {
         struct candidate *candidate = &seek->candidates[seek->next++];
 
         if (candidate->listed)
             return candidate;
     }
-    seek->next = 0;
     return NULL;
 }
 
@@ -360,6 +380,7 @@ struct seek *seek_new(const struct seek_conf *conf)
     seek->conf = *conf;
     seek->active = -1;
     seek->tried = -1;
+    seek->gone = -1;
     seek->pause_ms = PAUSE_MIN_MS;
     rand_seed_os(&seek->rand);
     reactor_timer_init(&seek->retry, on_retry);
