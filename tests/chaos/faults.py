@@ -113,12 +113,13 @@ class RollingRestart(Fault):
 
 class _Pause(Fault):
     def hold(self, node):
-        self.met = [node]
-        self.cluster.pause(node)
+        if self.cluster.is_up(node):            # another fault may have killed it
+            self.met = [node]
+            self.cluster.pause(node)
 
     def undo(self):
         for node in self.met:
-            if self.cluster.is_up(node):        # another fault may have killed it meanwhile
+            if self.cluster.is_up(node):        # or kill it meanwhile
                 self.cluster.resume(node)
 
 
