@@ -24,9 +24,9 @@
 #include "broker/api/table.h"
 #include "broker/control/control.h"
 #include "broker/group/groups.h"
-#include "broker/log/clean/cleaner.h"
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
+#include "broker/compaction.h"
 #include "broker/loading.h"
 #include "broker/pages.h"
 #include "broker/replica/moves.h"
@@ -43,6 +43,7 @@
 
 #define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
 #define RETENTION_FIRST_MS    30000
+#define SETTINGS_MS           1000
 #define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
 
 /* How fast replicas are copied: given to followers, fetched from leaders, moved between
@@ -91,12 +92,12 @@ struct broker {
     bool is_attached;        /* under attach_lock: the control path is there and knows the parts */
     struct api api;
     struct throttle throttles[THROTTLES];
-    struct cleaner *cleaner; /* NULL: logs are not compacted */
+    struct compaction *compaction; /* NULL: logs are not compacted */
     struct loading *loading;
     struct pages *pages; /* NULL: no metrics.listener */
 
     struct reactor *sched; /* T_SCHED: checkpoints, retention */
-    struct reactor_timer hw_timer, retain_timer, expire_timer;
+    struct reactor_timer hw_timer, retain_timer, expire_timer, settings_timer;
 };
 
 /* ---- what modules tell one another ---- */
@@ -623,12 +624,23 @@ static void on_expire_timer(struct reactor_timer *timer)
                          broker->settings_file->offsets_retention_check_interval_ms);
 }
 
+/* Most settings are looked up when they are needed; the threads of compaction have to be told. */
+static void on_settings_timer(struct reactor_timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, settings_timer);
+
+    compaction_look(broker->compaction);
+    reactor_timer_set_ms(broker->sched, timer, SETTINGS_MS);
+}
+
 static void start_sched(struct broker *broker)
 {
     broker->sched = reactor_new();
     reactor_timer_init(&broker->hw_timer, on_hw_timer);
     reactor_timer_init(&broker->retain_timer, on_retain_timer);
     reactor_timer_init(&broker->expire_timer, on_expire_timer);
+    reactor_timer_init(&broker->settings_timer, on_settings_timer);
+    reactor_timer_set_ms(broker->sched, &broker->settings_timer, SETTINGS_MS);
     reactor_timer_set_ms(broker->sched, &broker->hw_timer,
                          broker->settings_file->replica_high_watermark_checkpoint_interval_ms);
     reactor_timer_set_ms(broker->sched, &broker->retain_timer, RETENTION_FIRST_MS);
@@ -637,39 +649,13 @@ static void start_sched(struct broker *broker)
     reactor_start(broker->sched, T_SCHED, -1);
 }
 
-static int64_t stable_of(void *ctx, struct log *log)
+static enum err start_compaction(struct broker *broker)
 {
-    struct broker *broker = ctx;
-
-    return parts_stable_offset(broker->parts, log);
-}
-
-static void retain_log(void *ctx, struct log *log)
-{
-    struct broker *broker = ctx;
-
-    parts_retain_log(broker->parts, log, clock_wall_ms(), clock_mono_ms());
-}
-
-static enum err start_cleaner(struct broker *broker)
-{
-    const struct broker_conf *conf = broker->settings_file;
-    struct cleaner_conf cleaner = {
-        .logs = broker->logs,
-        .threads = conf->log_cleaner_threads,
-        .dedupe_bytes = conf->log_cleaner_dedupe_buffer_size,
-        .load_factor = conf->log_cleaner_io_buffer_load_factor,
-        .io_bytes = conf->log_cleaner_io_buffer_size,
-        .max_bytes_per_second = conf->log_cleaner_io_max_bytes_per_second,
-        .backoff_ms = conf->log_cleaner_backoff_ms,
-        .stable_of = stable_of,
-        .retain = retain_log,
-        .ctx = broker,
-    };
-
-    if (!conf->log_cleaner_enable || conf->log_cleaner_threads == 0)
-        return ERR_OK;
-    return cleaner_start(&cleaner, &broker->cleaner);
+    return compaction_start(&(struct compaction_parties){ .settings = broker->settings,
+                                                          .meta = broker->meta,
+                                                          .parts = broker->parts,
+                                                          .logs = broker->logs },
+                            &broker->compaction);
 }
 
 static enum err start_pages(struct broker *broker)
@@ -691,7 +677,7 @@ static void fill_pages(struct broker *broker)
                                    .follower_quota = broker->throttles[THROTTLE_FOLLOWER].quota,
                                    .moves_quota = broker->throttles[THROTTLE_MOVES].quota,
                                    .logs = broker->logs,
-                                   .cleaner = broker->cleaner,
+                                   .cleaner = compaction_cleaner(broker->compaction),
                                    .control = broker->control,
                                    .conns = broker->conns,
                                    .conns_len = broker->reactors_len };
@@ -741,8 +727,8 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     make_api(broker);
     for (size_t i = 0; i < broker->reactors_len; i++)
         reactor_start(broker->reactors[i], T_REACTOR, (int)i);
+    err = start_compaction(broker);
     start_sched(broker);
-    err = start_cleaner(broker);
     if (err != ERR_OK) {
         broker_stop(&broker, false);
         return err;
@@ -837,6 +823,7 @@ static void stop_sched(struct broker *broker)
     reactor_timer_cancel(broker->sched, &broker->hw_timer);
     reactor_timer_cancel(broker->sched, &broker->retain_timer);
     reactor_timer_cancel(broker->sched, &broker->expire_timer);
+    reactor_timer_cancel(broker->sched, &broker->settings_timer);
     reactor_free(&broker->sched);
 }
 
@@ -856,8 +843,8 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     if (broker->groups != NULL)
         groups_stop(broker->groups);
     stop_clients(broker);
-    cleaner_stop(&broker->cleaner);
     stop_sched(broker);
+    compaction_stop(&broker->compaction);
     if (broker->fetchers != NULL)
         fetchers_halt(broker->fetchers); /* the control thread may still ask it for something */
     set_attached(broker, false);

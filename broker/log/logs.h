@@ -114,6 +114,8 @@ MUST_USE enum err logs_create_future(struct logs *logs, const char *topic, int32
 /* [append] The future log, which holds all that the current one does, becomes the current one; the
  * former is deleted. A crash anywhere leaves one of them, or both, which the next start settles. */
 MUST_USE enum err logs_swap_future(struct logs *logs, struct log *future);
+/* How many have become current so far. */
+uint32_t logs_swapped_count(const struct logs *logs);
 /* Its files go at once; ERR_NOT_FOUND when it is not the future log any more. */
 MUST_USE enum err logs_delete_future(struct logs *logs, struct log *future);
 

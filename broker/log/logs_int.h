@@ -83,6 +83,7 @@ struct logs {
     struct logs_wish *wishes;    /* [m] hash by key */
     uint64_t rand_state;         /* [m] for names of deleted logs */
     bool stopping;               /* [m] */
+    _Atomic uint32_t swapped;    /* [a] future logs that became current */
 };
 
 /* logs.c */

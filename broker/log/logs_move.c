@@ -17,6 +17,7 @@
 
 #include "broker/log/checkpoint.h"
 #include "broker/log/log_int.h"
+#include "broker/log/log_swap.h"
 #include "broker/log/logs_int.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -115,6 +116,17 @@ enum err logs_put_found(struct logs *logs, struct logs_dir *dir, const char *key
 
 /* ---- a move between directories ---- */
 
+/* What is compacted by now is copied so. What is compacted while it is copied may not be: of that
+ * the copy's mark says nothing. */
+static void keep_mark(struct logs *logs, struct log *future)
+{
+    struct log *log = logs_get_ref(logs, log_topic(future), log_partition(future));
+
+    if (log != NULL)
+        log_set_cleaned_upto(future, log_cleaned_upto(log));
+    log_unref(&log);
+}
+
 enum err logs_create_future(struct logs *logs, const char *topic, int32_t partition,
                             struct uuid topic_id, const char *dir_path, struct log **out)
 {
@@ -134,6 +146,7 @@ enum err logs_create_future(struct logs *logs, const char *topic, int32_t partit
     enum err err = logs_make(logs, dir, key, name, topic, partition, out);
 
     if (err == ERR_OK) {
+        keep_mark(logs, *out);
         err = log_adopt_topic_id(*out, topic_id);
         if (err != ERR_OK) {
             if (logs_delete_future(logs, *out) != ERR_OK)
@@ -206,6 +219,11 @@ static void take_over_epochs(struct log *from, struct log *to)
     epochs_fini(&copy);
 }
 
+uint32_t logs_swapped_count(const struct logs *logs)
+{
+    return atomic_load(&logs->swapped);
+}
+
 enum err logs_swap_future(struct logs *logs, struct log *future)
 {
     char *plain = xasprintf("%s-%" PRId32, log_topic(future), log_partition(future));
@@ -228,6 +246,7 @@ enum err logs_swap_future(struct logs *logs, struct log *future)
         if (conf.flush_messages != INT64_MAX)
             atomic_store_explicit(&former->recovery_point, log_leo(former), memory_order_release);
         part_with_former(logs, former_dir, former);
+        atomic_fetch_add(&logs->swapped, 1);
     }
     log_unref(&former);
     free(key);

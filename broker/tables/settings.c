@@ -204,3 +204,19 @@ int64_t settings_number(const struct settings *settings, const struct image *ima
         return CONF_NULL_INT64;
     return number;
 }
+
+/* What was given has passed conf_check(), which takes the same numbers. */
+double settings_real(const struct settings *settings, const struct image *image,
+                     enum broker_conf_index index)
+{
+    const struct conf_key *key = &broker_conf_table.keys[index];
+    struct settings_value values[SETTINGS_VALUES_MAX];
+    char text[64] = "";
+
+    if (settings_values(settings, image, key, values) > 0) {
+        struct str value = str_trim(values[0].text);
+
+        snprintf(text, sizeof text, "%.*s", STR_ARG(value));
+    }
+    return strtod(text, NULL);
+}

@@ -62,5 +62,8 @@ size_t settings_values(const struct settings *settings, const struct image *imag
 /* The number in force of an INT32 or INT64 key. */
 int64_t settings_number(const struct settings *settings, const struct image *image,
                         enum broker_conf_index index);
+/* Of a DOUBLE key. */
+double settings_real(const struct settings *settings, const struct image *image,
+                     enum broker_conf_index index);
 
 #endif

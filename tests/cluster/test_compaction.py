@@ -1,11 +1,13 @@
 """Compacted topics in a cluster: every replica compacts by itself, readers and followers go over the gaps, and the
 newest value of every key survives whatever happens meanwhile."""
 import random
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.kit import batch, ops, raw
+from tests.kit import batch, ops, raw, settings
 from tests.kit.cluster import wait_until
 
 KEYS = 60
@@ -127,3 +129,37 @@ def test_the_start_moves_and_segments_below_it_go(whole, topic):
     writer.write(40)
     got = newest_of(ops.read_partition(whole, writer.name, 0, start=end))
     assert got == writer.newest
+
+
+def threads_of(cluster, broker):
+    names = []
+    for task in Path(f"/proc/{cluster.pid(broker)}/task").iterdir():
+        try:
+            names.append((task / "comm").read_text().strip())
+        except FileNotFoundError:
+            pass                                                # it has just ended
+    return sum(bool(re.fullmatch(r"cleaner-\d+", n)) for n in names)
+
+
+@pytest.mark.moldau_only
+def test_threads_and_rate_change_without_a_restart(whole, topic):
+    broker = whole.brokers[0]
+    pid = whole.pid(broker)
+    assert threads_of(whole, broker) == 2
+    settings.alter_broker(whole, broker, {"log.cleaner.threads": "4", "log.cleaner.io.max.bytes.per.second": "1000"})
+    try:
+        wait_until(lambda: threads_of(whole, broker) == 4, 30, "four threads")
+        writer = Writer(whole, topic(partitions=1, configs=CONFIG))
+        writer.write(80)
+        others = [b for b in whole.brokers if b != broker]
+        wait_until(lambda: all(len(replica_records(whole, b, writer.name)) < writer.written // 2 for b in others), 60,
+                   "the other brokers compact")
+        assert len(replica_records(whole, broker, writer.name)) > writer.written // 2   # at 1,000 bytes a second
+        settings.alter_broker(whole, broker, {"log.cleaner.threads": "1", "log.cleaner.io.max.bytes.per.second": None})
+        wait_until(lambda: threads_of(whole, broker) == 1, 30, "one thread")
+        wait_compacted(whole, writer)
+        check(whole, writer)
+        assert whole.pid(broker) == pid
+    finally:
+        settings.alter_broker(whole, broker, {"log.cleaner.threads": None, "log.cleaner.io.max.bytes.per.second": None})
+    wait_until(lambda: threads_of(whole, broker) == 2, 30, "what the file says")

@@ -8,6 +8,9 @@
  * nobody has to wait for a cleaner.
  *
  * The throttle counts reads and writes of all threads: whoever is ahead of the rate sleeps.
+ *
+ * Threads and their memory are a crew. For other numbers of them a thread that does nothing else
+ * sends one crew home and starts the next.
  */
 #include "broker/log/clean/cleaner.h"
 
@@ -37,25 +40,39 @@
  */
 struct worker {
     struct cleaner *cleaner; /* [I] */
+    struct crew *crew;       /* [I] */
     struct thread thread;
     struct rewrite *rewrite;    /* [o] */
     struct rewrite_stats stats; /* [m] of the last compaction */
     double max_delay_seconds;   /* [m] in the last look */
 };
 
-struct cleaner {
-    struct cleaner_conf conf; /* [I] */
-    atomic_bool stopping;     /* [a] */
-    struct lock lock;         /* rank LOCK_LEAF */
-    struct cond wake;         /* stopping */
-    int64_t busy_until_us;    /* [m] when the bytes so far would have passed at the highest rate */
-    double max_dirty_ratio;   /* [m] */
-    int64_t last_run_ms;      /* [m] */
-    int64_t cleaning;         /* [m] */
-    struct lock file_lock;    /* rank LOCK_CHECKPOINT: the checkpoint files */
-    struct worker *workers;   /* [I] */
-    size_t worker_count;      /* [I] at least one */
+struct crew {
+    atomic_bool stopping; /* [a] */
+    size_t count;         /* [I] at least one */
+    struct worker workers[];
 };
+
+struct cleaner {
+    struct cleaner_conf conf;      /* [I] but for numbers, which are [m] */
+    bool is_changed;               /* [m] threads or sizes are not the crew's */
+    struct thread keeper;          /* sees to it; none without threads */
+    _Atomic uint32_t swapped_seen; /* [a] moves between directories that the files know of */
+    atomic_bool stopping;          /* [a] */
+    struct lock lock;              /* rank LOCK_LEAF */
+    struct cond wake;              /* stopping */
+    int64_t busy_until_us;  /* [m] when the bytes so far would have passed at the highest rate */
+    double max_dirty_ratio; /* [m] */
+    int64_t last_run_ms;    /* [m] */
+    int64_t cleaning;       /* [m] */
+    struct lock file_lock;  /* rank LOCK_CHECKPOINT: the checkpoint files */
+    struct crew *crew;      /* [m] which; only the keeper changes it */
+};
+
+static bool is_stopping(const struct worker *worker)
+{
+    return atomic_load(&worker->cleaner->stopping) || atomic_load(&worker->crew->stopping);
+}
 
 /* --- how dirty -----------------------------------------------------------------------------------
  */
@@ -246,25 +263,26 @@ static void write_marks(struct cleaner *cleaner, const char *dir)
 /* A rewrite has read or written so much. */
 static bool go_on(void *ctx, size_t bytes)
 {
-    struct cleaner *cleaner = ctx;
+    struct worker *worker = ctx;
+    struct cleaner *cleaner = worker->cleaner;
+
+    lock_take(&cleaner->lock);
     double rate = cleaner->conf.max_bytes_per_second;
 
     if (rate > 0 && rate < 1e15) {
-        lock_take(&cleaner->lock);
         int64_t now_us = clock_mono_us();
 
         if (cleaner->busy_until_us < now_us)
             cleaner->busy_until_us = now_us;
         cleaner->busy_until_us += (int64_t)((double)bytes / rate * 1e6);
-        while (!atomic_load(&cleaner->stopping) &&
-               cleaner->busy_until_us - now_us > THROTTLE_AHEAD_US) {
+        while (!is_stopping(worker) && cleaner->busy_until_us - now_us > THROTTLE_AHEAD_US) {
             cond_wait_ms(&cleaner->wake, &cleaner->lock,
                          (cleaner->busy_until_us - now_us - THROTTLE_AHEAD_US) / 1000 + 1);
             now_us = clock_mono_us();
         }
-        lock_drop(&cleaner->lock);
     }
-    return !atomic_load(&cleaner->stopping);
+    lock_drop(&cleaner->lock);
+    return !is_stopping(worker);
 }
 
 static void say_stats(const struct log *log, int64_t from, const struct rewrite_stats *stats)
@@ -351,12 +369,29 @@ static void retain_one(void *ctx, struct log *log)
         cleaner->conf.retain(cleaner->conf.ctx, log);
 }
 
+/* A log that was moved has its mark with it, and the files do not know yet. */
+static void follow_moves(struct cleaner *cleaner)
+{
+    uint32_t swapped = logs_swapped_count(cleaner->conf.logs);
+
+    if (atomic_exchange(&cleaner->swapped_seen, swapped) == swapped)
+        return;
+    for (size_t i = 0; i < logs_dir_count(cleaner->conf.logs); i++) {
+        struct logs_dir_info info;
+
+        logs_dir_info(cleaner->conf.logs, i, &info);
+        if (!info.is_offline)
+            write_marks(cleaner, info.path);
+    }
+}
+
 static bool turn(struct worker *worker, int64_t now_ms)
 {
     struct cleaner *cleaner = worker->cleaner;
     struct survey survey = { .cleaner = cleaner, .now_ms = now_ms };
     bool done = false;
 
+    follow_moves(cleaner);
     logs_each(cleaner->conf.logs, survey_one, &survey);
     lock_take(&cleaner->lock);
     cleaner->last_run_ms = clock_mono_ms();
@@ -368,21 +403,21 @@ static bool turn(struct worker *worker, int64_t now_ms)
     for (size_t i = 0; i < survey.count; i++) {
         struct log *log = survey.list[i].log;
 
-        if (!done && !atomic_load(&cleaner->stopping) && log_clean_begin(log)) {
+        if (!done && !is_stopping(worker) && log_clean_begin(log)) {
             done = compact(worker, log, now_ms);
             log_clean_end(log);
         }
         log_unref(&log);
     }
     free(survey.list);
-    if (cleaner->conf.retain != NULL && !atomic_load(&cleaner->stopping))
+    if (cleaner->conf.retain != NULL && !is_stopping(worker))
         logs_each(cleaner->conf.logs, retain_one, cleaner);
     return done;
 }
 
 bool cleaner_turn(struct cleaner *cleaner, int64_t now_ms)
 {
-    return turn(&cleaner->workers[0], now_ms);
+    return turn(&cleaner->crew->workers[0], now_ms);
 }
 
 /* --- threads -------------------------------------------------------------------------------------
@@ -393,11 +428,11 @@ static void run(void *arg)
     struct worker *worker = arg;
     struct cleaner *cleaner = worker->cleaner;
 
-    while (!atomic_load(&cleaner->stopping)) {
+    while (!is_stopping(worker)) {
         if (turn(worker, clock_wall_ms()))
             continue;
         lock_take(&cleaner->lock);
-        if (!atomic_load(&cleaner->stopping))
+        if (!is_stopping(worker))
             cond_wait_ms(&cleaner->wake, &cleaner->lock, cleaner->conf.backoff_ms);
         lock_drop(&cleaner->lock);
     }
@@ -420,10 +455,75 @@ static enum err check_conf(const struct cleaner_conf *conf, size_t workers)
     return ERR_OK;
 }
 
+static struct crew *crew_start(struct cleaner *cleaner, const struct cleaner_conf *conf)
+{
+    size_t count = conf->threads > 0 ? (size_t)conf->threads : 1;
+    struct crew *crew = xcalloc(1, sizeof *crew + count * sizeof crew->workers[0]);
+
+    crew->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct worker *worker = &crew->workers[i];
+        struct rewrite_conf rewrite = { .map_bytes = (size_t)conf->dedupe_bytes / count,
+                                        .load_factor = conf->load_factor,
+                                        .io_bytes = (size_t)conf->io_bytes / count / 2,
+                                        .go_on = go_on,
+                                        .ctx = worker };
+
+        worker->cleaner = cleaner;
+        worker->crew = crew;
+        worker->rewrite = rewrite_new(&rewrite);
+        if (conf->threads > 0)
+            thread_start(&worker->thread, T_CLEANER, (int)i, run, worker);
+    }
+    return crew;
+}
+
+/* What it compacts is broken off. */
+static void crew_stop(struct cleaner *cleaner, struct crew *crew)
+{
+    lock_take(&cleaner->lock);
+    atomic_store(&crew->stopping, true);
+    cond_broadcast(&cleaner->wake);
+    lock_drop(&cleaner->lock);
+    for (size_t i = 0; i < crew->count; i++) {
+        thread_join(&crew->workers[i].thread);
+        rewrite_free(&crew->workers[i].rewrite);
+    }
+}
+
+static void keep_crew(void *arg)
+{
+    struct cleaner *cleaner = arg;
+
+    lock_take(&cleaner->lock);
+    while (!atomic_load(&cleaner->stopping)) {
+        if (!cleaner->is_changed) {
+            cond_wait(&cleaner->wake, &cleaner->lock);
+            continue;
+        }
+        struct cleaner_conf conf = cleaner->conf;
+        struct crew *old = cleaner->crew;
+
+        cleaner->is_changed = false;
+        lock_drop(&cleaner->lock);
+        crew_stop(cleaner, old);
+        struct crew *crew = crew_start(cleaner, &conf);
+
+        say_info("compaction has other numbers now threads=%zu dedupe_bytes=%" PRId64
+                 " io_bytes=%" PRId64,
+                 crew->count, conf.dedupe_bytes, conf.io_bytes);
+        lock_take(&cleaner->lock);
+        cleaner->crew = crew;
+        lock_drop(&cleaner->lock);
+        free(old);
+        lock_take(&cleaner->lock);
+    }
+    lock_drop(&cleaner->lock);
+}
+
 enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out)
 {
-    size_t workers = conf->threads > 0 ? (size_t)conf->threads : 1;
-    enum err err = check_conf(conf, workers);
+    enum err err = check_conf(conf, conf->threads > 0 ? (size_t)conf->threads : 1);
 
     *out = NULL;
     if (err != ERR_OK)
@@ -435,6 +535,7 @@ enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out)
     lock_init(&cleaner->file_lock, LOCK_CHECKPOINT);
     cond_init(&cleaner->wake);
     cleaner->last_run_ms = clock_mono_ms();
+    atomic_store(&cleaner->swapped_seen, logs_swapped_count(conf->logs));
     for (size_t i = 0; i < logs_dir_count(conf->logs); i++) {
         struct logs_dir_info info;
 
@@ -442,22 +543,50 @@ enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out)
         if (!info.is_offline)
             read_marks(cleaner, info.path);
     }
-    cleaner->worker_count = workers;
-    cleaner->workers = xcalloc(workers, sizeof *cleaner->workers);
-    for (size_t i = 0; i < workers; i++) {
-        struct rewrite_conf rewrite = { .map_bytes = (size_t)conf->dedupe_bytes / workers,
-                                        .load_factor = conf->load_factor,
-                                        .io_bytes = (size_t)conf->io_bytes / workers / 2,
-                                        .go_on = go_on,
-                                        .ctx = cleaner };
-
-        cleaner->workers[i].cleaner = cleaner;
-        cleaner->workers[i].rewrite = rewrite_new(&rewrite);
-        if (conf->threads > 0)
-            thread_start(&cleaner->workers[i].thread, T_CLEANER, (int)i, run, &cleaner->workers[i]);
-    }
+    cleaner->crew = crew_start(cleaner, conf);
+    if (conf->threads > 0)
+        thread_start(&cleaner->keeper, T_CLEANER, -1, keep_crew, cleaner);
     *out = cleaner;
     return ERR_OK;
+}
+
+enum err cleaner_reconfigure(struct cleaner *cleaner, const struct cleaner_conf *conf)
+{
+    enum err err = ERR_OK;
+
+    if (conf->threads < 1) {
+        say_error("log.cleaner.threads must be at least 1 at run time");
+        err = ERR_INVALID_CONFIG;
+    }
+    if (err == ERR_OK)
+        err = check_conf(conf, (size_t)conf->threads);
+    if (err != ERR_OK)
+        return err;
+    lock_take(&cleaner->lock);
+    struct cleaner_conf *now = &cleaner->conf;
+
+    cleaner->is_changed |=
+        now->threads != conf->threads || now->dedupe_bytes != conf->dedupe_bytes ||
+        now->io_bytes != conf->io_bytes || fabs(now->load_factor - conf->load_factor) > 1e-9;
+    now->threads = conf->threads;
+    now->dedupe_bytes = conf->dedupe_bytes;
+    now->io_bytes = conf->io_bytes;
+    now->load_factor = conf->load_factor;
+    now->max_bytes_per_second = conf->max_bytes_per_second;
+    now->backoff_ms = conf->backoff_ms;
+    cleaner->busy_until_us = 0; /* what was waited for at the old rate */
+    cond_broadcast(&cleaner->wake);
+    lock_drop(&cleaner->lock);
+    return ERR_OK;
+}
+
+size_t cleaner_threads(struct cleaner *cleaner)
+{
+    lock_take(&cleaner->lock);
+    size_t count = cleaner->crew->count;
+
+    lock_drop(&cleaner->lock);
+    return count;
 }
 
 void cleaner_stop(struct cleaner **cleaner)
@@ -471,11 +600,9 @@ void cleaner_stop(struct cleaner **cleaner)
     atomic_store(&gone->stopping, true);
     cond_broadcast(&gone->wake);
     lock_drop(&gone->lock);
-    for (size_t i = 0; i < gone->worker_count; i++) {
-        thread_join(&gone->workers[i].thread);
-        rewrite_free(&gone->workers[i].rewrite);
-    }
-    free(gone->workers);
+    thread_join(&gone->keeper);
+    crew_stop(gone, gone->crew);
+    free(gone->crew);
     cond_fini(&gone->wake);
     lock_fini(&gone->file_lock);
     lock_fini(&gone->lock);
@@ -492,8 +619,8 @@ void cleaner_get_info(struct cleaner *cleaner, struct cleaner_info *out)
 
     *out = (struct cleaner_info){ 0 };
     lock_take(&cleaner->lock);
-    for (size_t i = 0; i < cleaner->worker_count; i++) {
-        const struct worker *worker = &cleaner->workers[i];
+    for (size_t i = 0; i < cleaner->crew->count; i++) {
+        const struct worker *worker = &cleaner->crew->workers[i];
 
         out->max_buffer_utilization = fmax(out->max_buffer_utilization, worker->stats.map_use);
         out->max_clean_seconds = fmax(out->max_clean_seconds, (double)worker->stats.total_us / 1e6);

@@ -40,6 +40,12 @@ struct cleaner_conf {
 
 /* Reads the checkpoint files. ERR_INVALID_CONFIG, with the reason said. */
 MUST_USE enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out);
+/* Other numbers from now on (Kafka: LogCleaner.reconfigure): threads, sizes, rate and pause; the
+ * rest of conf is not looked at. What is under way is broken off when threads or sizes change, and
+ * begun again. Does not wait. ERR_INVALID_CONFIG, with the reason said: nothing was changed. */
+MUST_USE enum err cleaner_reconfigure(struct cleaner *cleaner, const struct cleaner_conf *conf);
+/* Threads that compact now. */
+size_t cleaner_threads(struct cleaner *cleaner);
 /* Breaks off what is under way; waits no longer than for one read, write or sync. */
 void cleaner_stop(struct cleaner **cleaner);
 /* What a thread does between two waits; false when there was nothing to compact. */

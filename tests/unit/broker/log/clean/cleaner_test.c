@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/log/checkpoint.h"
 #include "broker/log/log_swap.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -442,6 +443,127 @@ START_TEST(a_throttled_compaction_stops_at_once)
 }
 END_TEST
 
+static bool has_three_threads(void)
+{
+    return cleaner_threads(cleaner) == 3;
+}
+
+START_TEST(a_rate_that_changes_counts_at_once)
+{
+    begin_threads();
+    struct cleaner_conf conf = cleaner_conf(2);
+
+    conf.retain = NULL;
+    conf.max_bytes_per_second = 1000; /* minutes for these logs */
+    ck_assert_int_eq(cleaner_start(&conf, &cleaner), ERR_OK);
+    ck_assert(wait_for(one_is_running));
+    conf.max_bytes_per_second = 1e9;
+    ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_OK);
+    ck_assert(wait_for(all_are_compacted));
+    ck_assert_uint_eq(cleaner_threads(cleaner), 2);
+    end();
+}
+END_TEST
+
+START_TEST(threads_and_memory_change_while_logs_are_compacted)
+{
+    begin_threads();
+    struct cleaner_conf conf = cleaner_conf(1);
+
+    conf.retain = NULL;
+    conf.max_bytes_per_second = 1000;
+    ck_assert_int_eq(cleaner_start(&conf, &cleaner), ERR_OK);
+    ck_assert(wait_for(one_is_running));
+    conf.threads = 3; /* what is under way is broken off */
+    ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_OK);
+    ck_assert(wait_for(has_three_threads));
+    ck_assert(wait_for(one_is_running));
+    conf.dedupe_bytes = 1 << 22;
+    conf.max_bytes_per_second = 1e9;
+    ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_OK);
+    ck_assert(wait_for(all_are_compacted));
+    conf.threads = 0;
+    ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_INVALID_CONFIG);
+    conf.threads = 3;
+    conf.dedupe_bytes = 30;
+    ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_INVALID_CONFIG);
+    ck_assert_uint_eq(cleaner_threads(cleaner), 3);
+    end();
+}
+END_TEST
+
+/* Batch by batch, as the mover does. */
+static void copy_log(struct log *from, struct log *to)
+{
+    static uint8_t bytes[1 << 16];
+    struct log_appended out;
+
+    while (log_leo(to) < log_leo(from)) {
+        struct log_range range;
+        size_t got;
+
+        ck_assert_int_eq(log_read(from, log_leo(to), INT64_MAX, sizeof bytes, true, &range),
+                         ERR_OK);
+        ck_assert_int_eq(log_range_read(&range, 0, bytes, range.len, &got), ERR_OK);
+        log_range_done(&range);
+        ck_assert_int_eq(log_append_follower(to, bytes, got, NOW_MS, &out), ERR_OK);
+    }
+}
+
+static int64_t saved_mark(const char *dir)
+{
+    struct checkpoint marks;
+    char *path = xasprintf("%s/" CLEANER_FILE, dir);
+
+    ck_assert_int_eq(checkpoint_read(logs_disk(logs), path, &marks), ERR_OK);
+    int64_t mark = checkpoint_find(&marks, "t", 0);
+
+    checkpoint_fini(&marks);
+    free(path);
+    return mark;
+}
+
+START_TEST(the_mark_goes_with_a_log_that_is_moved)
+{
+    const char *dirs[] = { "/d/a", "/d/b" };
+    const struct uuid id = { .bytes = { 1 } };
+    struct logs_options options = { .dirs = dirs,
+                                    .dir_count = 2,
+                                    .broker_id = 1,
+                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
+                                    .no_threads = true,
+                                    .disk = NULL,
+                                    .conf_of = conf_of,
+                                    .flush_check_ms = NEVER,
+                                    .checkpoint_ms = NEVER,
+                                    .start_checkpoint_ms = NEVER };
+    struct log *log, *future;
+
+    begin();
+    cleaner_stop(&cleaner);
+    logs_close(&logs);
+    options.disk = fake_disk_base(fake);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    start_cleaner();
+    ck_assert_int_eq(logs_create(logs, "t", 0, id, true, "/d/a", &log), ERR_OK);
+    fill(log, 100, 4);
+    ck_assert(cleaner_turn(cleaner, NOW_MS));
+    int64_t mark = log_cleaned_upto(log);
+
+    ck_assert_int_eq(saved_mark("/d/a"), mark);
+    ck_assert_int_eq(logs_create_future(logs, "t", 0, id, "/d/b", &future), ERR_OK);
+    copy_log(log, future);
+    ck_assert_int_eq(logs_swap_future(logs, future), ERR_OK);
+    ck_assert(!cleaner_turn(cleaner, NOW_MS)); /* nothing is dirty that was clean before */
+    ck_assert_int_eq(log_cleaned_upto(future), mark);
+    ck_assert_int_eq(saved_mark("/d/a"), -1);
+    ck_assert_int_eq(saved_mark("/d/b"), mark);
+    log_unref(&log);
+    log_unref(&future);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("cleaner");
@@ -457,5 +579,8 @@ int main(void)
     tcase_add_test(tc, settings_that_cannot_work_are_refused);
     tcase_add_test(tc, threads_share_the_logs);
     tcase_add_test(tc, a_throttled_compaction_stops_at_once);
+    tcase_add_test(tc, a_rate_that_changes_counts_at_once);
+    tcase_add_test(tc, threads_and_memory_change_while_logs_are_compacted);
+    tcase_add_test(tc, the_mark_goes_with_a_log_that_is_moved);
     return unit_run(tc);
 }
