@@ -11,7 +11,8 @@ from tests.kit.kafka import Missing, fetch_jars
 
 HERE = Path(__file__).parent
 CACHE = ROOT / "build" / "interop"
-WARN = ("-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")  # what is wrong is on standard error
+JAVA = ("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+WARN = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",)     # what is wrong is on standard error
 NODE_ENV = {"NODE_NO_WARNINGS": "1", "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
 
 
@@ -38,13 +39,13 @@ def jars(folder, *artifacts):
         pytest.skip(str(e))
 
 
-def jvm(folder, program, *artifacts, options=("-Xmx256m",)):
+def jvm(folder, program, *artifacts, options=()):
     """How to run java/PROGRAM.java with these artifacts."""
     lib, into = jars(folder, *artifacts), CACHE / folder
     source, compiled = HERE / "java" / f"{program}.java", into / f"{program}.class"
     if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
         prepared([tool("javac"), "-d", into, "-cp", f"{lib}/*", source], "javac")
-    return ["java", *options, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{into}:{lib}/*", program]
+    return [*JAVA, *options, "-cp", f"{into}:{lib}/*", program]
 
 
 def java(version, program):
@@ -55,6 +56,13 @@ def java(version, program):
 def streams(version):
     return jvm(f"streams-{version}", "Streams", f"org.apache.kafka:kafka-streams:{version}",
                "org.slf4j:slf4j-simple:1.7.36", options=WARN)
+
+
+def connect(version):
+    """A worker of Kafka Connect in distributed mode, to be followed by its settings."""
+    lib = jars(f"connect-{version}", *(f"org.apache.kafka:connect-{part}:{version}" for part in ("runtime", "file")),
+               "org.slf4j:slf4j-simple:1.7.36")
+    return [*JAVA, *WARN, "-cp", f"{lib}/*", "org.apache.kafka.connect.cli.ConnectDistributed"]
 
 
 def spring(version, clients):
