@@ -72,7 +72,8 @@ static void move(struct core *core, const bool *chosen)
 
 void balance_plan(struct core *core)
 {
-    if (!core->settings.auto_leader_rebalance_enable || core->now_ms < core->balance_ms)
+    if (!core->settings.auto_leader_rebalance_enable || core->now_ms < core->balance_ms ||
+        core->making->has_settings)
         return;
     core->balance_ms = core->now_ms + core->settings.leader_imbalance_check_interval_ms;
 

@@ -140,6 +140,7 @@ struct plan {
     bool all;           /* it has all that the reconciliation found */
     bool failed;        /* a partition's state was not as known */
     bool has_elections; /* items of jobs hang on its parts */
+    bool has_settings;  /* and no states: who is eligible is decided under the settings of before */
 };
 
 /* ---- what waits

@@ -9,7 +9,9 @@
  * void with any other: a controller that does not know of entries makes them void with its first
  * write, and one of Kafka's that wrote nothing at all by having held the seat. It is void, too,
  * when a leader may have gone by a smaller min.insync.replicas than the entry was made under: such
- * a change is published to brokers only when the entries it touches are gone from ZooKeeper.
+ * a change is published to brokers only when the entries it touches are gone from ZooKeeper. For
+ * the same reason settings and states do not share a plan: an entry that one made would be missed
+ * by the other.
  */
 #include <stdio.h>
 #include <assert.h>
@@ -302,6 +304,7 @@ size_t elr_plan_config(struct core *core, const struct image_config *config, boo
     struct elr *elr, *next;
     size_t n = 0;
 
+    core->making->has_settings = true;
     HASH_ITER (hh, core->elrs, elr, next) {
         const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
         const struct image_part *part =

@@ -233,6 +233,8 @@ void isr_plan(struct core *core)
     struct plan *plan = core->making;
     struct wait_alter *wait;
 
+    if (plan->has_settings)
+        return; /* the next plan */
     while ((wait = STAILQ_FIRST(&core->alters)) != NULL) {
         struct broker *sender = broker_of_stream(core, wait->stream);
         struct plan_answer answer = { .stream = wait->stream, .n = wait->n };

@@ -247,7 +247,7 @@ void reassign_plan(struct core *core)
     struct move *moves;
     size_t n = 0, n_left = 0;
 
-    if (!core->moves_due)
+    if (!core->moves_due || core->making->has_settings)
         return;
     core->moves_due = false;
     moves = xcalloc(core->n_moving + 1, sizeof *moves);

@@ -47,6 +47,8 @@ void settings_plan_read(struct core *core)
 {
     struct read_config *read;
 
+    if (core->making->n_parts > 0)
+        return; /* the next plan */
     STAILQ_FOREACH (read, &core->read_configs, link) {
         struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
 

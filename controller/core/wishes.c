@@ -233,7 +233,7 @@ void wishes_plan(struct core *core)
     struct core_op *op;
 
     /* nobody is live before the brokers had their time to say hello */
-    if (wishes->in_plan || !brokers_settled(core))
+    if (wishes->in_plan || core->making->has_settings || !brokers_settled(core))
         return;
     if (wishes->n_moves > 0)
         plan_reassignments(core);

@@ -41,6 +41,9 @@ static void plan_alter(struct core *core, struct job *job)
     const struct alter_configs_request *req = job->request;
     struct config_change *changes;
 
+    job->again = core->making->n_parts > 0;
+    if (job->again)
+        return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
     changes = arena_zalloc(&job->arena, job->n + 1, sizeof *changes);
     for (size_t i = 0; i < job->n; i++) {
@@ -67,6 +70,9 @@ static void plan_incremental(struct core *core, struct job *job)
     const struct incremental_alter_configs_request *req = job->request;
     struct config_change *changes;
 
+    job->again = core->making->n_parts > 0;
+    if (job->again)
+        return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
     changes = arena_zalloc(&job->arena, job->n + 1, sizeof *changes);
     for (size_t i = 0; i < job->n; i++) {

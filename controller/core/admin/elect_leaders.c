@@ -101,6 +101,9 @@ static void plan(struct core *core, struct job *job)
     size_t n;
     struct wish *wishes = list_wishes(core, job, &n);
 
+    job->again = core->making->has_settings;
+    if (job->again)
+        return;
     job_setup(job, n, req->timeout_ms);
     for (size_t i = 0; i < n; i++) {
         job->items[i].topic = wishes[i].topic;

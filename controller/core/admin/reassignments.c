@@ -166,6 +166,7 @@ static void plan_alter(struct core *core, struct job *job)
     size_t n = list_asked(core, job, &asked), n_moves = 0;
     struct move *moves;
 
+    job->again = core->making->has_settings;
     for (size_t i = 0; i < n && !job->again; i++)
         job->again = asked[i].topic != NULL &&
                      (plan_sets_topic(core, asked[i].topic->id) ||

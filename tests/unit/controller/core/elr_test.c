@@ -309,6 +309,23 @@ START_TEST(a_failed_directory_holds_nothing)
 }
 END_TEST
 
+/* The state that makes 2 eligible and the setting that voids it are wanted at the same time. */
+START_TEST(nobody_becomes_eligible_under_settings_that_go)
+{
+    toy_start(&toy, 2);
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    ELIGIBLE("");
+    toy.hold = true;
+    ck_assert_int_eq(alter("2"), ERR_OK); /* a WRITE that is out */
+    toy_kill(&toy, 2);
+    alter("1");
+    toy_release(&toy);
+    toy_advance(&toy, 100);
+    SHOWS("1/1 3 4");
+    ELIGIBLE("");
+}
+END_TEST
+
 START_TEST(it_goes_with_the_topic)
 {
     static struct delete_topics_request_topic topic;
@@ -338,6 +355,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, only_1_is_left, teardown);
     tcase_add_test(tc, the_last_one_loses_its_tail_and_comes_back_first);
+    tcase_add_test(tc, nobody_becomes_eligible_under_settings_that_go);
     tcase_add_test(tc, the_last_one_is_gone_and_an_eligible_one_comes_back);
     tcase_add_test(tc, all_in_sync_leave_in_one_write);
     tcase_add_test(tc, an_eligible_one_that_loses_its_tail_is_none);
