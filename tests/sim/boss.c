@@ -306,10 +306,37 @@ void boss_on_ack(struct world *w, struct event *ev)
     boss_step(w, boss, &event);
 }
 
+/* ---- rules broken in what comes in ---- */
+
+static void break_alter(struct world *w, struct alter_msg *msg, int sender)
+{
+    const struct zoo_part *part = &w->zoo->tree.topic.parts[msg->proposal.partition];
+
+    if (w->conf.mutation == MUTATION_PROPOSAL_ANY_LIFE) {
+        msg->broker_epoch = w->zoo->regs[sender].czxid;
+        for (size_t i = 0; i < msg->proposal.n_isr; i++)
+            msg->members[i].broker_epoch = w->zoo->regs[msg->members[i].id - 1].czxid;
+    }
+    if (w->conf.mutation != MUTATION_MOVE_EARLY)
+        return;
+    for (uint32_t i = 0; i < part->n_adding && msg->proposal.n_isr < SIM_BROKERS; i++) {
+        bool there = false;
+
+        for (size_t k = 0; k < msg->proposal.n_isr; k++)
+            there |= msg->members[k].id == part->adding[i];
+        if (!there)
+            msg->members[msg->proposal.n_isr++] =
+                (struct core_member){ .id = part->adding[i],
+                                      .broker_epoch = w->zoo->regs[part->adding[i] - 1].czxid };
+    }
+}
+
 void boss_on_alter(struct world *w, struct event *ev)
 {
     struct boss *boss = &w->bosses[ev->node - NODE_BOSS];
     struct alter_msg *msg = ev->ptr;
+
+    break_alter(w, msg, ev->conn->node[0]);
     struct core_event event = { .kind = CORE_ALTER_PARTITION,
                                 .alter_partition = { .stream = ev->conn->id,
                                                      .broker_epoch = msg->broker_epoch,
@@ -328,8 +355,13 @@ void boss_on_shutdown(struct world *w, struct event *ev)
                                                      .number = (uint64_t)ev->a,
                                                      .broker_epoch = ev->b } };
 
-    if (stream_of(boss, ev->conn->id) != NULL)
-        boss_step(w, boss, &event);
+    if (stream_of(boss, ev->conn->id) == NULL)
+        return;
+    if (w->conf.mutation == MUTATION_LET_GO_EARLY && core_is_active(boss->core)) {
+        promise_relieved(w, boss, ev->conn->node[0]);
+        conn_send(w, ev->conn, 1, bro_on_relieved)->a = ERR_OK;
+    }
+    boss_step(w, boss, &event);
 }
 
 void boss_on_dirs(struct world *w, struct event *ev)

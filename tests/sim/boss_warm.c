@@ -166,7 +166,8 @@ void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touche
     TRACE(w, "%s %s", node_name(boss->node), why == NULL ? "would take over warm" : why);
     for (int p = 0; tree->topic.there && p < tree->topic.n_parts && why == NULL; p++)
         check_part(w, boss, tree, p);
-    if (why == NULL && tree->topic.there && !tree->mark)
+    if (why == NULL && tree->topic.there && !tree->mark &&
+        w->conf.mutation != MUTATION_UNCLEAN_FREE)
         check_config(w, boss, tree);
     standby_forget(boss->standby);
     free(parts);

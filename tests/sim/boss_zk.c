@@ -90,6 +90,11 @@ static size_t read_eligible(const struct world *w, const struct boss *boss, cons
                                               .min_isr = 1 };
                 ids = zoo_replicas(tree, p);
             }
+            if (w->conf.mutation == MUTATION_ELIGIBLE_OLD && ids.n > 0 && gen == tree->topic.gen) {
+                from.boss_epoch = boss->epoch;
+                from.leader_epoch = tree->states[p].leader_epoch;
+                from.version = tree->states[p].version;
+            }
             if (ids.n > 0)
                 out[n++] = (struct core_eligible){ .topic_id = w->gens[gen],
                                                    .partition = p,
@@ -168,6 +173,12 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
     struct core_event ev = { .kind = CORE_LOADED };
 
     config.n_settings = boss_settings(&tree->config, settings);
+    if (w->conf.mutation == MUTATION_UNCLEAN_FREE) {
+        struct zoo_config free = tree->config;
+
+        free.unclean = 1;
+        config.n_settings = boss_settings(&free, settings);
+    }
     if (tree->topic.there)
         topic = read_topic(w, tree, parts);
     read_stones(w, tree, &stones);
@@ -357,7 +368,8 @@ static void exec_multi(struct world *w, struct zreq *req)
     struct batch *batch = req->ptr;
 
     if (batch->epoch_version != w->zoo->epoch_version &&
-        w->conf.mutation != MUTATION_NO_SEAT_CHECK) {
+        w->conf.mutation != MUTATION_NO_SEAT_CHECK &&
+        (w->conf.mutation != MUTATION_SEAT_CHECK_ONCE || batch->at == 0)) {
         for (size_t i = batch->at; i < batch->write.n; i++)
             if (!batch->stored[i])
                 batch->results[i].err = ERR_FENCED;
@@ -486,7 +498,7 @@ static void send_multi(struct world *w, struct boss *boss, struct batch *batch)
 {
     if (batch->until <= batch->at) {
         batch->until = group_end(batch, batch->at);
-        while (batch->until < batch->write.n && !world_chance(w, 5))
+        while (batch->until < batch->write.n && !world_chance(w, 20))
             batch->until = group_end(batch, batch->until);
     }
     if (batch->ops[batch->at].kind == OP_TOPIC_DELETE && !batch->halved && world_chance(w, 50)) {
@@ -543,6 +555,41 @@ static void copy_op(struct arena *arena, struct core_op *op)
     }
 }
 
+/* Rules broken in what goes out; the core takes it for stored as it wanted it. */
+static void break_op(const struct world *w, struct arena *arena, struct core_op *op)
+{
+    const struct tree *tree = &w->zoo->tree;
+    const struct zoo_part *part;
+    struct leader_isr *state = &op->state.state;
+
+    if (w->conf.mutation == MUTATION_STONE_UNSTORED && op->kind == OP_TOMBSTONES_SET)
+        op->tombstones.n = 0;
+    if (w->conf.mutation == MUTATION_ELIGIBLE_OLD && op->kind == OP_ELIGIBLE_SET &&
+        op->eligible.replicas.n == 0) {
+        const struct zoo_eligible *old =
+            &tree->eligible[gen_of(w, op->eligible.topic_id)][op->eligible.partition];
+
+        op->eligible.replicas =
+            (struct ids){ .at = arena_dup(arena, old->ids, sizeof old->ids), .n = old->n };
+    }
+    if (op->kind != OP_STATE_SET)
+        return;
+    part = &tree->topic.parts[op->state.partition];
+    if (w->conf.mutation == MUTATION_EPOCH_KEPT &&
+        state->leader != tree->states[op->state.partition].leader)
+        state->leader_epoch = tree->states[op->state.partition].leader_epoch;
+    if (w->conf.mutation == MUTATION_CANCEL_WIDE && part->n_adding > 0) {
+        struct ids origin = { .at = arena_alloc(arena, sizeof part->replicas), .n = 0 };
+        int32_t *at = (int32_t *)(uintptr_t)origin.at;
+
+        for (uint32_t i = 0; i < part->n_replicas; i++)
+            if (!ids_has((struct ids){ .at = part->adding, .n = part->n_adding },
+                         part->replicas[i]))
+                at[origin.n++] = part->replicas[i];
+        state->isr = origin;
+    }
+}
+
 void boss_write_out(struct world *w, struct boss *boss, const struct core_write *write)
 {
     struct batch *batch = xcalloc(1, sizeof *batch);
@@ -557,8 +604,10 @@ void boss_write_out(struct world *w, struct boss *boss, const struct core_write 
         arena_dup(&batch->arena, write->ops, write->n * sizeof *write->ops);
     batch->results = arena_zalloc(&batch->arena, write->n, sizeof *batch->results);
     batch->stored = arena_zalloc(&batch->arena, write->n, sizeof *batch->stored);
-    for (size_t i = 0; i < write->n; i++)
+    for (size_t i = 0; i < write->n; i++) {
         copy_op(&batch->arena, &batch->ops[i]);
+        break_op(w, &batch->arena, &batch->ops[i]);
+    }
     batch->epoch_version = boss->epoch_version;
     batch->term = boss->term;
     batch->decided = w->steps;

@@ -115,7 +115,6 @@ void history_end(struct world *w, struct verdict *out)
     out->unclean = w->n_unclean;
     out->deleted = w->n_deleted;
     out->moved = w->n_moved;
-    out->parked = w->n_parked;
     out->warm = w->n_warm;
     out->cold = w->n_cold;
     if (w->failed)

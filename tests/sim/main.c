@@ -25,8 +25,9 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/stories/stories.h"
 
-#define MUTATION_SEEDS 5000 /* a broken rule must show within so many */
-#define STORY_SEEDS    200
+#define MUTATION_SEEDS       2000 /* a broken rule must show within so many, */
+#define MUTATION_STORY_SEEDS 50   /* or when a story is told so often */
+#define STORY_SEEDS          200
 
 static const struct {
     const char *name;
@@ -40,7 +41,7 @@ static const struct {
 
 struct job {
     uint64_t first, last;
-    size_t passed, failed, steps, acked, forfeited, warm, cold;
+    size_t passed, failed, steps, acked, forfeited, warm, cold, deleted, moved, unclean;
     int64_t healed_ms, healed_ms_max;
 };
 
@@ -83,6 +84,9 @@ static void run_job(struct job *job, const struct sim_conf *conf)
         job->forfeited += verdict.forfeited > 0;
         job->warm += verdict.warm;
         job->cold += verdict.cold;
+        job->deleted += verdict.deleted;
+        job->moved += verdict.moved;
+        job->unclean += verdict.unclean;
         job->healed_ms += verdict.healed_ms;
         if (verdict.healed_ms > job->healed_ms_max)
             job->healed_ms_max = verdict.healed_ms;
@@ -131,6 +135,9 @@ static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
             total->forfeited += part.forfeited;
             total->warm += part.warm;
             total->cold += part.cold;
+            total->deleted += part.deleted;
+            total->moved += part.moved;
+            total->unclean += part.unclean;
             total->healed_ms += part.healed_ms;
             if (part.healed_ms_max > total->healed_ms_max)
                 total->healed_ms_max = part.healed_ms_max;
@@ -162,6 +169,8 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, bool records,
                total.healed_ms / (int64_t)n, total.healed_ms_max);
     printf("%zu seats taken over warm and held against ZooKeeper, %zu cold\n", total.warm,
            total.cold);
+    printf("%zu topics deleted, %zu assignments written, %zu unclean elections\n", total.deleted,
+           total.moved, total.unclean);
     if (total.forfeited > 0)
         printf("%zu histories left a partition to a machine that had lost its tail unheard: no "
                "promise there\n",
@@ -184,18 +193,24 @@ static int run_mutations(struct sim_conf *conf)
 
     for (int i = 1; i < MUTATIONS; i++) {
         struct verdict verdict = { .ok = true };
+        const char *story = "";
         uint64_t seed = 0;
 
         conf->mutation = (enum mutation)i;
         while (verdict.ok && seed < MUTATION_SEEDS)
             history_run(++seed, conf, &verdict);
+        for (size_t s = 0; verdict.ok && s < n_stories; s++)
+            for (seed = 0; verdict.ok && seed < MUTATION_STORY_SEEDS;) {
+                story_run(&stories[s], ++seed, conf, &verdict);
+                story = stories[s].name;
+            }
         if (verdict.ok) {
             missed++;
-            printf("%-18s NOT caught in %d histories: %s\n", mutations[i].name, MUTATION_SEEDS,
-                   mutations[i].doc);
+            printf("%-18s NOT caught: %s\n", mutations[i].name, mutations[i].doc);
         } else {
             caught++;
-            printf("%-18s seed %-4" PRIu64 " %s\n", mutations[i].name, seed, verdict.why);
+            printf("%-18s %s%sseed %-4" PRIu64 " %s\n", mutations[i].name, story,
+                   story[0] != '\0' ? " " : "", seed, verdict.why);
         }
         fflush(stdout);
     }

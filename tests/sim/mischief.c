@@ -249,6 +249,8 @@ static void lose_dir(struct world *w, int node)
     int dir = (int)world_between(w, 0, SIM_DIRS - 1);
     int64_t us = a_while_us(w);
 
+    if (!promise_may_lose(w, &w->bros[node]))
+        return;
     world_tell(w, "directory %d of %s fails for %lld ms", dir, node_name(node),
                (long long)us / 1000);
     bro_lose_dir(w, node, dir);

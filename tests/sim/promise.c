@@ -273,10 +273,16 @@ void promise_cut(struct world *w, struct bro *b, int p, int64_t to)
 static void check_copies(struct world *w, struct bro *b, int p, int64_t offset)
 {
     const struct part_core *core = &b->reps[p].core;
-    int want = core->min_isr < core->replicas_len ? core->min_isr : core->replicas_len, have = 0;
+    const struct image_config *config;
+    int64_t min_isr = 1;
+    int want, have = 0;
 
-    if (!b->reps[p].open)
+    if (!b->reps[p].open || b->image == NULL)
         return;
+    config = image_config(b->image, STR("topics"), SIM_TOPIC);
+    if (config != NULL)
+        str_to_i64(image_config_value(config, STR("min.insync.replicas")), &min_isr);
+    want = min_isr < core->replicas_len ? (int)min_isr : core->replicas_len;
     for (int i = 0; i < w->conf.brokers; i++) {
         const struct disk_log *log = &w->bros[i].logs[p];
         bool counts = w->bros[i].id == b->id || part_other(core, w->bros[i].id) != NULL;
@@ -302,6 +308,13 @@ void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_
 
 /* ---- machines that lose their tail ---- */
 
+/* Has it lost its log, or may the log be lost with its directory? Who is eligible is not any more.
+ */
+static bool may_lack(const struct bro *b, int p)
+{
+    return b->damaged[p] || (b->logs[p].gen >= 0 && b->bad_dir[b->logs[p].dir]);
+}
+
 static bool another_has_all(const struct world *w, const struct bro *b, int p)
 {
     const struct tree *tree = &w->zoo->tree;
@@ -311,7 +324,7 @@ static bool another_has_all(const struct world *w, const struct bro *b, int p)
     for (uint32_t i = 0; i < state->n_isr; i++) {
         const struct bro *other = &w->bros[state->isr[i] - 1];
 
-        if (other != b && !other->damaged[p] &&
+        if (other != b && !may_lack(other, p) &&
             oracle_has_all(&w->oracle, part_of_gen(tree->topic.gen, p),
                            log_of(other, tree->topic.gen, p)))
             return true;
@@ -319,7 +332,7 @@ static bool another_has_all(const struct world *w, const struct bro *b, int p)
     for (uint32_t i = 0; i < eligible.n; i++) {
         const struct bro *other = &w->bros[eligible.at[i] - 1];
 
-        if (other != b && !other->damaged[p])
+        if (other != b && !may_lack(other, p))
             return true;
     }
     return false;

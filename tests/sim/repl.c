@@ -86,12 +86,12 @@ static enum err check_divergence(const struct disk_log *log, const struct sessio
     return ERR_OK;
 }
 
-static enum err check_follower(const struct replica *rep, const struct conn *conn,
-                               const struct session_part *at)
+static enum err check_follower(const struct world *w, const struct replica *rep,
+                               const struct conn *conn, const struct session_part *at)
 {
     enum err err = ERR_UNKNOWN_TOPIC_ID;
 
-    if (rep->open && rep->gen == at->gen)
+    if (rep->open && (rep->gen == at->gen || w->conf.mutation == MUTATION_TOPIC_BLIND))
         err = rep->offline ? ERR_KAFKA_STORAGE_ERROR
                            : part_check_epoch(&rep->core, at->leader_epoch, true);
     if (err == ERR_OK)
@@ -108,7 +108,7 @@ static void read_part(struct world *w, struct bro *b, struct conn *conn, int p, 
     const struct disk_log *log = &b->logs[p];
 
     *out = (struct fetched_part){ .p = p, .gen = at->gen, .hw = -1, .offset = at->offset };
-    out->err = check_follower(rep, conn, at);
+    out->err = check_follower(w, rep, conn, at);
     if (out->err != ERR_OK)
         return;
     out->hw = rep->core.hw;
@@ -313,8 +313,13 @@ void repl_on_produce(struct world *w, struct event *ev)
     struct disk_log *log = &b->logs[p];
     struct parked_produce *waits;
 
-    if (!bro_serves(b, p) || part_check_produce(&rep->core, acks) != ERR_OK || b->full)
+    if (!bro_serves(b, p) || part_check_produce(&rep->core, acks) != ERR_OK)
         return;
+    if (b->full) {
+        if (w->conf.mutation == MUTATION_FULL_ACKED && acks == -1)
+            promise_acked(w, b, p, log->leo, ev->a);
+        return;
+    }
     int64_t first = log->leo;
     int32_t epoch = rep->core.leader_epoch;
     if (w->conf.mutation == MUTATION_EPOCH_STALE && epochs_latest(&log->epochs) >= 0)
@@ -631,6 +636,11 @@ static void take_part(struct world *w, struct bro *b, struct fetcher *f,
 
     if (at == NULL)
         return;
+    if (w->conf.mutation == MUTATION_ANSWER_STALE && at->state == FETCH_READY) {
+        at->asked = true;
+        at->sent_offset = at->offset;
+        at->sent_leader_epoch = at->leader_epoch;
+    }
     switch (fetch_core_decide(&f->core, at, &answer, node_ms(w, b->node))) {
     case FETCH_APPEND:
         if (follows_in(b, at))

@@ -75,7 +75,9 @@ static void end_log(struct world *w, struct bro *b, int p)
 static void park(struct change *c, int p, const char *why)
 {
     TRACE(c->w, "%s parks a log p%d gen=%d: %s", node_name(c->b->node), p, c->b->logs[p].gen, why);
-    c->w->n_parked++;
+    /* for each of them there is a tombstone, however long its broker or its disk was away */
+    world_fail(c->w, "%s finds a log of partition %d that nobody knows of: %s",
+               node_name(c->b->node), p, why);
     if (c->b->reps[p].open)
         roles_close(c->w, c->b, p);
     end_log(c->w, c->b, p);
@@ -118,6 +120,8 @@ static void bury(struct change *c, const struct image_tombstone *stone)
         return;
     if (assigned != NULL && ids_has(assigned->replicas, b->id))
         return; /* assigned to us again since: that is newer */
+    if (c->w->conf.mutation == MUTATION_STONE_BY_NAME && log->gen >= 0)
+        gen = log->gen;
     if (rep->open && rep->gen == gen) {
         if (rep->core.leader_epoch > stone->leader_epoch) {
             fail_of(c, p, ERR_FENCED_LEADER_EPOCH);
@@ -132,8 +136,9 @@ static void bury(struct change *c, const struct image_tombstone *stone)
         }
         TRACE(c->w, "%s deletes p%d gen=%d", node_name(b->node), p, gen);
         promise_deletes(c->w, b, p);
-        end_log(c->w, b, p);
-    } else if (!is_here(b, p) && any_bad(b)) {
+        if (c->w->conf.mutation != MUTATION_LOG_REUSED)
+            end_log(c->w, b, p);
+    } else if (!is_here(b, p) && any_bad(b) && c->w->conf.mutation != MUTATION_BURIED_UNSEEN) {
         fail(c, gen, p, -1, -1, ERR_KAFKA_STORAGE_ERROR); /* it may lie there */
         return;
     }
@@ -144,11 +149,13 @@ static void bury(struct change *c, const struct image_tombstone *stone)
 
 /* ---- settings ---- */
 
-static int32_t min_isr_in(const struct image *image)
+static int32_t min_isr_in(const struct world *w, const struct image *image)
 {
     const struct image_config *config = image_config(image, STR("topics"), SIM_TOPIC);
     int64_t value;
 
+    if (w->conf.mutation == MUTATION_MIN_ISR_DEAF)
+        return 1;
     if (config != NULL &&
         str_to_i64(image_config_value(config, STR("min.insync.replicas")), &value))
         return (int32_t)value;
@@ -158,7 +165,7 @@ static int32_t min_isr_in(const struct image *image)
 static void apply_settings(struct change *c)
 {
     struct part_event ev = { .kind = PART_EV_CONF,
-                             .conf = { .min_isr = min_isr_in(c->image),
+                             .conf = { .min_isr = min_isr_in(c->w, c->image),
                                        .lag_max_ms = c->w->conf.lag_max_ms } };
 
     for (int p = 0; p < SIM_PARTS; p++)
@@ -177,6 +184,8 @@ static bool open_replica(struct change *c, int gen, const struct image_part *sta
 
     if (rep->open)
         roles_close(c->w, b, p); /* of another topic id */
+    if (is_here(b, p) && log->gen != gen && c->w->conf.mutation == MUTATION_LOG_REUSED)
+        log->gen = gen;
     if (is_here(b, p) && log->gen != gen)
         park(c, p, "another topic id");
     if (!is_here(b, p) && !make_log(c, gen, state)) {
@@ -187,7 +196,7 @@ static bool open_replica(struct change *c, int gen, const struct image_part *sta
     rep->offline = false;
     rep->gen = gen;
     rep->seen_epoch = -1;
-    part_core_init(&rep->core, b->id, 0, log->leo, log->hw_file, min_isr_in(c->image),
+    part_core_init(&rep->core, b->id, 0, log->leo, log->hw_file, min_isr_in(c->w, c->image),
                    c->w->conf.lag_max_ms);
     return true;
 }

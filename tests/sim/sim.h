@@ -625,7 +625,8 @@ void promise_deletes(struct world *w, struct bro *b, int p);
 void promise_relieved(struct world *w, const struct boss *boss, int node);
 void promise_cut(struct world *w, struct bro *b, int p, int64_t to);
 void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_t value);
-/* May the machine of b lose its tail without breaking the precondition of the promise? */
+/* May the machine of b lose its tail, or b a directory, without breaking the precondition of the
+ * promise? */
 bool promise_may_lose(struct world *w, struct bro *b);
 /* It does. */
 void promise_loses(struct world *w, struct bro *b);
@@ -687,7 +688,7 @@ struct verdict {
     bool ok;
     char why[512];
     size_t steps, acked;
-    size_t moved, deleted, unclean, parked;
+    size_t moved, deleted, unclean;
     size_t warm, cold; /* seats won by who had followed all that was written, or had not */
     int forfeited;     /* partitions whose promise lost its precondition */
     int64_t healed_ms;

@@ -134,3 +134,34 @@ void story_last_one_standing(struct world *w)
     world_run_ms(w, world_between(w, 0, 20000));
     start_all(w, 5000);
 }
+
+void story_old_life_joins(struct world *w)
+{
+    int out = story_follower(w, 0), leader = story_leader(w, 0);
+
+    proc_kill(w, out);
+    story_write(w, 5);
+    world_run_ms(w, 2000); /* it has left the ISR */
+    proc_start(w, out);
+    /* what the leader proposes once it has caught up is not heard */
+    while (!w->failed && w->bros[out].stream == NULL)
+        world_run_ms(w, 1);
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, leader, NODE_BOSS + i, true);
+    story_write(w, (int)world_between(w, 1, 10));
+    if (promise_may_lose(w, &w->bros[out])) {
+        promise_loses(w, &w->bros[out]);
+        for (int p = 0; p < w->conf.parts; p++)
+            disk_lose_tail(&w->bros[out].logs[p], w->bros[out].logs[p].flushed);
+        proc_power_off(w, out);
+        story_cut(w, leader, out, true);
+        world_run_ms(w, world_between(w, 0, 50));
+        proc_start(w, out);
+        world_run_ms(w, world_between(w, 50, 400));
+    }
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, leader, NODE_BOSS + i, false);
+    world_run_ms(w, 200);
+    story_cut(w, leader, out, false);
+    story_write(w, 5);
+}

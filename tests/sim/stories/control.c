@@ -79,3 +79,23 @@ void story_two_bosses(struct world *w)
     world_run_ms(w, world_between(w, 0, 500));
     proc_start(w, leader);
 }
+
+void story_held_up_in_a_write(struct world *w)
+{
+    int held = w->zoo->holder, leader = story_leader(w, 0);
+
+    if (held < 0)
+        return;
+    proc_kill(w, leader);
+    for (int i = 0; i < 20000 && !w->failed && !w->bosses[held].writer.busy; i++)
+        world_step(w);
+    for (int64_t i = world_between(w, 0, 12); i > 0 && !w->failed; i--)
+        world_step(w);
+    proc_pause(w, NODE_BOSS + held);
+    boss_take_over(w, 1 - held);
+    world_run_ms(w, world_between(w, 5, 3000));
+    story_write(w, 3);
+    proc_resume(w, NODE_BOSS + held);
+    world_run_ms(w, 500);
+    proc_start(w, leader);
+}
