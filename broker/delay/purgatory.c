@@ -1,7 +1,9 @@
 /*
  * Other threads touch a struct delayed only under the lock of a list that holds one of its watches,
  * so once its owner has taken every watch out, nobody can reach it any more: that is what makes it
- * safe to live in a request's arena.
+ * safe to live in a request's arena. One may go on after that: he who has set `done`, until he has
+ * posted the message without which the owner does not end it. He posts without the lock, for the
+ * first that a reactor does when it wakes up is to take its watches out of that list.
  *
  * `open` starts one too high and is corrected by delayed_start(), so that watches that are met
  * while the others are still being added do not complete it early.
@@ -50,18 +52,33 @@ static void note_smallest_locked(struct watch_list *list)
     atomic_store_explicit(&list->smallest, smallest, memory_order_seq_cst);
 }
 
-/* One watch less to wait for; the last one tells the reactor. */
-static void met_locked(struct delayed *op)
+/* One watch less to wait for; after the last one the reactor is to be told. */
+static void met_locked(struct delayed *op, struct delayed ***last)
 {
     if (atomic_fetch_sub_explicit(&op->open, 1, memory_order_acq_rel) != 1)
         return;
-    if (!atomic_exchange_explicit(&op->done, true, memory_order_acq_rel))
+    if (!atomic_exchange_explicit(&op->done, true, memory_order_acq_rel)) {
+        op->next_met = NULL;
+        **last = op;
+        *last = &op->next_met;
+    }
+}
+
+/* Each may be gone as soon as it is posted. */
+static void post_all(struct delayed *met)
+{
+    while (met != NULL) {
+        struct delayed *op = met;
+
+        met = op->next_met;
         reactor_post(op->reactor, &op->msg);
+    }
 }
 
 static void reach(struct watch_list *list, int64_t bound)
 {
     struct watch_node *node, *next;
+    struct delayed *met = NULL, **last = &met;
     bool changed = false;
 
     lock_take(&list->lock);
@@ -71,11 +88,12 @@ static void reach(struct watch_list *list, int64_t bound)
             continue;
         unlink_locked(list, node);
         changed = true;
-        met_locked(node->op);
+        met_locked(node->op, &last);
     }
     if (changed)
         note_smallest_locked(list);
     lock_drop(&list->lock);
+    post_all(met);
 }
 
 void watch_list_reach(struct watch_list *list, int64_t bound)

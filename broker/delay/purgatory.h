@@ -53,6 +53,7 @@ struct delayed {
     int watches_len;                                            /* [o] added so far */
     atomic_int open;            /* [a] watches that must still be met */
     atomic_bool done;           /* [a] somebody completes it */
+    struct delayed *next_met;   /* whoever has set done, until he posts */
     struct reactor_timer timer; /* [o] */
     struct msg msg;             /* the completer's */
 };
