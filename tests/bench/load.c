@@ -42,6 +42,7 @@ struct options {
     double warm;    /* seconds not measured */
     double rate;    /* records per second of all workers; 0: as fast as it goes */
     int workers;
+    bool again;                 /* consume from the start once more when the end has been reached */
     const char *conf[MAX_CONF]; /* key=value of librdkafka */
     int confs;
 };
@@ -320,7 +321,13 @@ static void consume(struct worker *w, const struct options *o)
 
     measure_from_us = w->first_us = now_us();
     rd_kafka_assign(w->rk, list);
-    while (!atomic_load(&stopping) && ended < o->partitions && now_us() < deadline) {
+    while (!atomic_load(&stopping) && now_us() < deadline) {
+        if (ended == o->partitions) {
+            if (!o->again)
+                break;
+            rd_kafka_assign(w->rk, list);
+            ended = 0;
+        }
         ssize_t n = rd_kafka_consume_batch_queue(queue, 1000, got, 10000);
         for (ssize_t i = 0; i < n; i++) {
             if (got[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -413,6 +420,7 @@ static _Noreturn void usage(void)
     fprintf(stderr,
             "usage: load produce|latency|single|consume -b BROKERS -t TOPIC -p PARTITIONS\n"
             "  -s BYTES  -n RECORDS | -d SECONDS  -w WARM_SECONDS  -r RATE  -j WORKERS  -T TRACE\n"
+            "  -a             consume: again from the start, until -d SECONDS have passed\n"
             "  -X key=value   any setting of librdkafka, e.g. -X acks=all\n");
     exit(2);
 }
@@ -428,8 +436,11 @@ int main(int argc, char **argv)
         usage();
     o.mode = argv[1];
     optind = 2;
-    while ((c = getopt(argc, argv, "b:t:p:s:n:d:w:r:j:T:X:")) != -1) {
+    while ((c = getopt(argc, argv, "ab:t:p:s:n:d:w:r:j:T:X:")) != -1) {
         switch (c) {
+        case 'a':
+            o.again = true;
+            break;
         case 'b':
             o.brokers = optarg;
             break;

@@ -28,12 +28,12 @@ def program():
 
 
 def arguments(mode, bootstrap, topic, partitions, conf=None, **options):
-    """options: size, count, seconds, warm, rate, workers, trace"""
+    """options: size, count, seconds, warm, rate, workers, trace, again"""
     letters = {"size": "-s", "count": "-n", "seconds": "-d", "warm": "-w", "rate": "-r", "workers": "-j",
                "trace": "-T"}
     argv = [program(), mode, "-b", bootstrap, "-t", topic, "-p", str(partitions)]
     for key, value in options.items():
-        argv += [letters[key], str(value)]
+        argv += ["-a"] if key == "again" else [letters[key], str(value)]
     for key, value in (conf or {}).items():
         argv += ["-X", f"{key}={value}"]
     return argv
