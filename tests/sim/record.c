@@ -59,7 +59,7 @@ bool record_add(const struct record *record)
     len = snprintf(line, sizeof line, "%s\t%s\t%" PRIu64 "-%" PRIu64 "\t%zu\t%zu\t%s\t%.1f\t%.0f\n",
                    date, commit, record->first, record->last, record->passed + record->failed,
                    record->failed, record->failed == 0 ? "holds" : "BROKEN", record->took_s / 60,
-                   (double)(record->passed + record->failed) / record->took_s * 60);
+                   (double)(record->passed + record->failed) / record->cpu_s * 60);
     fd = open(RECORD_FILE, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0)
         return false;

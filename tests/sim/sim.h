@@ -726,7 +726,7 @@ int shrink_and_tell(uint64_t seed, const struct sim_conf *conf);
 struct record {
     uint64_t first, last;
     size_t passed, failed;
-    double took_s;
+    double took_s, cpu_s;
 };
 
 #define RECORD_FILE "tests/sim/runs.tsv"
