@@ -575,6 +575,8 @@ void core_step(struct core *core, const struct core_event *event, int64_t now_ms
 
 /* Lent until the next step; NULL while not active. */
 const struct image *core_image(const struct core *core);
+/* The version of the topic's znode as far as known, -1: it is not. */
+int32_t core_topic_version(const struct core *core, struct uuid id);
 bool core_is_active(const struct core *core);
 /* Since when a broker is known to be dead, stopping or replaced by a new process; INT64_MAX: it is
  * not. */

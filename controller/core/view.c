@@ -52,6 +52,13 @@ void view_put_extra(struct core *core, struct uuid id, int32_t version)
     core->n_extras++;
 }
 
+int32_t core_topic_version(const struct core *core, struct uuid id)
+{
+    size_t i = extra_find(core, id);
+
+    return i < core->n_extras && uuid_eq(core->extras[i].id, id) ? core->extras[i].version : -1;
+}
+
 void view_sets_done(struct core *core, struct uuid id, bool stored)
 {
     struct topic_extra *extra = view_extra(core, id);

@@ -25,6 +25,7 @@
 #include "controller/shell/probes.h"
 #include "controller/shell/question.h"
 #include "controller/shell/ring.h"
+#include "controller/shell/rounds.h"
 #include "controller/shell/seat.h"
 #include "controller/shell/watch.h"
 #include "controller/shell/write.h"
@@ -32,6 +33,8 @@
 #define PROBE_TIMEOUT_MS 500
 #define GOODBYES_MS      1200 /* at the stop */
 #define LOOK_MS          10
+#define ROUNDS_REST_MS   5000
+#define ROUNDS_AGAIN_MS  1000
 
 struct events {
     struct events_conf conf;
@@ -50,6 +53,7 @@ struct events {
     struct monitor *monitor;
     struct standby *standby;         /* what is known of the cluster while another is active */
     struct ring_read *ring_read;     /* after winning */
+    struct rounds *rounds;           /* while the seat is ours and the cluster is loaded */
     struct zk_watch *questions;      /* of standbys, while the seat is ours */
     struct reactor_timer standing;   /* a sign of life for standbys, while the seat is ours */
     const struct image *stood_image; /* what they were told last; not a reference */
@@ -177,8 +181,41 @@ static void on_standing(struct reactor_timer *timer)
     reactor_timer_set_ms(events->reactor, timer, events->conf.heartbeat_interval_ms);
 }
 
+static const struct image *image_now(void *arg)
+{
+    const struct events *events = arg;
+
+    return core_is_active(events->core) ? core_image(events->core) : NULL;
+}
+
+static int32_t topic_version(void *arg, struct uuid id)
+{
+    const struct events *events = arg;
+
+    return core_topic_version(events->core, id);
+}
+
+static void on_topic_changed(void *arg, struct str topic)
+{
+    struct events *events = arg;
+
+    say_info("another hand has changed a topic, reading it topic=%.*s", STR_ARG(topic));
+    do_reload(events, &(struct core_reload){ .what = RELOAD_TOPIC, .topic = topic });
+}
+
 static void on_loaded(struct events *events)
 {
+    struct rounds_conf rounds = { .zk = events->zk,
+                                  .reactor = events->reactor,
+                                  .rest_ms = ROUNDS_REST_MS,
+                                  .again_ms = ROUNDS_AGAIN_MS,
+                                  .image = image_now,
+                                  .version = topic_version,
+                                  .on_changed = on_topic_changed,
+                                  .arg = events };
+
+    rounds_stop(&events->rounds);
+    events->rounds = rounds_start(&rounds);
     standby_forget(events->standby);
     writer_is_known(events->writer);
     streams_loaded(events->streams, core_image(events->core));
@@ -256,6 +293,7 @@ static void on_won(void *arg, int32_t epoch, int32_t epoch_version)
 static void stop_acting(struct events *events)
 {
     ring_read_stop(&events->ring_read);
+    rounds_stop(&events->rounds);
     zk_watch_stop(&events->questions);
     reactor_timer_cancel(events->reactor, &events->standing);
     standby_forget(events->standby);

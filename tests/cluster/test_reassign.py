@@ -152,3 +152,15 @@ def test_what_old_tools_write_into_znodes(whole, topic, zk):
     wait_until(lambda: not zk.children("/isr_change_notification"), 30, "the note is gone")
     zk.create("/log_dir_event_notification/log_dir_event_0000000042", '{"version":1,"broker":1,"event":1}')
     wait_until(lambda: not zk.children("/log_dir_event_notification"), 30, "the note is gone")
+
+
+def test_a_topic_that_an_old_tool_grows(whole, topic, zk):
+    """kafka-topics --zookeeper of before 3.0 writes the topic's znode, and tells nobody."""
+    name = topic(assignments=[[1, 2]])
+    fill(whole, name, 10)
+    node = json.loads(zk.get(f"/brokers/topics/{name}")[0])
+    node["partitions"]["1"] = [2, 3]
+    zk.put(f"/brokers/topics/{name}", json.dumps(node))
+    wait_until(lambda: ops.partitions_of(whole, name)[1].leader in (2, 3), 60, "the new partition is led")
+    ops.ask_leader(whole, name, 1, lambda c: c.produce(name, {1: batch.build([b"one"])}))
+    assert_all_there(whole, name, 10)
