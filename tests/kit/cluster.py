@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
@@ -196,6 +197,11 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
         return at
 
+    def pause_at_once(self, node):
+        at = time.monotonic()
+        os.kill(self.pid(node), signal.SIGSTOP)
+        return at
+
     def terminate_at_once(self, node):
         pid = self.pid(node)
         self.ended.add(node)
@@ -332,6 +338,16 @@ class MoldauCluster(Cluster):
     def cut(self, node, *peers, one_way=False):
         """Nothing passes between them (with everybody, unless peers are named); of a cluster that is up with netns."""
         self._run("cut", node, *peers, *(["--one-way"] if one_way else []))
+
+    def cut_at_once(self, node):
+        """From everybody, without a script in between; returns the monotonic time just before."""
+        sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+        from cluster_net import Net
+        nodes = [SimpleNamespace(id=n) for n in self.nodes]
+        net = Net(SimpleNamespace(dir=str(self.dir / "run"), nodes=lambda: nodes))
+        at = time.monotonic()
+        net.between([node], [], "cut=1", False)
+        return at
 
     def slow(self, node, *peers, delay_ms=0, jitter_ms=0, loss_percent=0):
         self._run("slow", node, *peers, "--delay", str(delay_ms), "--jitter", str(jitter_ms), "--loss",

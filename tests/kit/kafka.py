@@ -9,7 +9,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from tests.kit.cluster import ROOT, Cluster, pid_cpu_seconds, wait_until
 
@@ -99,15 +102,20 @@ class KafkaCluster(Cluster):
     def __init__(self, name="kafka"):
         self.children = {}
         self.settings = {}
+        self.zookeepers = []
+        self.net = None
         super().__init__(name)
 
-    def up(self, brokers=3, controllers=0, settings=None, zookeepers=1):
+    def up(self, brokers=3, controllers=0, settings=None, zookeepers=1, netns=False):
         if not shutil.which("java"):
             raise Missing("java is not installed")
         self.jars = kafka_jars()
         self.settings = settings or {}
         self.brokers = [str(i + 1) for i in range(brokers)]
-        self._start_zookeeper()
+        self.zookeepers = [f"z{i + 1}" for i in range(zookeepers)]
+        if netns:
+            self._make_network()
+        self._start_zookeepers()
         for b in self.brokers:
             self._write_config(b)
             self.start(b)
@@ -115,7 +123,13 @@ class KafkaCluster(Cluster):
         return self
 
     def port(self, node):
-        return self.ports.base + (81 if node == "z1" else int(node))
+        return self.ports.base + (80 + int(node[1:]) if node[0] == "z" else int(node))
+
+    def host_of(self, node):
+        return f"{self.net.cluster.settings['subnet']}.{self._host_byte(node)}" if self.net else self.host
+
+    def address(self, node):
+        return self.host_of(node), self.port(node)
 
     def data(self, broker):
         return self.dir / f"node{broker}" / self.settings.get("log.dirs", "data").split(",")[0]
@@ -134,13 +148,13 @@ class KafkaCluster(Cluster):
         from tests.kit import raw
         for b in self.brokers:
             if self.is_up(b):
-                with raw.Connection(self.host, self.port(b), timeout=5) as c:
+                with raw.Connection(*self.address(b), timeout=5) as c:
                     found = c.metadata([]).controller_id
                     return str(found) if found >= 0 else None
         return None
 
     def zookeeper_cpu_seconds(self):
-        return pid_cpu_seconds(self.pid("z1"))
+        return sum(pid_cpu_seconds(self.pid(z)) for z in self.zookeepers if self.pid(z))
 
     def controller_cpu_seconds(self):
         return 0.0
@@ -150,6 +164,9 @@ class KafkaCluster(Cluster):
             self.children[node].wait(30)
         assert not self.pid(node), f"{node} runs already"
         self.ended.discard(node)
+        if node[0] == "z":
+            self._spawn_zookeeper(node)
+            return
         # A Kafka broker that finds the node of its killed predecessor's session gives up.
         wait_until(lambda: f"/brokers/ids/{node}\n" not in self._ask_zookeeper("dump"), 60,
                    f"end of the session of {node}")
@@ -170,6 +187,14 @@ class KafkaCluster(Cluster):
     def resume(self, node):
         os.kill(self.pid(node), signal.SIGCONT)
 
+    def cut_at_once(self, node):
+        at = time.monotonic()
+        self.net.between([node], [], "cut=1", False)
+        return at
+
+    def mend(self):
+        self.net.order("mend")
+
     def down(self):
         # Their data is thrown away: there is nothing to be gained by waiting for clean stops.
         for child in self.children.values():
@@ -177,6 +202,9 @@ class KafkaCluster(Cluster):
                 child.kill()
         for child in self.children.values():
             child.wait(30)
+        if self.net:
+            self.net.signal(signal.SIGKILL)
+            self.net = None
 
     def log_tails(self, lines=15):
         text = ""
@@ -186,23 +214,52 @@ class KafkaCluster(Cluster):
 
     def _spawn(self, node, args):
         with open(self.log_path(node), "ab") as log:
-            self.children[node] = subprocess.Popen(["java", *args], cwd=self.dir, stdin=subprocess.DEVNULL,
+            inside = self.net.door(node) if self.net else []
+            self.children[node] = subprocess.Popen([*inside, shutil.which("java"), *args], cwd=self.dir, stdin=subprocess.DEVNULL,
                                                    stdout=log, stderr=log, start_new_session=True)
 
-    def _start_zookeeper(self):
-        (self.dir / "zk").mkdir()
-        (self.dir / "zoo.cfg").write_text(
-            f"tickTime=500\ndataDir={self.dir}/zk\nclientPort={self.port('z1')}\n"
-            "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-            "minSessionTimeout=300\nmaxSessionTimeout=60000\n4lw.commands.whitelist=srvr,dump\n")
+    # --- a network per node: the switch of scripts/cluster up --netns ---
+
+    def _host_byte(self, node):
+        return 200 + int(node[1:]) if node[0] == "z" else 10 + int(node)
+
+    def _make_network(self):
+        sys.path.insert(0, str(ROOT / "scripts" / "lib"))
+        from cluster_net import Net, choose_subnet
+        nodes = [SimpleNamespace(id=n, host_byte=self._host_byte(n), process=lambda: (0, ""))
+                 for n in [*self.brokers, *self.zookeepers]]
+        self.net = Net(SimpleNamespace(dir=str(self.dir), settings={"subnet": choose_subnet(str(self.dir))},
+                                       nodes=lambda: nodes))
+        self.net.start()
+
+    # --- ZooKeeper ---
+
+    def _start_zookeepers(self):
+        for z in self.zookeepers:
+            self._spawn_zookeeper(z)
+        for z in self.zookeepers:
+            wait_until(lambda z=z: "Mode:" in self._ask_zookeeper("srvr", z), 30, "ZooKeeper serving")
+
+    def _spawn_zookeeper(self, node):
+        data = self.dir / f"zk{node}"
+        data.mkdir(exist_ok=True)
+        lines = [f"tickTime=500\ninitLimit=20\nsyncLimit=10\ndataDir={data}\nclientPort={self.port(node)}",
+                 f"clientPortAddress={self.host_of(node)}\nmaxClientCnxns=0\nadmin.enableServer=false",
+                 "minSessionTimeout=300\nmaxSessionTimeout=60000\n4lw.commands.whitelist=srvr,dump"]
+        if len(self.zookeepers) > 1:
+            (data / "myid").write_text(node[1:] + "\n")
+            lines += [f"server.{z[1:]}={self.host_of(z)}:{self.ports.base + 180 + int(z[1:])}:"
+                      f"{self.ports.base + 190 + int(z[1:])}" for z in self.zookeepers]
+        config = self.dir / f"{node}.cfg"
+        config.write_text("\n".join(lines) + "\n")
         jar = zookeeper_jar()
         simple = Path(jar).with_name("slf4j-simple.jar")
-        self._spawn("z1", [*ZK_FLAGS, "-cp", f"{self.dir}:{jar}:{simple}",
-                           "org.apache.zookeeper.server.quorum.QuorumPeerMain", f"{self.dir}/zoo.cfg"])
-        wait_until(lambda: "Mode:" in self._ask_zookeeper("srvr"), 30, "ZooKeeper serving")
+        self._spawn(node, [*ZK_FLAGS, "-cp", f"{self.dir}:{jar}:{simple}",
+                           "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(config)])
 
-    def _ask_zookeeper(self, word):
-        with socket.create_connection((self.host, self.port("z1")), 5) as s:
+    def _ask_zookeeper(self, word, node=None):
+        node = node or next(z for z in self.zookeepers if self.is_up(z))
+        with socket.create_connection(self.address(node), 5) as s:
             s.sendall(word.encode())
             with s.makefile() as answer:
                 return answer.read()
@@ -211,9 +268,9 @@ class KafkaCluster(Cluster):
         n = len(self.brokers)
         conf = {
             "broker.id": broker,
-            "listeners": f"PLAINTEXT://{self.host}:{self.port(broker)}",
+            "listeners": f"PLAINTEXT://{self.host_of(broker)}:{self.port(broker)}",
             "log.dirs": str(self.data(broker)),
-            "zookeeper.connect": f"{self.host}:{self.port('z1')}",
+            "zookeeper.connect": ",".join(f"{self.host_of(z)}:{self.port(z)}" for z in self.zookeepers),
             "offsets.topic.replication.factor": min(3, n),
             "transaction.state.log.replication.factor": min(3, n),
             "transaction.state.log.min.isr": min(2, n),

@@ -232,9 +232,10 @@ class RawLoad:
     async def _ask_metadata(self):
         for i, (host, port) in enumerate(list(self.addresses)):
             try:
-                c = await raw.AsyncConnection.open(host, port, 1)
+                c = await raw.AsyncConnection.open(host, port, min(1, self.connect_timeout))
                 try:
-                    r = await asyncio.wait_for(c.ask(raw.METADATA, 12, raw.metadata_body([self.topic])), 1)
+                    r = await asyncio.wait_for(c.ask(raw.METADATA, 12, raw.metadata_body([self.topic])),
+                                               min(1, self.timeout))
                 finally:
                     c.close()
             except (OSError, EOFError, asyncio.TimeoutError):
