@@ -20,7 +20,7 @@
 #include "common/stream/stream.h"
 #include "controller/cli/zk_find.h"
 
-#define ANSWER_BYTES_MAX 65536
+#define ANSWER_BYTES_MAX (1 << 20)
 
 static enum err connect_to(const struct address *address, int64_t wait_ms, int *out)
 {
@@ -53,7 +53,8 @@ static enum err connect_to(const struct address *address, int64_t wait_ms, int *
     return err;
 }
 
-static enum err send_hello(int fd)
+/* wish: 0 none. */
+static enum err send_hello(int fd, int wish)
 {
     Control__Frame frame = CONTROL__FRAME__INIT;
     Control__Hello hello = CONTROL__HELLO__INIT;
@@ -64,6 +65,8 @@ static enum err send_hello(int fd)
     hello.protocol = STREAM_PROTOCOL;
     hello.has_asks_place = 1;
     hello.asks_place = 1;
+    hello.has_wish = wish != 0;
+    hello.wish = (Control__Hello__Wish)wish;
     frame.hello = &hello;
     len = control__frame__get_packed_size(&frame);
     if (len > sizeof bytes - 4)
@@ -82,11 +85,11 @@ static enum err receive(int fd, void *bytes, size_t len)
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? ERR_TIMED_OUT : ERR_CLOSED;
 }
 
-static enum err take_welcome(struct cli *cli, int fd, int32_t *id, const char **zookeeper)
+/* *frame is the caller's to free. */
+static enum err receive_frame(struct cli *cli, int fd, Control__Frame **frame)
 {
     uint8_t head[4], *body;
     uint32_t len;
-    Control__Frame *frame;
     enum err err = receive(fd, head, sizeof head);
 
     if (err != ERR_OK)
@@ -98,31 +101,28 @@ static enum err take_welcome(struct cli *cli, int fd, int32_t *id, const char **
     err = receive(fd, body, len);
     if (err != ERR_OK)
         return err;
-    frame = control__frame__unpack(NULL, len, body);
-    if (frame == NULL)
+    *frame = control__frame__unpack(NULL, len, body);
+    if (*frame == NULL)
         return ERR_BAD_FORMAT;
-    if (frame->welcome != NULL && frame->welcome->has_controller_id)
-        *id = frame->welcome->controller_id;
-    if (frame->welcome != NULL && frame->welcome->zookeeper != NULL)
-        *zookeeper = cli_text(cli, "%s", frame->welcome->zookeeper);
-    err = frame->welcome == NULL && frame->goodbye == NULL ? ERR_BAD_FORMAT : ERR_OK;
-    control__frame__free_unpacked(frame, NULL);
-    return err;
+    if ((*frame)->welcome == NULL && (*frame)->goodbye == NULL) {
+        control__frame__free_unpacked(*frame, NULL);
+        return ERR_BAD_FORMAT;
+    }
+    return ERR_OK;
 }
 
-enum err controller_hello(struct cli *cli, const struct address *address, int64_t wait_ms,
-                          int32_t *id, const char **zookeeper)
+/* One hello and its answer; *frame is the caller's to free. */
+static enum err greet(struct cli *cli, const struct address *address, int64_t wait_ms, int wish,
+                      Control__Frame **frame)
 {
     int64_t start_us = clock_mono_us();
     int fd = -1;
     enum err err = connect_to(address, wait_ms, &fd);
 
-    *id = -1;
-    *zookeeper = NULL;
     if (err == ERR_OK) {
-        err = send_hello(fd);
+        err = send_hello(fd, wish);
         if (err == ERR_OK)
-            err = take_welcome(cli, fd, id, zookeeper);
+            err = receive_frame(cli, fd, frame);
         close(fd);
     }
     if (cli->trace != NULL)
@@ -130,6 +130,98 @@ enum err controller_hello(struct cli *cli, const struct address *address, int64_
                 address->port, (long long)(clock_mono_us() - start_us),
                 err == ERR_OK ? "ok" : err_name(err));
     return err;
+}
+
+enum err controller_hello(struct cli *cli, const struct address *address, int64_t wait_ms,
+                          int32_t *id, const char **zookeeper)
+{
+    Control__Frame *frame;
+    enum err err = greet(cli, address, wait_ms, 0, &frame);
+
+    *id = -1;
+    *zookeeper = NULL;
+    if (err != ERR_OK)
+        return err;
+    if (frame->welcome != NULL && frame->welcome->has_controller_id)
+        *id = frame->welcome->controller_id;
+    if (frame->welcome != NULL && frame->welcome->zookeeper != NULL)
+        *zookeeper = cli_text(cli, "%s", frame->welcome->zookeeper);
+    control__frame__free_unpacked(frame, NULL);
+    return ERR_OK;
+}
+
+static struct ids kept_ids(struct cli *cli, const int32_t *ids, size_t n)
+{
+    return (struct ids){ .at = arena_dup(&cli->arena, ids, n * sizeof *ids), .n = (uint32_t)n };
+}
+
+static void take_work(struct cli *cli, const Control__Status *status, struct controller_status *out)
+{
+    static const char *const kinds[] = { "move",     "deletion", "files", "request",
+                                         "shutdown", "wish",     "write" };
+
+    out->works = (int64_t)status->works;
+    out->work = arena_zalloc(&cli->arena, status->n_work + 1, sizeof *out->work);
+    for (size_t i = 0; i < status->n_work; i++) {
+        const Control__Work *work = status->work[i];
+
+        out->work[out->work_len++] = (struct controller_work){
+            .what = work->kind,
+            .kind = (size_t)work->kind < ARRAY_LEN(kinds) ? kinds[work->kind] : "other",
+            .topic = work->topic != NULL ? cli_text(cli, "%s", work->topic) : NULL,
+            .partition = work->has_partition ? work->partition : -1,
+            .broker = work->has_broker ? work->broker : -1,
+            .adding = kept_ids(cli, work->adding, work->n_adding),
+            .removing = kept_ids(cli, work->removing, work->n_removing),
+            .api_key = (int16_t)(work->has_api_key ? work->api_key : -1),
+            .count = work->count,
+            .age_ms = work->has_age_ms ? work->age_ms : -1,
+        };
+    }
+}
+
+static void take_status(struct cli *cli, const Control__Status *status,
+                        struct controller_status *out)
+{
+    out->is_told = true;
+    out->is_active = status->active;
+    out->holder = status->has_holder ? status->holder : -1;
+    out->is_connected = status->zookeeper_connected;
+    out->is_warm = status->warm;
+    out->is_busy = status->busy;
+    out->is_loading = status->has_load_parts;
+    out->load_parts = (int64_t)status->load_parts;
+    out->load_done = (int64_t)status->load_done;
+    out->brokers = status->brokers;
+    out->standbys = status->standbys;
+    out->requests = status->requests;
+    out->resigns = status->resigns;
+    take_work(cli, status, out);
+}
+
+enum err controller_ask_status(struct cli *cli, const struct address *address, int64_t wait_ms,
+                               bool resign, struct controller_status *out)
+{
+    Control__Frame *frame;
+    enum err err =
+        greet(cli, address, wait_ms,
+              resign ? CONTROL__HELLO__WISH__RESIGN : CONTROL__HELLO__WISH__STATUS, &frame);
+
+    *out = (struct controller_status){ .id = -1, .holder = -1, .epoch = -1 };
+    if (err != ERR_OK)
+        return err;
+    if (frame->welcome != NULL) {
+        const Control__Welcome *welcome = frame->welcome;
+
+        out->id = welcome->has_controller_id ? welcome->controller_id : -1;
+        out->software = welcome->software != NULL ? cli_text(cli, "%s", welcome->software) : NULL;
+        if (welcome->status != NULL)
+            take_status(cli, welcome->status, out);
+        if (out->is_active && welcome->has_controller_epoch)
+            out->epoch = welcome->controller_epoch;
+    }
+    control__frame__free_unpacked(frame, NULL);
+    return ERR_OK;
 }
 
 enum exit_code controller_ask_brokers(struct cli *cli, struct place *place)

@@ -584,6 +584,32 @@ int64_t core_gone_ms(const struct core *core, int32_t broker);
 /* A WRITE is out, or something waits for the next one. */
 bool core_is_busy(const struct core *core);
 
+/* A change of state that is on its way, for people to see what the controller is busy with. */
+enum core_work_kind {
+    CORE_WORK_MOVE,     /* a partition gets other replicas */
+    CORE_WORK_DELETION, /* a topic goes */
+    CORE_WORK_FILES,    /* a broker has yet to delete replicas */
+    CORE_WORK_REQUEST,  /* a client's request is not answered yet */
+    CORE_WORK_SHUTDOWN, /* a broker wants its partitions to be led by others */
+    CORE_WORK_WISH,     /* of an old tool, in a znode */
+    CORE_WORK_WRITE,    /* a batch is being stored */
+};
+
+struct core_work {
+    enum core_work_kind kind;
+    struct str topic;            /* MOVE, DELETION, WISH; else null */
+    int32_t partition;           /* MOVE, WISH; else -1 */
+    int32_t broker;              /* FILES, SHUTDOWN; else -1 */
+    struct ids adding, removing; /* MOVE */
+    int16_t api_key;             /* REQUEST; else -1 */
+    int64_t count;  /* partitions, files, open parts of a request, operations of a batch */
+    int64_t age_ms; /* REQUEST; else -1 */
+};
+
+/* fn is lent each of them. */
+void core_each_work(const struct core *core, int64_t now_ms,
+                    void (*fn)(void *arg, const struct core_work *work), void *arg);
+
 const char *core_event_name(enum core_event_kind kind);
 const char *core_effect_name(enum core_effect_kind kind);
 

@@ -20,6 +20,7 @@
 #include "common/io/reactor.h"
 #include "common/zk/zk.h"
 #include "common/zk/zk_watch.h"
+#include "controller/shell/inquiry.h"
 #include "controller/shell/load.h"
 #include "controller/shell/monitor.h"
 #include "controller/shell/probes.h"
@@ -43,6 +44,7 @@ struct events {
     struct core_effects effects;
     bool stepping;
     struct sink sink;
+    struct inquiry inquiry;
     struct reactor_timer wake;
     struct zk *zk;
     struct seat *seat;
@@ -405,10 +407,80 @@ static void stand(void *arg)
     events->seat = seat_new(&seat, &seat_hooks, events);
 }
 
+/* ---- looking in ------------------------------------------------------------------------------ */
+
+struct looking {
+    struct events *events;
+    struct events_view *out;
+};
+
+static void look(void *arg)
+{
+    struct looking *looking = arg;
+    struct events *events = looking->events;
+    const struct image *image =
+        core_is_active(events->core) ? core_image(events->core) : standby_image(events->standby);
+    bool is_holder = seat_is_held(events->seat);
+    const struct seat_holder *holder = seat_holder(events->seat);
+
+    *looking->out = (struct events_view){
+        .controller_id = events->conf.core.controller_id,
+        .is_active = core_is_active(events->core),
+        .is_holder = is_holder,
+        .holder = is_holder        ? events->conf.core.controller_id
+                  : holder != NULL ? holder->id
+                                   : -1,
+        .epoch = is_holder ? seat_epoch(events->seat) : -1,
+        .is_connected = zk_session(events->zk)->state == ZK_CONNECTED,
+        .steps = events->steps,
+        .writes = events->writes,
+        .deltas = events->deltas,
+        .image = image != NULL ? image_ref(image) : NULL,
+    };
+    looking->out->is_busy = core_is_active(events->core) && core_is_busy(events->core);
+    looking->out->is_warm = !is_holder && standby_image(events->standby) != NULL;
+    looking->out->is_loading =
+        is_holder &&
+        loader_progress(events->loader, &looking->out->load_parts, &looking->out->load_done);
+    streams_counts(events->streams, &looking->out->streams);
+}
+
+/* Of a person. A seat that nobody waits for is not given up: it would only be won again. */
+static void on_ask(void *arg, bool wants_resign, struct arena *arena, Control__Status *status)
+{
+    struct events *events = arg;
+    struct events_view view;
+    struct looking looking = { .events = events, .out = &view };
+
+    if (events->seat == NULL)
+        return; /* we stop */
+    look(&looking);
+    image_unref(&view.image);
+    status->has_active = status->has_holder = status->has_zookeeper_connected = 1;
+    status->active = view.is_active;
+    status->holder = view.holder;
+    status->zookeeper_connected = view.is_connected;
+    status->has_warm = status->has_busy = status->has_brokers = 1;
+    status->warm = view.is_warm;
+    status->busy = view.is_busy;
+    status->brokers = (uint32_t)view.streams.brokers;
+    status->has_standbys = status->has_requests = status->has_resigns = 1;
+    status->standbys = (uint32_t)view.streams.standbys;
+    status->requests = (uint32_t)view.streams.admins;
+    status->has_load_parts = status->has_load_done = view.is_loading;
+    status->load_parts = view.load_parts;
+    status->load_done = view.load_done;
+    inquiry_add_work(events->core, reactor_now_ms(events->reactor), arena, status);
+    status->resigns = wants_resign && view.is_active && view.streams.standbys > 0;
+    if (status->resigns)
+        seat_resign(events->seat, "an operator asked for it");
+}
+
 enum err events_start(const struct events_conf *conf, struct events **out)
 {
     struct events *events = xcalloc(1, sizeof *events);
     struct streams_conf streams = { .sink = &events->sink,
+                                    .inquiry = &events->inquiry,
                                     .zookeeper_connect = conf->zookeeper_connect,
                                     .controller_id = conf->core.controller_id,
                                     .heartbeat_interval_ms = conf->heartbeat_interval_ms,
@@ -419,6 +491,7 @@ enum err events_start(const struct events_conf *conf, struct events **out)
     events->conf = *conf;
     events->reactor = reactor_new();
     events->sink = (struct sink){ .on_event = step, .arg = events };
+    events->inquiry = (struct inquiry){ .on_ask = on_ask, .arg = events };
     events->core = core_new(&conf->core, conf->seed);
     core_effects_init(&events->effects);
     events->standby = standby_new();
@@ -520,44 +593,6 @@ void events_stop(struct events **events_ptr)
     core_free(&events->core);
     reactor_free(&events->reactor);
     free(events);
-}
-
-/* ---- looking in ------------------------------------------------------------------------------ */
-
-struct looking {
-    struct events *events;
-    struct events_view *out;
-};
-
-static void look(void *arg)
-{
-    struct looking *looking = arg;
-    struct events *events = looking->events;
-    const struct image *image =
-        core_is_active(events->core) ? core_image(events->core) : standby_image(events->standby);
-    bool is_holder = seat_is_held(events->seat);
-    const struct seat_holder *holder = seat_holder(events->seat);
-
-    *looking->out = (struct events_view){
-        .controller_id = events->conf.core.controller_id,
-        .is_active = core_is_active(events->core),
-        .is_holder = is_holder,
-        .holder = is_holder        ? events->conf.core.controller_id
-                  : holder != NULL ? holder->id
-                                   : -1,
-        .epoch = is_holder ? seat_epoch(events->seat) : -1,
-        .is_connected = zk_session(events->zk)->state == ZK_CONNECTED,
-        .steps = events->steps,
-        .writes = events->writes,
-        .deltas = events->deltas,
-        .image = image != NULL ? image_ref(image) : NULL,
-    };
-    looking->out->is_busy = core_is_active(events->core) && core_is_busy(events->core);
-    looking->out->is_warm = !is_holder && standby_image(events->standby) != NULL;
-    looking->out->is_loading =
-        is_holder &&
-        loader_progress(events->loader, &looking->out->load_parts, &looking->out->load_done);
-    streams_counts(events->streams, &looking->out->streams);
 }
 
 void events_look(struct events *events, struct events_view *out)

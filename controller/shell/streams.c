@@ -189,7 +189,7 @@ static void on_patience(struct reactor_timer *timer)
 
 /* ---- hello ----------------------------------------------------------------------------------- */
 
-static void welcome(struct conn *conn)
+static void welcome(struct conn *conn, Control__Status *status)
 {
     struct streams *streams = conn->streams;
     Control__Frame frame = CONTROL__FRAME__INIT;
@@ -208,8 +208,24 @@ static void welcome(struct conn *conn)
     message.heartbeat_timeout_ms = streams->conf.heartbeat_timeout_ms;
     message.software = software;
     message.zookeeper = (char *)(uintptr_t)streams->conf.zookeeper_connect;
+    message.status = status;
     frame.welcome = &message;
     stream_send(conn->stream, &frame);
+}
+
+/* Who is nobody of the cluster has one question and goes. */
+static void answer_stranger(struct conn *conn, const Control__Hello *hello)
+{
+    const struct inquiry *inquiry = conn->streams->conf.inquiry;
+    Control__Status status = CONTROL__STATUS__INIT;
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    if (hello->has_wish && inquiry != NULL)
+        inquiry->on_ask(inquiry->arg, hello->wish == CONTROL__HELLO__WISH__RESIGN, &arena, &status);
+    welcome(conn, hello->has_wish && inquiry != NULL ? &status : NULL);
+    arena_fini(&arena);
+    leave(conn);
 }
 
 static void become(struct conn *conn, enum role role)
@@ -242,7 +258,7 @@ static void say_standing(struct conn *conn)
 static void welcome_standby(struct conn *conn, bool follows)
 {
     become(conn, follows ? ROLE_STANDBY : ROLE_WATCHER);
-    welcome(conn);
+    welcome(conn, NULL);
     if (follows && conn->streams->image != NULL)
         send_image(conn, conn->streams->image);
     if (follows)
@@ -279,7 +295,7 @@ static void admit(struct conn *conn)
     event.hello = conn->hello;
     say_info("stream opened broker=%d epoch=%" PRId64 " peer=%s", conn->node.id, conn->node.epoch,
              stream_peer(conn->stream));
-    welcome(conn);
+    welcome(conn, NULL);
     tell(streams, &event);
 }
 
@@ -327,8 +343,7 @@ static void on_hello(struct conn *conn, const Control__Hello *hello)
     if (!hello->has_protocol || hello->protocol != STREAM_PROTOCOL) {
         refuse(conn, GOODBYE_PROTOCOL, NULL);
     } else if (hello->has_asks_place && hello->asks_place) {
-        welcome(conn);
-        leave(conn);
+        answer_stranger(conn, hello);
     } else if (streams->state == STANDBY) {
         conn->node.id = hello->has_broker_id ? hello->broker_id : -1;
         refuse(conn, GOODBYE_NOT_ACTIVE, NULL);
@@ -338,7 +353,7 @@ static void on_hello(struct conn *conn, const Control__Hello *hello)
         return;
     } else if (hello->has_heartbeats && hello->heartbeats) {
         become(conn, ROLE_BEATS);
-        welcome(conn);
+        welcome(conn, NULL);
     } else if (streams->state == LOADING) {
         become(conn, ROLE_WAITING);
         conn->cluster_id = xstrdup(hello->cluster_id);

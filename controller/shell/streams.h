@@ -21,6 +21,7 @@
 #include "common/io/net.h"
 #include "common/io/reactor.h"
 #include "controller/core/core.h"
+#include "controller/shell/inquiry.h"
 #include "controller/shell/seat.h"
 #include "controller/shell/sink.h"
 
@@ -33,6 +34,7 @@ struct streams_conf {
     uint32_t heartbeat_interval_ms, heartbeat_timeout_ms; /* brokers are told */
     size_t backlog_bytes_max;                             /* 0: that of stream.h */
     const char *zookeeper_connect; /* told to who asks where the cluster is; NULL: not told */
+    const struct inquiry *inquiry; /* who answers operators; NULL: nobody */
 };
 
 struct streams *streams_new(const struct streams_conf *conf);

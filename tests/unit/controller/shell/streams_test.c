@@ -27,6 +27,8 @@ struct peer {
     uint64_t version, number; /* of the last Standing */
     uint64_t image_version;
     int goodbye_reason, active_id, active_port;
+    int status_standbys; /* -1: no status */
+    bool resigns;
     int32_t admin_error;
     char order[32]; /* a letter for each frame */
 };
@@ -66,6 +68,9 @@ static void on_frame(void *ctx, const Control__Frame *frame)
     }
     if (frame->welcome != NULL) {
         peer->welcomes++;
+        peer->status_standbys =
+            frame->welcome->status != NULL ? (int)frame->welcome->status->standbys : -1;
+        peer->resigns = frame->welcome->status != NULL && frame->welcome->status->resigns;
         note(peer, 'w');
     } else if (frame->goodbye != NULL) {
         peer->goodbyes++;
@@ -116,10 +121,26 @@ static void settle(void)
     }
 }
 
+static int asks;
+
+/* What events would answer. */
+static void on_ask(void *arg, bool wants_resign, struct arena *arena, Control__Status *status)
+{
+    (void)arg;
+    (void)arena;
+    asks++;
+    status->has_standbys = status->has_resigns = 1;
+    status->standbys = 7;
+    status->resigns = wants_resign;
+}
+
+static const struct inquiry inquiry = { .on_ask = on_ask };
+
 static void start(void)
 {
     struct net_addr addr;
     struct streams_conf conf = { .sink = &sink,
+                                 .inquiry = &inquiry,
                                  .controller_id = 3001,
                                  .heartbeat_interval_ms = 100,
                                  .heartbeat_timeout_ms = 1000 };
@@ -129,7 +150,7 @@ static void start(void)
     streams = streams_new(&conf);
     ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
     ck_assert_int_eq(streams_listen(streams, &addr), ERR_OK);
-    n_events = 0;
+    n_events = asks = 0;
     memset(peers, 0, sizeof peers);
 }
 
@@ -213,6 +234,42 @@ START_TEST(a_standby_names_the_active_one)
     ck_assert_int_eq(peer->active_id, 3002);
     ck_assert_int_eq(peer->active_port, 91);
     ck_assert_int_eq(n_events, 0);
+    finish();
+}
+END_TEST
+
+static struct peer *question(int at, int wish)
+{
+    struct peer *peer = dial(at);
+    Control__Frame frame = CONTROL__FRAME__INIT;
+    Control__Hello message = CONTROL__HELLO__INIT;
+
+    message.has_protocol = message.has_asks_place = message.asks_place = 1;
+    message.protocol = STREAM_PROTOCOL;
+    message.has_wish = wish != 0;
+    message.wish = (Control__Hello__Wish)wish;
+    frame.hello = &message;
+    stream_send(peer->stream, &frame);
+    return peer;
+}
+
+START_TEST(an_operator_is_answered_in_every_state)
+{
+    start();
+    turn_until(&question(0, 0)->ends, 1);
+    ck_assert_int_eq(peers[0].welcomes, 1);
+    ck_assert_int_eq(peers[0].status_standbys, -1); /* it asked for the place alone */
+    ck_assert_int_eq(asks, 0);
+
+    turn_until(&question(1, CONTROL__HELLO__WISH__STATUS)->ends, 1);
+    ck_assert_int_eq(peers[1].status_standbys, 7);
+    ck_assert(!peers[1].resigns);
+
+    active();
+    turn_until(&question(2, CONTROL__HELLO__WISH__RESIGN)->ends, 1);
+    ck_assert(peers[2].resigns);
+    ck_assert_int_eq(asks, 2);
+    ck_assert_int_eq(n_events, 0); /* none of them is a broker */
     finish();
 }
 END_TEST
@@ -582,6 +639,7 @@ int main(void)
     TCase *tc = tcase_create("streams");
 
     tcase_add_test(tc, a_standby_names_the_active_one);
+    tcase_add_test(tc, an_operator_is_answered_in_every_state);
     tcase_add_test(tc, hellos_wait_for_the_load);
     tcase_add_test(tc, who_breaks_the_rules_is_told_why);
     tcase_add_test(tc, heartbeats_and_standbys_are_no_brokers);
