@@ -5,6 +5,7 @@
  */
 #include "controller/cli/cluster_view.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -43,7 +44,7 @@ static struct broker_view *broker_of(struct looker *looker, int32_t id)
         looker->brokers_cap = cap;
     }
     view->brokers[view->brokers_len] =
-        (struct broker_view){ .id = id, .answers = ERR_BROKER_NOT_AVAILABLE };
+        (struct broker_view){ .id = id, .epoch = -1, .answers = ERR_BROKER_NOT_AVAILABLE };
     return &view->brokers[view->brokers_len++];
 }
 
@@ -116,6 +117,7 @@ static enum err look_at_metadata(struct looker *looker)
         broker->is_listed = true;
         broker->host = arena_cstr(&cli->arena, seen->brokers[i].host);
         broker->port = seen->brokers[i].port;
+        broker->rack = seen->brokers[i].rack;
     }
     looker->view->topics = seen->topics_len;
     for (int32_t t = 0; t < seen->topics_len; t++) {
@@ -237,6 +239,8 @@ static void look_at_zookeeper(struct looker *looker)
 
         broker->is_registered = true;
         broker->since_ms = seen.brokers[i].since_ms;
+        broker->epoch = seen.brokers[i].epoch;
+        broker->rack = seen.brokers[i].rack;
         if (broker->host == NULL) {
             broker->host = seen.brokers[i].host;
             broker->port = seen.brokers[i].port;
@@ -301,6 +305,23 @@ static void look_at_controllers(struct looker *looker)
                                                               .since_ms = view->active_since_ms,
                                                               .answers = broker->answers });
     }
+}
+
+const char *cluster_how_far(struct cli *cli, const struct zk_loading *loading)
+{
+    int64_t loaded = 0, total = 0, bytes = 0;
+
+    for (size_t i = 0; i < loading->n; i++) {
+        loaded += loading->dirs[i].loaded;
+        total += loading->dirs[i].total;
+        bytes += loading->dirs[i].read_bytes;
+    }
+    const char *text =
+        cli_text(cli, "%" PRId64 " of %" PRId64 " log%s", loaded, total, total == 1 ? "" : "s");
+
+    return bytes == 0 ? text
+                      : cli_text(cli, "%s, %.*s read anew", text,
+                                 STR_ARG(print_size(&cli->arena, &cli->print, bytes)));
 }
 
 enum exit_code cluster_look(struct cli *cli, struct link *link, struct cluster_view *view)

@@ -20,6 +20,8 @@ struct broker_view {
     enum err answers;     /* ERR_OK, or why not */
     int64_t answered_us;
     int64_t since_ms;                 /* of its registration; 0 not known */
+    int64_t epoch;                    /* of the same; -1 not known */
+    struct str rack;                  /* null: none, or not known */
     int32_t leads, holds;             /* partitions */
     int32_t missing;                  /* partitions it holds and is not in sync for */
     int32_t dark;                     /* of those, without any leader */
@@ -60,6 +62,9 @@ struct cluster_view {
     int parts_len;
     int32_t offline, under_replicated, under_min_isr, last_copy;
 };
+
+/* "812 of 2,000 logs" of all its directories. */
+const char *cluster_how_far(struct cli *cli, const struct zk_loading *loading);
 
 /* Gathers; what cannot be reached is left out or marked. */
 enum exit_code cluster_look(struct cli *cli, struct link *link, struct cluster_view *view);

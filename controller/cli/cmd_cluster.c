@@ -74,29 +74,11 @@ static bool is_last_copy(const struct part_view *at)
            at->part->replica_nodes_len > 1;
 }
 
-/* "812 of 2,000 logs" of all its directories. */
-static const char *how_far(struct cli *cli, const struct zk_loading *loading)
-{
-    int64_t loaded = 0, total = 0, bytes = 0;
-
-    for (size_t i = 0; i < loading->n; i++) {
-        loaded += loading->dirs[i].loaded;
-        total += loading->dirs[i].total;
-        bytes += loading->dirs[i].read_bytes;
-    }
-    const char *text =
-        cli_text(cli, "%" PRId64 " of %" PRId64 " log%s", loaded, total, total == 1 ? "" : "s");
-
-    return bytes == 0 ? text
-                      : cli_text(cli, "%s, %.*s read anew", text,
-                                 STR_ARG(print_size(&cli->arena, &cli->print, bytes)));
-}
-
 static const char *why_down(struct cli *cli, const struct broker_view *broker)
 {
     if (broker->loading != NULL)
         return cli_text(cli, "broker %d starts and opens its logs: %s", broker->id,
-                        how_far(cli, broker->loading));
+                        cluster_how_far(cli, broker->loading));
     const char *at =
         broker->host != NULL ? cli_text(cli, " at %s:%d", broker->host, broker->port) : "";
 
@@ -357,7 +339,7 @@ static void note_loading(struct cli *cli, const struct place *place)
         return;
     for (int i = 0; i < seen.loading_len; i++)
         cli_note(cli, "note: broker %d starts and opens its logs: %s", seen.loading[i].id,
-                 how_far(cli, &seen.loading[i].how_far));
+                 cluster_how_far(cli, &seen.loading[i].how_far));
 }
 
 static void put_controllers(struct judge *judge, struct report *report)

@@ -1,6 +1,6 @@
 /*
- * Completion scripts, written out of cmd.def. What only the cluster knows (topics, groups)
- * they ask `moldau topic list -o name` and `moldau group list -o name` for, with a short time-out,
+ * Completion scripts, written out of cmd.def. What only the cluster knows (topics, groups, brokers)
+ * they ask `moldau topic list -o name` and its like for, with a short time-out,
  * so that a dead cluster does not freeze the shell.
  */
 #include <stdio.h>
@@ -9,14 +9,20 @@
 #include "common/base/str.h"
 #include "controller/cli/cli.h"
 
-#define TOPICS "moldau topic list -o name --timeout 1s 2>/dev/null"
-#define GROUPS "moldau group list -o name --timeout 1s 2>/dev/null"
+#define TOPICS      "moldau topic list -o name --timeout 1s 2>/dev/null"
+#define BROKERS     "moldau broker list -o name --timeout 1s 2>/dev/null"
+#define CONTROLLERS "moldau controller list -o name --timeout 1s 2>/dev/null"
+#define GROUPS      "moldau group list -o name --timeout 1s 2>/dev/null"
 
 /* What lists the operands that a command wants, topic create aside, whose topic is new; or NULL. */
 static const char *lister(const struct cmd *cmd)
 {
     if (strncmp(cmd->operands, "GROUP", 5) == 0)
         return GROUPS;
+    if (strcmp(cmd->operands, "BROKER") == 0)
+        return BROKERS;
+    if (strcmp(cmd->operands, "CONTROLLER") == 0)
+        return CONTROLLERS;
     if (strcmp(cmd->operands, "PARTITION") == 0)
         return TOPICS; /* a dash or a colon and numbers follow */
     return strcmp(cmd->operands, "TOPIC") == 0 && cmd->id != CMD_topic_create ? TOPICS : NULL;

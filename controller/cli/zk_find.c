@@ -27,6 +27,7 @@ struct reply {
     enum err err;
     struct str data;
     int32_t version; /* of the znode */
+    int64_t czxid;   /* of its creation */
     struct str *children;
     size_t children_len;
 };
@@ -39,6 +40,7 @@ static void on_reply(void *arg, const struct zk_answer *answer)
     if (answer->err == ERR_OK && answer->data.ptr != NULL)
         reply->data = str_of(arena_cstr(reply->arena, answer->data));
     reply->version = answer->err == ERR_OK ? answer->stat.version : -1;
+    reply->czxid = answer->err == ERR_OK ? answer->stat.czxid : -1;
     reply->children_len = answer->err == ERR_OK ? answer->n_children : 0;
     reply->children = arena_zalloc(reply->arena, reply->children_len + 1, sizeof *reply->children);
     for (size_t i = 0; i < reply->children_len; i++)
@@ -74,24 +76,20 @@ static enum err children_of(struct asker *asker, const char *path, struct reply 
     return wait_reply(asker, *reply);
 }
 
-static enum err data_and_version_of(struct asker *asker, const char *path, struct str *data,
-                                    int32_t *version)
+static enum err node_of(struct asker *asker, const char *path, struct reply **reply)
 {
-    struct reply *reply = new_reply(asker);
-    enum err err;
-
-    zk_get(asker->zk, path, false, on_reply, reply);
-    err = wait_reply(asker, reply);
-    *data = reply->data;
-    *version = reply->version;
-    return err;
+    *reply = new_reply(asker);
+    zk_get(asker->zk, path, false, on_reply, *reply);
+    return wait_reply(asker, *reply);
 }
 
 static enum err data_of(struct asker *asker, const char *path, struct str *data)
 {
-    int32_t version;
+    struct reply *reply;
+    enum err err = node_of(asker, path, &reply);
 
-    return data_and_version_of(asker, path, data, &version);
+    *data = reply->data;
+    return err;
 }
 
 static enum err read_brokers(struct asker *asker, struct zk_seen *seen)
@@ -106,16 +104,18 @@ static enum err read_brokers(struct asker *asker, struct zk_seen *seen)
     for (size_t i = 0; i < ids->children_len; i++) {
         struct zk_seen_broker *broker = &seen->brokers[seen->brokers_len];
         struct zk_registration reg;
-        struct str data;
+        struct reply *reply;
         int32_t id;
 
         if (!zk_leaf_id(ids->children[i], &id) ||
-            data_of(asker, zk_path_broker(arena, id), &data) != ERR_OK ||
-            zk_parse_registration(arena, data, &reg) != ERR_OK)
+            node_of(asker, zk_path_broker(arena, id), &reply) != ERR_OK ||
+            zk_parse_registration(arena, reply->data, &reg) != ERR_OK)
             continue;
         *broker = (struct zk_seen_broker){ .id = id,
                                            .moldau = reg.moldau.ptr,
-                                           .since_ms = reg.timestamp_ms };
+                                           .since_ms = reg.timestamp_ms,
+                                           .epoch = reply->czxid,
+                                           .rack = reg.node.rack };
         for (size_t e = 0; e < reg.node.n_endpoints; e++) {
             const struct endpoint *at = &reg.node.endpoints[e];
 
@@ -205,13 +205,14 @@ static enum err read_part(struct asker *asker, struct zk_seen_part *part)
     struct arena *arena = &asker->cli->arena;
     struct zk_eligible eligible;
     struct leader_isr state;
+    struct reply *reply;
     struct str data;
-    enum err err = data_and_version_of(asker, zk_path_state(arena, part->topic, part->partition),
-                                       &data, &part->partition_epoch);
+    enum err err = node_of(asker, zk_path_state(arena, part->topic, part->partition), &reply);
 
+    part->partition_epoch = reply->version;
     if (err != ERR_OK)
         return err == ERR_NOT_FOUND ? ERR_OK : err;
-    if (zk_parse_state(arena, data, &part->controller_epoch, &state) != ERR_OK)
+    if (zk_parse_state(arena, reply->data, &part->controller_epoch, &state) != ERR_OK)
         return ERR_OK;
     err = data_of(asker, zk_path_eligible(arena, part->topic_id, part->partition), &data);
     if (err != ERR_OK)

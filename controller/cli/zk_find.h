@@ -25,6 +25,8 @@ struct zk_seen {
         int32_t port;
         const char *moldau; /* version of ours, NULL: somebody else's */
         int64_t since_ms;   /* wall clock; of its registration */
+        int64_t epoch;      /* of its registration, -1 not known */
+        struct str rack;    /* null: none */
     } * brokers;
     int brokers_len;
     struct zk_seen_controller {
