@@ -239,3 +239,58 @@ def test_throttles(cli, topic, whole):
     wait_replicas(whole, name, [3, 1])
     assert cli("reassign", "throttle", "--clear").stdout == "no throttle is left\n"
     assert json.loads(cli("reassign", "throttle", "--json").stdout) == {"brokers": [], "topics": []}
+
+
+def test_settings_of_a_topic(cli, topic):
+    name = topic([1, 2])
+    done = json.loads(cli("topic", "alter", name, "-c", "retention.ms=3600000", "-c", "segment.bytes=1048576",
+                          "--json").stdout)
+    assert done == [{"name": "retention.ms", "from": "604800000", "to": "3600000"},
+                    {"name": "segment.bytes", "from": "1073741824", "to": "1048576"}]
+    again = json.loads(cli("topic", "alter", name, "--unset", "segment.bytes", "--config", "retention.ms=7200000",
+                           "--json").stdout)
+    assert [(c["name"], c["from"], c["to"]) for c in again] == [
+        ("retention.ms", "3600000", "7200000"), ("segment.bytes", "1048576", "(default)")]
+
+    def own():
+        configs = json.loads(cli("topic", "show", name, "--json").stdout)["configs"]
+        return {c["name"]: c["value"] for c in configs} == {"retention.ms": "7200000"}
+    wait_until(own, 30, "the settings are there")
+    assert "nothing was changed" in cli("topic", "alter", name, "--config", "cleanup.policy=delete", "--dry-run").stderr
+    refused = cli("topic", "alter", name, "-c", "retention.ms=soon", code=1).stderr
+    assert "cannot change topic" in refused and "retention.ms" in refused and "nothing was changed" in refused
+    assert own()
+    cli("topic", "alter", name, "-c", "no.such.setting=1", code=1)
+    for words in [[], ["-c", "retention.ms"], ["-c", "retention.ms=1", "-r", "2"]]:
+        cli("topic", "alter", name, *words, code=2)
+    cli("topic", "alter", name + "x", "-c", "retention.ms=1", code=3)
+
+
+def test_replication_factor_of_a_topic(cli, topic, whole):
+    name = topic([1, 2], [2, 3], records=100)
+    plan = json.loads(cli("topic", "alter", name, "-r", 3, "--json").stdout)
+    assert not plan["applied"] and [m["to"][:2] for m in plan["moves"]] == [[1, 2], [2, 3]]
+    assert all(len(m["to"]) == 3 and m["removes"] == [] for m in plan["moves"])
+    cli("topic", "alter", name, "-r", 3, "--apply", "-w")
+    wait_until(lambda: [len(p.isr) for p in ops.partitions_of(whole, name).values()] == [3, 3], 60, "3 in sync")
+    cli("topic", "alter", name, "-r", 1, "--apply")
+    wait_until(lambda: [p.replicas for p in ops.partitions_of(whole, name).values()] == [[1], [2]], 60, "one is left")
+    assert "fewer than 9 brokers" in cli("topic", "alter", name, "-r", 9, code=4).stderr
+
+
+def test_partitions_are_added(cli, topic, whole):
+    name = topic([1, 2])
+    plan = cli("topic", "partitions", "add", name, "--to", 3)
+    assert plan.stdout == f"{name}: 1 partitions would become 3\n"
+    assert "records with keys go to other partitions" in plan.stderr and "nothing was done yet" in plan.stderr
+    assert len(ops.partitions_of(whole, name)) == 1
+    done = json.loads(cli("topic", "partitions", "add", name, "--to", 3, "--apply", "--json").stdout)
+    assert done == {"topic": name, "from": 1, "to": 3, "applied": True}
+    assert len(ops.partitions_of(whole, name)) == 3
+    assert "3 partitions" in cli("topic", "partitions", "add", name, "--to", 2, code=1).stderr
+    cli("topic", "partitions", "add", name, code=2)
+    cli("topic", "alter", name, "-c", "cleanup.policy=compact")
+
+    def compacted():
+        return "is compacted" in cli("topic", "partitions", "add", name, "--to", 5).stderr
+    wait_until(compacted, 30, "the broker knows that it is compacted")
