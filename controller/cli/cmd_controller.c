@@ -303,8 +303,7 @@ enum exit_code cmd_controller_ops(struct cli *cli)
         row[4] = cell_ids(work->adding.at, (int32_t)work->adding.n);
         row[5] = cell_ids(work->removing.at, (int32_t)work->removing.n);
         row[6] = cell_int(work->count);
-        if (work->age_ms >= 0)
-            row[7] = (struct cell){ .kind = CELL_AGE, .number = work->age_ms };
+        row[7] = cell_age(work->age_ms);
         row[8] = cell_cstr(describe(cli, work));
     }
     report_print(report, &cli->print, stdout);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "controller/cli/peek.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/delete_groups.h"
 #include "gen/wire/find_coordinator.h"
@@ -329,6 +330,7 @@ struct group_part *group_part(struct group_view *view, struct str topic, int32_t
         .at = { .committed = -1, .first = -1, .end = -1, .at_time = -1 },
         .leader_epoch = -1,
         .leader = -1,
+        .oldest_ms = -1,
     };
     return part;
 }
@@ -522,6 +524,7 @@ static enum err find_leaders(struct link *link, struct group_view *view)
 
             if (part != NULL) {
                 part->is_there = true;
+                part->topic_id = seen.topics[t].topic_id;
                 part->leader = at->leader_id;
             }
         }
@@ -617,6 +620,30 @@ enum exit_code group_find_ends(struct cli *cli, struct link *link, struct group_
     ask_leaders(link, view, TIMESTAMP_EARLIEST);
     ask_leaders(link, view, TIMESTAMP_LATEST);
     return CLI_OK;
+}
+
+void group_find_ages(struct link *link, struct group_view *view)
+{
+    struct arena arena;
+
+    view->now_ms = clock_wall_ms();
+    arena_init(&arena, SIZE_MAX);
+    for (int32_t i = 0; i < view->parts_len; i++) {
+        struct group_part *part = &view->parts[i];
+        const struct peek_part at = { .topic = part->topic,
+                                      .topic_id = part->topic_id,
+                                      .partition = part->partition };
+        int64_t from = part->at.committed > part->at.first ? part->at.committed : part->at.first;
+        struct peek seen;
+        int64_t lag;
+
+        if (part->leader < 0 || !offset_lag(&part->at, &lag) || lag <= 0)
+            continue;
+        arena_reset(&arena);
+        if (peek_at(link, part->leader, &at, from, &arena, &seen) == ERR_OK)
+            part->oldest_ms = seen.timestamp_ms;
+    }
+    arena_fini(&arena);
 }
 
 void group_find_times(struct cli *cli, struct link *link, struct group_view *view, int64_t wall_ms)

@@ -12,6 +12,7 @@
 #ifndef CONTROLLER_CLI_GROUP_H
 #define CONTROLLER_CLI_GROUP_H
 
+#include "common/base/uuid.h"
 #include "controller/cli/link.h"
 #include "controller/cli/offset_plan.h"
 #include "gen/records/consumer_protocol.h"
@@ -24,10 +25,13 @@ struct group_part {
     struct offset_state at;
     int32_t leader_epoch; /* committed with the offset, -1: none */
     struct str metadata;  /* committed with the offset */
-    bool is_there;        /* there is such a partition */
-    int32_t leader;       /* -1: it has none */
-    enum err err;         /* why its offset or its log's ends are not known, or are not changed */
+    struct uuid topic_id;
+    bool is_there;  /* there is such a partition */
+    int32_t leader; /* -1: it has none */
+    enum err err;   /* why its offset or its log's ends are not known, or are not changed */
     const struct describe_groups_response_member *member; /* who is to read it; NULL: nobody */
+    int64_t oldest_ms; /* when the oldest unread record was written; -1: none, or not known */
+    int64_t still_ms;  /* for so long nothing was committed while it was watched; 0: not seen */
 };
 
 struct group_view {
@@ -37,6 +41,7 @@ struct group_view {
     const struct describe_groups_response_group *described;
     struct group_part *parts; /* by topic and partition once group_sort() was called */
     int32_t parts_len, parts_cap;
+    int64_t now_ms; /* when ages were looked for; 0: they were not */
 };
 
 void group_view_init(struct group_view *view, struct arena *arena, const char *name);
@@ -82,6 +87,8 @@ void group_sort(struct group_view *view);
 
 /* Finds leaders, then first and end of every log; what is not found stays -1. */
 enum exit_code group_find_ends(struct cli *cli, struct link *link, struct group_view *view);
+/* oldest_ms of every part with unread records, by a look at its record; after group_find_ends(). */
+void group_find_ages(struct link *link, struct group_view *view);
 /* at_time of every part; after group_find_ends(). */
 void group_find_times(struct cli *cli, struct link *link, struct group_view *view, int64_t wall_ms);
 

@@ -2,6 +2,9 @@
 
 #include <inttypes.h>
 
+/* Clients commit every five seconds unless told; a member that is this late does not read. */
+#define STILL_MS 6000
+
 struct cell group_state_cell(struct str state)
 {
     return cell_hinted(cell_text(state), str_is(state, "Stable") ? HINT_NONE : HINT_DEGRADED);
@@ -18,14 +21,39 @@ int64_t group_total_lag(const struct group_view *view)
     return total;
 }
 
+int64_t group_part_age(const struct group_view *view, const struct group_part *part)
+{
+    if (view->now_ms == 0 || part->oldest_ms < 0)
+        return -1;
+    return view->now_ms > part->oldest_ms ? view->now_ms - part->oldest_ms : 0; /* clocks differ */
+}
+
+int64_t group_oldest(const struct group_view *view)
+{
+    int64_t oldest = -1;
+
+    for (int32_t i = 0; i < view->parts_len; i++) {
+        int64_t age = group_part_age(view, &view->parts[i]);
+
+        if (age > oldest)
+            oldest = age;
+    }
+    return oldest;
+}
+
 void group_print_heading(const struct group_view *view, FILE *out)
 {
     const struct describe_groups_response_group *group = view->described;
 
-    fprintf(out, "%s  %.*s  %.*s%s%d member%s  coordinator %d  total lag %" PRId64 "\n", view->name,
+    int64_t oldest = group_oldest(view);
+
+    fprintf(out, "%s  %.*s  %.*s%s%d member%s  coordinator %d  total lag %" PRId64, view->name,
             STR_ARG(group->group_state), STR_ARG(group->protocol_data),
             group->protocol_data.len > 0 ? "  " : "", group->members_len,
             group->members_len == 1 ? "" : "s", view->coordinator, group_total_lag(view));
+    if (oldest >= 0)
+        fprintf(out, "  oldest unread %.*s", STR_ARG(print_age(view->arena, oldest)));
+    fputc('\n', out);
 }
 
 void group_print_facts(struct report *report, const struct group_view *view)
@@ -39,6 +67,7 @@ void group_print_facts(struct report *report, const struct group_view *view)
     report_fact(report, "coordinator", cell_int(view->coordinator));
     report_fact(report, "member_count", cell_int(group->members_len));
     report_fact(report, "total_lag", cell_int(group_total_lag(view)));
+    report_fact(report, "oldest_unread_ms", cell_age(group_oldest(view)));
 }
 
 struct cell group_assignment_cell(const struct group_view *view,
@@ -107,6 +136,10 @@ const char *group_part_note(const struct group_view *view, const struct group_pa
         return "no member reads it";
     if (part->at.committed < 0)
         return "nothing committed yet";
+    if (part->still_ms >= STILL_MS)
+        return arena_cstr(view->arena,
+                          arena_printf(view->arena, "not polling: nothing committed for %.*s",
+                                       STR_ARG(print_age(view->arena, part->still_ms))));
     return "";
 }
 
@@ -124,6 +157,7 @@ void group_print_lag(struct report *report, const struct group_view *view)
         { .key = "committed", .head = "COMMITTED", .right = true },
         { .key = "end", .head = "END", .right = true },
         { .key = "lag", .head = "LAG", .right = true },
+        { .key = "age_ms", .head = "AGE", .right = true },
         { .key = "client", .head = "CLIENT" },
         { .key = "host", .head = "HOST" },
         { .key = "member", .head = "MEMBER", .wide = true },
@@ -146,11 +180,12 @@ void group_print_lag(struct report *report, const struct group_view *view)
         row[4] = number_or_null(part->at.end);
         if (offset_lag(&part->at, &lag))
             row[5] = cell_int(lag);
+        row[6] = cell_age(group_part_age(view, part));
         if (part->member != NULL) {
-            row[6] = cell_text(part->member->client_id);
-            row[7] = cell_text(part->member->client_host);
-            row[8] = cell_text(part->member->member_id);
+            row[7] = cell_text(part->member->client_id);
+            row[8] = cell_text(part->member->client_host);
+            row[9] = cell_text(part->member->member_id);
         }
-        row[9] = cell_hinted(cell_cstr(note), act ? HINT_ACT : HINT_DEGRADED);
+        row[10] = cell_hinted(cell_cstr(note), act ? HINT_ACT : HINT_DEGRADED);
     }
 }

@@ -22,6 +22,10 @@ void group_print_lag(struct report *report, const struct group_view *view);
 /* What is odd about a part, for people; "" when nothing is. *act: somebody must act. */
 const char *group_part_note(const struct group_view *view, const struct group_part *part,
                             bool *act);
+/* How long ago the oldest unread record was written, of a part or of all; -1: nothing is unread, or
+ * it is not known. */
+int64_t group_part_age(const struct group_view *view, const struct group_part *part);
+int64_t group_oldest(const struct group_view *view);
 /* Of all parts whose lag is known. */
 int64_t group_total_lag(const struct group_view *view);
 /* "orders:0,1,2" for each topic that a member is assigned. */

@@ -136,6 +136,13 @@ struct cell cell_size(int64_t size_bytes)
     return (struct cell){ .kind = CELL_SIZE, .number = size_bytes };
 }
 
+struct cell cell_age(int64_t age_ms)
+{
+    if (age_ms < 0)
+        return (struct cell){ .kind = CELL_NULL };
+    return (struct cell){ .kind = CELL_AGE, .number = age_ms };
+}
+
 struct cell cell_ids(const int32_t *ids, int32_t len)
 {
     return (struct cell){ .kind = CELL_IDS, .ids = ids, .len = len > 0 ? len : 0 };
@@ -176,7 +183,7 @@ const char *print_plain(bool color)
 
 /* ---- cells ----------------------------------------------------------------------------------- */
 
-/* For columns and CSV, where sizes are numbers. */
+/* For columns and CSV, where sizes and ages are numbers. */
 static struct str plain_cell(struct arena *arena, const struct print *print,
                              const struct cell *cell)
 {
@@ -190,6 +197,8 @@ static struct str plain_cell(struct arena *arena, const struct print *print,
     case CELL_INT:
         return arena_printf(arena, "%" PRId64, cell->number);
     case CELL_AGE:
+        if (print->shape == PRINT_CSV)
+            return arena_printf(arena, "%" PRId64, cell->number);
         return print_age(arena, cell->number);
     case CELL_SIZE:
         if (print->shape == PRINT_CSV)

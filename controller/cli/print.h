@@ -90,6 +90,7 @@ struct cell cell_int(int64_t number);
 struct cell cell_bool(bool value);
 /* -1: null. */
 struct cell cell_size(int64_t size_bytes);
+struct cell cell_age(int64_t age_ms);
 struct cell cell_ids(const int32_t *ids, int32_t len);
 struct cell cell_texts(const struct str *texts, int32_t len);
 struct cell cell_hinted(struct cell cell, enum cell_hint hint);

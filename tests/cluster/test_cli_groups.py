@@ -100,6 +100,38 @@ def test_members_and_lag_of_a_live_group(cli, topic, group, member):
         "group", "offsets", "delete", group, "-t", topic, "--apply", code=4).stderr
 
 
+def test_the_age_of_what_is_unread(cli, topic, group, member):
+    cli("group", "offsets", "reset", group, "--to", "40", "-t", topic + ":0", "--apply")
+    cli("group", "offsets", "reset", group, "--to", "latest", "-t", topic + ":1", "--apply")
+    shown = json.loads(cli("group", "lag", group, "--json").stdout)
+    ages = {p["partition"]: p["age_ms"] for p in shown["partitions"]}
+    assert 0 <= ages[0] == shown["oldest_unread_ms"] < 120_000 and ages[1] is None
+    listed = {g["group"]: g for g in json.loads(cli("group", "lag", "--json").stdout)}
+    assert (listed[group]["total_lag"], listed[group]["partitions"], listed[group]["state"]) == (60, 2, "Empty")
+    assert listed[group]["oldest_unread_ms"] >= ages[0]
+    assert "oldest unread" in cli("group", "lag", group).stdout
+    cli("group", "lag", "--all", group, code=2)
+
+
+@pytest.mark.moldau_only
+def test_a_member_that_does_not_poll_is_noted(cli, env, topic, group, member, tmp_path):
+    reader = member("-o", "start")
+    wait_until(lambda: group in cli("group", "list", "-o", "name").stdout.split(), 30, "the group is there")
+    wait_until(lambda: committed(cli, group) == {(topic, 0): 100, (topic, 1): 50}, 60, "all committed")
+    reader.send_signal(signal.SIGSTOP)
+    try:
+        cli("produce", topic, "-p", "0", stdin="unread\n")
+        watch = subprocess.Popen([BINARY, "group", "lag", group, "-w"], cwd=tmp_path, env=env, text=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        try:
+            assert any("not polling: nothing committed for" in line for line in watch.stdout)
+        finally:
+            watch.kill()
+            watch.wait()
+    finally:
+        reader.send_signal(signal.SIGCONT)
+
+
 def test_offsets_are_reset_by_a_plan_first(cli, topic, group):
     assert "no topic is named" in cli("group", "offsets", "reset", group, "--to", "earliest", code=3).stderr
     plan = json.loads(cli("group", "offsets", "reset", group, "--to", "20", "-t", topic + ":0,1", "--json").stdout)
