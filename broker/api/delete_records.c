@@ -44,25 +44,28 @@ static void set_result(struct slot *slot, enum err err, int64_t low_watermark)
     slot->out->low_watermark = low_watermark;
 }
 
+static bool settle_one(struct slot *slot)
+{
+    int64_t low;
+
+    if (slot->is_settled)
+        return true;
+    enum err err = part_get_low_watermark(slot->part, &low);
+    if (err == ERR_OK && low < slot->need)
+        return false;
+    set_result(slot, err, low);
+    slot->is_settled = true;
+    return true;
+}
+
 /* Settles what is decided; false while any is not. */
 static bool settle(struct delete_op *op)
 {
     bool all = true;
 
-    for (int i = 0; i < op->slots_len; i++) {
-        struct slot *slot = &op->slots[i];
-        int64_t low;
-
-        if (slot->part == NULL || slot->is_settled)
-            continue;
-        enum err err = part_get_low_watermark(slot->part, &low);
-        if (err == ERR_OK && low < slot->need) {
+    for (int i = 0; i < op->slots_len; i++)
+        if (op->slots[i].part != NULL && !settle_one(&op->slots[i]))
             all = false;
-            continue;
-        }
-        set_result(slot, err, low);
-        slot->is_settled = true;
-    }
     return all;
 }
 
@@ -98,12 +101,16 @@ static void wait_more(struct delete_op *op, int64_t timeout_ms)
     struct watch_node *nodes = arena_alloc(&op->req->arena, (size_t)op->slots_len * sizeof *nodes);
 
     delayed_init(&op->delayed, op->req->reactor, on_wake, nodes);
-    for (int i = 0; i < op->slots_len; i++)
-        if (op->slots[i].part != NULL && !op->slots[i].is_settled)
-            delayed_watch(&op->delayed, part_cleared(op->slots[i].part), op->slots[i].need);
+    for (int i = 0; i < op->slots_len; i++) {
+        struct slot *slot = &op->slots[i];
+
+        if (slot->part == NULL || slot->is_settled)
+            continue;
+        delayed_watch(&op->delayed, part_cleared(slot->part), slot->need);
+        if (settle_one(slot)) /* before the watch was there */
+            delayed_met(&op->delayed);
+    }
     delayed_start(&op->delayed, true, timeout_ms);
-    if (settle(op)) /* it may have happened before the watches were there */
-        delayed_finish(&op->delayed, DELAYED_MET);
 }
 
 static void delete_one(const struct parts_table *table, const struct image *image, struct str topic,

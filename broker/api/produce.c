@@ -174,14 +174,17 @@ static void finish(struct produce_op *op, bool timed_out)
 
 static void wait_for_acks(struct produce_op *op, int64_t timeout_ms);
 
-static bool all_decided(struct produce_op *op)
+static bool is_decided(const struct slot *slot)
 {
     enum err err;
 
+    return part_check_acked(slot->part, slot->end, slot->leader_epoch, &err) != PART_ACK_WAIT;
+}
+
+static bool all_decided(const struct produce_op *op)
+{
     for (int i = 0; i < op->slots_len; i++)
-        if (op->slots[i].part != NULL &&
-            part_check_acked(op->slots[i].part, op->slots[i].end, op->slots[i].leader_epoch,
-                             &err) == PART_ACK_WAIT)
+        if (op->slots[i].part != NULL && !is_decided(&op->slots[i]))
             return false;
     return true;
 }
@@ -212,15 +215,25 @@ static void on_acked(struct delayed *delayed, enum delayed_why why)
 
 static void wait_for_acks(struct produce_op *op, int64_t timeout_ms)
 {
-    struct watch_node *nodes = arena_alloc(&op->req->arena, (size_t)op->slots_len * sizeof *nodes);
+    struct watch_node *nodes;
 
+    if (all_decided(op)) {
+        op->acked = true;
+        half_done(op, false);
+        return;
+    }
+    nodes = arena_alloc(&op->req->arena, (size_t)op->slots_len * sizeof *nodes);
     delayed_init(&op->delayed, op->req->reactor, on_acked, nodes);
-    for (int i = 0; i < op->slots_len; i++)
-        if (op->slots[i].part != NULL)
-            delayed_watch(&op->delayed, part_committed(op->slots[i].part), op->slots[i].end);
+    for (int i = 0; i < op->slots_len; i++) {
+        struct slot *slot = &op->slots[i];
+
+        if (slot->part == NULL)
+            continue;
+        delayed_watch(&op->delayed, part_committed(slot->part), slot->end);
+        if (is_decided(slot)) /* before the watch was there */
+            delayed_met(&op->delayed);
+    }
     delayed_start(&op->delayed, true, timeout_ms);
-    if (all_decided(op)) /* it may have happened before the watches were there */
-        delayed_finish(&op->delayed, DELAYED_MET);
 }
 
 static void on_synced(struct request *req)

@@ -175,6 +175,20 @@ void delayed_watch(struct delayed *op, struct watch_list *list, int64_t need)
     atomic_thread_fence(memory_order_seq_cst); /* before the caller looks at the bound again */
 }
 
+void delayed_met(struct delayed *op)
+{
+    struct watch_node *node = &op->watches[op->watches_len - 1];
+
+    lock_take(&node->list->lock);
+    if (node->linked) {
+        unlink_locked(node->list, node);
+        note_smallest_locked(node->list);
+        /* Never the last one: the bias is still on it. */
+        atomic_fetch_sub_explicit(&op->open, 1, memory_order_acq_rel);
+    }
+    lock_drop(&node->list->lock);
+}
+
 void delayed_start(struct delayed *op, bool all, int64_t timeout_ms)
 {
     int correction = OPEN_BIAS - (all ? op->watches_len : 1);

@@ -7,7 +7,8 @@
  * fetch, any that was met) is told to its reactor by a message. The timer belongs to the reactor.
  * Whoever is first, a mover or the timer, completes it: exactly once.
  *
- * The lost wake-up is closed by the waiter: it adds its watches first and then looks once more.
+ * The lost wake-up is closed by the waiter: it adds its watches first and then looks once more. Who
+ * waits for all of several looks at each, since those that were there first are not heard of again.
  *
  * Units:      need and bound are offsets.
  * Ownership:  struct delayed and its watches are the waiter's, usually in a request's arena; they
@@ -72,6 +73,11 @@ void delayed_init(struct delayed *op, struct reactor *reactor,
                   void (*complete)(struct delayed *, enum delayed_why), struct watch_node *watches);
 /* To be called for each watch, before delayed_start(). */
 void delayed_watch(struct delayed *op, struct watch_list *list, int64_t need);
+/*
+ * The watch that was added last is met: its bound was there before the watch was, and nobody may
+ * move it again. To be called before delayed_start().
+ */
+void delayed_met(struct delayed *op);
 /*
  * Begins waiting, at most timeout_ms. all: until every watch is met, else until one is. Then the
  * caller looks once more whether it need wait at all, and if not calls delayed_finish().

@@ -147,6 +147,19 @@ def test_errors_are_kafkas(whole, topic):
         assert c.produce(name, {0: bytes(broken)})[0].error == 2
 
 
+def test_partitions_of_one_request_are_committed_apart(whole, topic):
+    """What has one replica is committed once it is appended: it holds nobody up who waits for the others as well."""
+    alone, shared = topic(assignments=[[1]]), topic(assignments=[[1, 2, 3]])
+    body = raw.produce_topics_body({t: {0: batch.build([b"x"])} for t in (alone, shared)}, timeout_ms=8000)
+    with raw.Connection(*whole.address("1")) as c:
+        for _ in range(20):
+            at = time.monotonic()
+            c.ask(raw.PRODUCE, 9, body)
+            assert time.monotonic() - at < 4
+    for t in (alone, shared):
+        assert ops.end_offset(whole, t, 0) == 20
+
+
 def test_min_insync_replicas_is_held(whole, topic):
     name = topic(partitions=1, replication=3, configs={"min.insync.replicas": 3})
     leader = ops.partitions_of(whole, name)[0].leader

@@ -209,10 +209,18 @@ def metadata_answer(r):
 
 def produce_body(topic, batches, acks=-1, timeout_ms=30000):
     """batches: {partition: bytes}"""
-    w = Writer().cstring(None).put("hi", acks, timeout_ms).carray(1).cstring(topic).carray(len(batches))
-    for index, data in batches.items():
-        w.put("i", index).cbytes(data).tags()
-    return w.tags().tags().out
+    return produce_topics_body({topic: batches}, acks, timeout_ms)
+
+
+def produce_topics_body(topics, acks=-1, timeout_ms=30000):
+    """topics: {name: {partition: bytes}}"""
+    w = Writer().cstring(None).put("hi", acks, timeout_ms).carray(len(topics))
+    for name, batches in topics.items():
+        w.cstring(name).carray(len(batches))
+        for index, data in batches.items():
+            w.put("i", index).cbytes(data).tags()
+        w.tags()
+    return w.tags().out
 
 
 @dataclass

@@ -131,6 +131,38 @@ START_TEST(what_is_met_while_watches_are_added_counts)
 }
 END_TEST
 
+/* Nobody moves that bound again: the waiter says so himself, while others still hold him up. */
+START_TEST(what_was_there_before_its_watch_counts)
+{
+    delayed_watch(&waiter.op, &lists[0], 100);
+    delayed_met(&waiter.op);
+    ck_assert(watch_list_is_empty(&lists[0]));
+    delayed_watch(&waiter.op, &lists[1], 100);
+    delayed_start(&waiter.op, true, 50);
+    run();
+    ck_assert_int_eq(waiter.completed, 0);
+    watch_list_reach(&lists[1], 100);
+    run();
+    ck_assert_int_eq(waiter.completed, 1);
+    ck_assert_int_eq(waiter.why, DELAYED_MET);
+}
+END_TEST
+
+START_TEST(a_mover_and_the_waiter_count_a_watch_once)
+{
+    delayed_watch(&waiter.op, &lists[0], 100);
+    watch_list_reach(&lists[0], 100);
+    delayed_met(&waiter.op);
+    delayed_watch(&waiter.op, &lists[1], 100);
+    delayed_start(&waiter.op, true, 50);
+    run();
+    ck_assert_int_eq(waiter.completed, 0);
+    watch_list_reach(&lists[1], 100);
+    run();
+    ck_assert_int_eq(waiter.completed, 1);
+}
+END_TEST
+
 START_TEST(what_was_met_before_the_start_completes_it)
 {
     delayed_watch(&waiter.op, &lists[0], 100);
@@ -325,6 +357,8 @@ int main(void)
     tcase_add_test(tc, any_will_do);
     tcase_add_test(tc, time_runs_out);
     tcase_add_test(tc, what_is_met_while_watches_are_added_counts);
+    tcase_add_test(tc, what_was_there_before_its_watch_counts);
+    tcase_add_test(tc, a_mover_and_the_waiter_count_a_watch_once);
     tcase_add_test(tc, what_was_met_before_the_start_completes_it);
     tcase_add_test(tc, nothing_to_wait_for_is_met);
     tcase_add_test(tc, the_waiter_may_end_it_himself);
