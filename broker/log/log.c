@@ -592,6 +592,10 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
             return log_failed(log, err, "write index");
     }
     atomic_fetch_add_explicit(&log->appended_bytes, (int64_t)add->bytes, memory_order_relaxed);
+    /* Looked at first: storing takes the line from everybody else who appends. Pairs with the
+     * exchange of the tick, which then finds the segment's new size under the lock. */
+    if (!atomic_load_explicit(&log->env->appended, memory_order_relaxed))
+        atomic_store_explicit(&log->env->appended, true, memory_order_release);
     /* Pairs with the acquire of log_leo(): who sees the new end finds all of the above. */
     atomic_store_explicit(&log->leo, add->last_offset + 1, memory_order_release);
     out->leo = add->last_offset + 1;

@@ -414,6 +414,7 @@ enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
     log_publish_unstable_locked(log);
     lock_drop(&log->producers_lock);
     atomic_fetch_add(&log->appended_bytes, read_bytes);
+    atomic_store(&log->env->appended, true);
     return err;
 }
 

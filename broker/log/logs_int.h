@@ -60,6 +60,8 @@ struct logs_dir {
     STAILQ_HEAD(, removal) removals; /* [m] of logs */
     struct thread ticker;            /* [I] */
     int64_t next_write_out_ms;       /* [o] */
+    int64_t appended_ms;             /* [o] when it was last seen that somebody had appended */
+    bool write_out_wanted;           /* [o] since then it has not been looked what to write out */
     int64_t next_checkpoint_ms;      /* [o] */
     int64_t next_start_ms;           /* [o] */
     int64_t next_flush_ms;           /* [o] */
