@@ -201,6 +201,9 @@ static void on_topic_changed(void *arg, struct str topic)
 {
     struct events *events = arg;
 
+    if (core_is_busy(events->core))
+        return; /* a write of ours that takes its time would look like it; the next round looks
+                   again */
     say_info("another hand has changed a topic, reading it topic=%.*s", STR_ARG(topic));
     do_reload(events, &(struct core_reload){ .what = RELOAD_TOPIC, .topic = topic });
 }
