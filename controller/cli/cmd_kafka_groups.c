@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "controller/cli/java_text.h"
+#include "controller/cli/kafka_admin.h"
 #include "controller/cli/kafka_groups.h"
 #include "controller/cli/moment.h"
 
@@ -714,6 +715,9 @@ enum exit_code cmd_kafka_consumer_groups(struct cli *cli)
         return CLI_USAGE;
     cli->timeout_ms = timeout_ms;
     cli->deadline_ms = clock_mono_ms() + timeout_ms;
+    code = kafka_read_conf(cli, "command-config");
+    if (code != CLI_OK)
+        return code;
     code = link_open(cli, &link);
     if (code == CLI_OK)
         code = run(cli, link);

@@ -28,12 +28,16 @@ static const struct optional groups_optional[] = { { "state", "" },
                                                    { "type", "" },
                                                    { NULL, NULL } };
 
+static const struct optional none_optional[] = { { NULL, NULL } };
+
 static const struct tool {
     const char *name; /* without .sh */
     enum cmd_id cmd;
     const struct optional *optional;
 } tools[] = { { "kafka-consumer-groups", CMD_kafka_consumer_groups, groups_optional },
-              { "kafka-dump-log", CMD_log_dump, dump_log_optional } };
+              { "kafka-dump-log", CMD_log_dump, dump_log_optional },
+              { "kafka-leader-election", CMD_kafka_leader_election, none_optional },
+              { "kafka-reassign-partitions", CMD_kafka_reassign_partitions, none_optional } };
 
 static const struct tool *find_tool(const char *argv0)
 {

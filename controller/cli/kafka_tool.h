@@ -1,7 +1,7 @@
 /*
  * kafka_tool - moldau under the names of Kafka's own tools: kafka-dump-log.sh,
- * kafka-consumer-groups.sh. What a tool's command line says becomes one of moldau's; its exit codes
- * are Kafka's, 0 and 1.
+ * kafka-consumer-groups.sh and others. What a tool's command line says becomes one of moldau's; its
+ * exit codes are Kafka's, 0 and 1.
  *
  * Ownership:  the new arguments live in the arena given; texts of the old ones are borrowed.
  * Threads:    any.

@@ -116,8 +116,8 @@ static enum exit_code change(struct cli *cli, struct link *link, struct change *
     return CLI_OK;
 }
 
-static enum exit_code set_at_broker(struct cli *cli, struct link *link, int32_t broker,
-                                    struct str value)
+enum exit_code throttle_set_broker(struct cli *cli, struct link *link, int32_t broker,
+                                   struct str value)
 {
     struct str name = arena_printf(&cli->arena, "%d", broker);
     struct change changes[] = {
@@ -128,8 +128,8 @@ static enum exit_code set_at_broker(struct cli *cli, struct link *link, int32_t 
     return change(cli, link, changes, ARRAY_LEN(changes), "set the throttle");
 }
 
-static enum exit_code set_at_topic(struct cli *cli, struct link *link, struct str topic,
-                                   struct str leader, struct str follower)
+enum exit_code throttle_set_topic(struct cli *cli, struct link *link, struct str topic,
+                                  struct str leader, struct str follower)
 {
     struct change changes[] = {
         { .type = RESOURCE_TOPIC, .name = topic, .key = THROTTLE_LEADER_REPLICAS, .value = leader },
@@ -157,14 +157,14 @@ enum exit_code throttle_set(struct cli *cli, struct link *link, const char *text
     value = arena_printf(&cli->arena, "%" PRId64, rate);
     brokers = brokers_of(&cli->arena, moves, n, &len);
     for (int i = 0; code == CLI_OK && i < len; i++)
-        code = set_at_broker(cli, link, brokers[i], value);
+        code = throttle_set_broker(cli, link, brokers[i], value);
     for (int from = 0, to; code == CLI_OK && from < n; from = to) {
         struct str leader, follower;
 
         for (to = from + 1; to < n && str_eq(moves[to].topic, moves[from].topic);)
             to++;
         throttle_replicas(&cli->arena, moves + from, to - from, &leader, &follower);
-        code = set_at_topic(cli, link, moves[from].topic, leader, follower);
+        code = throttle_set_topic(cli, link, moves[from].topic, leader, follower);
     }
     return code;
 }
@@ -222,9 +222,9 @@ enum exit_code throttle_clear(struct cli *cli, struct link *link)
     if (err != ERR_OK)
         return link_fail(link, err, "look for throttles");
     for (int i = 0; code == CLI_OK && i < len; i++)
-        code = set_at_topic(cli, link, topics[i], STR_NULL, STR_NULL);
+        code = throttle_set_topic(cli, link, topics[i], STR_NULL, STR_NULL);
     for (int32_t i = 0; code == CLI_OK && i < brokers.brokers_len; i++)
-        code = set_at_broker(cli, link, brokers.brokers[i].node_id, STR_NULL);
+        code = throttle_set_broker(cli, link, brokers.brokers[i].node_id, STR_NULL);
     return code;
 }
 

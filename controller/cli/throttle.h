@@ -28,6 +28,12 @@ bool throttle_parse(const char *text, int64_t *rate);
 void throttle_replicas(struct arena *arena, const struct planned *moves, int n, struct str *leader,
                        struct str *follower);
 
+/* One broker's rates, one topic's replicas; null takes them away. A broker that is down is passed
+ * over with a note. */
+enum exit_code throttle_set_broker(struct cli *cli, struct link *link, int32_t broker,
+                                   struct str rate);
+enum exit_code throttle_set_topic(struct cli *cli, struct link *link, struct str topic,
+                                  struct str leader, struct str follower);
 /* Sets both at all brokers and topics that the moves touch. */
 enum exit_code throttle_set(struct cli *cli, struct link *link, const char *rate,
                             const struct planned *moves, int n);

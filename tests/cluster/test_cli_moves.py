@@ -294,3 +294,86 @@ def test_partitions_are_added(cli, topic, whole):
     def compacted():
         return "is compacted" in cli("topic", "partitions", "add", name, "--to", 5).stderr
     wait_until(compacted, 30, "the broker knows that it is compacted")
+
+
+@pytest.fixture
+def tool(whole, tmp_path):
+    """Kafka's own tools, by their names; -> standard output, standard error."""
+    def run(name, *words, code=0):
+        path = tmp_path / f"kafka-{name}.sh"
+        if not path.exists():
+            path.symlink_to(BINARY)
+        done = subprocess.run([path, "--bootstrap-server", whole.bootstrap, *map(str, words)], capture_output=True,
+                              text=True, timeout=120, cwd=tmp_path, stdin=subprocess.DEVNULL)
+        assert done.returncode == code, f"{words} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout, done.stderr
+    return run
+
+
+def moves_json(*moves):
+    return json.dumps({"version": 1, "partitions": [{"topic": t, "partition": p, "replicas": r,
+                                                     "log_dirs": ["any"] * len(r)} for t, p, r in moves]},
+                      separators=(",", ":"))
+
+
+def test_kafka_reassign_partitions(tool, topic, whole, tmp_path):
+    name = topic([1, 2], records=100)
+    (tmp_path / "moves.json").write_text(moves_json((name, 0, [3, 2])))
+    file = ("--reassignment-json-file", "moves.json")
+    out = tool("reassign-partitions", *file, "--verify")[0]
+    assert out == (f"Status of partition reassignment:\nThere is no active reassignment of partition {name}-0, but "
+                   f"replica set is 1,2 rather than 3,2.\n\nClearing broker-level throttles on brokers 1,2,3,4\n"
+                   f"Clearing topic-level throttles on topic {name}\n")
+    out = tool("reassign-partitions", *file, "--execute", "--throttle", 50_000_000)[0]
+    assert out == (f"Current partition replica assignment\n\n{moves_json((name, 0, [1, 2]))}\n\n"
+                   "Save this to use as the --reassignment-json-file option during rollback\n"
+                   "Warning: You must run --verify periodically, until the reassignment completes, to ensure the "
+                   "throttle is removed.\nThe inter-broker throttle limit was set to 50000000 B/s\n"
+                   f"Successfully started partition reassignment for {name}-0\n")
+    wait_replicas(whole, name, [3, 2])
+    out = tool("reassign-partitions", *file, "--verify", "--preserve-throttles")[0]
+    assert out == f"Status of partition reassignment:\nReassignment of partition {name}-0 is completed.\n\n"
+    assert "Clearing topic-level" in tool("reassign-partitions", *file, "--verify")[0]
+    assert tool("reassign-partitions", "--list")[0] == "No partition reassignments found.\n"
+    out = tool("reassign-partitions", *file, "--cancel")[0]
+    assert out.startswith("None of the specified partition reassignments are active.\n"
+                          "None of the specified partition moves are active.Clearing broker-level throttles")
+    (tmp_path / "topics.json").write_text(json.dumps({"topics": [{"topic": name}], "version": 1}))
+    out = tool("reassign-partitions", "--topics-to-move-json-file", "topics.json", "--broker-list", "1,2",
+               "--generate")[0]
+    current, proposed = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert current["partitions"][0]["replicas"] == [3, 2] and proposed["partitions"][0]["replicas"] == [1, 2]
+    for text, said in [(moves_json((name, 0, [99])), "Error: Unknown broker id 99"), ("not json", "Error: "),
+                       (moves_json(("nosuch", 0, [1])), "Error: org.apache.kafka.common.errors.UnknownTopicOr"
+                                                        "PartitionException: Topic nosuch not found.")]:
+        (tmp_path / "moves.json").write_text(text)
+        assert tool("reassign-partitions", *file, "--execute", code=1)[0].startswith(said)
+    assert "exactly one action" in tool("reassign-partitions", code=1)[1]
+
+
+def test_kafka_leader_election(tool, topic, cli, tmp_path):
+    one, other = topic([1, 2]), topic([2, 1])
+    cli("partition", "transfer", one, "--to", 2, "--once")
+    words = ("--election-type", "preferred", "--topic", one, "--partition", 0)
+    assert tool("leader-election", *words)[0] == (
+        f"Successfully completed leader election (PREFERRED) for partitions {one}-0\n")
+    assert tool("leader-election", *words)[0] == f"Valid replica already elected for partitions {one}-0\n"
+    (tmp_path / "le.json").write_text(json.dumps({"partitions": [{"topic": t, "partition": 0} for t in (one, other)]}))
+    out = tool("leader-election", "--election-type", "preferred", "--path-to-json-file", "le.json")[0]
+    assert out in [f"Valid replica already elected for partitions {a}-0, {b}-0\n" for a, b in [(one, other),
+                                                                                            (other, one)]]
+    out, err = tool("leader-election", "--election-type", "preferred", "--topic", "nosuch", "--partition", 0, code=1)
+    assert out == ("Error completing leader election (PREFERRED) for partition: nosuch-0: org.apache.kafka.common."
+                   "errors.UnknownTopicOrPartitionException: The partition does not exist.\n")
+    assert err.startswith("1 replica(s) could not be elected\n")
+    assert "Cannot parse argument 'nope' of option election-type" in tool(
+        "leader-election", "--election-type", "nope", "--all-topic-partitions", code=1)[1]
+    assert "One and only one of the following options is required" in tool(
+        "leader-election", "--election-type", "preferred", code=1)[1]
+    (tmp_path / "tls.conf").write_text("security.protocol=SSL\n")
+    assert "TLS and SASL are not spoken here" in tool(
+        "leader-election", *words, "--admin.config", "tls.conf", code=1)[1]
+    (tmp_path / "plain.conf").write_text("security.protocol=PLAINTEXT\nrequest.timeout.ms=20000\nclient.id=x\n")
+    tool("leader-election", *words, "--admin.config", "plain.conf")
+    tool("consumer-groups", "--list", "--command-config", "plain.conf")
+    assert "TLS and SASL" in tool("consumer-groups", "--list", "--command-config", "tls.conf", code=1)[1]
