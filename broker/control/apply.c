@@ -123,6 +123,18 @@ static void take_over(struct apply *apply, struct image *image, const struct ima
     apply->conf.on_applied(apply->conf.ctx, apply->epoch, apply->version);
 }
 
+void apply_retry(struct apply *apply, int64_t now_ms)
+{
+    struct parts_result result;
+
+    if (apply->alarmed || apply->expects_image || apply->image == NULL)
+        return;
+    parts_retry(apply->conf.parts, now_ms, &result);
+    if (result.failures_len > 0)
+        acknowledge(apply, &result);
+    parts_result_fini(&result);
+}
+
 void apply_image(struct apply *apply, const Control__Image *piece, int64_t now_ms)
 {
     struct image *image = NULL;

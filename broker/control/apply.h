@@ -42,6 +42,10 @@ void apply_begin(struct apply *apply);
 void apply_image(struct apply *apply, const Control__Image *piece, int64_t now_ms);
 void apply_delta(struct apply *apply, const Control__Delta *delta, int64_t now_ms);
 
+/* Now and then: whether there is room for what a full disk could not take. What is served by it is
+ * told as a failure that is none any more. */
+void apply_retry(struct apply *apply, int64_t now_ms);
+
 /* Highest controller epoch seen, -1 none; version applied in it. */
 int32_t apply_epoch(const struct apply *apply);
 uint64_t apply_version(const struct apply *apply);

@@ -40,6 +40,7 @@
 /* A controller may be silent for so many times as long as a broker may, for it has more to do. */
 #define SILENCES         3
 #define TICK_MS          250
+#define RETRY_MS         5000
 #define BOOT_ID_BYTES    36
 #define BOOT_LOST        "------------------------------------" /* in place of a boot id */
 #define NO_CONTROLLER_MS 500
@@ -53,6 +54,7 @@ struct control {
     struct zk_seqid seqid; /* [o] */
     struct seek *seek;
     struct apply *apply;
+    int64_t retry_ms; /* [o] when what found no room is tried again */
     struct report *report;
     struct forward *forward;
     struct beat *beat;
@@ -400,7 +402,13 @@ static void on_tick(struct reactor_timer *timer)
 {
     struct control *control = container_of(timer, struct control, tick);
 
-    parts_tick(control->parties.parts, reactor_now_ms(control->reactor));
+    int64_t now_ms = reactor_now_ms(control->reactor);
+
+    parts_tick(control->parties.parts, now_ms);
+    if (control->apply != NULL && now_ms >= control->retry_ms) {
+        apply_retry(control->apply, now_ms);
+        control->retry_ms = now_ms + RETRY_MS;
+    }
     reactor_timer_set_ms(control->reactor, &control->tick, TICK_MS);
 }
 

@@ -21,6 +21,7 @@
 #include "common/base/str.h"
 
 #define FILE_BYTES_MAX (256u << 20)
+#define SECTOR_BYTES   512 /* that a disk writes whole or not at all */
 
 /* --- text --------------------------------------------------------------------------------------
  */
@@ -233,6 +234,76 @@ enum err checkpoint_write(struct disk *disk, const char *path, const struct chec
     enum err err = disk_replace_file(disk, path, text.bytes, text.len, true);
 
     free(text.bytes);
+    return err;
+}
+
+/* The digits of an entry's offset in the text, "" when it is not listed. */
+static struct str find_digits(struct str text, const char *topic, int32_t partition)
+{
+    int64_t count;
+    struct str rest = text;
+
+    if (!read_head(&rest, &count))
+        return STR_NULL;
+    while (rest.ptr != NULL && rest.len > 0) {
+        struct str line = str_split(rest, '\n', &rest);
+        struct str name = next_word(&line);
+        int32_t number;
+
+        if (str_is(name, topic) && next_i32(&line, &number) && number == partition)
+            return next_word(&line);
+    }
+    return STR_NULL;
+}
+
+static enum err write_digits(struct disk *disk, const char *path, int64_t pos, size_t len,
+                             int64_t offset)
+{
+    char digits[32];
+    int file;
+    enum err err = disk_open(disk, path, DISK_WRITE, &file);
+
+    if (err != ERR_OK)
+        return err;
+    snprintf(digits, sizeof digits, "%0*" PRId64, (int)len, offset);
+    err = disk_pwrite(disk, file, digits, len, pos);
+    if (err == ERR_OK)
+        err = disk_sync_data(disk, file);
+    disk_close(disk, file);
+    return err;
+}
+
+static enum err remove_synced(struct disk *disk, const char *path)
+{
+    char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+    enum err err = disk_unlink(disk, path);
+
+    if (err == ERR_OK)
+        err = disk_sync_dir(disk, dir);
+    free(dir);
+    return err;
+}
+
+enum err checkpoint_lower_in_place(struct disk *disk, const char *path, const char *topic,
+                                   int32_t partition, int64_t offset)
+{
+    char *text;
+    size_t len;
+    enum err err = read_text(disk, path, &text, &len);
+
+    if (err != ERR_OK || text == NULL)
+        return err;
+    struct str digits = find_digits((struct str){ text, len }, topic, partition);
+    int64_t old;
+    int64_t pos = digits.ptr - text;
+    bool tears = pos / SECTOR_BYTES != (pos + (int64_t)digits.len - 1) / SECTOR_BYTES;
+
+    if (!str_is_null(digits) && str_to_i64(digits, &old) && old > offset) {
+        err = tears ? ERR_NO_SPACE : write_digits(disk, path, pos, digits.len, offset);
+        if (err == ERR_NO_SPACE) /* on a file system that never writes in place, too */
+            err = remove_synced(disk, path);
+    }
+    free(text);
     return err;
 }
 

@@ -51,6 +51,12 @@ MUST_USE enum err checkpoint_read(struct disk *disk, const char *path, struct ch
 MUST_USE enum err checkpoint_write(struct disk *disk, const char *path,
                                    const struct checkpoint *checkpoint);
 
+/* Without a byte of room: one entry of the file becomes smaller where it stands, its number filled
+ * up with zeros; where that could tear, the file goes, which says nothing of anything. One that is
+ * not listed is fine. */
+MUST_USE enum err checkpoint_lower_in_place(struct disk *disk, const char *path, const char *topic,
+                                            int32_t partition, int64_t offset);
+
 /* leader-epoch-checkpoint; *out is initialised. ERR_BAD_FORMAT also when a column does not
  * increase. */
 MUST_USE enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out);

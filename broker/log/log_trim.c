@@ -161,6 +161,8 @@ static enum err start_over_locked(struct log *log, int64_t offset)
     for (size_t i = 0; i < count; i++)
         forget_segment(log, &old[i], true);
     free(old);
+    if (err == ERR_NO_SPACE) /* what went has made some */
+        err = segment_create(segment, &conf);
     log_drop_snapshots(log, INT64_MAX, INT64_MAX);
     lock_take(&log->producers_lock);
     producers_clear(log->producers);
@@ -174,6 +176,8 @@ static enum err start_over_locked(struct log *log, int64_t offset)
     end_truncation(log);
     if (err == ERR_OK)
         err = log_save_epochs(log);
+    if (err == ERR_NO_SPACE) /* they are written before a recovery point moves */
+        err = ERR_OK;
     if (err == ERR_OK)
         err = lower_saved_point(log);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "start over");

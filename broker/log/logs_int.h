@@ -134,7 +134,7 @@ void logs_dir_forget_removals(struct logs_dir *dir);
 /* Writes the recovery points of all logs, and before that their epochs. */
 MUST_USE enum err logs_dir_save_points(struct logs_dir *dir);
 /* After a truncation; no other point moves. */
-MUST_USE enum err logs_dir_lower_point(struct logs_dir *dir, const struct log *log);
+MUST_USE enum err logs_dir_lower_point(struct logs_dir *dir, struct log *log);
 /* So many files are better synced with everything else on the file system, and can be. */
 bool logs_dir_syncs_together(const struct logs_dir *dir, size_t files);
 

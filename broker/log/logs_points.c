@@ -196,8 +196,23 @@ enum err logs_dir_save_points(struct logs_dir *dir)
     return err;
 }
 
+/* A full disk must not take the directory offline. */
+static enum err lower_in_place_locked(struct logs_dir *dir, struct log *log)
+{
+    char *path = xasprintf("%s/" RECOVERY_POINT_FILE, dir->path);
+    int64_t point = log_recovery_point(log);
+    enum err err =
+        checkpoint_lower_in_place(dir->env.disk, path, log_topic(log), log_partition(log), point);
+
+    lock_assert_held(&dir->checkpoint_lock);
+    if (err == ERR_OK)
+        atomic_store(&log->saved_recovery_point, point);
+    free(path);
+    return err;
+}
+
 /* Looked at under the lock: a point that is being written may be the one before the truncation. */
-enum err logs_dir_lower_point(struct logs_dir *dir, const struct log *log)
+enum err logs_dir_lower_point(struct logs_dir *dir, struct log *log)
 {
     enum err err = ERR_OK;
 
@@ -207,6 +222,8 @@ enum err logs_dir_lower_point(struct logs_dir *dir, const struct log *log)
 
         err = write_points_locked(dir, &points);
         let_go(&points);
+        if (err == ERR_NO_SPACE)
+            err = lower_in_place_locked(dir, log);
     }
     lock_drop(&dir->checkpoint_lock);
     return err;

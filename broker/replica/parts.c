@@ -28,12 +28,14 @@
 #define STRAYS_SHARE_MAX 10 /* one in so many */
 
 struct parts {
-    struct parts_conf conf; /* [I] */
-    struct part_env env;    /* [I] */
-    struct snap table;      /* of struct parts_table */
-    struct image *image;    /* as last applied, NULL: none yet; parts_apply() only */
-    atomic_bool has_image;  /* [a] an image was applied: the set is whole */
-    atomic_size_t strays;   /* [a] parked by this process */
+    struct parts_conf conf;    /* [I] */
+    struct part_env env;       /* [I] */
+    struct snap table;         /* of struct parts_table */
+    struct image *image;       /* as last applied, NULL: none yet; parts_apply() only */
+    struct roomless *roomless; /* likewise: what found no room */
+    size_t roomless_len, roomless_cap;
+    atomic_bool has_image; /* [a] an image was applied: the set is whole */
+    atomic_size_t strays;  /* [a] parked by this process */
 };
 
 /* ---- the table ---- */
@@ -60,6 +62,13 @@ static void publish(struct parts *parts, struct part **all, size_t count)
 
 /* ---- a change in the making ---- */
 
+/* A partition whose log a full disk had no room for. */
+struct roomless {
+    struct uuid topic_id;
+    int32_t partition;
+    bool is_new;
+};
+
 struct added { /* the reference is the one that the table will hold */
     struct added_key {
         struct uuid topic_id;
@@ -85,6 +94,7 @@ struct change {
     struct removed *removed; /* by address */
     struct part_live *live;  /* scratch */
     size_t live_cap;
+    bool takes_new;         /* what is opened is new, whatever `old` says */
     struct uuid conf_topic; /* whose settings these are; zero: nobody's yet */
     struct part_conf conf;
 };
@@ -263,7 +273,8 @@ static bool is_new(const struct change *change, struct uuid topic_id,
 {
     int32_t me = change->parts->conf.broker_id;
 
-    return (change->old != NULL && image_part(change->old, topic_id, state->index) == NULL) ||
+    return change->takes_new ||
+           (change->old != NULL && image_part(change->old, topic_id, state->index) == NULL) ||
            (ids_has(state->adding, me) && !ids_has(state->isr, me));
 }
 
@@ -298,6 +309,42 @@ static void set_conf(struct change *change, struct part *part, const struct part
                   change->now_ms);
 }
 
+static struct roomless *find_roomless(struct parts *parts, struct uuid topic_id, int32_t partition)
+{
+    for (size_t i = 0; i < parts->roomless_len; i++)
+        if (parts->roomless[i].partition == partition &&
+            uuid_eq(parts->roomless[i].topic_id, topic_id))
+            return &parts->roomless[i];
+    return NULL;
+}
+
+static void add_roomless(struct change *change, struct uuid topic_id,
+                         const struct image_part *state)
+{
+    struct parts *parts = change->parts;
+
+    if (find_roomless(parts, topic_id, state->index) != NULL)
+        return;
+    array_reserve(&parts->roomless, &parts->roomless_cap, parts->roomless_len,
+                  sizeof *parts->roomless);
+    parts->roomless[parts->roomless_len++] = (struct roomless){
+        .topic_id = topic_id, .partition = state->index, .is_new = is_new(change, topic_id, state)
+    };
+}
+
+/* It is open: who was told that it is not is told. */
+static void found_room(struct change *change, struct uuid topic_id, struct part *part)
+{
+    struct parts *parts = change->parts;
+    struct roomless *entry = find_roomless(parts, topic_id, part_partition(part));
+
+    if (entry == NULL)
+        return;
+    *entry = parts->roomless[--parts->roomless_len];
+    say_info("found room for %s", part_name(part));
+    fail(change, topic_id, part_partition(part), part, ERR_OK);
+}
+
 static struct part *open_part(struct change *change, const struct image_topic *topic,
                               const struct image_part *state)
 {
@@ -310,6 +357,10 @@ static struct part *open_part(struct change *change, const struct image_topic *t
                   err_name(err));
         if (log != NULL)
             log_unref(&log);
+        if (err == ERR_NO_SPACE) {
+            add_roomless(change, topic->id, state);
+            err = ERR_KAFKA_STORAGE_ERROR; /* others are to lead meanwhile */
+        }
         fail(change, topic->id, state->index, NULL, err);
         return NULL;
     }
@@ -322,6 +373,7 @@ static struct part *open_part(struct change *change, const struct image_topic *t
     if (conf->moves != NULL)
         moves_adopt(conf->moves, part);
     add_part(change, part);
+    found_room(change, topic->id, part);
     return part;
 }
 
@@ -691,6 +743,61 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
     parts->image = image_ref(after);
 }
 
+/* The first one that finds no room ends it; what is not ours any more is forgotten. */
+static void retry_all(struct change *change)
+{
+    struct parts *parts = change->parts;
+    size_t len = parts->roomless_len;
+    struct roomless *list = xmemdup(parts->roomless, len * sizeof *list);
+    bool is_full = false;
+
+    for (size_t i = 0; i < len && !is_full; i++) {
+        const struct image_topic *topic = image_topic(change->image, list[i].topic_id);
+        const struct image_part *state =
+            image_part(change->image, list[i].topic_id, list[i].partition);
+
+        if (state == NULL || !ids_has(state->replicas, parts->conf.broker_id)) {
+            struct roomless *entry = find_roomless(parts, list[i].topic_id, list[i].partition);
+
+            *entry = parts->roomless[--parts->roomless_len];
+            continue;
+        }
+        change->takes_new = list[i].is_new;
+        apply_part(change, topic, state);
+        is_full = find_now(change, list[i].topic_id, list[i].partition) == NULL;
+    }
+    free(list);
+}
+
+static void drop_failures(struct parts_result *out)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < out->failures_len; i++)
+        if (out->failures[i].err == ERR_OK)
+            out->failures[kept++] = out->failures[i];
+    out->failures_len = kept;
+}
+
+void parts_retry(struct parts *parts, int64_t now_ms, struct parts_result *out)
+{
+    *out = (struct parts_result){ .err = ERR_OK };
+    if (parts->roomless_len == 0 || parts->image == NULL)
+        return;
+    struct change change = {
+        .parts = parts,
+        .before = parts_get_table(parts),
+        .image = parts->image,
+        .now_ms = now_ms,
+        .out = out,
+    };
+
+    retry_all(&change);
+    republish(&change);
+    change_fini(&change);
+    drop_failures(out); /* those have been told */
+}
+
 void parts_result_fini(struct parts_result *result)
 {
     free(result->failures);
@@ -727,6 +834,7 @@ void parts_free(struct parts **parts_ptr)
     parts_put_table(&table);
     snap_fini(&parts->table);
     image_unref(&parts->image);
+    free(parts->roomless);
     free(parts);
 }
 
@@ -744,74 +852,6 @@ void parts_on_dir_failed(struct parts *parts, const char *dir)
         part_wake_all(part);
     }
     parts_put_table(&table);
-}
-
-static void each_part(struct parts *parts, void (*each)(struct part *, int64_t), int64_t now_ms)
-{
-    const struct parts_table *table = parts_get_table(parts);
-
-    for (size_t i = 0; i < table->count; i++)
-        each(table->all[i], now_ms);
-    parts_put_table(&table);
-}
-
-void parts_tick(struct parts *parts, int64_t now_ms)
-{
-    each_part(parts, part_tick, now_ms);
-}
-
-void parts_resend(struct parts *parts, int64_t now_ms)
-{
-    each_part(parts, part_resend, now_ms);
-}
-
-void parts_stop(struct parts *parts, int64_t now_ms)
-{
-    each_part(parts, part_stop, now_ms);
-}
-
-void parts_retain(struct parts *parts, int64_t wall_ms, int64_t now_ms)
-{
-    const struct parts_table *table = parts_get_table(parts);
-
-    for (size_t i = 0; i < table->count; i++)
-        part_retain(table->all[i], wall_ms, now_ms);
-    parts_put_table(&table);
-}
-
-/* A reference to the partition of this log, NULL when there is none. */
-static struct part *part_of_log(struct parts *parts, const struct log *log)
-{
-    const struct parts_table *table = parts_get_table(parts);
-    struct part *part = parts_find(table, str_of(log_topic(log)), log_partition(log));
-
-    part = part != NULL && part_log(part) == log ? part_ref(part) : NULL;
-    parts_put_table(&table);
-    return part;
-}
-
-void parts_retain_log(struct parts *parts, const struct log *log, int64_t wall_ms, int64_t now_ms)
-{
-    struct part *part = part_of_log(parts, log);
-
-    if (part == NULL)
-        return;
-    part_retain(part, wall_ms, now_ms);
-    part_unref(&part);
-}
-
-int64_t parts_stable_offset(struct parts *parts, const struct log *log)
-{
-    struct part *part = part_of_log(parts, log);
-    struct part_info info;
-
-    if (part == NULL)
-        return -1;
-    part_get_info(part, &info);
-    int64_t stable = log_last_stable_offset(part_log(part), info.hw);
-
-    part_unref(&part);
-    return stable;
 }
 
 static int64_t hw_of(void *ctx, struct log *log)

@@ -69,7 +69,7 @@ struct parts_failure {
     struct uuid topic_id;
     int32_t partition;
     int32_t leader_epoch, partition_epoch; /* what we hold, -1 nothing */
-    enum err err;
+    enum err err; /* ERR_OK: it was told as failed before, and is served now */
 };
 
 struct parts_result {
@@ -85,6 +85,10 @@ void parts_result_fini(struct parts_result *result);
  * What fails for one partition is in the result, the others go on. */
 void parts_apply(struct parts *parts, const struct image *after, const struct image_delta *delta,
                  int64_t now_ms, struct parts_result *out);
+
+/* Tries once more to open what a full disk had no room for; the control thread, now and then. *out
+ * has an ERR_OK for each that is served now, with its role; nothing when there is still no room. */
+void parts_retry(struct parts *parts, int64_t now_ms, struct parts_result *out);
 
 /* ---- the rest of their life; any thread ---- */
 

@@ -252,6 +252,13 @@ void parts_on_failures(struct core *core, struct broker *b, size_t n,
 
         if (part == NULL)
             continue;
+        if (!dir_failed && f->err == ERR_OK) { /* a full disk has room again */
+            core_say(core, CORE_SAY_INFO,
+                     "broker serves a partition after all broker=%d partition=%.*s-%d", b->id,
+                     STR_ARG(topic->name), f->partition);
+            set_offline(core, pending, f->topic_id, f->partition, b->id, false);
+            continue;
+        }
         core_say(core, CORE_SAY_WARN,
                  "broker cannot serve a partition broker=%d partition=%.*s-%d err=%s", b->id,
                  STR_ARG(topic->name), f->partition, err_name(f->err));

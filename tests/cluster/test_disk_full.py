@@ -144,3 +144,26 @@ def test_checkpoints_and_a_restart_find_no_room(small):
     ops.wait_leaders(cluster, "tight", 8)
     values = [r.value for r in ops.read_partition(cluster, "tight", p)]
     assert values[:5] == [b"%d" % i for i in range(5)] and values[5:] and set(values[5:]) == {b"again"}
+
+
+def test_what_found_no_room_is_made_when_there_is_some(small):
+    """Broker 1 has one directory, which is full and has room again: others lead meanwhile, nobody restarts it."""
+    cluster, disk = small
+    cluster.stop("1")
+    conf = cluster.data("1").parent / "server.properties"
+    conf.write_text("".join(line for line in conf.read_text().splitlines(True) if not line.startswith("log.dirs"))
+                    + "log.dirs=d1\n")
+    cluster.start("1")
+    cluster.wait_serving()
+    disk.fill()
+    ops.create_topic(cluster, "late", 3, assignments=[[1, 2], [2, 1], [1, 3]])
+    wait_until(lambda: all(p.leader in (2, 3) for p in ops.partitions_of(cluster, "late").values()), 30, "others lead")
+    for p in range(3):
+        assert ops.ask_leader(cluster, "late", p,
+                              lambda c, p=p: c.produce("late", {p: batch.build([b"x"])})[p].error) == 0
+    assert described(cluster)["d1"].error == 0
+    pid = cluster.pid("1")
+    (disk.path / "somebody-elses").unlink()
+    wait_until(lambda: all(1 in p.isr for p in ops.partitions_of(cluster, "late").values()), 60,
+               "broker 1 has found room and is in sync")
+    assert cluster.pid("1") == pid and len(list(disk.path.glob("late-*"))) == 3

@@ -410,7 +410,7 @@ static enum err write_one(struct fake_disk *fake, struct node *node, const uint8
     int64_t grows = pos + len > node->live.len ? (int64_t)(pos + len - node->live.len) : 0;
     enum err err = next_op(fake);
 
-    if (err == ERR_OK && fake->used + grows > fake->room) {
+    if (err == ERR_OK && grows > 0 && fake->used + grows > fake->room) {
         err = ERR_NO_SPACE;
         grows = 0;
     }

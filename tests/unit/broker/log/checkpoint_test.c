@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/kit/fake_disk.h"
 #include "tests/kit/unit.h"
 
 static char path[200];
@@ -154,6 +155,58 @@ START_TEST(meta_properties_read_back)
 }
 END_TEST
 
+START_TEST(an_entry_is_lowered_where_it_stands)
+{
+    struct fake_disk *fake = fake_disk_new();
+    struct disk *disk = fake_disk_base(fake);
+    struct checkpoint points;
+    struct disk_stat before, after;
+    int in_place = 0, gone = 0;
+
+    checkpoint_init(&points);
+    for (int i = 0; i < 100; i++)
+        checkpoint_add(&points, i % 2 == 0 ? "a" : "b", i / 2, 1000000 + i);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(checkpoint_write(disk, "/d/points", &points), ERR_OK);
+        ck_assert_int_eq(disk_stat(disk, "/d/points", &before), ERR_OK);
+        fake_disk_set_room(fake, 0);
+        ck_assert_int_eq(
+            checkpoint_lower_in_place(disk, "/d/points", i % 2 == 0 ? "a" : "b", i / 2, 7), ERR_OK);
+        fake_disk_crash(fake, FAKE_DISK_LOSE_ALL, 1);
+        fake_disk_set_room(fake, INT64_MAX);
+        struct checkpoint seen;
+
+        ck_assert_int_eq(checkpoint_read(disk, "/d/points", &seen), ERR_OK);
+        if (seen.count == 0) { /* its number lies across a border of sectors */
+            gone++;
+        } else {
+            in_place++;
+            ck_assert_int_eq(disk_stat(disk, "/d/points", &after), ERR_OK);
+            ck_assert_int_eq(after.size, before.size);
+            ck_assert_uint_eq(seen.count, 100);
+            for (int j = 0; j < 100; j++)
+                ck_assert_int_eq(checkpoint_find(&seen, j % 2 == 0 ? "a" : "b", j / 2),
+                                 j == i ? 7 : 1000000 + j);
+        }
+        checkpoint_fini(&seen);
+    }
+    ck_assert_int_gt(in_place, 80);
+    ck_assert_int_gt(gone, 0);
+    /* What is not listed, or is lower, is left. */
+    ck_assert_int_eq(checkpoint_write(disk, "/d/points", &points), ERR_OK);
+    ck_assert_int_eq(checkpoint_lower_in_place(disk, "/d/points", "c", 0, 7), ERR_OK);
+    ck_assert_int_eq(checkpoint_lower_in_place(disk, "/d/points", "a", 0, 2000000), ERR_OK);
+    ck_assert_int_eq(checkpoint_lower_in_place(disk, "/d/none", "a", 0, 7), ERR_OK);
+    struct checkpoint seen;
+
+    ck_assert_int_eq(checkpoint_read(disk, "/d/points", &seen), ERR_OK);
+    ck_assert_int_eq(checkpoint_find(&seen, "a", 0), 1000000);
+    checkpoint_fini(&seen);
+    checkpoint_fini(&points);
+    fake_disk_free(&fake);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("checkpoint");
@@ -166,5 +219,6 @@ int main(void)
     tcase_add_test(tc, epochs_read_back);
     tcase_add_test(tc, partition_metadata_reads_back);
     tcase_add_test(tc, meta_properties_read_back);
+    tcase_add_test(tc, an_entry_is_lowered_where_it_stands);
     return unit_run(tc);
 }

@@ -216,6 +216,47 @@ START_TEST(a_truncation_lowers_its_own_point_and_moves_no_other)
 }
 END_TEST
 
+/* Neither by its points nor by its epochs; and the point is lowered where it stands, or the file
+ * goes: no record above the truncation is trusted after a crash. */
+START_TEST(a_truncation_on_a_full_disk_is_no_failure)
+{
+    for (int over = 0; over < 2; over++) {
+        begin();
+        lead(1);
+        lead(1000);
+        flush();
+        logs_checkpoint(logs);
+        fake_disk_set_room(fake, 0);
+        for (int i = 0; i < LOGS; i++)
+            ck_assert_int_eq(over ? log_truncate_fully_and_start_at(all[i], 1)
+                                  : log_truncate_to(all[i], 1),
+                             ERR_OK);
+        for (int i = 0; i < LOGS; i++) {
+            ck_assert(!log_is_offline(all[i]));
+            ck_assert_int_eq(log_leo(all[i]), 1);
+            ck_assert_int_le(saved_point(i), 1);
+        }
+        fake_disk_set_room(fake, INT64_MAX);
+        for (int i = 0; i < LOGS; i++) {
+            append(i, 3000 + i); /* not synced: torn, where a record was that had been */
+            append(i, 3000 + i);
+        }
+        crash(FAKE_DISK_LOSE_SOME);
+        open_all();
+        for (int i = 0; i < LOGS; i++) {
+            ck_assert_int_ge(log_kit_check(all[i], true), 0);
+            if (log_leo(all[i]) > 1)
+                ck_assert_int_eq(log_epoch_at(all[i], 1), 3000 + i);
+            if (!over)
+                ck_assert_int_eq(log_epoch_at(all[i], 0), 1 + i);
+        }
+        let_go();
+        logs_close(&logs);
+        fake_disk_free(&fake);
+    }
+}
+END_TEST
+
 START_TEST(a_stop_syncs_once_for_all)
 {
     begin();
@@ -271,6 +312,7 @@ int main(void)
     tcase_add_test(tc, epochs_that_were_never_written_are_found_in_the_batches);
     tcase_add_test(tc, a_point_stays_where_it_is_without_its_epochs);
     tcase_add_test(tc, a_truncation_lowers_its_own_point_and_moves_no_other);
+    tcase_add_test(tc, a_truncation_on_a_full_disk_is_no_failure);
     tcase_add_test(tc, a_stop_syncs_once_for_all);
     tcase_add_test(tc, a_stop_whose_sync_fails_is_not_clean);
     return unit_run(tc);

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
+#include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
 #include "tests/kit/unit.h"
 
@@ -22,6 +23,7 @@ static struct image *image;
 static struct parts_result result;
 static int32_t min_isr;
 static int proposals;
+static struct disk *disk; /* NULL: the real one */
 
 static const int32_t mine[] = { 1, 2 }, others[] = { 2, 3 };
 
@@ -52,6 +54,7 @@ static void start_on(const char *const *dirs, size_t count)
                                                        .dir_count = count,
                                                        .broker_id = 1,
                                                        .recovery_threads = 1,
+                                                       .disk = disk,
                                                        .no_threads = true },
                                &logs),
                      ERR_OK);
@@ -565,6 +568,50 @@ START_TEST(a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory)
 }
 END_TEST
 
+/* What a full disk has no room for is told as failed, so that others lead, tried again, and told
+ * as served when there is. */
+START_TEST(what_found_no_room_is_opened_when_there_is_some)
+{
+    struct fake_disk *fake = fake_disk_new();
+    const char *dirs[] = { "/d" };
+    struct image_part part = state(1, 0, 0);
+    struct part_info info;
+
+    stop();
+    disk = fake_disk_base(fake);
+    start_on(dirs, 1);
+    fake_disk_set_room(fake, 0);
+    set("a", 0, part);
+    set("b", 1, part);
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    ck_assert(!find("a", NULL) && !find("b", NULL) && !logs_any_offline(logs));
+    part = state(2, 1, 1); /* as it is heard back: another one leads */
+    part.offline = (struct ids){ .at = mine, .n = 1 };
+    set("a", 0, part);
+    drop_topic(1, true);
+    parts_result_fini(&result);
+    parts_retry(parts, clock_mono_ms(), &result);
+    ck_assert_uint_eq(result.failures_len, 0); /* still none, which is known */
+    fake_disk_set_room(fake, INT64_MAX);
+    parts_result_fini(&result);
+    parts_retry(parts, clock_mono_ms(), &result);
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_OK);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_FOLLOWER);
+    ck_assert_int_eq(info.leader_epoch, 1);
+    ck_assert(!find("b", NULL) && !has_log("b"));
+    parts_result_fini(&result);
+    parts_retry(parts, clock_mono_ms(), &result);
+    ck_assert_uint_eq(result.failures_len, 0);
+    stop();
+    fake_disk_free(&fake);
+    disk = NULL;
+    start();
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("parts");
@@ -577,6 +624,7 @@ int main(void)
     tcase_add_test(tc, an_old_tombstone_deletes_nothing);
     tcase_add_test(tc, another_topic_of_the_same_name_begins_empty);
     tcase_add_test(tc, the_same_by_deltas_alone);
+    tcase_add_test(tc, what_found_no_room_is_opened_when_there_is_some);
     tcase_add_test(tc, a_few_strays_are_parked);
     tcase_add_test(tc, a_wiped_zookeeper_is_not_believed);
     tcase_add_test(tc, who_is_no_replica_any_more_stops_and_keeps_its_files);

@@ -199,6 +199,30 @@ START_TEST(nobody_leaves_an_isr_for_a_failed_directory_before_a_stayer_has_spoke
 }
 END_TEST
 
+/* A replica that a full disk had no room for counts as one of a failed directory, until its broker
+ * says that it has found some. */
+START_TEST(a_replica_that_found_room_may_come_back)
+{
+    struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
+    struct core_event acked = {
+        .kind = CORE_ACKED,
+        .acked = { .stream = toy.brokers[2].stream, .n_failures = 1, .failures = &failure }
+    };
+
+    toy_create(&toy, "t", 1, IDS_OF(r12));
+    failure.topic_id = toy_topic(&toy, "t")->id;
+    acked.acked.controller_epoch = image_controller_epoch(toy.brokers[1].image);
+    toy_step(&toy, acked);
+    SHOWS("t", 0, "1/1 1 1");
+    ck_assert(ids_has(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline, 2));
+    failure.err = ERR_OK;
+    toy_step(&toy, acked);
+    ck_assert(!ids_has(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline, 2));
+    toy_step(&toy, acked); /* once more is once */
+    ck_assert_uint_eq(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline.n, 0);
+}
+END_TEST
+
 START_TEST(a_leader_and_its_follower_that_go_silent_together_keep_the_isr)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
@@ -518,6 +542,7 @@ int main(void)
     tcase_add_test(tc, shutdown_of_everybody_waits_for_nobody);
     tcase_add_test(tc, nobody_leaves_an_isr_before_a_stayer_has_spoken);
     tcase_add_test(tc, nobody_leaves_an_isr_for_a_failed_directory_before_a_stayer_has_spoken);
+    tcase_add_test(tc, a_replica_that_found_room_may_come_back);
     tcase_add_test(tc, a_leader_and_its_follower_that_go_silent_together_keep_the_isr);
     tcase_add_test(tc, a_new_leader_waits_for_one_word_only);
     tcase_add_test(tc, all_die_and_one_returns);
