@@ -148,6 +148,7 @@ build/fuzz/obj/%.o: %.c | $(GEN_STAMPS)
 	$(call say,clang)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) $(WARN) -Wno-string-conversion -Wno-implicit-fallthrough -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 build/fuzz/libours.a: $(call fuzz_obj,$(COMMON_C) $(GEN_C) $(BROKER_C) $(CONTROL_C)); $(archive)
+build/fuzz/dir_fuzz: $(call fuzz_obj,tests/kit/fake_disk.c)
 $(FUZZERS): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libours.a
 	$(Q)clang-14 $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 

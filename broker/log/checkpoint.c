@@ -51,6 +51,8 @@ static struct str next_word(struct str *line)
 {
     size_t from = 0;
 
+    if (line->len == 0) /* no line at all has no place to point to */
+        return *line;
     while (from < line->len && is_space(line->ptr[from]))
         from++;
     size_t to = from;
