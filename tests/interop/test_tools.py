@@ -95,6 +95,27 @@ def test_reassign_partitions(tools, whole, topic):
     assert "None of the specified partition reassignments are active." in text
 
 
+def test_reassignment_with_a_throttle(tools, whole, topic):
+    """Slow as long as the tool wants it, fast when it raises the limit, and nothing is left of it afterwards."""
+    name = topic(assignments=[[1, 2]])
+    size = 4 << 20
+    ops.ask_leader(whole, name, 0, lambda c: [c.produce(name, {0: batch.build([os.urandom(size // 64)])})
+                                              for _ in range(64)])
+    moves = {(name, 0): [3, 2]}
+    code, text = tools.reassign("--execute", "--throttle", 100_000, moves=moves)
+    assert code == 0 and "The inter-broker throttle limit was set to 100000 B/s" in text, text
+    code, text = tools.reassign("--verify")
+    assert code == 0 and f"Reassignment of partition {name}-0 is still in progress." in text, text
+    assert sum(f.stat().st_size for f in whole.data("3").parent.glob(f"*/{name}-0/*.log")) < size
+    code, text = tools.reassign("--execute", "--throttle", 100_000_000, "--additional")
+    assert code == 0 and "The inter-broker throttle limit was set to 100000000 B/s" in text, text
+    wait_assigned(whole, name, [3, 2])
+    code, text = tools.reassign("--verify")
+    assert code == 0 and "Clearing broker-level throttles on brokers 1,2,3" in text, text
+    code, text = tools.configs("--describe", "--entity-type", "brokers", "--entity-name", 3)
+    assert code == 0 and "throttled.rate" not in text, text
+
+
 def test_reassignment_under_way(tools, whole, topic):
     """Broker 3 hangs as soon as it is wanted."""
     name = topic(assignments=[[1, 2]])
