@@ -170,7 +170,7 @@ TOOLDIR := $(DESTDIR)$(PREFIX)/libexec/moldau
 install: all   ## into $(DESTDIR)$(PREFIX): executables, samples, service units, manual pages
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/doc/moldau $(UNITDIR)
 	$(if $(strip $(EXES)),install -m 755 $(EXES) $(DESTDIR)$(PREFIX)/bin)
-	install -d $(TOOLDIR) && for tool in kafka-consumer-groups kafka-dump-log kafka-leader-election kafka-reassign-partitions; do ln -sf ../../bin/moldau $(TOOLDIR)/$$tool.sh || exit 1; done
+	install -d $(TOOLDIR) && for tool in kafka-consumer-groups kafka-dump-log kafka-leader-election kafka-reassign-partitions kafka-topics; do ln -sf ../../bin/moldau $(TOOLDIR)/$$tool.sh || exit 1; done
 	install -m 644 README.md LICENSE $(wildcard deploy/*.properties) $(SHARE)/doc/moldau
 	for program in broker controller; do scripts/conf_doc $$program > $(SHARE)/doc/moldau/$$program-settings.md || exit 1; done
 	for unit in $(notdir $(wildcard deploy/*.service)); do \

@@ -4,6 +4,7 @@
  */
 #include "controller/cli/kafka_admin.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -106,5 +107,40 @@ size_t *kafka_set_order(struct arena *arena, const struct kafka_part *parts, siz
         hashes[i] = (int32_t)((31u + (uint32_t)parts[i].partition) * 31u +
                               (uint32_t)java_hash(parts[i].topic));
     java_hash_order(hashes, n, order);
+    return order;
+}
+
+struct placed {
+    uint32_t bucket;
+    size_t number;
+};
+
+static int by_bucket(const void *a, const void *b)
+{
+    const struct placed *left = a, *right = b;
+
+    if (left->bucket != right->bucket)
+        return left->bucket < right->bucket ? -1 : 1;
+    return left->number < right->number ? -1 : 1;
+}
+
+size_t *kafka_map_order(struct arena *arena, const struct str *names, size_t n)
+{
+    size_t *order = arena_zalloc(arena, n + 1, sizeof *order);
+    struct placed *placed = arena_zalloc(arena, n + 1, sizeof *placed);
+    uint32_t buckets = 1;
+
+    while (buckets < n)
+        buckets *= 2;
+    if (4 * n > 3 * (size_t)buckets) /* it grew once, which keeps the order within a bucket */
+        buckets *= 2;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t hash = (uint32_t)java_hash(names[i]);
+
+        placed[i] = (struct placed){ .bucket = (hash ^ hash >> 16) & (buckets - 1), .number = i };
+    }
+    qsort(placed, n, sizeof *placed, by_bucket);
+    for (size_t i = 0; i < n; i++)
+        order[i] = placed[i].number;
     return order;
 }

@@ -27,6 +27,8 @@ struct kafka_part {
     struct str topic;
     int32_t partition;
 };
+/* The same of a HashMap by name that was made for n of them. */
+size_t *kafka_map_order(struct arena *arena, const struct str *names, size_t n);
 size_t *kafka_set_order(struct arena *arena, const struct kafka_part *parts, size_t n);
 
 #endif

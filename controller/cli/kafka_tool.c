@@ -37,7 +37,8 @@ static const struct tool {
 } tools[] = { { "kafka-consumer-groups", CMD_kafka_consumer_groups, groups_optional },
               { "kafka-dump-log", CMD_log_dump, dump_log_optional },
               { "kafka-leader-election", CMD_kafka_leader_election, none_optional },
-              { "kafka-reassign-partitions", CMD_kafka_reassign_partitions, none_optional } };
+              { "kafka-reassign-partitions", CMD_kafka_reassign_partitions, none_optional },
+              { "kafka-topics", CMD_kafka_topics, none_optional } };
 
 static const struct tool *find_tool(const char *argv0)
 {

@@ -377,3 +377,43 @@ def test_kafka_leader_election(tool, topic, cli, tmp_path):
     tool("leader-election", *words, "--admin.config", "plain.conf")
     tool("consumer-groups", "--list", "--command-config", "plain.conf")
     assert "TLS and SASL" in tool("consumer-groups", "--list", "--command-config", "tls.conf", code=1)[1]
+
+
+def test_kafka_topics(tool, cli, whole):
+    name = f"topics.{os.urandom(3).hex()}"
+    warning = ("WARNING: Due to limitations in metric names, topics with a period ('.') or underscore ('_') could "
+               "collide. To avoid issues it is best to use either, but not both.\n")
+    out = tool("topics", "--create", "--topic", name, "--replica-assignment", "2:1,1:3", "--config",
+               "retention.ms=3600000")[0]
+    assert out == f"{warning}Created topic {name}.\n"
+    try:
+        ops.wait_leaders(whole, name, 2)
+        assert name in tool("topics", "--list")[0].splitlines()
+        head, *parts = tool("topics", "--describe", "--topic", name)[0].splitlines()
+        topic_id = json.loads(cli("topic", "show", name, "--json").stdout)["id"]
+        assert head.startswith(f"Topic: {name}\tTopicId: {topic_id}\tPartitionCount: 2\tReplicationFactor: 2\tConfigs: ")
+        assert "retention.ms=3600000" in head.split("Configs: ")[1].split(",")
+        assert parts == [f"\tTopic: {name}\tPartition: {p}\tLeader: {r[0]}\tReplicas: {r}\tIsr: {r}\tElr: N/A\t"
+                         "LastKnownElr: N/A" for p, r in enumerate(["2,1", "1,3"])]
+        for words in (["--under-replicated-partitions"], ["--unavailable-partitions"], ["--under-min-isr-partitions"]):
+            assert tool("topics", "--describe", "--topic", name, *words)[0] == ""
+        assert tool("topics", "--describe", "--topics-with-overrides", "--topic", name)[0] == head + "\n"
+        out = tool("topics", "--create", "--topic", name, code=1)[0]
+        assert out == f"{warning}Error while executing topic command : Topic '{name}' already exists.\n"
+        assert tool("topics", "--create", "--topic", name, "--if-not-exists")[0] == warning
+        assert tool("topics", "--alter", "--topic", name, "--partitions", 3)[0] == ""
+        ops.wait_leaders(whole, name, 3)
+        assert tool("topics", "--alter", "--topic", name, "--partitions", 2, code=1)[0] == (
+            "Error while executing topic command : Topic currently has 3 partitions, which is higher than the "
+            "requested 2.\n")
+        assert "The partitions must be greater than 0" in tool(
+            "topics", "--create", "--topic", "zero", "--partitions", 0, code=1)[0]
+        assert "exactly one action" in tool("topics", "--list", "--describe", code=1)[1]
+        assert tool("topics", "--delete", "--topic", f"{name}|nobody")[0] == ""
+        missing = "Error while executing topic command : Topic 'Optional[nosuch]' does not exist as expected\n"
+        for words in (["--describe"], ["--delete"], ["--alter", "--partitions", "2"]):
+            assert tool("topics", *words, "--topic", "nosuch", code=1)[0] == missing
+        assert tool("topics", "--delete", "--topic", "nosuch", "--if-exists")[0] == ""
+        wait_until(lambda: name not in tool("topics", "--list")[0].splitlines(), 30, "it is deleted")
+    finally:
+        cli("topic", "delete", name, "--yes", "--if-exists")

@@ -46,10 +46,27 @@ START_TEST(sets_are_walked_as_javas)
 }
 END_TEST
 
+START_TEST(maps_are_walked_as_javas)
+{
+    const struct str names[] = { STR("ba"), STR("compacted_1"), STR("defaults"), STR("plain"),
+                                 STR("with.config") };
+    static const char *const wanted[] = { "compacted_1", "with.config", "defaults", "plain", "ba" };
+    struct arena arena;
+    size_t *order;
+
+    arena_init(&arena, SIZE_MAX);
+    order = kafka_map_order(&arena, names, ARRAY_LEN(names));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        ck_assert(str_is(names[order[i]], wanted[i]));
+    arena_fini(&arena);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("kafka_admin");
 
     tcase_add_test(tc, sets_are_walked_as_javas);
+    tcase_add_test(tc, maps_are_walked_as_javas);
     return unit_run(tc);
 }
