@@ -106,7 +106,9 @@ class Reader:
         self.consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name,
                                   "enable.auto.commit": False, "auto.offset.reset": "error",
                                   "isolation.level": "read_committed", "fetch.wait.max.ms": 100,
-                                  "log_level": 2})
+                                  # librdkafka 2.16 locks itself up when it bootstraps anew while an
+                                  # OffsetForLeaderEpoch is out: its main thread waits for its own lock for ever
+                                  "metadata.recovery.strategy": "none", "log_level": 2})
         self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
         self.ends = None        # {partition: offset} to read up to; None: go on
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
