@@ -205,7 +205,7 @@ def test_a_broker_dies_and_instances_come_and_go(whole, version, tmp_path):
             killed = ops.coordinator(whole, app.name)
             whole.kill(killed)
             at = time.monotonic()
-            app.wait_caught_up()
+            app.wait_caught_up(20)      # before the 30 s after which clients repeat what was not answered
             print(f"caught up {time.monotonic() - at:.1f} s after the kill of {killed}")
             third = app.start()
             app.wait_shared([first, second, third])
@@ -233,7 +233,7 @@ def test_many_faults(whole, version, tmp_path):
                 if goes:
                     chance.choice([goes.kill, goes.leave])()
                     live.append(app.start())
-                app.wait_caught_up(120)
+                app.wait_caught_up(25)
                 print(f"round {round_}: caught up after {time.monotonic() - at:.1f} s")
                 whole.start(killed)
                 ops.wait_full_isr(whole)
