@@ -150,6 +150,7 @@ void part_get_info(struct part *part, struct part_info *out)
         .log_start = core->log_start,
         .isr_len = core->isr_len,
         .replicas_len = core->replicas_len,
+        .min_isr = core->min_isr,
         .is_under_min_isr = core->role == PART_LEADER && core->isr_len < min_isr,
     };
     lock_drop(&part->state);

@@ -61,6 +61,7 @@ struct part_info {
     int32_t led_since; /* a leader: the epoch in which it began to lead without a break */
     int64_t hw, leo, log_start;
     int32_t isr_len, replicas_len;
+    int32_t min_isr; /* as set, whatever the number of replicas */
     bool is_under_min_isr;
 };
 void part_get_info(struct part *part, struct part_info *out);

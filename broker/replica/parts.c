@@ -87,6 +87,7 @@ struct change {
     struct parts *parts;
     const struct parts_table *before;
     const struct image *image;
+    bool has_roles;          /* those of the change are set */
     const struct image *old; /* what a delta was applied to; NULL: it is the whole image */
     int64_t now_ms;
     struct parts_result *out;
@@ -502,13 +503,22 @@ static void make_logs(struct change *change, const struct image_delta *delta)
 
 /* ---- settings and brokers ---- */
 
+/* min.insync.replicas holds the high watermark back, so that in between it must be the larger one:
+ * a smaller ISR comes with, or after, the larger setting it was decided under, and whoever leads no
+ * more must not go by a smaller setting in the role it has lost. So settings are applied before the
+ * roles, and once more after them. */
 static void apply_conf(struct change *change, struct part *part)
 {
-    const struct part_conf *settings =
-        settings_of(change, part_topic_id(part), str_of(part_topic(part)));
+    struct part_conf settings = *settings_of(change, part_topic_id(part), str_of(part_topic(part)));
+    struct part_info info;
 
-    part_set_log_conf(part, &settings->log);
-    set_conf(change, part, settings);
+    if (!change->has_roles) {
+        part_get_info(part, &info);
+        if (info.min_isr > settings.min_isr)
+            settings.min_isr = info.min_isr;
+        part_set_log_conf(part, &settings.log);
+    }
+    set_conf(change, part, &settings);
 }
 
 /* Of every partition that was there before: those opened in this change have them already. */
@@ -649,9 +659,11 @@ static void apply_image(struct change *change)
             remove_part(change, part);
     }
     make_logs(change, NULL);
-    apply_all_configs(change); /* before roles, as for a delta */
+    apply_all_configs(change);
     while ((topic = image_next_topic(change->image, &topics)) != NULL)
         apply_topic(change, topic, NULL);
+    change->has_roles = true;
+    apply_all_configs(change);
 }
 
 static void apply_delta(struct change *change, const struct image_delta *delta)
@@ -664,8 +676,6 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
             remove_part(change, part);
     }
     make_logs(change, delta);
-    /* before roles: a smaller ISR comes with, or after, the min.insync.replicas it was decided
-     * under, and in between the high watermark must not move */
     if (delta->n_configs > 0)
         apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_topics; t++) {
@@ -674,6 +684,9 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
         if (topic != NULL)
             apply_topic(change, topic, &delta->topics[t]);
     }
+    change->has_roles = true;
+    if (delta->n_configs > 0)
+        apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_tombstones; t++)
         bury(change, &delta->tombstones[t]);
 }

@@ -455,6 +455,35 @@ START_TEST(settings_reach_the_partition)
 }
 END_TEST
 
+/* It was held up while another was elected, and hears of that and of a smaller min.insync.replicas
+ * at once: what it appended alone must not become committed by the way. */
+START_TEST(a_smaller_min_isr_is_not_for_the_role_that_is_lost)
+{
+    struct image_setting min = { STR("min.insync.replicas"), STR("2") };
+    struct image_config config = {
+        .type = STR("topics"), .name = STR("a"), .n_settings = 1, .settings = &min
+    };
+    struct image_part alone = state(1, 1, 1), lost = state(2, 2, 2);
+    struct part_info info;
+
+    alone.isr = (struct ids){ .at = mine, .n = 1 };
+    lost.isr = (struct ids){ .at = &mine[1], .n = 1 };
+    change((struct image_delta){ .n_configs = 1, .configs = &config }, true);
+    set("a", 0, alone);
+    produce("a", 3);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.hw, 0);
+    set_as("a", 0, &lost, false);
+    min.value = STR("1");
+    change((struct image_delta){ .n_configs = 1, .configs = &config }, false);
+    ck_assert_int_eq(tell_image(), ERR_OK);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.role, PART_FOLLOWER);
+    ck_assert_int_eq(info.hw, 0);
+    ck_assert_int_eq(info.min_isr, 1);
+}
+END_TEST
+
 START_TEST(high_watermarks_survive_a_restart)
 {
     struct image_part alone = state(1, 0, 0);
@@ -629,6 +658,7 @@ int main(void)
     tcase_add_test(tc, a_wiped_zookeeper_is_not_believed);
     tcase_add_test(tc, who_is_no_replica_any_more_stops_and_keeps_its_files);
     tcase_add_test(tc, settings_reach_the_partition);
+    tcase_add_test(tc, a_smaller_min_isr_is_not_for_the_role_that_is_lost);
     tcase_add_test(tc, high_watermarks_survive_a_restart);
     tcase_add_test(tc, a_table_outlives_what_it_shows);
     tcase_add_test(tc, lag_and_proposals_follow_the_clock);
