@@ -136,6 +136,8 @@ static void note_role(struct world *w, struct bro *b, int p, const struct part_e
             disk_assign(&b->logs[p], core->leader_epoch, core->leo);
         promise_leads(w, b, p);
     }
+    if (p == CROWD_PART)
+        coord_on_role(w, b);
     if (fx->role_changed)
         TRACE(w, "%s p%d %s epoch=%d leader=%d leo=%lld hw=%lld", node_name(b->node), p,
               core->role == PART_LEADER     ? "leads"
@@ -585,6 +587,8 @@ void bro_lose_dir(struct world *w, int i, int dir)
         if (!b->reps[p].open || b->logs[p].dir != dir)
             continue;
         b->reps[p].offline = true;
+        if (p == CROWD_PART)
+            coord_close(w, b, true);
         repl_unfollow(w, b, p);
         repl_wake_produces(w, b, p);
         msg->parts[msg->n++] = (struct core_failure){ .topic_id = w->gens[b->reps[p].gen],
@@ -686,6 +690,7 @@ void bro_end(struct world *w, int i)
 {
     struct bro *b = &w->bros[i];
 
+    coord_close(w, b, false);
     repl_end(w, b);
     for (int p = 0; p < SIM_PARTS; p++)
         if (b->reps[p].open) {

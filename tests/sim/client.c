@@ -36,6 +36,13 @@ static int leader_by(struct world *w, const struct bro *b, int p)
     return part == NULL ? -1 : part->leader;
 }
 
+int client_leader(struct world *w, int p)
+{
+    int leader = leader_by(w, any_broker(w), p);
+
+    return leader > 0 ? leader - 1 : -1;
+}
+
 void client_produce(struct world *w, int p, int acks)
 {
     int leader = w->zoo->tree.states[p].leader;

@@ -33,6 +33,7 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     conf->produce_ms = 10 + (int64_t)rand_below(&rand, 100);
     conf->faults_ms = 3000 + (int64_t)rand_below(&rand, 9000);
     conf->mischief_ms = 100 + (int64_t)rand_below(&rand, 1200);
+    conf->clients = (int)rand_below(&rand, 2) * (1 + (int)rand_below(&rand, CROWD_MOST));
     conf->mischief = (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
     if (rand_below(&rand, 3) == 0) /* a few kinds at a time */
         conf->mischief &= (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
@@ -83,7 +84,7 @@ void history_heal(struct world *w, struct verdict *out)
     for (int p = 0; p < w->zoo->tree.topic.n_parts && !w->failed; p++)
         if (!takes_records(w, p))
             world_fail(w, "7: whole, but partition %d takes no records", p);
-    for (int i = 0; i < 100 && !w->failed && !promise_is_whole(w, &missing); i++)
+    for (int i = 0; i < 400 && !w->failed && !promise_is_whole(w, &missing); i++)
         world_run_ms(w, 50);
     if (!w->failed && !promise_is_whole(w, &missing))
         world_fail(w, "7: no %s after a last record", missing);
@@ -115,6 +116,8 @@ void history_end(struct world *w, struct verdict *out)
     out->unclean = w->n_unclean;
     out->deleted = w->n_deleted;
     out->moved = w->n_moved;
+    out->commits = w->crowd.n_commits;
+    out->formed = w->crowd.n_formed;
     out->warm = w->n_warm;
     out->cold = w->n_cold;
     if (w->failed)
@@ -144,6 +147,7 @@ void history_tell(const struct history *history, struct verdict *out)
     for (int i = 0; i < conf->brokers; i++)
         proc_start(w, i);
     client_start(w);
+    crowd_start(w);
     if (world_chance(w, 80))
         world_run_ms(w, 1000);
     w->script_ms = world_ms(w);

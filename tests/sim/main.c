@@ -42,7 +42,8 @@ static const struct {
 
 struct job {
     uint64_t first, last;
-    size_t passed, failed, steps, acked, forfeited, warm, cold, deleted, moved, unclean;
+    size_t passed, failed, steps, acked, forfeited, warm, cold, deleted, moved, unclean, commits,
+        formed;
     int64_t healed_ms, healed_ms_max;
 };
 
@@ -102,6 +103,8 @@ static void run_job(struct job *job, const struct sim_conf *conf)
         job->deleted += verdict.deleted;
         job->moved += verdict.moved;
         job->unclean += verdict.unclean;
+        job->commits += verdict.commits;
+        job->formed += verdict.formed;
         job->healed_ms += verdict.healed_ms;
         if (verdict.healed_ms > job->healed_ms_max)
             job->healed_ms_max = verdict.healed_ms;
@@ -153,6 +156,8 @@ static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
             total->deleted += part.deleted;
             total->moved += part.moved;
             total->unclean += part.unclean;
+            total->commits += part.commits;
+            total->formed += part.formed;
             total->healed_ms += part.healed_ms;
             if (part.healed_ms_max > total->healed_ms_max)
                 total->healed_ms_max = part.healed_ms_max;
@@ -187,17 +192,19 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, bool records,
            total.cold);
     printf("%zu topics deleted, %zu assignments written, %zu unclean elections\n", total.deleted,
            total.moved, total.unclean);
+    printf("%zu assignments to members of groups, %zu offsets committed\n", total.formed,
+           total.commits);
     if (total.forfeited > 0)
         printf("%zu histories left a partition to a machine that had lost its tail unheard: no "
                "promise there\n",
                total.forfeited);
     printf("%zu passed, %zu failed\n", total.passed, total.failed);
-    if (records && !record_add(&(struct record){ .first = first,
-                                                 .last = last,
-                                                 .passed = total.passed,
-                                                 .failed = total.failed,
-                                                 .took_s = took_s,
-                                                 .cpu_s = cpu_s() })) {
+    if (records && !record_add(&(struct run){ .first = first,
+                                              .last = last,
+                                              .passed = total.passed,
+                                              .failed = total.failed,
+                                              .took_s = took_s,
+                                              .cpu_s = cpu_s() })) {
         fprintf(stderr, "moldau-sim: cannot write %s\n", RECORD_FILE);
         return 2;
     }

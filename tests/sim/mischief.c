@@ -337,6 +337,9 @@ static void do_one(struct world *w, enum mischief what)
         world_tell(w, "preferred leaders are to be elected");
         admin_elect(w, any_part(w));
         break;
+    case MISCHIEF_CROWD:
+        crowd_trouble(w);
+        break;
     case MISCHIEF_ALL:
         break;
     }

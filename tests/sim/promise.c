@@ -430,6 +430,9 @@ bool promise_is_whole(struct world *w, const char **missing)
     *missing = "answer to an operator";
     if (w->n_asked > 0)
         return false;
+    *missing = "stable group";
+    if (!crowd_is_settled(w))
+        return false;
     *missing = "topic";
     if (!w->zoo->tree.topic.there || w->zoo->tree.mark)
         return false;

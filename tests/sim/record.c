@@ -44,7 +44,7 @@ bool record_may(void)
     return true;
 }
 
-bool record_add(const struct record *record)
+bool record_add(const struct run *run)
 {
     char commit[64], line[256], date[32];
     time_t now = time(NULL);
@@ -57,9 +57,9 @@ bool record_add(const struct record *record)
     gmtime_r(&now, &tm);
     strftime(date, sizeof date, "%Y-%m-%d %H:%M", &tm);
     len = snprintf(line, sizeof line, "%s\t%s\t%" PRIu64 "-%" PRIu64 "\t%zu\t%zu\t%s\t%.1f\t%.0f\n",
-                   date, commit, record->first, record->last, record->passed + record->failed,
-                   record->failed, record->failed == 0 ? "holds" : "BROKEN", record->took_s / 60,
-                   (double)(record->passed + record->failed) / record->cpu_s * 60);
+                   date, commit, run->first, run->last, run->passed + run->failed, run->failed,
+                   run->failed == 0 ? "holds" : "BROKEN", run->took_s / 60,
+                   (double)(run->passed + run->failed) / run->cpu_s * 60);
     fd = open(RECORD_FILE, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (fd < 0)
         return false;

@@ -266,7 +266,7 @@ static void run_ask_offsets(struct world *w, struct event *ev)
 
 /* ---- produce ---- */
 
-static void run_wake(struct world *w, struct event *ev)
+void repl_run_wake(struct world *w, struct event *ev)
 {
     struct bro *b = &w->bros[ev->node];
     struct parked_produce **at = &b->produces;
@@ -288,6 +288,7 @@ static void run_wake(struct world *w, struct event *ev)
         *at = waits->next;
         free(waits);
     }
+    coord_wake(w, b);
 }
 
 /* Reactors come soon, but now and then one is held up. */
@@ -298,9 +299,8 @@ static int64_t late_us(struct world *w)
 
 void repl_wake_produces(struct world *w, struct bro *b, int p)
 {
-    (void)p;
-    if (b->produces != NULL)
-        world_at(w, late_us(w), b->node, run_wake);
+    if (b->produces != NULL || (p == CROWD_PART && b->coord != NULL))
+        world_at(w, late_us(w), b->node, repl_run_wake);
 }
 
 void repl_on_produce(struct world *w, struct event *ev)

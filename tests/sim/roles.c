@@ -42,6 +42,8 @@ void roles_close(struct world *w, struct bro *b, int p)
 
     if (!rep->open)
         return;
+    if (p == CROWD_PART)
+        coord_close(w, b, true);
     repl_unfollow(w, b, p);
     rep->open = rep->offline = false;
     part_core_fini(&rep->core);
@@ -162,15 +164,20 @@ static int32_t min_isr_in(const struct world *w, const struct image *image)
     return 1;
 }
 
-static void apply_settings(struct change *c)
+/* Before the roles the larger one of before and now, after them as it is. */
+static void apply_settings(struct change *c, bool has_roles)
 {
-    struct part_event ev = { .kind = PART_EV_CONF,
-                             .conf = { .min_isr = min_isr_in(c->w, c->image),
-                                       .lag_max_ms = c->w->conf.lag_max_ms } };
+    int32_t now = min_isr_in(c->w, c->image);
 
-    for (int p = 0; p < SIM_PARTS; p++)
+    for (int p = 0; p < SIM_PARTS; p++) {
+        int32_t before = c->b->reps[p].core.min_isr;
+        struct part_event ev = { .kind = PART_EV_CONF,
+                                 .conf = { .min_isr = has_roles || before < now ? now : before,
+                                           .lag_max_ms = c->w->conf.lag_max_ms } };
+
         if (bro_serves(c->b, p))
             bro_step(c->w, c->b, p, &ev);
+    }
 }
 
 /* ---- roles ---- */
@@ -292,9 +299,10 @@ static void apply_image(struct change *c)
     while ((stone = image_next_tombstone(c->image, &stones)) != NULL)
         bury(c, stone);
     close_gone(c);
-    apply_settings(c);
+    apply_settings(c, false);
     for (int p = 0; topic != NULL && p < topic->n_parts; p++)
         apply_part(c, gen_of(c->w, topic->id), image_topic_part(topic, p));
+    apply_settings(c, true);
 }
 
 static void note_live(struct change *c, int32_t id, int64_t epoch, bool live)
@@ -317,7 +325,7 @@ static void apply_delta(struct change *c, const struct image_delta *delta)
     if (delta->n_topics_gone > 0)
         close_gone(c);
     if (delta->n_configs > 0)
-        apply_settings(c);
+        apply_settings(c, false);
     for (size_t t = 0; t < delta->n_topics; t++) {
         const struct image_topic *topic = image_topic(c->image, delta->topics[t].id);
 
@@ -329,6 +337,8 @@ static void apply_delta(struct change *c, const struct image_delta *delta)
                 apply_part(c, gen_of(c->w, topic->id), state);
         }
     }
+    if (delta->n_configs > 0)
+        apply_settings(c, true);
     for (size_t i = 0; i < delta->n_tombstones; i++)
         bury(c, &delta->tombstones[i]);
 }

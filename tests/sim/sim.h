@@ -9,6 +9,7 @@
  *   roles     the same process applying images and deltas: replicas that come and go
  *   repl      the same process's replication and produce: fetchers, fetches, log
  *   disk      its log directory: what was flushed survives the machine, the rest the process
+ *   crowd     a consumer group's clients and its coordinator
  *   mischief  what goes wrong when
  *   promise   what must hold whatever goes wrong (tests/kit/oracle)
  *
@@ -31,6 +32,7 @@
 #include "controller/core/core.h"
 #include "controller/core/standby.h"
 #include "tests/kit/oracle.h"
+#include "tests/sim/crowd.h"
 
 #define SIM_BROKERS 7 /* most; ids are index + 1 */
 #define SIM_BOSSES  3
@@ -204,6 +206,7 @@ struct bro {
     struct replica reps[SIM_PARTS];
     struct fetcher fetchers[SIM_BROKERS];
     struct parked_produce *produces;
+    struct coord *coord; /* NULL: it is not the group's coordinator */
 };
 
 /* ---- controllers ---- */
@@ -245,6 +248,7 @@ struct boss {
 
 struct sim_conf {
     int brokers, bosses, parts, rf, min_isr;
+    int clients; /* of a group; 0: there is none */
     int64_t lag_max_ms, session_ms, heartbeat_ms;
     int64_t faults_ms; /* how long things go wrong */
     int64_t delay_us;  /* of a message, typical */
@@ -274,6 +278,7 @@ struct world {
     struct bro bros[SIM_BROKERS];
     struct boss bosses[SIM_BOSSES];
     struct oracle oracle;
+    struct crowd crowd;
     struct uuid gens[SIM_GENS]; /* topic ids in the order in which they were stored */
     int n_asked;                /* by operators, and not answered yet */
     int n_gens, n_creates;      /* how many there are, how many may yet come of what was asked */
@@ -591,6 +596,7 @@ void repl_on_closed(struct world *w, struct conn *conn, int side);
 /* Its log has grown or its role has changed: look at what waits. */
 void repl_wake_fetches(struct world *w, struct bro *b);
 void repl_wake_produces(struct world *w, struct bro *b, int p);
+void repl_run_wake(struct world *w, struct event *ev);
 /* A client's produce arrives at the broker: a values, b part, c acks. */
 void repl_on_produce(struct world *w, struct event *ev);
 
@@ -637,6 +643,8 @@ void promise_end(struct world *w);
 /* ---- client.c ---- */
 
 void client_start(struct world *w);
+/* Node of the leader as some broker that answers says, -1: nobody. */
+int client_leader(struct world *w, int p);
 /* One record with acks=all to the leader of p. */
 void client_produce(struct world *w, int p, int acks);
 
@@ -662,7 +670,8 @@ enum mischief {
     MISCHIEF_FULL = 65536,
     MISCHIEF_DIR = 131072,
     MISCHIEF_ELECT = 262144,
-    MISCHIEF_ALL = 524287,
+    MISCHIEF_CROWD = 524288,
+    MISCHIEF_ALL = 1048575,
 };
 
 #define SIM_TRICKS 256
@@ -688,7 +697,7 @@ struct verdict {
     bool ok;
     char why[512];
     size_t steps, acked;
-    size_t moved, deleted, unclean;
+    size_t moved, deleted, unclean, commits, formed;
     size_t warm, cold; /* seats won by who had followed all that was written, or had not */
     int forfeited;     /* partitions whose promise lost its precondition */
     int64_t healed_ms;
@@ -723,7 +732,7 @@ int shrink_and_tell(uint64_t seed, const struct sim_conf *conf);
 
 /* ---- record.c ---- */
 
-struct record {
+struct run {
     uint64_t first, last;
     size_t passed, failed;
     double took_s, cpu_s;
@@ -735,6 +744,6 @@ struct record {
  * changes. Asked before the run. */
 bool record_may(void);
 /* One more line. */
-bool record_add(const struct record *record);
+bool record_add(const struct run *run);
 
 #endif

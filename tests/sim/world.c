@@ -574,6 +574,7 @@ void world_fini(struct world *w)
     for (struct conn *conn = w->conns; conn != NULL; conn = conn->next)
         conn->open[0] = conn->open[1] = false;
     sweep(w);
+    crowd_fini(w);
     zoo_free(&w->zoo);
     oracle_fini(&w->oracle);
     free(w->heap);

@@ -99,3 +99,25 @@ void story_held_up_in_a_write(struct world *w)
     world_run_ms(w, 500);
     proc_start(w, leader);
 }
+
+void story_group_split(struct world *w)
+{
+    int leader;
+
+    w->conf.clients = CROWD_MOST;
+    crowd_start(w);
+    for (int i = 0; i < 200 && !w->failed && !crowd_is_settled(w); i++)
+        world_run_ms(w, 50);
+    leader = story_leader(w, CROWD_PART);
+    /* its coordinator goes on without the cluster, while somebody leaves */
+    story_isolate(w, leader, true);
+    w->crowd.clients[0].phase = CROWD_ABSENT;
+    w->crowd.clients[0].life++;
+    world_run_ms(w, world_between(w, 2000, 6000));
+    for (int i = 1; i < 3; i++) { /* they look for it anew */
+        w->crowd.clients[i].coordinator = -1;
+        world_run_ms(w, world_between(w, 0, 3000));
+    }
+    story_isolate(w, leader, false);
+    world_run_ms(w, world_between(w, 0, 2000));
+}

@@ -11,6 +11,8 @@ const struct story stories[] = {
     { "fast_fail_over",
       "leaders die one after the other before their epochs are heard of (KIP-279)",
       story_fast_fail_over },
+    { "group_split", "a group's coordinator is cut off, and its members are divided",
+      story_group_split },
     { "held_up_in_a_write",
       "a controller is held up between two multis, is followed by another and goes on",
       story_held_up_in_a_write },
