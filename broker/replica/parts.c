@@ -266,17 +266,15 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
 /* ---- roles ---- */
 
-/* Nothing of it can be on a directory that is offline (KAFKA-10314): a delta has brought it, for
- * the first state of a partition may also be years old; or it is added to the replicas and was not
- * in sync yet. */
-static bool is_new(const struct change *change, struct uuid topic_id,
-                   const struct image_part *state)
+/* Nothing of it can be on a directory that is offline (KAFKA-10314): a delta makes us a replica. A
+ * first state may be years old, and who is being added may have had all that is committed. */
+static bool is_new(const struct change *change, struct uuid topic_id, const struct image_part *now)
 {
-    int32_t me = change->parts->conf.broker_id;
+    const struct image *old = change->old;
+    const struct image_part *part = old != NULL ? image_part(old, topic_id, now->index) : NULL;
+    bool was_ours = part != NULL && ids_has(part->replicas, change->parts->conf.broker_id);
 
-    return change->takes_new ||
-           (change->old != NULL && image_part(change->old, topic_id, state->index) == NULL) ||
-           (ids_has(state->adding, me) && !ids_has(state->isr, me));
+    return change->takes_new || (old != NULL && !was_ours);
 }
 
 static enum err open_log(struct change *change, const struct image_topic *topic,
@@ -503,10 +501,8 @@ static void make_logs(struct change *change, const struct image_delta *delta)
 
 /* ---- settings and brokers ---- */
 
-/* min.insync.replicas holds the high watermark back, so that in between it must be the larger one:
- * a smaller ISR comes with, or after, the larger setting it was decided under, and whoever leads no
- * more must not go by a smaller setting in the role it has lost. So settings are applied before the
- * roles, and once more after them. */
+/* Until the roles are set, the larger min.insync.replicas of before and now: the one that a smaller
+ * ISR was decided under, and no smaller one for a leader that leads no more. */
 static void apply_conf(struct change *change, struct part *part)
 {
     struct part_conf settings = *settings_of(change, part_topic_id(part), str_of(part_topic(part)));
@@ -676,8 +672,7 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
             remove_part(change, part);
     }
     make_logs(change, delta);
-    if (delta->n_configs > 0)
-        apply_configs(change, delta);
+    apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_topics; t++) {
         const struct image_topic *topic = image_topic(change->image, delta->topics[t].id);
 
@@ -685,8 +680,7 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
             apply_topic(change, topic, &delta->topics[t]);
     }
     change->has_roles = true;
-    if (delta->n_configs > 0)
-        apply_configs(change, delta);
+    apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_tombstones; t++)
         bury(change, &delta->tombstones[t]);
 }

@@ -8,6 +8,8 @@
  * that is, and one that was acknowledged is in the log of every later leader (the oracle's
  * business, as any acknowledged record); in the end the group is stable with those who live.
  */
+#include "tests/sim/crowd.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

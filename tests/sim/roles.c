@@ -91,8 +91,9 @@ static bool make_log(struct change *c, int gen, const struct image_part *state)
 {
     struct bro *b = c->b;
     int p = state->index, dir = 0;
-    bool is_new = (c->old != NULL && image_part(c->old, c->w->gens[gen], p) == NULL) ||
-                  (ids_has(state->adding, b->id) && !ids_has(state->isr, b->id));
+    const struct image_part *before =
+        c->old != NULL ? image_part(c->old, c->w->gens[gen], p) : NULL;
+    bool is_new = c->old != NULL && (before == NULL || !ids_has(before->replicas, b->id));
 
     if (any_bad(b) && !is_new)
         return false;

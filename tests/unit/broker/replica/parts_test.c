@@ -586,12 +586,20 @@ START_TEST(a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory)
     ck_assert(find("b", NULL));
     part = state(2, 3, 7);
     part.adding = (struct ids){ .at = mine, .n = 1 };
-    set_as("c", 2, &part, false);
-    tell_image(); /* had caught up before */
-    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
     part.isr = (struct ids){ .at = &mine[1], .n = 1 };
+    set_as("c", 2, &part, false);
+    tell_image(); /* it may have caught up before */
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
     part.partition_epoch = 8;
     set("c", 2, part);
+    ck_assert_int_eq(result.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
+    part.partition_epoch = 9;
+    part.replicas = IDS_OF(others);
+    part.adding = IDS_NONE;
+    set("c", 2, part);
+    part.replicas = IDS_OF(mine);
+    part.partition_epoch = 10;
+    set("c", 2, part); /* is added now */
     ck_assert_uint_eq(result.failures_len, 0);
     ck_assert(find("c", NULL));
 }
