@@ -2,6 +2,7 @@
  * controller list, status, ops, resign. ZooKeeper lists controllers, each is asked itself on its
  * own address. Of Apache Kafka the controller is one of the brokers, and there is nobody to ask.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,7 @@ static enum exit_code choose(struct cli *cli, const struct all *all, const struc
 /* That it told its status; says what is the matter otherwise. */
 static enum exit_code must_tell(struct cli *cli, const struct one *one)
 {
+    assert(one != NULL);
     if (one->view->is_broker)
         return cli_fail(cli, CLI_FAILED,
                         cli_text(cli, "controller %d is a broker of Apache Kafka", one->view->id),
@@ -391,6 +393,7 @@ enum exit_code cmd_controller_resign(struct cli *cli)
         code = must_tell(cli, one);
     if (code != CLI_OK)
         return code;
+    assert(one != NULL);
     id = cli_text(cli, "%d", one->view->id);
     code = cli_confirm(cli, cli_text(cli, "Controller %s gives up its seat to a standby.", id), id,
                        "it stays active", "moldau controller resign --yes");

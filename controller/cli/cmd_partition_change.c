@@ -6,6 +6,7 @@
  * and is done at once, and then has it elected. The order stays unless --once asks for it back:
  * with the old order the automatic rebalance would give the leadership back within minutes.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -137,8 +138,8 @@ enum exit_code cmd_partition_elect(struct cli *cli)
 /* The one partition that the first operand names. */
 static enum exit_code find_one(struct cli *cli, struct link *link, struct part_at *out)
 {
-    struct part_at *parts;
-    int len;
+    struct part_at *parts = NULL;
+    int len = 0;
     enum exit_code code = scope_find(cli, link, cli->args.operands, 1, &parts, &len);
 
     if (code != CLI_OK)
@@ -148,6 +149,7 @@ static enum exit_code find_one(struct cli *cli, struct link *link, struct part_a
             cli, CLI_USAGE,
             cli_text(cli, "%s has %d partitions; this is for one", cli->args.operands[0], len),
             NULL, cli_text(cli, "name it: %.*s-0", STR_ARG(parts[0].topic)));
+    assert(parts[0].seen != NULL);
     *out = parts[0];
     return CLI_OK;
 }
@@ -261,6 +263,8 @@ static struct ids with_first(struct cli *cli, struct ids replicas, int32_t first
 static enum exit_code refuse_transfer(struct cli *cli, const struct part_at *part, int64_t to)
 {
     const struct metadata_response_partition *seen = part->seen;
+
+    assert(seen != NULL);
     struct ids replicas = ids_of(seen->replica_nodes, seen->replica_nodes_len);
     struct ids isr = ids_of(seen->isr_nodes, seen->isr_nodes_len);
     const char *name = scope_name(cli, part->topic, seen->partition_index);
@@ -282,7 +286,7 @@ static enum exit_code refuse_transfer(struct cli *cli, const struct part_at *par
 
 static enum exit_code transfer(struct cli *cli, struct link *link)
 {
-    struct part_at part;
+    struct part_at part = { .seen = NULL };
     struct ids before, after;
     bool once = args_has(&cli->args, "once");
     int64_t to = -1;
@@ -335,7 +339,7 @@ enum exit_code cmd_partition_transfer(struct cli *cli)
 static enum exit_code replicas(struct cli *cli, struct link *link)
 {
     const char *text = args_text(&cli->args, "to", NULL);
-    struct part_at part;
+    struct part_at part = { .seen = NULL };
     struct planned move;
     const char *host;
     int32_t *to, port;
@@ -356,6 +360,7 @@ static enum exit_code replicas(struct cli *cli, struct link *link)
     }
     if (code != CLI_OK)
         return code;
+    assert(part.seen != NULL);
     move = (struct planned){ .topic = part.topic,
                              .partition = part.seen->partition_index,
                              .from = ids_of(part.seen->replica_nodes, part.seen->replica_nodes_len),

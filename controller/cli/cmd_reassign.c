@@ -244,8 +244,8 @@ static enum exit_code import(struct cli *cli, struct link *link, bool apply)
     const char *path = cli->args.operands[0];
     struct moves_line *lines;
     struct planned *moves;
-    struct part_at *parts;
-    int n, len;
+    struct part_at *parts = NULL;
+    int n = 0, len = 0;
     enum exit_code code = read_lines(cli, path, &lines, &n);
 
     if (code == CLI_OK)
@@ -341,7 +341,7 @@ static enum exit_code find_moving(struct cli *cli, struct link *link, struct mov
 {
     struct part_at *parts = NULL;
     struct moving *moving;
-    int len, moving_len;
+    int len = 0, moving_len;
     enum exit_code code = CLI_OK;
     enum err err;
 

@@ -2,6 +2,7 @@
  * topic alter, topic partitions add. Settings are changed at once, checked by the cluster. Whatever
  * copies data, or sends keys elsewhere, is a plan first.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,9 +215,8 @@ static bool wait_grown(struct cli *cli, struct link *link, int32_t to, int *brok
 
     for (int i = 0; i < *brokers; i++) {
         struct metadata_response seen;
-        enum err err;
 
-        while ((err = link_metadata(link, ids[i], &name, 1, &seen, &cli->arena)) == ERR_OK &&
+        while (link_metadata(link, ids[i], &name, 1, &seen, &cli->arena) == ERR_OK &&
                !shows_all(&seen, to)) {
             if (clock_mono_ms() >= cli->deadline_ms)
                 return false;
@@ -267,7 +267,7 @@ static void print_growth(struct cli *cli, int32_t from, int32_t to, bool applied
 
 static enum exit_code add_partitions(struct cli *cli, struct link *link)
 {
-    const struct metadata_response_topic *topic;
+    const struct metadata_response_topic *topic = NULL;
     bool apply = args_has(&cli->args, "apply");
     int64_t to = 0;
     int brokers = 0;
@@ -286,6 +286,7 @@ static enum exit_code add_partitions(struct cli *cli, struct link *link)
                         "they are made, but not every broker shows them with a leader yet",
                         "clients may have to wait for them",
                         cli_text(cli, "moldau topic show %s", cli->args.operands[0]));
+    assert(topic != NULL);
     print_growth(cli, topic->partitions_len, (int32_t)to, apply, brokers);
     if (!apply) {
         warn_keys(cli, link);
