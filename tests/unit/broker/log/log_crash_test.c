@@ -23,12 +23,12 @@
 #include "common/base/say.h"
 #include "common/wire/batch.h"
 #include "common/wire/record.h"
-#include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
+#include "tests/kit/logs_kit.h"
 #include "tests/kit/unit.h"
 
 #define OFFSETS_MAX 4000
-#define NEVER       (INT64_MAX / 4)
+#define STEPS       120
 #define NOW_MS      1700000000000
 
 /* What the log must and may hold. */
@@ -43,15 +43,7 @@ struct model {
     int other_was; /* the one before, while it is being deleted */
 };
 
-static struct fake_disk *fake;
 static struct model model;
-static uint64_t seed;
-
-static uint64_t chance(uint64_t below)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (seed >> 33) % below;
-}
 
 static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 {
@@ -59,7 +51,7 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
     (void)topic;
     conf->segment_bytes = 1200;
     conf->index_interval_bytes = 200;
-    conf->producer_expiration_ms = NEVER;
+    conf->producer_expiration_ms = LOGS_KIT_NEVER;
     conf->file_delete_delay_ms = 0;
     conf->retention_ms = -1;
     conf->retention_bytes = 4000;
@@ -67,22 +59,11 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 
 static enum err open_logs(struct logs **logs)
 {
-    static const char *const dirs[] = { "/d" };
-    struct logs_options options = { .dirs = dirs,
-                                    .dir_count = 1,
-                                    .broker_id = 1,
-                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
-                                    .no_threads = true,
-                                    .max_open_files = 16,
-                                    .disk = fake_disk_base(fake),
-                                    .conf_of = conf_of,
-                                    .unscanned_max_bytes = 6000,
-                                    .producer_check_ms = 1000,
-                                    .sync_few = 1,
-                                    .flush_check_ms = NEVER,
-                                    .checkpoint_ms = NEVER,
-                                    .start_checkpoint_ms = NEVER };
+    struct logs_options options = logs_kit_options(conf_of);
 
+    options.unscanned_max_bytes = 6000;
+    options.producer_check_ms = 1000;
+    options.sync_few = 1;
     return logs_open(&options, logs);
 }
 
@@ -136,9 +117,10 @@ static enum err transact(struct log *log, int64_t producer)
     struct producer_entry entry;
     struct log_appended out;
 
-    if (!log_producer(log, producer, &entry) || entry.txn_first_offset < 0 || chance(3) > 0)
-        return append_by(log, 1 + (int)chance(3), producer, true);
-    batch_marker_write(batch, chance(2) == 0, producer, 0, 0, NOW_MS);
+    if (!log_producer(log, producer, &entry) || entry.txn_first_offset < 0 ||
+        logs_kit_chance(3) > 0)
+        return append_by(log, 1 + (int)logs_kit_chance(3), producer, true);
+    batch_marker_write(batch, logs_kit_chance(2) == 0, producer, 0, 0, NOW_MS);
     model.generation[log_leo(log)] = model.now;
     model.end = log_leo(log) + 1;
     return log_append_leader(log, batch, sizeof batch, model.now, LOG_FROM_COORDINATOR, NOW_MS,
@@ -167,7 +149,7 @@ static enum err truncate(struct log *log, int64_t to)
 
 static enum err start_over(struct log *log)
 {
-    int64_t at = log_leo(log) + (int64_t)chance(30);
+    int64_t at = log_leo(log) + (int64_t)logs_kit_chance(30);
 
     memcpy(model.old, model.generation, sizeof model.old);
     model.safe = 0;
@@ -247,10 +229,10 @@ static enum err live_beside(struct logs *logs)
         model.other_was = 0;
         model.other++;
         err = logs_create(logs, "u", 0, id, true, NULL, &log);
-    } else if (chance(3) == 0) {
+    } else if (logs_kit_chance(3) == 0) {
         log_unref(&log);
         model.other_was = model.other;
-        return chance(4) == 0 ? logs_park(logs, "u", 0) : logs_delete(logs, "u", 0);
+        return logs_kit_chance(4) == 0 ? logs_park(logs, "u", 0) : logs_delete(logs, "u", 0);
     }
     if (err == ERR_OK) {
         struct batch_conf conf = BATCH_CONF_PLAIN;
@@ -278,13 +260,13 @@ static enum err one_step(struct logs *logs, struct log *log, int step)
 
     log_on_hw(log, log_leo(log));
     if (step % 17 == 16)
-        err = truncate(log, log_leo(log) - (int64_t)chance(20));
+        err = truncate(log, log_leo(log) - (int64_t)logs_kit_chance(20));
     else if (step % 23 == 22)
         log_retain(log, log_leo(log), NOW_MS);
     else if (step % 97 == 96)
         err = start_over(log);
     else if (step % 29 == 28)
-        log_advance_start(log, log_start_offset(log) + (int64_t)chance(10));
+        log_advance_start(log, log_start_offset(log) + (int64_t)logs_kit_chance(10));
     else if (step % 7 == 6) {
         err = log_flush(log);
         if (err == ERR_OK)
@@ -304,15 +286,15 @@ static enum err one_step(struct logs *logs, struct log *log, int step)
     else if (step % 10 == 9)
         err = live_beside(logs);
     else if (step % 4 == 3)
-        err = transact(log, 10 + (int64_t)chance(2));
+        err = transact(log, 10 + (int64_t)logs_kit_chance(2));
     else if (step % 4 == 1)
-        err = append_by(log, 1 + (int)chance(4), 1 + (int64_t)chance(2), false);
+        err = append_by(log, 1 + (int)logs_kit_chance(4), 1 + (int64_t)logs_kit_chance(2), false);
     else
-        err = append(log, 1 + (int)chance(4));
+        err = append(log, 1 + (int)logs_kit_chance(4));
     return log_is_offline(log) ? ERR_IO : err;
 }
 
-static void live(int steps, bool clean)
+static void live(void)
 {
     struct logs *logs;
     struct log *log;
@@ -322,15 +304,12 @@ static void live(int steps, bool clean)
         return;
     if (logs_create(logs, "t", 0, id, true, NULL, &log) == ERR_OK) {
         model.was_made = true;
-        for (int step = 0; step < steps; step++)
+        for (int step = 0; step < STEPS; step++)
             if (one_step(logs, log, step) != ERR_OK)
                 break;
     }
     log_unref(&log);
-    if (clean)
-        logs_close(&logs);
-    else
-        logs_abandon(&logs);
+    logs_close(&logs);
 }
 
 static void check_record(const struct record *record)
@@ -537,74 +516,35 @@ static void expect_good(void)
     }
 }
 
-static void begin(uint64_t with_seed)
+static void reset(void)
 {
-    fake = fake_disk_new();
     memset(&model, 0, sizeof model);
     model.now = 1;
-    seed = with_seed;
-    fake_disk_sync_one_by_one(fake, with_seed % 4 == 3);
 }
 
-static void crash_at(uint64_t number, int steps, enum fake_disk_loss loss, uint64_t with_seed)
+static void begin(void)
 {
-    begin(with_seed);
-    fake_disk_stop_at(fake, number);
-    live(steps, true);
-    fake_disk_crash(fake, loss, with_seed);
-    if (getenv("MOLDAU_CRASH_SAY") != NULL)
-        fprintf(stderr, "point %" PRIu64 " seed %" PRIu64 "\n", number, with_seed);
-    expect_good();
-    fake_disk_free(&fake);
+    logs_kit_begin(1);
+    reset();
 }
 
-static uint64_t count_operations(int steps, uint64_t with_seed)
-{
-    begin(with_seed);
-    live(steps, true);
-    uint64_t count = fake_disk_count(fake);
-
-    expect_good();
-    fake_disk_free(&fake);
-    return count;
-}
-
-static uint64_t rounds(void)
-{
-    const char *text = getenv("MOLDAU_CRASH_ROUNDS");
-    int64_t value = 1;
-
-    return text != NULL && str_to_i64(str_of(text), &value) && value > 0 ? (uint64_t)value : 1;
-}
-
-static void crash_everywhere(enum fake_disk_loss loss)
-{
-    uint64_t points = 0;
-
-    for (uint64_t round = 1; round <= rounds(); round++) {
-        uint64_t count = count_operations(120, round);
-
-        for (uint64_t number = 1; number <= count; number++, points++)
-            crash_at(number, 120, loss, round);
-    }
-    printf("crash points: %" PRIu64 "\n", points);
-}
+static const struct crash_work work = { .reset = reset, .live = live, .check = expect_good };
 
 START_TEST(what_was_not_synced_is_lost)
 {
-    crash_everywhere(FAKE_DISK_LOSE_ALL);
+    crash_everywhere(&work, FAKE_DISK_LOSE_ALL);
 }
 END_TEST
 
 START_TEST(what_was_not_synced_is_there)
 {
-    crash_everywhere(FAKE_DISK_KEEP_ALL);
+    crash_everywhere(&work, FAKE_DISK_KEEP_ALL);
 }
 END_TEST
 
 START_TEST(what_was_not_synced_is_torn)
 {
-    crash_everywhere(FAKE_DISK_LOSE_SOME);
+    crash_everywhere(&work, FAKE_DISK_LOSE_SOME);
 }
 END_TEST
 
@@ -615,11 +555,11 @@ START_TEST(a_full_disk_refuses_and_recovers)
     const struct uuid id = { .bytes = { 1 } };
     int refused = 0;
 
-    begin(1);
+    begin();
     ck_assert_int_eq(open_logs(&logs), ERR_OK);
     ck_assert_int_eq(logs_create(logs, "t", 0, id, true, NULL, &log), ERR_OK);
     for (int i = 0; i < 300; i++) {
-        fake_disk_set_room(fake, i % 60 < 30 ? INT64_MAX : 2000 + 80 * i);
+        fake_disk_set_room(logs_kit_disk(), i % 60 < 30 ? INT64_MAX : 2000 + 80 * i);
         enum err err = append(log, 2);
 
         ck_assert(err == ERR_OK || err == ERR_NO_SPACE);
@@ -629,15 +569,15 @@ START_TEST(a_full_disk_refuses_and_recovers)
     }
     ck_assert_int_gt(refused, 0);
     ck_assert_int_lt(refused, 200);
-    fake_disk_set_room(fake, INT64_MAX);
+    fake_disk_set_room(logs_kit_disk(), INT64_MAX);
     check_log(log);
     ck_assert_int_eq(log_flush(log), ERR_OK);
     model.safe = log_leo(log);
     log_unref(&log);
     logs_abandon(&logs);
-    fake_disk_crash(fake, FAKE_DISK_LOSE_ALL, 1);
+    fake_disk_crash(logs_kit_disk(), FAKE_DISK_LOSE_ALL, 1);
     expect_good();
-    fake_disk_free(&fake);
+    logs_kit_end();
 }
 END_TEST
 
@@ -647,20 +587,20 @@ START_TEST(a_failed_sync_is_final)
     struct log *log;
     const struct uuid id = { .bytes = { 1 } };
 
-    begin(1);
+    begin();
     ck_assert_int_eq(open_logs(&logs), ERR_OK);
     ck_assert_int_eq(logs_create(logs, "t", 0, id, true, NULL, &log), ERR_OK);
     ck_assert_int_eq(append(log, 2), ERR_OK);
-    fake_disk_fail_syncs(fake, true);
+    fake_disk_fail_syncs(logs_kit_disk(), true);
     ck_assert_int_eq(log_flush(log), ERR_IO);
-    fake_disk_fail_syncs(fake, false);
+    fake_disk_fail_syncs(logs_kit_disk(), false);
     ck_assert(log_is_offline(log));
     ck_assert_int_eq(log_flush(log), ERR_KAFKA_STORAGE_ERROR);
     ck_assert_int_eq(append(log, 2), ERR_KAFKA_STORAGE_ERROR);
     ck_assert_int_eq(log_recovery_point(log), 0);
     log_unref(&log);
     logs_close(&logs);
-    fake_disk_free(&fake);
+    logs_kit_end();
 }
 END_TEST
 

@@ -18,18 +18,14 @@
 #include "broker/log/logs.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
-#include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
+#include "tests/kit/logs_kit.h"
 #include "tests/kit/unit.h"
 
-#define NEVER     (INT64_MAX / 4)
 #define NOW_MS    1700000000000
 #define BATCHES   400
 #define LOGS      2
 #define FILES_MAX 400
-
-static struct fake_disk *fake;
-static uint64_t seed;
 
 /* What was written. */
 struct written {
@@ -57,19 +53,13 @@ static struct target targets[FILES_MAX];
 static size_t target_count;
 static const char *listed;
 
-static uint64_t chance(uint64_t below)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (seed >> 33) % below;
-}
-
 static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 {
     (void)ctx;
     (void)topic;
     conf->segment_bytes = 6000;
     conf->index_interval_bytes = 300;
-    conf->producer_expiration_ms = NEVER;
+    conf->producer_expiration_ms = LOGS_KIT_NEVER;
     conf->file_delete_delay_ms = 0;
     conf->retention_ms = -1;
     conf->retention_bytes = 40000;
@@ -77,18 +67,7 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 
 static enum err open_logs(struct logs **logs)
 {
-    static const char *const dirs[] = { "/d" };
-    struct logs_options options = { .dirs = dirs,
-                                    .dir_count = 1,
-                                    .broker_id = 1,
-                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
-                                    .no_threads = true,
-                                    .max_open_files = 16,
-                                    .disk = fake_disk_base(fake),
-                                    .conf_of = conf_of,
-                                    .flush_check_ms = NEVER,
-                                    .checkpoint_ms = NEVER,
-                                    .start_checkpoint_ms = NEVER };
+    struct logs_options options = logs_kit_options(conf_of);
 
     return logs_open(&options, logs);
 }
@@ -135,18 +114,18 @@ static void mark(struct log *log, struct model *model, bool commit, int64_t prod
 static void fill(struct log *log, struct model *model)
 {
     for (int i = 0; i < BATCHES; i++) {
-        int64_t producer = (int64_t)chance(4);
+        int64_t producer = (int64_t)logs_kit_chance(4);
         bool is_txn = producer >= 2;
 
         append(log, model,
-               &(struct kit_batch){ .count = 1 + (int)chance(3),
-                                    .value_bytes = chance(200),
+               &(struct kit_batch){ .count = 1 + (int)logs_kit_chance(3),
+                                    .value_bytes = logs_kit_chance(200),
                                     .timestamp_ms = NOW_MS + 10 * i,
                                     .producer_id = producer,
                                     .transactional = is_txn },
                i / 100);
-        if (is_txn && chance(4) == 0)
-            mark(log, model, chance(2) == 0, producer, i / 100);
+        if (is_txn && logs_kit_chance(4) == 0)
+            mark(log, model, logs_kit_chance(2) == 0, producer, i / 100);
         if (i % 90 == 89)
             ck_assert_int_eq(log_flush(log), ERR_OK);
         if (i % 150 == 149)
@@ -162,7 +141,6 @@ static void build(bool clean)
     const struct uuid id = { .bytes = { 1 } };
     struct logs *logs;
 
-    fake = fake_disk_new();
     memset(models, 0, sizeof models);
     ck_assert_int_eq(open_logs(&logs), ERR_OK);
     for (int i = 0; i < LOGS; i++) {
@@ -179,7 +157,7 @@ static void build(bool clean)
     }
     logs_checkpoint(logs);
     logs_abandon(&logs);
-    fake_disk_crash(fake, FAKE_DISK_KEEP_ALL, 1);
+    fake_disk_crash(logs_kit_disk(), FAKE_DISK_KEEP_ALL, 1);
 }
 
 static void scrap(void)
@@ -187,7 +165,7 @@ static void scrap(void)
     for (int i = 0; i < LOGS; i++)
         for (size_t j = 0; j < models[i].count; j++)
             free(models[i].batches[j].bytes);
-    fake_disk_free(&fake);
+    logs_kit_end();
 }
 
 /* --- damage --- */
@@ -201,7 +179,7 @@ static void take_target(void *ctx, const char *name, bool is_dir)
     if (is_dir || target_count == FILES_MAX || strcmp(name, ".lock") == 0)
         return;
     snprintf(target->path, sizeof target->path, "%s/%s", listed, name);
-    if (disk_stat(fake_disk_base(fake), target->path, &st) != ERR_OK)
+    if (disk_stat(fake_disk_base(logs_kit_disk()), target->path, &st) != ERR_OK)
         return;
     target->size = st.size;
     target_count++;
@@ -214,7 +192,8 @@ static void list_targets(void)
     target_count = 0;
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
         listed = dirs[i];
-        ck_assert_int_eq(disk_list(fake_disk_base(fake), listed, take_target, NULL), ERR_OK);
+        ck_assert_int_eq(disk_list(fake_disk_base(logs_kit_disk()), listed, take_target, NULL),
+                         ERR_OK);
     }
     ck_assert_uint_gt(target_count, 30);
 }
@@ -224,9 +203,9 @@ static const char *const ways[] = { "byte",         "bits",  "cut", "zeros behin
 
 static void poke(const struct target *target, size_t way)
 {
-    struct disk *disk = fake_disk_base(fake);
+    struct disk *disk = fake_disk_base(logs_kit_disk());
     uint8_t bytes[64];
-    int64_t pos = target->size > 0 ? (int64_t)chance((uint64_t)target->size) : 0;
+    int64_t pos = target->size > 0 ? (int64_t)logs_kit_chance((uint64_t)target->size) : 0;
     int64_t len = 1;
     size_t got;
     int file;
@@ -239,17 +218,17 @@ static void poke(const struct target *target, size_t way)
     if (way == 2) {
         ck_assert_int_eq(disk_truncate(disk, file, pos), ERR_OK);
     } else if (way == 3) {
-        ck_assert_int_eq(disk_truncate(disk, file, target->size + 1 + (int64_t)chance(5000)),
-                         ERR_OK);
+        ck_assert_int_eq(
+            disk_truncate(disk, file, target->size + 1 + (int64_t)logs_kit_chance(5000)), ERR_OK);
     } else {
         if (way == 4)
             pos = target->size;
         if (way >= 4)
-            len = 1 + (int64_t)chance(sizeof bytes);
+            len = 1 + (int64_t)logs_kit_chance(sizeof bytes);
         ck_assert_int_eq(disk_pread(disk, file, bytes, (size_t)len, pos, &got), ERR_OK);
         for (int64_t i = 0; i < len; i++) {
-            uint8_t flipped = (uint8_t)(bytes[i] ^ (1U << chance(8)));
-            uint8_t noise = (uint8_t)chance(256);
+            uint8_t flipped = (uint8_t)(bytes[i] ^ (1U << logs_kit_chance(8)));
+            uint8_t noise = (uint8_t)logs_kit_chance(256);
 
             bytes[i] = way == 1 ? flipped : noise;
             if (way == 5)
@@ -322,7 +301,8 @@ static void ask_around(struct log *log)
     size_t count;
 
     for (int i = 0; i < 20; i++) {
-        enum err err = log_find_timestamp(log, NOW_MS + (int64_t)chance(11 * BATCHES), &found);
+        enum err err =
+            log_find_timestamp(log, NOW_MS + (int64_t)logs_kit_chance(11 * BATCHES), &found);
 
         ck_assert(err == ERR_OK || err == ERR_CORRUPT_MESSAGE);
     }
@@ -350,7 +330,8 @@ static void check_log(struct log *log, const struct model *model, const struct t
         int64_t unused = 0;
         int64_t span = log_leo(log) - log_start_offset(log);
 
-        read_some(log, model, log_start_offset(log) + (int64_t)chance((uint64_t)span), &unused);
+        read_some(log, model, log_start_offset(log) + (int64_t)logs_kit_chance((uint64_t)span),
+                  &unused);
     }
     ask_around(log);
     if (!harmless)
@@ -392,7 +373,7 @@ static void expect_good(const struct target *target, bool clean)
                     free(models[i].batches[--models[i].count].bytes);
                 for (int j = 0; j < 30; j++)
                     append(log, &models[i],
-                           &(struct kit_batch){ .value_bytes = chance(300),
+                           &(struct kit_batch){ .value_bytes = logs_kit_chance(300),
                                                 .timestamp_ms = NOW_MS + 10 * (BATCHES + j) },
                            9);
                 log_retain(log, log_start_offset(log), NOW_MS);
@@ -403,7 +384,7 @@ static void expect_good(const struct target *target, bool clean)
         if (round == 1) {
             logs_checkpoint(logs);
             logs_abandon(&logs);
-            fake_disk_crash(fake, FAKE_DISK_KEEP_ALL, 1);
+            fake_disk_crash(logs_kit_disk(), FAKE_DISK_KEEP_ALL, 1);
         } else {
             logs_close(&logs);
         }
@@ -412,13 +393,13 @@ static void expect_good(const struct target *target, bool clean)
 
 static void one_case(uint64_t number)
 {
-    seed = number * UINT64_C(0x9e3779b97f4a7c15);
-    bool clean = chance(2) == 0;
+    logs_kit_begin(number * UINT64_C(0x9e3779b97f4a7c15));
+    bool clean = logs_kit_chance(2) == 0;
 
     build(clean);
     list_targets();
-    const struct target *target = &targets[chance(target_count)];
-    size_t way = chance(ARRAY_LEN(ways));
+    const struct target *target = &targets[logs_kit_chance(target_count)];
+    size_t way = logs_kit_chance(ARRAY_LEN(ways));
 
     if (getenv("MOLDAU_DAMAGE_SAY") != NULL)
         fprintf(stderr, "case %" PRIu64 " %s %s %s\n", number, clean ? "clean" : "crash",
@@ -428,19 +409,10 @@ static void one_case(uint64_t number)
     scrap();
 }
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    int64_t value;
-
-    return text != NULL && str_to_i64(str_of(text), &value) && value > 0 ? (uint64_t)value
-                                                                         : otherwise;
-}
-
 START_TEST(damage_is_said_or_mended)
 {
-    uint64_t first = setting("MOLDAU_DAMAGE_SEED", 1);
-    uint64_t count = setting("MOLDAU_DAMAGE_CASES", 400);
+    uint64_t first = logs_kit_setting("MOLDAU_DAMAGE_SEED", 1);
+    uint64_t count = logs_kit_setting("MOLDAU_DAMAGE_CASES", 400);
 
     for (uint64_t number = first; number < first + count; number++)
         one_case(number);

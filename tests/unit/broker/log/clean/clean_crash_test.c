@@ -20,12 +20,11 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/record.h"
-#include "tests/kit/fake_disk.h"
+#include "tests/kit/logs_kit.h"
 #include "tests/kit/unit.h"
 
 #define OFFSETS_MAX 3000
 #define KEYS        12
-#define NEVER       (INT64_MAX / 4)
 #define NOW_MS      1700000000000
 #define PRODUCER    7
 #define STEPS       160
@@ -40,16 +39,8 @@ struct model {
     int now;      /* the generation of records written now */
 };
 
-static struct fake_disk *fake;
 static struct model model;
-static uint64_t seed;
 static int64_t compactions;
-
-static uint64_t chance(uint64_t below)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (seed >> 33) % below;
-}
 
 static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 {
@@ -57,7 +48,7 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
     (void)topic;
     conf->segment_bytes = 1000;
     conf->index_interval_bytes = 150;
-    conf->producer_expiration_ms = NEVER;
+    conf->producer_expiration_ms = LOGS_KIT_NEVER;
     conf->file_delete_delay_ms = 0;
     conf->min_cleanable_dirty_ratio = 0.3;
     conf->cleanup_delete = false;
@@ -66,18 +57,7 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 
 static enum err open_logs(struct logs **logs)
 {
-    static const char *const dirs[] = { "/d" };
-    struct logs_options options = { .dirs = dirs,
-                                    .dir_count = 1,
-                                    .broker_id = 1,
-                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
-                                    .no_threads = true,
-                                    .max_open_files = 16,
-                                    .disk = fake_disk_base(fake),
-                                    .conf_of = conf_of,
-                                    .flush_check_ms = NEVER,
-                                    .checkpoint_ms = NEVER,
-                                    .start_checkpoint_ms = NEVER };
+    struct logs_options options = logs_kit_options(conf_of);
 
     return logs_open(&options, logs);
 }
@@ -115,18 +95,18 @@ static enum err append(struct log *log, int count)
     conf.producer_id = PRODUCER;
     conf.producer_epoch = 0;
     conf.base_sequence = (int32_t)first; /* sequences are offsets */
-    conf.codec = chance(3) == 0 ? CODEC_LZ4 : CODEC_NONE;
+    conf.codec = logs_kit_chance(3) == 0 ? CODEC_LZ4 : CODEC_NONE;
     batch_builder_init(&builder, &conf);
     for (int i = 0; i < count; i++) {
         char key[16];
         char value[64];
 
-        model.key[first + i] = (int)chance(KEYS);
+        model.key[first + i] = (int)logs_kit_chance(KEYS);
         model.generation[first + i] = model.now;
         snprintf(key, sizeof key, "k%d", model.key[first + i]);
         snprintf(value, sizeof value, "%" PRId64 " %d", first + i, model.now);
         batch_builder_add(&builder, NOW_MS + first + i, str_of(key),
-                          chance(6) == 0 ? STR_NULL : str_of(value), NULL, 0);
+                          logs_kit_chance(6) == 0 ? STR_NULL : str_of(value), NULL, 0);
     }
     ck_assert_int_eq(batch_builder_finish(&builder, -1, &bytes, &size), ERR_OK);
     enum err err = log_append_leader(log, bytes, size, model.now, LOG_FROM_CLIENT, NOW_MS, &out);
@@ -138,8 +118,9 @@ static enum err append(struct log *log, int count)
 static enum err truncate(struct log *log)
 {
     int64_t leo = log_leo(log);
-    int64_t to =
-        leo > model.safe ? model.safe + (int64_t)chance((uint64_t)(leo - model.safe) + 1) : leo;
+    int64_t to = leo > model.safe
+                     ? model.safe + (int64_t)logs_kit_chance((uint64_t)(leo - model.safe) + 1)
+                     : leo;
 
     memcpy(model.old_key, model.key, sizeof model.key);
     memcpy(model.old_generation, model.generation, sizeof model.generation);
@@ -181,11 +162,11 @@ static enum err one_step(struct logs *logs, struct cleaner *cleaner, struct log 
     else if (step % 13 == 12)
         logs_tick(logs, NOW_MS * 2 + step * 1000);
     else
-        err = append(log, 1 + (int)chance(8));
+        err = append(log, 1 + (int)logs_kit_chance(8));
     return log_is_offline(log) ? ERR_IO : err;
 }
 
-static void live(int steps, bool clean)
+static void live(void)
 {
     struct logs *logs;
     struct log *log;
@@ -196,15 +177,12 @@ static void live(int steps, bool clean)
     struct cleaner *cleaner = start_cleaner(logs);
 
     if (logs_create(logs, "t", 0, id, true, NULL, &log) == ERR_OK)
-        for (int step = 0; step < steps; step++)
+        for (int step = 0; step < STEPS; step++)
             if (one_step(logs, cleaner, log, step) != ERR_OK)
                 break;
     log_unref(&log);
     cleaner_stop(&cleaner);
-    if (clean)
-        logs_close(&logs);
-    else
-        logs_abandon(&logs);
+    logs_close(&logs);
 }
 
 static bool is_as_written(const struct record *record, const int *keys, const int *generations)
@@ -329,8 +307,8 @@ static void expect_good(void)
         struct cleaner *cleaner = start_cleaner(logs);
 
         check_log(log);
-        ck_assert_int_eq(disk_list(fake_disk_base(fake), "/d/t-0", expect_no_leftover, NULL),
-                         ERR_OK);
+        ck_assert_int_eq(
+            disk_list(fake_disk_base(logs_kit_disk()), "/d/t-0", expect_no_leftover, NULL), ERR_OK);
         if (round == 0) {
             /* From here on what is there is what was written. */
             for (int64_t o = log_leo(log); o < OFFSETS_MAX; o++)
@@ -349,87 +327,57 @@ static void expect_good(void)
     }
 }
 
-static void begin(uint64_t with_seed)
+static void reset(void)
 {
-    fake = fake_disk_new();
     memset(&model, 0, sizeof model);
     model.now = 1;
-    seed = with_seed;
-}
-
-static void crash_at(uint64_t number, enum fake_disk_loss loss, uint64_t with_seed)
-{
-    begin(with_seed);
-    fake_disk_stop_at(fake, number);
-    live(STEPS, true);
-    fake_disk_crash(fake, loss, with_seed + number);
-    expect_good();
-    fake_disk_free(&fake);
-}
-
-static uint64_t count_operations(uint64_t with_seed)
-{
-    begin(with_seed);
     compactions = 0;
-    live(STEPS, true);
-    uint64_t count = fake_disk_count(fake);
+}
 
+static void begin(void)
+{
+    logs_kit_begin(1);
+    reset();
+}
+
+static void expect_compactions(void)
+{
     ck_assert_int_ge(compactions, 3);
-    expect_good();
-    fake_disk_free(&fake);
-    return count;
 }
 
-static uint64_t rounds(void)
-{
-    const char *text = getenv("MOLDAU_CRASH_ROUNDS");
-    int64_t value = 1;
-
-    return text != NULL && str_to_i64(str_of(text), &value) && value > 0 ? (uint64_t)value : 1;
-}
-
-static void crash_everywhere(enum fake_disk_loss loss)
-{
-    uint64_t points = 0;
-
-    for (uint64_t round = 1; round <= rounds(); round++) {
-        uint64_t count = count_operations(round);
-
-        for (uint64_t number = 1; number <= count; number++, points++)
-            crash_at(number, loss, round);
-    }
-    printf("crash points: %" PRIu64 "\n", points);
-}
+static const struct crash_work work = {
+    .reset = reset, .live = live, .check = expect_good, .whole = expect_compactions
+};
 
 START_TEST(what_was_not_synced_is_lost)
 {
-    crash_everywhere(FAKE_DISK_LOSE_ALL);
+    crash_everywhere(&work, FAKE_DISK_LOSE_ALL);
 }
 END_TEST
 
 START_TEST(what_was_not_synced_is_there)
 {
-    crash_everywhere(FAKE_DISK_KEEP_ALL);
+    crash_everywhere(&work, FAKE_DISK_KEEP_ALL);
 }
 END_TEST
 
 START_TEST(what_was_not_synced_is_torn)
 {
-    crash_everywhere(FAKE_DISK_LOSE_SOME);
+    crash_everywhere(&work, FAKE_DISK_LOSE_SOME);
 }
 END_TEST
 
 /* Only one operation fails, for want of room: the log goes on and loses nothing. */
 START_TEST(a_full_disk_in_any_step)
 {
-    uint64_t count = count_operations(1);
+    uint64_t count = crash_count(&work, 1);
 
     for (uint64_t number = 1; number <= count; number += 3) {
         struct logs *logs;
         struct log *log;
         const struct uuid id = { .bytes = { 1 } };
 
-        begin(1);
+        begin();
         ck_assert_int_eq(open_logs(&logs), ERR_OK);
         struct cleaner *cleaner = start_cleaner(logs);
 
@@ -437,11 +385,11 @@ START_TEST(a_full_disk_in_any_step)
         for (int i = 0; i < 60; i++)
             ck_assert_int_eq(append(log, 4), ERR_OK);
         ck_assert_int_eq(flush(log), ERR_OK);
-        uint64_t before = fake_disk_count(fake);
+        uint64_t before = fake_disk_count(logs_kit_disk());
 
-        fake_disk_fail_at(fake, before + number, ERR_NO_SPACE);
+        fake_disk_fail_at(logs_kit_disk(), before + number, ERR_NO_SPACE);
         bool done = cleaner_turn(cleaner, NOW_MS);
-        bool was_reached = fake_disk_count(fake) >= before + number;
+        bool was_reached = fake_disk_count(logs_kit_disk()) >= before + number;
 
         if (!log_is_offline(log)) { /* half way through a swap it is given up, as any directory */
             check_log(log);
@@ -455,7 +403,7 @@ START_TEST(a_full_disk_in_any_step)
         cleaner_stop(&cleaner);
         logs_close(&logs);
         expect_good();
-        fake_disk_free(&fake);
+        logs_kit_end();
         if (!was_reached)
             break;
     }
