@@ -113,11 +113,9 @@ static enum exit_code look(struct cli *cli, struct link *link, struct now *now)
 static const struct metadata_response_partition *find(const struct now *now, struct str topic,
                                                       int32_t partition)
 {
-    for (int i = 0; i < now->len; i++) {
-        if (now->parts[i].seen->partition_index == partition && str_eq(now->parts[i].topic, topic))
-            return now->parts[i].seen;
-    }
-    return NULL;
+    const struct part_at *part = scope_part(now->parts, now->len, topic, partition);
+
+    return part != NULL ? part->seen : NULL;
 }
 
 static const char *brokers_text(struct cli *cli, const struct now *now)

@@ -217,28 +217,6 @@ static enum exit_code read_lines(struct cli *cli, const char *path, struct moves
     return CLI_OK;
 }
 
-static const struct part_at *find_part(const struct part_at *parts, int len, struct str topic,
-                                       int32_t partition)
-{
-    int low = 0, high = len;
-
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        int order = str_cmp(parts[middle].topic, topic);
-
-        if (order == 0)
-            order = (parts[middle].seen->partition_index > partition) -
-                    (parts[middle].seen->partition_index < partition);
-        if (order == 0)
-            return &parts[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
 static enum exit_code import(struct cli *cli, struct link *link, bool apply)
 {
     const char *path = cli->args.operands[0];
@@ -254,7 +232,7 @@ static enum exit_code import(struct cli *cli, struct link *link, bool apply)
         return code;
     moves = arena_zalloc(&cli->arena, (size_t)n + 1, sizeof *moves);
     for (int i = 0; i < n; i++) {
-        const struct part_at *part = find_part(parts, len, lines[i].topic, lines[i].partition);
+        const struct part_at *part = scope_part(parts, len, lines[i].topic, lines[i].partition);
 
         if (part == NULL)
             return cli_fail(cli, CLI_NOT_FOUND,
@@ -355,7 +333,7 @@ static enum exit_code find_moving(struct cli *cli, struct link *link, struct mov
     *out = arena_zalloc(&cli->arena, (size_t)moving_len + 1, sizeof **out);
     *n = 0;
     for (int i = 0; i < moving_len; i++) {
-        if (parts == NULL || find_part(parts, len, moving[i].topic, moving[i].partition) != NULL)
+        if (parts == NULL || scope_part(parts, len, moving[i].topic, moving[i].partition) != NULL)
             (*out)[(*n)++] =
                 (struct move){ .topic = moving[i].topic, .partition = moving[i].partition };
     }

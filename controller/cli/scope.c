@@ -202,3 +202,25 @@ enum exit_code scope_all(struct cli *cli, struct link *link, struct part_at **ou
     settle(&finder, out, len);
     return CLI_OK;
 }
+
+const struct part_at *scope_part(const struct part_at *parts, int len, struct str topic,
+                                 int32_t partition)
+{
+    int low = 0, high = len;
+
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        int order = str_cmp(parts[middle].topic, topic);
+
+        if (order == 0)
+            order = (parts[middle].seen->partition_index > partition) -
+                    (parts[middle].seen->partition_index < partition);
+        if (order == 0)
+            return &parts[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}

@@ -24,6 +24,10 @@ enum exit_code scope_find(struct cli *cli, struct link *link, const char *const 
 /* All of the cluster's, of internal topics as well. */
 enum exit_code scope_all(struct cli *cli, struct link *link, struct part_at **out, int *len);
 
+/* Of sorted ones, as both leave them; NULL: it is not among them. */
+const struct part_at *scope_part(const struct part_at *parts, int len, struct str topic,
+                                 int32_t partition);
+
 /* "orders-7" is orders and 7; false when no number stands behind the last dash. */
 bool scope_split(struct str word, struct str *topic, int32_t *partition);
 /* "1,2,3" as ids; false when it is no list of different ids. */

@@ -158,33 +158,53 @@ static struct spread_part *smallest(const struct spread *spread, const struct sp
     return best;
 }
 
-/* One move from a broker that has at least two more to one that has less; the widest gap first. */
-static bool even_step(struct spread *spread)
+static int64_t gap_of(const struct spread_broker *much, const struct spread_broker *little)
 {
-    struct spread_part *part = NULL;
-    struct spread_broker *from = NULL, *to = NULL;
-    int64_t gap = 1;
+    return much->gives && little->gets ? much->replicas - little->replicas : 0;
+}
+
+static int64_t widest_gap(const struct spread *spread)
+{
+    int64_t widest = 0;
 
     for (int i = 0; i < spread->brokers_len; i++) {
         for (int j = 0; j < spread->brokers_len; j++) {
-            struct spread_broker *much = &spread->brokers[i], *little = &spread->brokers[j];
-            struct spread_part *found;
+            int64_t gap = gap_of(&spread->brokers[i], &spread->brokers[j]);
 
-            if (!much->gives || !little->gets || much->replicas - little->replicas <= gap)
-                continue;
-            found = smallest(spread, much, little);
-            if (found == NULL)
-                continue;
-            part = found;
-            from = much;
-            to = little;
-            gap = much->replicas - little->replicas;
+            widest = gap > widest ? gap : widest;
         }
     }
-    if (part == NULL)
-        return false;
-    put(spread, part, place_of(part, from->id), to);
-    return true;
+    return widest;
+}
+
+/* One move between two brokers that are so far apart; false when none may be made. */
+static bool even_at(struct spread *spread, int64_t gap)
+{
+    for (int i = 0; i < spread->brokers_len; i++) {
+        for (int j = 0; j < spread->brokers_len; j++) {
+            struct spread_broker *much = &spread->brokers[i], *little = &spread->brokers[j];
+            struct spread_part *part;
+
+            if (gap_of(much, little) != gap)
+                continue;
+            part = smallest(spread, much, little);
+            if (part == NULL)
+                continue;
+            put(spread, part, place_of(part, much->id), little);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One move, where the gap is widest and it may be made; a gap of one is even. */
+static bool even_step(struct spread *spread)
+{
+    for (int64_t gap = widest_gap(spread); gap > 1; gap--) {
+        if (even_at(spread, gap))
+            return true;
+    }
+    return false;
 }
 
 void spread_even(struct spread *spread)
