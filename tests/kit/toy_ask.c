@@ -163,6 +163,52 @@ void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids re
                                                   .request = &asked->req } });
 }
 
+int toy_ask(struct toy *toy, int16_t api_key, int16_t api_version, const void *request)
+{
+    toy->errors[0] = toy->errors[1] = -99;
+    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
+                                       .admin = { .id = ++toy->requests,
+                                                  .stream = 1,
+                                                  .api_key = api_key,
+                                                  .api_version = api_version,
+                                                  .request = request } });
+    return toy->errors[0];
+}
+
+int toy_delete(struct toy *toy, const char *name)
+{
+    static struct delete_topics_request_topic topic;
+    static struct delete_topics_request req;
+
+    delete_topics_request_init(&req);
+    delete_topics_request_topic_init(&topic);
+    topic.name = str_of(name);
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    return toy_ask(toy, API_DELETE_TOPICS, 6, &req);
+}
+
+int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value)
+{
+    static struct incremental_alter_configs_request_config config;
+    static struct incremental_alter_configs_request_resource resource;
+    static struct incremental_alter_configs_request req;
+
+    incremental_alter_configs_request_init(&req);
+    incremental_alter_configs_request_resource_init(&resource);
+    incremental_alter_configs_request_config_init(&config);
+    config.name = str_of(key);
+    config.value = str_of(value);
+    resource.resource_type = 2;
+    resource.resource_name = str_of(topic);
+    resource.configs = &config;
+    resource.configs_len = 1;
+    req.resources = &resource;
+    req.resources_len = 1;
+    return toy_ask(toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
+}
+
 int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target)
 {
     static struct alter_partition_reassignments_request_partition part;
@@ -183,14 +229,7 @@ int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct i
     req.topics = &one;
     req.topics_len = 1;
     req.timeout_ms = 30000;
-    toy->errors[0] = -99;
-    toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
-                                       .admin = { .id = ++toy->requests,
-                                                  .stream = 1,
-                                                  .api_key = API_ALTER_PARTITION_REASSIGNMENTS,
-                                                  .api_version = 0,
-                                                  .request = &req } });
-    return toy->errors[0];
+    return toy_ask(toy, API_ALTER_PARTITION_REASSIGNMENTS, 0, &req);
 }
 
 static int show_ids(char *text, size_t size, const char *before, const int32_t *ids, uint32_t n)

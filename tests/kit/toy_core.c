@@ -748,6 +748,23 @@ void toy_start(struct toy *toy, int32_t id)
     toy_hello(toy, id, true, false);
 }
 
+void toy_up(struct toy *toy, int32_t n)
+{
+    toy_init(toy);
+    toy_win(toy);
+    for (int32_t id = 1; id <= n; id++)
+        toy_start(toy, id);
+}
+
+void toy_next_controller(struct toy *toy)
+{
+    toy_win(toy);
+    for (int32_t id = 1; id <= TOY_BROKERS; id++) {
+        if (toy->brokers[id].registered && toy->brokers[id].probe == PROBE_ANSWERED)
+            toy_hello(toy, id, false, false);
+    }
+}
+
 void toy_kill(struct toy *toy, int32_t id)
 {
     struct toy_broker *b = &toy->brokers[id];

@@ -116,6 +116,10 @@ void toy_advance(struct toy *toy, int64_t ms);
 
 /* The seat is won in the next epoch: what is in ZooKeeper is loaded. */
 void toy_win(struct toy *toy);
+/* As above, and all brokers that are up say hello to it. */
+void toy_next_controller(struct toy *toy);
+/* All of a new cluster: the seat, and brokers from 1 to n. */
+void toy_up(struct toy *toy, int32_t n);
 void toy_release(struct toy *toy);
 /* Registers and says hello: a new process, or the same one again. */
 void toy_start(struct toy *toy, int32_t id);
@@ -132,6 +136,12 @@ void toy_expire(struct toy *toy, int32_t id);
 void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas);
 void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
                  struct ids isr);
+/* A client's request; the request lives until it is answered. Returns toy->errors[0], -99 when
+ * there is no answer yet. */
+int toy_ask(struct toy *toy, int16_t api_key, int16_t api_version, const void *request);
+int toy_delete(struct toy *toy, const char *topic);
+/* IncrementalAlterConfigs of one setting of a topic. */
+int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value);
 struct toy_topic *toy_topic(struct toy *toy, const char *name); /* NULL */
 const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t partition);
 /* AlterPartitionReassignments of one partition; target.n 0: cancel. Returns its error code. */

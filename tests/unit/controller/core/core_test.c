@@ -24,10 +24,7 @@ static enum node_state state_of(int32_t id)
 
 static void three_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
     for (int32_t id = 1; id <= 3; id++)
         ck_assert_int_eq(state_of(id), NODE_LIVE);
 }
@@ -319,10 +316,7 @@ START_TEST(an_unclean_return_leaves_the_isr)
         toy_kill(&toy, id);
     SHOWS("t", 0, "-1/3 3 3");
     toy_fini(&toy);
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
     toy_create(&toy, "t", 1, IDS_OF(r12));
     for (int32_t id = 1; id <= 2; id++) {
         toy.brokers[id].stream = 0;

@@ -6,8 +6,6 @@
 #include <stdio.h>
 
 #include "gen/wire/apis.h"
-#include "gen/wire/delete_topics.h"
-#include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
 
@@ -31,32 +29,6 @@ static void set_config(const char *type, const char *name, const char *min_isr)
              (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
 }
 
-static int alter(const char *value)
-{
-    static struct incremental_alter_configs_request_config config;
-    static struct incremental_alter_configs_request_resource resource;
-    static struct incremental_alter_configs_request req;
-
-    incremental_alter_configs_request_init(&req);
-    incremental_alter_configs_request_resource_init(&resource);
-    incremental_alter_configs_request_config_init(&config);
-    config.name = STR("min.insync.replicas");
-    config.value = str_of(value);
-    resource.resource_type = 2;
-    resource.resource_name = STR("t");
-    resource.configs = &config;
-    resource.configs_len = 1;
-    req.resources = &resource;
-    req.resources_len = 1;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_INCREMENTAL_ALTER_CONFIGS,
-                                                   .api_version = 1,
-                                                   .request = &req } });
-    return toy.errors[0];
-}
-
 /* The machine of a broker that is down was restarted: what it had not flushed is gone. */
 static void start_unclean(int32_t id)
 {
@@ -70,21 +42,9 @@ static void start_unclean(int32_t id)
     toy_hello(&toy, id, true, true);
 }
 
-static void next_controller(void)
-{
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++) {
-        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
-            toy_hello(&toy, id, false, false);
-    }
-}
-
 static void only_1_is_left(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
     toy_create(&toy, "t", 1, IDS_OF(r123));
     set_config("topics", "t", "2");
     toy_kill(&toy, 3);
@@ -170,7 +130,7 @@ END_TEST
 
 START_TEST(less_is_wanted_in_sync)
 {
-    ck_assert_int_eq(alter("1"), 0);
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), 0);
     ELIGIBLE(""); /* from now on 1 may go on alone */
     toy_kill(&toy, 1);
     SHOWS("-1/1 3 3");
@@ -181,13 +141,13 @@ END_TEST
 
 START_TEST(as_much_is_wanted_as_before)
 {
-    ck_assert_int_eq(alter("2"), 0);
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
     ELIGIBLE("2");
     set_config("brokers", "<default>", "1"); /* the topic's own counts */
     ELIGIBLE("2");
     set_config("topics", "other", "1");
     ELIGIBLE("2");
-    ck_assert_int_eq(alter("3"), 0);
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "3"), 0);
     ELIGIBLE("2");
 }
 END_TEST
@@ -231,7 +191,7 @@ END_TEST
 
 START_TEST(the_next_controller_knows)
 {
-    next_controller();
+    toy_next_controller(&toy);
     ELIGIBLE("2");
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
@@ -242,7 +202,7 @@ END_TEST
 START_TEST(a_controller_that_is_not_ours_makes_it_void)
 {
     toy.ours_since = toy.controller_epoch + 1; /* whatever it did */
-    next_controller();
+    toy_next_controller(&toy);
     ELIGIBLE("");
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
@@ -254,7 +214,7 @@ START_TEST(a_state_written_by_another_makes_it_void)
 {
     toy_part(&toy, "t", 0);
     toy_topic(&toy, "t")->parts[0].state.partition_epoch++;
-    next_controller();
+    toy_next_controller(&toy);
     ELIGIBLE("");
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
@@ -316,9 +276,9 @@ START_TEST(nobody_becomes_eligible_under_settings_that_go)
     toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
     ELIGIBLE("");
     toy.hold = true;
-    ck_assert_int_eq(alter("2"), ERR_OK); /* a WRITE that is out */
+    toy_alter(&toy, "t", "min.insync.replicas", "2"); /* a WRITE that is out */
     toy_kill(&toy, 2);
-    alter("1");
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
     toy_release(&toy);
     toy_advance(&toy, 100);
     SHOWS("1/1 3 4");
@@ -328,22 +288,9 @@ END_TEST
 
 START_TEST(it_goes_with_the_topic)
 {
-    static struct delete_topics_request_topic topic;
-    static struct delete_topics_request req;
     struct toy_part *part = &toy_topic(&toy, "t")->parts[0];
 
-    delete_topics_request_init(&req);
-    delete_topics_request_topic_init(&topic);
-    topic.name = STR("t");
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_DELETE_TOPICS,
-                                                   .api_version = 6,
-                                                   .request = &req } });
+    toy_delete(&toy, "t");
     ck_assert_ptr_null(toy_topic(&toy, "t"));
     ck_assert(!part->has_eligible);
 }

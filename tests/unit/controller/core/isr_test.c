@@ -14,10 +14,7 @@ static uint64_t proposal_id; /* of the last proposal */
 
 static void topic_of_three(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 4; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 4);
     toy_create(&toy, "t", 2, IDS_OF(r123));
 }
 

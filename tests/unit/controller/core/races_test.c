@@ -36,7 +36,6 @@
 #include "gen/wire/alter_partition_reassignments.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
-#include "gen/wire/delete_topics.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
 
@@ -48,10 +47,7 @@ static struct toy toy;
 
 static void three_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
     toy_create(&toy, "t", 1, IDS_OF(r123));
 }
 
@@ -60,40 +56,6 @@ static void teardown(void)
     if (core_is_active(toy.core))
         toy_agree(&toy);
     toy_fini(&toy);
-}
-
-static void next_controller(void)
-{
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++) {
-        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
-            toy_hello(&toy, id, false, false);
-    }
-}
-
-static void ask(int16_t key, int16_t version, const void *request)
-{
-    toy.errors[0] = toy.errors[1] = -99;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = key,
-                                                   .api_version = version,
-                                                   .request = request } });
-}
-
-static void delete_t(void)
-{
-    static struct delete_topics_request_topic topic;
-    static struct delete_topics_request req;
-
-    delete_topics_request_init(&req);
-    delete_topics_request_topic_init(&topic);
-    topic.name = STR("t");
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    ask(API_DELETE_TOPICS, 6, &req);
 }
 
 static int grow_t(int32_t count)
@@ -109,7 +71,7 @@ static int grow_t(int32_t count)
     req.topics = &topic;
     req.topics_len = 1;
     req.timeout_ms = 30000;
-    ask(API_CREATE_PARTITIONS, 3, &req);
+    toy_ask(&toy, API_CREATE_PARTITIONS, 3, &req);
     return toy.errors[0];
 }
 
@@ -131,7 +93,7 @@ START_TEST(kafka_3143_dead_at_fail_over)
     toy.brokers[3].stream = 0;
     toy.brokers[3].registered = false;
     toy.brokers[3].probe = PROBE_REFUSED;
-    next_controller();
+    toy_next_controller(&toy);
     toy_advance(&toy, 4000);
     SHOWS("t", "1/1,2 1 1");
 }
@@ -139,7 +101,7 @@ END_TEST
 
 START_TEST(kafka_4443_leaders_are_never_named_without_their_endpoints)
 {
-    next_controller();
+    toy_next_controller(&toy);
     for (int32_t id = 1; id <= 3; id++) {
         const struct image *image = toy.brokers[id].image;
         const struct image_part *part = image_part(image, toy_topic(&toy, "t")->id, 0);
@@ -202,7 +164,7 @@ START_TEST(kafka_6193_a_wish_outlives_its_controller)
     toy_step(&toy, (struct core_event){ .kind = CORE_MOVES_WANTED, .wishes = wishes });
     ck_assert_str_eq(toy_assigned(&toy, "u", 0), "3,2,1 +3 -1");
     ck_assert(toy.moves.there);
-    next_controller();
+    toy_next_controller(&toy);
     toy_step(&toy, (struct core_event){ .kind = CORE_MOVES_WANTED, .wishes = wishes });
     ck_assert(toy.moves.there);
     toy_propose(&toy, 1, "u", 0, IDS_OF(r123));
@@ -214,7 +176,7 @@ END_TEST
 START_TEST(kafka_6612_growing_does_not_bring_a_deleted_topic_back)
 {
     toy.hold = true;
-    delete_t(); /* its write is out */
+    toy_delete(&toy, "t"); /* its write is out */
     ck_assert_int_eq(grow_t(3), -99);
     toy_release(&toy);
     ck_assert_int_eq(toy.n_answers, 3); /* of the creation, the deletion and the growth */
@@ -228,7 +190,7 @@ START_TEST(kafka_6650_partitions_without_a_state_come_to_life)
     struct toy_topic *t = toy_topic(&toy, "t");
 
     t->parts[0].has_state = false; /* the controller died between assignment and states */
-    next_controller();
+    toy_next_controller(&toy);
     SHOWS("t", "1/1 0 0"); /* the first to say hello */
 }
 END_TEST
@@ -283,7 +245,7 @@ START_TEST(kafka_9089_one_bad_partition_stops_no_other)
     req.topics = topics;
     req.topics_len = 2;
     req.timeout_ms = 30000;
-    ask(API_ALTER_PARTITION_REASSIGNMENTS, 0, &req);
+    toy_ask(&toy, API_ALTER_PARTITION_REASSIGNMENTS, 0, &req);
     ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
     ck_assert_int_eq(toy.errors[1], 0);
     ck_assert_str_eq(toy_assigned(&toy, "t", 0), "3,1");
@@ -332,11 +294,11 @@ START_TEST(kafka_12835_a_topic_without_an_id_gets_one_for_good)
     struct uuid id;
 
     memset(&t->id, 0, sizeof t->id); /* of Kafka before 2.8 */
-    next_controller();
+    toy_next_controller(&toy);
     id = t->id;
     ck_assert(!uuid_is_zero(id));
     ck_assert_ptr_nonnull(image_topic(toy.brokers[1].image, id));
-    next_controller();
+    toy_next_controller(&toy);
     ck_assert(uuid_eq(t->id, id));
     ck_assert_ptr_nonnull(image_topic(toy.brokers[1].image, id));
 }
@@ -345,7 +307,7 @@ END_TEST
 START_TEST(kafka_13225_everybody_hears_of_a_death_without_partitions)
 {
     toy_create(&toy, "u", 1, IDS_OF(r1));
-    delete_t();
+    toy_delete(&toy, "t");
     toy_kill(&toy, 3);
     ck_assert_int_eq(image_node(toy.brokers[1].image, 3)->state, NODE_DEAD);
 }
@@ -454,7 +416,7 @@ START_TEST(shutdown_is_asked_for_again_after_a_fail_over)
                                                        .number = 1,
                                                        .broker_epoch = toy.brokers[1].epoch } });
     SHOWS("t", "2/2,3 1 1");
-    next_controller();
+    toy_next_controller(&toy);
     toy_step(&toy,
              (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
                                   .shutdown_wanted = { .stream = toy.brokers[1].stream,

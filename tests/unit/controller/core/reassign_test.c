@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "gen/wire/apis.h"
-#include "gen/wire/delete_topics.h"
 #include "gen/wire/list_partition_reassignments.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
@@ -27,26 +26,13 @@ static struct toy toy;
 
 static void six_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 6; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 6);
 }
 
 static void teardown(void)
 {
     toy_agree(&toy);
     toy_fini(&toy);
-}
-
-/* The next controller; everybody says hello to it. */
-static void next_controller(void)
-{
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 6; id++) {
-        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
-            toy_hello(&toy, id, false, false);
-    }
 }
 
 static void say_deleted(int32_t broker, const char *topic, int32_t partition, int32_t leader_epoch)
@@ -265,13 +251,13 @@ START_TEST(the_next_controller_goes_on)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
     ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
-    next_controller();
+    toy_next_controller(&toy);
     ASSIGNS("t", 0, "3,2,1 +3 -1");
     ck_assert_str_eq(list(), "t-0 3,2,1 +3 -1;");
     toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
     SHOWS("t", 0, "3/2,3 2 3");
     ASSIGNS("t", 0, "3,2");
-    next_controller();
+    toy_next_controller(&toy);
     STONES("t", "1:0@2");
     say_deleted(1, "t", 0, 2);
     STONES("t", "");
@@ -290,7 +276,7 @@ START_TEST(the_controller_dies_with_the_last_write)
         ck_assert_int_eq(toy_reassign(&toy, name, 0, IDS_OF(r12)), 0);
         toy.lose = carried_out ? TOY_LOSE_AFTER : TOY_LOSE_BEFORE;
         toy_propose(&toy, 3, name, 0, IDS_OF(r123));
-        next_controller();
+        toy_next_controller(&toy);
         if (toy_part(&toy, name, 0)->n_adding > 0)
             toy_propose(&toy, 3, name, 0, IDS_OF(r123));
         ASSIGNS(name, 0, "1,2");
@@ -347,23 +333,10 @@ END_TEST
 
 START_TEST(deletion_ends_a_move)
 {
-    static struct delete_topics_request_topic topic;
-    static struct delete_topics_request req;
 
     toy_create(&toy, "t", 1, IDS_OF(r12));
     ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
-    delete_topics_request_init(&req);
-    delete_topics_request_topic_init(&topic);
-    topic.name = STR("t");
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_DELETE_TOPICS,
-                                                   .api_version = 6,
-                                                   .request = &req } });
+    toy_delete(&toy, "t");
     ck_assert_ptr_null(toy_topic(&toy, "t"));
     ck_assert_uint_eq(toy.n_stones, 3); /* newcomers too */
     ck_assert_str_eq(list(), "");
@@ -372,25 +345,12 @@ END_TEST
 
 START_TEST(a_tombstone_of_a_move_outlives_the_topic)
 {
-    static struct delete_topics_request_topic topic;
-    static struct delete_topics_request req;
 
     toy_create(&toy, "t", 2, IDS_OF(r123));
     toy_kill(&toy, 2);
     ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
     STONES("t", "2:0@2");
-    delete_topics_request_init(&req);
-    delete_topics_request_topic_init(&topic);
-    topic.name = STR("t");
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_DELETE_TOPICS,
-                                                   .api_version = 6,
-                                                   .request = &req } });
+    toy_delete(&toy, "t");
     ck_assert_uint_eq(toy.n_stones, 6); /* 1 and 3 both partitions, 2 both as well */
 }
 END_TEST

@@ -11,7 +11,6 @@
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/elect_leaders.h"
-#include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
 
@@ -40,15 +39,6 @@ static void stop(int32_t id)
     expire(id);
 }
 
-static void next_controller(void)
-{
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++) {
-        if (toy.brokers[id].registered && toy.brokers[id].probe == PROBE_ANSWERED)
-            toy_hello(&toy, id, false, false);
-    }
-}
-
 static void elect(int8_t type, const char *name)
 {
     static int32_t zero;
@@ -74,32 +64,6 @@ static void elect(int8_t type, const char *name)
 }
 
 #define PREFER(name) elect(0, name)
-
-static void set_config(const char *topic, const char *key, const char *value)
-{
-    static struct incremental_alter_configs_request_config config;
-    static struct incremental_alter_configs_request_resource resource;
-    static struct incremental_alter_configs_request req;
-
-    incremental_alter_configs_request_init(&req);
-    incremental_alter_configs_request_resource_init(&resource);
-    incremental_alter_configs_request_config_init(&config);
-    config.name = str_of(key);
-    config.value = str_of(value);
-    resource.resource_type = 2;
-    resource.resource_name = str_of(topic);
-    resource.configs = &config;
-    resource.configs_len = 1;
-    req.resources = &resource;
-    req.resources_len = 1;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_INCREMENTAL_ALTER_CONFIGS,
-                                                   .api_version = 1,
-                                                   .request = &req } });
-    ck_assert_int_eq(toy.errors[0], 0);
-}
 
 static void grow(const char *name, int32_t count)
 {
@@ -195,7 +159,7 @@ static void first_part(void)
     toy_create(&toy, "unc", 1, IDS_OF(r12));
     toy_create(&toy, "plain", 1, IDS_OF(r312));
     holds("created");
-    next_controller();
+    toy_next_controller(&toy);
     holds("the controller is deposed, all brokers alive");
     ck_assert_int_eq(toy_reassign(&toy, "ep2", 0, IDS_OF(r3)), 0);
     join(1, "ep2", IDS_OF(r123));
@@ -232,7 +196,7 @@ static void second_part(void)
     join(1, "plain", IDS_OF(r213));
     holds("3 is back");
     stop(2);
-    next_controller(); /* it was the controller */
+    toy_next_controller(&toy); /* it was the controller */
     holds("controlled shutdown of 2");
     PREFER("plain"); /* by its rebalance, in Kafka */
     expire(1);
@@ -256,14 +220,14 @@ static void dies_as_controller(int32_t id)
     toy.brokers[id].stream = 0;
     toy.brokers[id].registered = false;
     toy.brokers[id].probe = PROBE_REFUSED;
-    next_controller();
+    toy_next_controller(&toy);
     toy_advance(&toy, 4000);
 }
 
 static void third_part(void)
 {
     toy_create(&toy, "unc2", 1, IDS_OF(r12));
-    set_config("unc2", "unclean.leader.election.enable", "true");
+    ck_assert_int_eq(toy_alter(&toy, "unc2", "unclean.leader.election.enable", "true"), 0);
     dies_as_controller(3);
     holds("one by one: kill -9 of 3");
     dies_as_controller(2);
@@ -305,7 +269,7 @@ static void fourth_part(void)
                                   .wishes = { .there = true, .parts = { .n = 1, .at = &wish } } });
     holds("reasg3 moves from 1,2,3 to 3,1 by the znode of old tools");
     grow("ep", 3);
-    set_config("ep", "retention.ms", "1000");
+    ck_assert_int_eq(toy_alter(&toy, "ep", "retention.ms", "1000"), 0);
     holds("ep gets more partitions, and other settings");
 }
 
@@ -313,10 +277,7 @@ START_TEST(the_recorded_story)
 {
     char *fields[4];
 
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
     story = fopen("tests/data/zookeeper/epochs.txt", "r");
     ck_assert_ptr_nonnull(story);
     first_part();

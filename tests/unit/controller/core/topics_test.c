@@ -8,7 +8,6 @@
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
-#include "gen/wire/delete_topics.h"
 #include "gen/wire/elect_leaders.h"
 #include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/toy_core.h"
@@ -19,27 +18,13 @@ static struct toy toy;
 
 static void three_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
 }
 
 static void teardown(void)
 {
     toy_agree(&toy);
     toy_fini(&toy);
-}
-
-static void send(int16_t key, int16_t version, const void *request)
-{
-    toy.errors[0] = toy.errors[1] = -99;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = key,
-                                                   .api_version = version,
-                                                   .request = request } });
 }
 
 static struct create_topics_request_topic asked;
@@ -55,22 +40,7 @@ static int create(const char *name, int32_t n, int16_t factor)
     create_req.topics = &asked;
     create_req.topics_len = 1;
     create_req.timeout_ms = 30000;
-    send(API_CREATE_TOPICS, 7, &create_req);
-    return toy.errors[0];
-}
-
-static int delete (const char *name)
-{
-    static struct delete_topics_request_topic topic;
-    static struct delete_topics_request req;
-
-    delete_topics_request_init(&req);
-    delete_topics_request_topic_init(&topic);
-    topic.name = str_of(name);
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    send(API_DELETE_TOPICS, 6, &req);
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &create_req);
     return toy.errors[0];
 }
 
@@ -87,7 +57,7 @@ static int grow(const char *name, int32_t count)
     req.topics = &topic;
     req.topics_len = 1;
     req.timeout_ms = 30000;
-    send(API_CREATE_PARTITIONS, 3, &req);
+    toy_ask(&toy, API_CREATE_PARTITIONS, 3, &req);
     return toy.errors[0];
 }
 
@@ -129,15 +99,15 @@ START_TEST(settings_of_a_new_topic)
     req.topics_len = 1;
     req.timeout_ms = 1000;
     req.validate_only = true;
-    send(API_CREATE_TOPICS, 7, &req);
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], 0);
     ck_assert_ptr_null(toy_topic(&toy, "c"));
     config.value = STR("five");
-    send(API_CREATE_TOPICS, 7, &req);
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], ERR_INVALID_CONFIG);
     config.value = STR("5");
     req.validate_only = false;
-    send(API_CREATE_TOPICS, 7, &req);
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], 0);
     ck_assert(str_is(
         image_config_value(image_config(toy.configs, STR("topics"), STR("c")), STR("retention.ms")),
@@ -173,7 +143,7 @@ START_TEST(who_does_not_wait_is_told_so)
     req.topics = &topic;
     req.topics_len = 1;
     req.timeout_ms = 0;
-    send(API_CREATE_TOPICS, 7, &req);
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     toy_advance(&toy, 10);
     ck_assert_int_eq(toy.errors[0], ERR_REQUEST_TIMED_OUT);
     ck_assert_ptr_nonnull(toy_topic(&toy, "t"));
@@ -234,12 +204,12 @@ START_TEST(deletion_does_not_wait_for_the_absent)
 {
     toy_create(&toy, "t", 4, IDS_OF(r123));
     toy_kill(&toy, 3);
-    ck_assert_int_eq(delete ("t"), 0);
+    ck_assert_int_eq(toy_delete(&toy, "t"), 0);
     ck_assert_ptr_null(toy_topic(&toy, "t"));
     ck_assert_uint_eq(toy.n_marks, 0);
     ck_assert_uint_eq(toy.n_stones, 12);
     ck_assert_uint_eq(image_n_tombstones(toy.brokers[1].image), 12);
-    ck_assert_int_eq(delete ("t"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(toy_delete(&toy, "t"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
     /* the name is free, under another id */
     toy_create(&toy, "t", 1, IDS_OF(r12));
     ck_assert_int_eq(toy.errors[0], 0);
@@ -261,7 +231,7 @@ END_TEST
 START_TEST(nobody_speaks_for_another)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(delete ("t"), 0);
+    ck_assert_int_eq(toy_delete(&toy, "t"), 0);
 
     struct image_tombstone stone = toy.stones[0];
     int32_t other = stone.broker == 1 ? 2 : 1;
@@ -298,7 +268,7 @@ START_TEST(a_mark_left_by_an_earlier_controller_is_carried_out)
 {
     toy_create(&toy, "t", 2, IDS_OF(r123));
     toy.hold = true;
-    delete ("t");
+    toy_delete(&toy, "t");
     toy_release(&toy); /* the mark is stored; then the seat is lost */
     toy_win(&toy);
     ck_assert_ptr_null(toy_topic(&toy, "t"));
@@ -317,7 +287,7 @@ static int alter(int8_t op, const char *key, const char *value)
     resource = (struct incremental_alter_configs_request_resource){ 2, STR("t"), &config, 1 };
     req.resources = &resource;
     req.resources_len = 1;
-    send(API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
+    toy_ask(&toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
     return toy.errors[0];
 }
 
@@ -360,8 +330,8 @@ START_TEST(a_deleted_topic_is_not_read_back)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
     toy.hold = toy.hold_next = true;
-    delete ("t");      /* mark and tombstones wait */
-    toy_release(&toy); /* and now the end of its znodes */
+    toy_delete(&toy, "t"); /* mark and tombstones wait */
+    toy_release(&toy);     /* and now the end of its znodes */
     ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
     toy_topic(&toy, "t")->parts[0].has_state = false;
     toy.hold_next = false;
@@ -402,7 +372,7 @@ static int elect(int8_t type, const char *name)
     req.topic_partitions = &topic;
     req.topic_partitions_len = 1;
     req.timeout_ms = 30000;
-    send(API_ELECT_LEADERS, 2, &req);
+    toy_ask(&toy, API_ELECT_LEADERS, 2, &req);
     return toy.errors[0];
 }
 
@@ -436,7 +406,7 @@ END_TEST
 
 START_TEST(an_unknown_request_is_refused)
 {
-    send(API_CREATE_ACLS, 1, &toy);
+    toy_ask(&toy, API_CREATE_ACLS, 1, &toy);
     ck_assert_int_eq(toy.answer_err, ERR_UNSUPPORTED_VERSION);
 }
 END_TEST

@@ -32,10 +32,7 @@ static const char *work(void)
 
 static void three_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 3);
 }
 
 static void teardown(void)
