@@ -164,10 +164,12 @@ void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touche
     w->n_warm += why == NULL;
     w->n_cold += why != NULL;
     TRACE(w, "%s %s", node_name(boss->node), why == NULL ? "would take over warm" : why);
+    /* what is on its way out is read and taken out again, whatever was believed of it */
+    if (tree->mark)
+        why = "marked to go";
     for (int p = 0; tree->topic.there && p < tree->topic.n_parts && why == NULL; p++)
         check_part(w, boss, tree, p);
-    if (why == NULL && tree->topic.there && !tree->mark &&
-        w->conf.mutation != MUTATION_UNCLEAN_FREE)
+    if (why == NULL && tree->topic.there && w->conf.mutation != MUTATION_UNCLEAN_FREE)
         check_config(w, boss, tree);
     standby_forget(boss->standby);
     free(parts);
