@@ -1,12 +1,16 @@
 /*
  * Brokers are compared by how many replicas they have and, where that is equal, by their bytes,
  * then by id, so that the same cluster gives the same plan. A step looks at all brokers, which are
- * few; evening looks for the smallest part that may move from the fullest to the emptiest broker,
- * and so is quadratic in the worst case, parts times moves.
+ * few; evening goes once through the parts, by size, for each pair of brokers, and begins anew
+ * while that still finds something.
  */
 #include "controller/cli/spread.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
 
 static struct ids ids_of(const struct spread_part *part)
 {
@@ -139,23 +143,46 @@ static int32_t place_of(const struct spread_part *part, int32_t id)
     return -1;
 }
 
-/* The smallest part whose replica may go from one broker to another; NULL: none may. */
-static struct spread_part *smallest(const struct spread *spread, const struct spread_broker *from,
-                                    const struct spread_broker *to)
+/* Parts by size, and how far each pair of brokers has looked through them: what could not go from
+ * one to the other is not looked at again until nothing else is left. */
+struct evening {
+    struct spread *spread;
+    struct spread_part **by_size;
+    size_t *looked; /* from broker, to broker */
+};
+
+static int compare_sizes(const void *a, const void *b)
 {
-    struct spread_part *best = NULL;
+    const struct spread_part *left = *(struct spread_part *const *)a,
+                             *right = *(struct spread_part *const *)b;
 
-    for (size_t p = 0; p < spread->parts_len; p++) {
-        struct spread_part *part = &spread->parts[p];
-        int32_t place = part->is_fixed ? -1 : place_of(part, from->id);
+    if (left->bytes != right->bytes)
+        return left->bytes < right->bytes ? -1 : 1;
+    return left < right ? -1 : left > right; /* they lie in one array */
+}
 
-        if (place < 0 || place_of(part, to->id) >= 0 ||
-            rack_mates(spread, part, to, place) > rack_mates(spread, part, from, place))
-            continue;
-        if (best == NULL || part->bytes < best->bytes)
-            best = part;
+static bool may_go(const struct spread *spread, const struct spread_part *part,
+                   const struct spread_broker *from, const struct spread_broker *to)
+{
+    int32_t place = part->is_fixed ? -1 : place_of(part, from->id);
+
+    return place >= 0 && place_of(part, to->id) < 0 &&
+           rack_mates(spread, part, to, place) <= rack_mates(spread, part, from, place);
+}
+
+/* The smallest part that may go from one broker to another; NULL: none is left. */
+static struct spread_part *smallest(struct evening *evening, int from, int to)
+{
+    const struct spread *spread = evening->spread;
+    size_t *at = &evening->looked[from * spread->brokers_len + to];
+
+    while (*at < spread->parts_len) {
+        struct spread_part *part = evening->by_size[(*at)++];
+
+        if (may_go(spread, part, &spread->brokers[from], &spread->brokers[to]))
+            return part;
     }
-    return best;
+    return NULL;
 }
 
 static int64_t gap_of(const struct spread_broker *much, const struct spread_broker *little)
@@ -178,19 +205,20 @@ static int64_t widest_gap(const struct spread *spread)
 }
 
 /* One move between two brokers that are so far apart; false when none may be made. */
-static bool even_at(struct spread *spread, int64_t gap)
+static bool even_at(struct evening *evening, int64_t gap)
 {
+    struct spread *spread = evening->spread;
+
     for (int i = 0; i < spread->brokers_len; i++) {
         for (int j = 0; j < spread->brokers_len; j++) {
-            struct spread_broker *much = &spread->brokers[i], *little = &spread->brokers[j];
             struct spread_part *part;
 
-            if (gap_of(much, little) != gap)
+            if (gap_of(&spread->brokers[i], &spread->brokers[j]) != gap)
                 continue;
-            part = smallest(spread, much, little);
+            part = smallest(evening, i, j);
             if (part == NULL)
                 continue;
-            put(spread, part, place_of(part, much->id), little);
+            put(spread, part, place_of(part, spread->brokers[i].id), &spread->brokers[j]);
             return true;
         }
     }
@@ -198,10 +226,10 @@ static bool even_at(struct spread *spread, int64_t gap)
 }
 
 /* One move, where the gap is widest and it may be made; a gap of one is even. */
-static bool even_step(struct spread *spread)
+static bool even_step(struct evening *evening)
 {
-    for (int64_t gap = widest_gap(spread); gap > 1; gap--) {
-        if (even_at(spread, gap))
+    for (int64_t gap = widest_gap(evening->spread); gap > 1; gap--) {
+        if (even_at(evening, gap))
             return true;
     }
     return false;
@@ -209,10 +237,24 @@ static bool even_step(struct spread *spread)
 
 void spread_even(struct spread *spread)
 {
+    size_t pairs = (size_t)spread->brokers_len * (size_t)spread->brokers_len;
+    struct evening evening = { .spread = spread,
+                               .by_size = xcalloc(spread->parts_len + 1, sizeof(void *)),
+                               .looked = xcalloc(pairs + 1, sizeof(size_t)) };
+    bool moved = true;
+
     count(spread);
-    while (even_step(spread)) {
-        /* Each step lowers the sum of squares of what brokers have, so it ends. */
+    for (size_t p = 0; p < spread->parts_len; p++)
+        evening.by_size[p] = &spread->parts[p];
+    qsort(evening.by_size, spread->parts_len, sizeof *evening.by_size, compare_sizes);
+    while (moved) { /* each move lowers the sum of squares of what brokers have, so it ends */
+        moved = false;
+        memset(evening.looked, 0, pairs * sizeof *evening.looked);
+        while (even_step(&evening))
+            moved = true;
     }
+    free(evening.by_size);
+    free(evening.looked);
 }
 
 /* ---- factor ---------------------------------------------------------------------------------- */
