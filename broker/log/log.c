@@ -22,8 +22,6 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 
-#define REFUSAL_ECHO_MS 10000 /* longer than a client lets pass between pipelined requests */
-
 /* --- what it is --------------------------------------------------------------------------------
  */
 
@@ -618,17 +616,8 @@ static void add_batch(struct addition *add, const struct batch_info *info)
         add->max_timestamp = info->max_timestamp;
 }
 
-/* Requests are pipelined: what comes behind one that was refused for want of room has a gap before
- * it, and is refused for the same reason. An OUT_OF_ORDER_SEQUENCE_NUMBER would make its producer
- * begin a new epoch, in which nobody knows again what it may have to repeat elsewhere. */
-static bool is_gap_of_refusal(const struct log *log, int64_t now_ms)
-{
-    return log->refused_ms != INT64_MIN && now_ms >= log->refused_ms &&
-           now_ms - log->refused_ms < REFUSAL_ECHO_MS;
-}
-
 static enum err ask_producers(struct log *log, const uint8_t *batch, const struct batch_info *info,
-                              enum log_origin origin, int64_t now_ms, struct log_appended *out)
+                              enum log_origin origin, struct log_appended *out)
 {
     struct producer_batch produced;
     struct producer_dup dup;
@@ -647,8 +636,6 @@ static enum err ask_producers(struct log *log, const uint8_t *batch, const struc
         out->last_offset = dup.last_offset;
         out->log_append_time_ms = dup.timestamp_ms;
     }
-    if (err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && is_gap_of_refusal(log, now_ms))
-        return ERR_NO_SPACE;
     return err;
 }
 
@@ -681,7 +668,7 @@ enum err log_append_leader(struct log *log, uint8_t *bytes, size_t len, int32_t 
         batch_stamp(bytes + at, next, leader_epoch);
         batch_info_read(bytes + at, &info);
         if (info.producer_id >= 0) {
-            err = ask_producers(log, bytes + at, &info, origin, now_ms, out);
+            err = ask_producers(log, bytes + at, &info, origin, out);
             if (err == ERR_DUPLICATE_SEQUENCE_NUMBER)
                 return ERR_OK;
             if (err != ERR_OK)
@@ -696,8 +683,6 @@ enum err log_append_leader(struct log *log, uint8_t *bytes, size_t len, int32_t 
     int64_t began_ms = log_coarse_ms();
     enum err err = append(log, bytes, &add, now_ms, out);
 
-    if (err == ERR_NO_SPACE)
-        log->refused_ms = now_ms;
     log_note_append_time(log, began_ms, log_coarse_ms());
     return err;
 }

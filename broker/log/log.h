@@ -93,7 +93,7 @@ struct log_appended {
  * place. A produced set with a producer id is one batch. ERR_RECORD_LIST_TOO_LARGE,
  * ERR_DUPLICATE_SEQUENCE_NUMBER never (see is_duplicate), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
  * ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE, ERR_TRANSACTION_COORDINATOR_FENCED,
- * ERR_NO_SPACE (also for a gap in the sequence that such a refusal may have left), ERR_IO.
+ * ERR_NO_SPACE, ERR_IO.
  */
 MUST_USE enum err log_append_leader(struct log *log, uint8_t *bytes, size_t len,
                                     int32_t leader_epoch, enum log_origin origin, int64_t now_ms,

@@ -76,7 +76,6 @@ struct log {
     size_t tail_next;          /* [m] */
     size_t tail_count;         /* [m] */
     uint64_t rand_state;       /* [p] for the jitter */
-    int64_t refused_ms;        /* [p] the last append that found no room; INT64_MIN none */
 
     bool is_loading;            /* nobody else has it yet */
     struct log_entries listing; /* while it is loading: the directory as of the last look */

@@ -203,7 +203,6 @@ static struct log *new_log(struct log_env *env, const char *name, const char *to
     atomic_init(&log->cleaned_upto, -1);
     log->stray_snapshot = -1;
     log->rand_state = str_hash(str_of(name));
-    log->refused_ms = INT64_MIN;
     return log;
 }
 

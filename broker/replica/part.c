@@ -23,6 +23,8 @@
 #include "common/base/say.h"
 #include "common/wire/batch.h"
 
+#define REFUSAL_ECHO_MS 10000 /* longer than a client lets pass between pipelined requests */
+
 struct part *part_new(const struct part_env *env, const char *topic, struct uuid topic_id,
                       int32_t partition, struct log **log, int64_t hw, int32_t min_isr,
                       int64_t lag_max_ms)
@@ -286,6 +288,30 @@ void part_get_validate_conf(struct part *part, struct validate_conf *out)
 
 /* ---- the leader's side ---- */
 
+/* Requests are pipelined. What comes behind one that was refused, because the role had not come yet
+ * or the disk was full, finds itself accepted and has a gap before it. Its producer is to repeat
+ * both in order; an OUT_OF_ORDER_SEQUENCE_NUMBER would make librdkafka begin a new epoch on all of
+ * its partitions, and what it has to repeat on others would be there twice. */
+static enum err echo_refusal(struct part *part, enum err err, int64_t now_ms)
+{
+    lock_assert_held(&part->append);
+    switch (err) {
+    case ERR_NOT_LEADER_OR_FOLLOWER:
+    case ERR_NOT_ENOUGH_REPLICAS:
+    case ERR_KAFKA_STORAGE_ERROR:
+    case ERR_NO_SPACE:
+        part->refusal = err;
+        part->refused_ms = now_ms;
+        return err;
+    case ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
+        return part->refusal != ERR_OK && now_ms - part->refused_ms < REFUSAL_ECHO_MS
+                   ? part->refusal
+                   : err;
+    default:
+        return err;
+    }
+}
+
 enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                      enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                      struct log_appended *out, int32_t *leader_epoch)
@@ -305,6 +331,7 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
         err = log_append_leader(part_log(part), batch->bytes, batch->len, *leader_epoch, origin,
                                 wall_ms, out);
     }
+    err = echo_refusal(part, err, now_ms);
     if (err == ERR_OK && !out->is_duplicate) {
         struct part_event ev = { .kind = PART_EV_APPENDED, .appended = { .leo = out->leo } };
 

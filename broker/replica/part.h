@@ -83,7 +83,8 @@ void part_get_validate_conf(struct part *part, struct validate_conf *out);
 /* ---- the leader's side ---- */
 
 /* Appends one validated set as leader: stamps and writes it. *leader_epoch: in which it was
- * appended. NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and what log_append_leader() says. */
+ * appended. NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and what log_append_leader() says; a gap in
+ * a producer's sequence soon after a refusal that asks to try again is refused for that reason. */
 MUST_USE enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                               enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                               struct log_appended *out, int32_t *leader_epoch);

@@ -32,6 +32,8 @@ struct part {
     struct validate_conf validate;                    /* [s] */
     bool closed;                                      /* [s] written under both */
     atomic_bool throttled_leader, throttled_follower; /* [a] relaxed */
+    enum err refusal;                                 /* under append: why the last was refused */
+    int64_t refused_ms;
 
     struct watch_list committed; /* bound: high watermark */
     struct watch_list grown;     /* bound: log end */

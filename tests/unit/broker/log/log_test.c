@@ -430,33 +430,6 @@ START_TEST(a_compacted_log_rolls_when_compaction_may_wait_no_longer)
 }
 END_TEST
 
-/* Of two pipelined batches the first finds no room and the second does, or would. */
-START_TEST(what_follows_a_refused_batch_is_refused_for_the_same_reason)
-{
-    struct fake_disk *fake = fake_disk_new();
-    struct log_kit full;
-    struct kit_batch batch = { .producer_id = 7, .base_sequence = 0 };
-
-    log_kit_init(&full, fake_disk_base(fake), "/d");
-    ck_assert_int_eq(log_kit_open(&full, true, -1), ERR_OK);
-    ck_assert_int_eq(log_kit_append(&full, &batch, 0, NULL), ERR_OK);
-    fake_disk_set_room(fake, 0);
-    batch.base_sequence = 1;
-    ck_assert_int_eq(log_kit_append(&full, &batch, 0, NULL), ERR_NO_SPACE);
-    fake_disk_set_room(fake, INT64_MAX);
-    batch.base_sequence = 2;
-    ck_assert_int_eq(log_kit_append(&full, &batch, 0, NULL), ERR_NO_SPACE);
-    for (batch.base_sequence = 1; batch.base_sequence < 3; batch.base_sequence++)
-        ck_assert_int_eq(log_kit_append(&full, &batch, 0, NULL), ERR_OK);
-    full.now_ms += 60000; /* a gap that has nothing to do with it any more */
-    batch.base_sequence = 9;
-    ck_assert_int_eq(log_kit_append(&full, &batch, 0, NULL), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
-    log_kit_shut(&full, true);
-    log_kit_fini(&full);
-    fake_disk_free(&fake);
-}
-END_TEST
-
 /* Only one that grows takes room ahead; it gives back what it did not use, when the next begins and
  * after a crash as well. */
 START_TEST(a_growing_segment_reserves_room)
@@ -513,7 +486,6 @@ int main(void)
     tcase_add_test(tc, old_files_are_renamed_at_once_and_removed_later);
     tcase_add_test(tc, segments_roll_by_the_records_time);
     tcase_add_test(tc, a_compacted_log_rolls_when_compaction_may_wait_no_longer);
-    tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
     tcase_add_test(tc, a_growing_segment_reserves_room);
     return unit_run(tc);
 }

@@ -72,7 +72,8 @@ static void teardown(void)
     log_kit_fini(&kit);
 }
 
-static enum err append_with(int count, int16_t acks, struct log_appended *appended, int32_t *epoch)
+static enum err append_batch(const struct kit_batch *from, int16_t acks,
+                             struct log_appended *appended, int32_t *epoch)
 {
     struct buf buf = BUF_EMPTY;
     struct validated batch;
@@ -80,7 +81,7 @@ static enum err append_with(int count, int16_t acks, struct log_appended *append
     struct arena arena;
 
     arena_init(&arena, SIZE_MAX);
-    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 10 });
+    kit_batch_put(&buf, from);
     part_get_validate_conf(part, &conf);
     ck_assert_int_eq(validate_batches(buf.bytes, buf.len, 9, &conf, kit.now_ms, &arena, &batch),
                      ERR_OK);
@@ -89,6 +90,12 @@ static enum err append_with(int count, int16_t acks, struct log_appended *append
     buf_fini(&buf);
     arena_fini(&arena);
     return err;
+}
+
+static enum err append_with(int count, int16_t acks, struct log_appended *appended, int32_t *epoch)
+{
+    return append_batch(&(struct kit_batch){ .count = count, .value_bytes = 10 }, acks, appended,
+                        epoch);
 }
 
 static enum err append(int count)
@@ -298,6 +305,28 @@ START_TEST(too_few_in_sync_for_all)
     ck_assert_int_eq(append_with(1, -1, &appended, &epoch), ERR_NOT_ENOUGH_REPLICAS);
     ck_assert_int_eq(log_leo(kit.log), 0);
     ck_assert_int_eq(append(1), ERR_OK);
+}
+END_TEST
+
+START_TEST(what_follows_a_refused_batch_is_refused_for_the_same_reason)
+{
+    struct kit_batch batch = { .value_bytes = 10, .producer_id = 7 };
+    struct log_appended appended;
+    int32_t epoch;
+
+    role(1, 3, 0, 2);
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    role(2, 4, 0, 2);
+    batch.base_sequence = 1;
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_NOT_LEADER_OR_FOLLOWER);
+    role(1, 5, 0, 2); /* it comes between two requests that were sent at once */
+    batch.base_sequence = 2;
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_NOT_LEADER_OR_FOLLOWER);
+    for (batch.base_sequence = 1; batch.base_sequence < 3; batch.base_sequence++)
+        ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    now_ms += 60000; /* a gap that has nothing to do with it any more */
+    batch.base_sequence = 9;
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
 }
 END_TEST
 
@@ -619,6 +648,7 @@ int main(void)
     tcase_add_test(tc, who_parts_from_us_is_told_and_not_noted);
     tcase_add_test(tc, lost_leadership_wakes_all);
     tcase_add_test(tc, too_few_in_sync_for_all);
+    tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
     tcase_add_test(tc, proposals_leave_without_locks);
     tcase_add_test(tc, a_follower_appends_what_its_leader_sends);
     tcase_add_test(tc, a_leader_of_another_epoch_is_not_listened_to);
