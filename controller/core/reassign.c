@@ -263,9 +263,10 @@ void reassign_plan(struct core *core)
         if (topics_is_doomed(core, topic->name))
             continue;
         if (plan_sets_topic(core, topic->id) ||
-            plan_find(core->making, topic->id, part->index) != NULL)
-            core->moves_due = true; /* it is being written: the next plan looks again */
-        else if (has_arrived(core, topic, part, &core->moving[n_left - 1], &moves[n]))
+            plan_find(core->making, topic->id, part->index) != NULL) {
+            core->moves_due = true;            /* it is being written: the next plan looks again, */
+            core->moving[n_left - 1].word = 0; /* and a word would be old by then */
+        } else if (has_arrived(core, topic, part, &core->moving[n_left - 1], &moves[n]))
             n++;
     }
     core->n_moving = n_left;

@@ -157,8 +157,10 @@ static enum turn turn_of(struct core *core, struct wanted_move *wanted, struct m
     if (part == NULL || topics_is_doomed(core, topic->name))
         return TURN_DROP;
     if (plan_sets_topic(core, topic->id) ||
-        plan_find(core->making, topic->id, wanted->partition) != NULL)
+        plan_find(core->making, topic->id, wanted->partition) != NULL) {
+        wanted->word = 0;
         return TURN_WAIT;
+    }
     if (ids_eq(reassign_target(part, &core->making->arena), target))
         return part->adding.n == 0 && part->removing.n == 0 ? TURN_DROP : TURN_WAIT;
     if (!may_begin(core, part, target) ||

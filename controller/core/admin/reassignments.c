@@ -171,6 +171,8 @@ static void plan_alter(struct core *core, struct job *job)
         job->again = asked[i].topic != NULL &&
                      (plan_sets_topic(core, asked[i].topic->id) ||
                       plan_find(core->making, asked[i].topic->id, asked[i].partition) != NULL);
+    if (job->again)
+        job->word = 0; /* it would be old by the time of the next plan */
     job->again = job->again || waits_for_word(core, job, asked, n);
     if (job->again)
         return;
