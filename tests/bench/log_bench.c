@@ -37,6 +37,8 @@ static void must(enum err err)
     exit(1);
 }
 
+static size_t sync_few; /* 0: as the broker does it */
+
 static struct logs *open_logs(const char *dir)
 {
     const char *dirs[] = { dir };
@@ -44,6 +46,7 @@ static struct logs *open_logs(const char *dir)
                                     .dir_count = 1,
                                     .broker_id = 1,
                                     .recovery_threads = 2,
+                                    .sync_few = sync_few,
                                     .flush_check_ms = INT64_MAX,
                                     .checkpoint_ms = 60000,
                                     .start_checkpoint_ms = 60000 };
@@ -263,6 +266,30 @@ static void bench_read(struct log *log, const char *what, int64_t from, int64_t 
     printf("lookup %s ns=%.0f\n", what, (double)(clock_mono_us() - begin) * 1000 / LOOKUPS);
 }
 
+/* What a clean stop costs when every log has something new. */
+static void bench_stop(const char *dir, const char *how, size_t few)
+{
+    sync_few = few;
+    struct logs *logs = open_logs(dir);
+    struct buf buf = BUF_EMPTY;
+    size_t size = make_batch(&buf, 500);
+
+    for (int i = 0; i < PARTITIONS; i++) {
+        struct log *log = logs_get_ref(logs, "t", i);
+        struct log_appended out;
+
+        must(log_append_leader(log, buf.bytes, size, 1, LOG_FROM_CLIENT, 1700000000000, &out));
+        log_unref(&log);
+    }
+    int64_t begin = clock_mono_us();
+
+    logs_close(&logs);
+    printf("close synced_%s partitions=%d ms=%" PRId64 "\n", how, PARTITIONS,
+           (clock_mono_us() - begin) / 1000);
+    buf_fini(&buf);
+    sync_few = 0;
+}
+
 static void bench_start(const char *dir)
 {
     struct logs *logs = open_logs(dir);
@@ -294,6 +321,8 @@ static void bench_start(const char *dir)
     printf("open after a crash partitions=%d ms=%" PRId64 "\n", PARTITIONS,
            (clock_mono_us() - begin) / 1000);
     logs_abandon(&logs);
+    bench_stop(dir, "together", 0);
+    bench_stop(dir, "one_by_one", SIZE_MAX);
 }
 
 int main(int argc, char **argv)
