@@ -29,6 +29,7 @@ void byte_rate_fini(struct byte_rate *rate)
 /* i-th of the used ones, oldest first. */
 static struct byte_sample *sample_at(const struct byte_rate *rate, int32_t i)
 {
+    assert(rate->n > 0);
     return &rate->samples[(rate->first + i) % rate->n];
 }
 

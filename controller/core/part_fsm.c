@@ -110,6 +110,18 @@ static bool must_wait(const struct core *core, const struct image_part *part,
            !b->leave_planned;
 }
 
+/* Who comes back without its tail, and is to leave this ISR for it, is not taken back as long as
+ * the ISR still has it. */
+static void hold_back_leavers(struct core *core, const struct image_part *part)
+{
+    for (uint32_t i = 0; i < part->isr.n; i++) {
+        struct broker *b = broker_get(core, part->isr.at[i]);
+
+        if (b != NULL && b->phase == STREAM_LEAVE)
+            b->leave_planned = false;
+    }
+}
+
 enum look {
     LOOK,         /* only see what there is to do, and who is waited for */
     PLAN_LEADERS, /* plan what changes leaders */
@@ -135,11 +147,15 @@ static void look_at(struct core *core, const struct image_topic *topic,
 
     if (!part_decide(core, topic, part, scratch, &next))
         return;
+    bool waits = must_wait(core, part, &next);
+
+    if (waits)
+        hold_back_leavers(core, part);
     if (look == LOOK) {
         see(part, &next, seen);
         return;
     }
-    if (must_wait(core, part, &next) || (look == PLAN_LEADERS && next.leader == part->leader))
+    if (waits || (look == PLAN_LEADERS && next.leader == part->leader))
         return;
     plan_state(core, topic, part, &next);
     see(part, &next, seen);
