@@ -299,6 +299,42 @@ void elr_load(struct core *core, const struct core_loaded *loaded)
     }
 }
 
+static bool somebody_acked(const struct core *core, const struct image_part *part, uint64_t word)
+{
+    for (uint32_t i = 0; i < part->isr.n; i++) {
+        const struct broker *b = broker_get(core, part->isr.at[i]);
+
+        if (b != NULL && b->acked_version >= word)
+            return true;
+    }
+    return false;
+}
+
+bool elr_has_word(struct core *core, uint64_t *word)
+{
+    bool waits = false;
+    struct elr *elr, *next;
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        const struct image_part *part =
+            image_part(core->image, elr->key.topic_id, elr->key.partition);
+
+        if (part == NULL || part->leader == LEADER_NONE || elr->is_void)
+            continue;
+        if (*word == 0) {
+            *word = core->version + 1;
+            core->word_wanted = true;
+        }
+        waits |= !somebody_acked(core, part, *word);
+    }
+    if (!waits)
+        return true;
+    core->waits_word = true;
+    if (*word > core->word_version)
+        core->word_version = *word;
+    return false;
+}
+
 size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group)
 {
     struct elr *elr, *next;

@@ -41,7 +41,7 @@ static void plan_alter(struct core *core, struct job *job)
     const struct alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = core->making->n_parts > 0;
+    job->again = core->making->n_parts > 0 || !elr_has_word(core, &job->word);
     if (job->again)
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
@@ -70,7 +70,7 @@ static void plan_incremental(struct core *core, struct job *job)
     const struct incremental_alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = core->making->n_parts > 0;
+    job->again = core->making->n_parts > 0 || !elr_has_word(core, &job->word);
     if (job->again)
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);

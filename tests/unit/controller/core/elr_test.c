@@ -139,6 +139,17 @@ START_TEST(less_is_wanted_in_sync)
 }
 END_TEST
 
+/* Its machine may have gone already: then 2 is the one that has everything. */
+START_TEST(less_is_wanted_only_when_the_last_one_is_known_to_live)
+{
+    toy.brokers[1].acks = false;
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), -99);
+    ELIGIBLE("2");
+    toy_ack(&toy, 1);
+    ELIGIBLE("");
+}
+END_TEST
+
 START_TEST(as_much_is_wanted_as_before)
 {
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
@@ -308,6 +319,7 @@ int main(void)
     tcase_add_test(tc, an_eligible_one_that_loses_its_tail_is_none);
     tcase_add_test(tc, both_lose_it);
     tcase_add_test(tc, less_is_wanted_in_sync);
+    tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
     tcase_add_test(tc, another_hand_wanted_less_between_controllers);
