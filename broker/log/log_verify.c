@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "broker/log/log_int.h"
+#include "broker/log/scan.h"
 #include "common/base/say.h"
 
 #define READ_BYTES (256u << 10)
@@ -105,6 +106,61 @@ static enum err check_next(const struct log_range *range, struct check *check,
     return ERR_OK;
 }
 
+/* Where headers can be read from up to pos: what the index has for the batch before this base. -1:
+ * nowhere that is near. */
+static int64_t start_before(struct log *log, struct segment *segment, int64_t base, int64_t pos)
+{
+    struct index_saved saved;
+    struct index_entry entry;
+
+    if (atomic_load(&segment->index_damaged))
+        return -1;
+    lock_take(&log->lock);
+    enum index_found where = index_find_recent(&segment->offsets, base - 1, &entry, &saved);
+
+    lock_drop(&log->lock);
+    bool found = where == INDEX_FOUND;
+
+    if (where == INDEX_LOOK_IN_FILE &&
+        index_find_saved(&segment->offsets, &saved, base - 1, &entry, &found) != ERR_OK)
+        return -1;
+    if (!found)
+        return 0;
+    return entry.value < pos ? entry.value : -1;
+}
+
+/* A reader may come to a batch past the one before it: an offset that was lowered shows by that one
+ * alone. If it is that one that was raised, a gap before it shows. */
+static enum err check_before(struct log *log, struct segment *segment,
+                             const struct log_range *range, struct check *check)
+{
+    uint8_t head[BATCH_HEADER_BYTES];
+    struct batch_info info;
+    struct scan scan;
+    int64_t last = segment->base_offset - 1, before = last;
+    int64_t pos;
+    size_t got;
+    bool dense = true;
+    enum err err = file_pread(range->file, head, sizeof head, range->pos, &got);
+
+    if (err != ERR_OK || got < BATCH_PEEK_BYTES)
+        return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
+    int64_t base = batch_base_offset(head);
+    int64_t from = start_before(log, segment, base, range->pos);
+
+    if (from < 0)
+        return ERR_OK;
+    scan_init(&scan, range->file, from, range->pos);
+    for (bool first = true; scan_next(&scan, &info, &pos) == ERR_OK; first = false) {
+        dense = first || info.base_offset == last + 1;
+        before = last;
+        last = info.last_offset;
+    }
+    if (base <= last && (dense || base <= before))
+        check->last = last;
+    return ERR_OK;
+}
+
 /* The first batch is not good: is it the one that the segment has there, or did an index lie? */
 static enum err blame(struct log *log, struct segment *segment, const struct verify_bounds *bounds,
                       const struct log_range *range, int64_t offset)
@@ -134,12 +190,15 @@ enum err log_verify_range(struct log *log, struct segment *segment,
 
     lock_take(&log->lock);
     bool is_known = verified_has(&segment->verified, range->pos, end);
+    bool goes_on = range->pos == 0 || verified_has(&segment->verified, range->pos - 1, range->pos);
 
     lock_drop(&log->lock);
     if (is_known)
         return ERR_OK;
-    enum err err = check_bytes(range, &check);
+    enum err err = goes_on ? ERR_OK : check_before(log, segment, range, &check);
 
+    if (err == ERR_OK)
+        err = check_bytes(range, &check);
     if (err == ERR_OK)
         err = check_next(range, &check, bounds);
     if (err != ERR_OK)

@@ -356,6 +356,30 @@ START_TEST(a_batch_with_a_wrong_offset_is_not_served)
 }
 END_TEST
 
+/* Whoever comes to it past the batch before it has only that one to see it by. */
+START_TEST(a_batch_with_a_lowered_offset_is_not_served_to_who_begins_there)
+{
+    struct log_range range;
+
+    log_kit_init(&kit, NULL, NULL);
+    kit.conf.index_interval_bytes = 1000;
+    ck_assert_int_eq(log_kit_open(&kit, true, -1), ERR_OK);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(
+            log_kit_append(&kit, &(struct kit_batch){ .count = 3, .value_bytes = 100 }, 0, NULL),
+            ERR_OK);
+    int64_t one = kit.log->segments[0]->size / 100;
+
+    stop(true);
+    poke(0, ".log", one * 10 + 7, "\x1d", 1); /* 29, not 30 */
+    ck_assert_int_eq(log_kit_open(&kit, true, 300), ERR_OK);
+    ck_assert_int_eq(log_read(kit.log, 30, INT64_MAX, 1000, true, &range), ERR_CORRUPT_MESSAGE);
+    ck_assert_int_eq(log_read(kit.log, 33, INT64_MAX, 1000, true, &range), ERR_OK);
+    log_range_done(&range);
+    done();
+}
+END_TEST
+
 START_TEST(what_was_verified_is_not_read_again)
 {
     begin(1 << 20, 0);
@@ -477,6 +501,7 @@ int main(void)
     tcase_add_test(tc, an_index_that_lies_is_not_believed);
     tcase_add_test(tc, a_damaged_batch_is_not_served);
     tcase_add_test(tc, a_batch_with_a_wrong_offset_is_not_served);
+    tcase_add_test(tc, a_batch_with_a_lowered_offset_is_not_served_to_who_begins_there);
     tcase_add_test(tc, what_was_verified_is_not_read_again);
     tcase_add_test(tc, a_time_index_that_lies_deletes_nothing);
     tcase_add_test(tc, a_clean_log_that_lost_its_end_is_recovered);
