@@ -2,15 +2,14 @@
 the rest of it, and nothing is made anew elsewhere behind its back. The real broker meets a real EIO (bad_disk.c).
 """
 import os
-import shutil
 import time
 import urllib.request
 
 import pytest
 
 from tests.cluster.test_failures import assert_nothing_lost
-from tests.kit import bad_disk, batch, ops, raw
-from tests.kit.bad_disk import OPEN, READ, RENAME, SYNC, WRITE
+from tests.kit import batch, ops, raw
+from tests.kit.bad_disk import OPEN, READ, RENAME, SYNC, WRITE, disk, healed   # noqa: F401 - fixtures
 from tests.kit.cluster import wait_until
 from tests.kit.rawload import RawLoad
 
@@ -20,25 +19,10 @@ STORAGE_ERROR = 56
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory):
-    if os.environ.get("FLAVOUR", "plain") != "plain":
-        pytest.skip("a sanitizer's build does not share its process with a preloaded library")
-    if not shutil.which("cc"):
-        pytest.skip("cc is not installed")
-    return bad_disk.BadDisk(tmp_path_factory.mktemp("disk"))
-
-
-@pytest.fixture(scope="module")
 def cluster(new_cluster, disk):
     made = new_cluster("disks", env=disk.env(), settings={"log.dirs": ",".join(DIRS)})
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def healed(disk):
-    yield
-    disk.heal()
 
 
 def lies_in(cluster, broker, topic):

@@ -2,14 +2,13 @@
 ZooKeeper, as `moldau cluster status` does; and takes that back once it serves."""
 import json
 import os
-import shutil
 import subprocess
 import threading
 
 import pytest
 
-from tests.kit import bad_disk, ops
-from tests.kit.bad_disk import OPEN
+from tests.kit import ops
+from tests.kit.bad_disk import OPEN, disk, healed   # noqa: F401 - fixtures
 from tests.kit.cluster import ROOT, wait_until
 from tests.kit.rawload import RawLoad
 
@@ -19,25 +18,10 @@ PARTITIONS = 60
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory):
-    if os.environ.get("FLAVOUR", "plain") != "plain":
-        pytest.skip("a sanitizer's build does not share its process with a preloaded library")
-    if not shutil.which("cc"):
-        pytest.skip("cc is not installed")
-    return bad_disk.BadDisk(tmp_path_factory.mktemp("disk"))
-
-
-@pytest.fixture(scope="module")
 def cluster(new_cluster, disk):
     made = new_cluster("loading", env=disk.env(), brokers=2, settings={"log.dirs": "d0,d1"})
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def healed(disk):
-    yield
-    disk.heal()
 
 
 def asked(cluster, *words):

@@ -2,7 +2,6 @@
 and compressing much anew are done beside the reactor, in every client's order."""
 import errno
 import os
-import shutil
 import threading
 import time
 import urllib.request
@@ -10,22 +9,13 @@ import urllib.request
 import pytest
 
 from tests.cluster.test_failures import assert_nothing_lost
-from tests.kit import bad_disk, batch, ops, raw
-from tests.kit.bad_disk import PROBE, WRITE
+from tests.kit import batch, ops, raw
+from tests.kit.bad_disk import PROBE, WRITE, disk, healed   # noqa: F401 - fixtures
 from tests.kit.cluster import wait_until
 from tests.kit.rawload import RawLoad
 
 pytestmark = pytest.mark.moldau_only
 DIRS = ("d0", "d1")
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory):
-    if os.environ.get("FLAVOUR", "plain") != "plain":
-        pytest.skip("a sanitizer's build does not share its process with a preloaded library")
-    if not shutil.which("cc"):
-        pytest.skip("cc is not installed")
-    return bad_disk.BadDisk(tmp_path_factory.mktemp("disk"))
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +25,6 @@ def cluster(new_cluster, disk):
                        settings={"log.dirs": ",".join(DIRS), "num.network.threads": 1})
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def healed(disk):
-    yield
-    disk.heal()
 
 
 def counted(cluster, name):

@@ -1,8 +1,12 @@
 """Orders for tests/cluster/bad_disk.c: what fails or is slow below a directory, for processes started with env()."""
 import errno
+import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.kit.cluster import ROOT
 
@@ -40,3 +44,19 @@ class BadDisk:
 
     def hits(self):
         return ORDER.unpack(self.path.read_bytes()[:ORDER.size])[3]
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """For a module of tests; to be imported together with healed()."""
+    if os.environ.get("FLAVOUR", "plain") != "plain":
+        pytest.skip("a sanitizer's build does not share its process with a preloaded library")
+    if not shutil.which("cc"):
+        pytest.skip("cc is not installed")
+    return BadDisk(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture(autouse=True)
+def healed(disk):
+    yield
+    disk.heal()
