@@ -167,6 +167,9 @@ void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touche
     /* what is on its way out is read and taken out again, whatever was believed of it */
     if (tree->mark)
         why = "marked to go";
+    /* what it reads is another's by now, and whatever it writes is refused */
+    if (boss->epoch_version != w->zoo->epoch_version)
+        why = "no longer its seat";
     for (int p = 0; tree->topic.there && p < tree->topic.n_parts && why == NULL; p++)
         check_part(w, boss, tree, p);
     if (why == NULL && tree->topic.there && w->conf.mutation != MUTATION_UNCLEAN_FREE)
