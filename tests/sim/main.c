@@ -26,8 +26,8 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/stories/stories.h"
 
-#define MUTATION_SEEDS       2000 /* a broken rule must show within so many, */
-#define MUTATION_STORY_SEEDS 50   /* or when a story is told so often */
+#define MUTATION_SEEDS       20000 /* a broken rule must show within so many, */
+#define MUTATION_STORY_SEEDS 50    /* or when a story is told so often */
 #define STORY_SEEDS          200
 
 static const struct {
