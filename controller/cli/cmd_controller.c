@@ -185,6 +185,16 @@ static enum exit_code must_tell(struct cli *cli, const struct one *one)
     return CLI_OK;
 }
 
+/* The one that is asked for, with all that it tells of itself. */
+static enum exit_code look_at_one(struct cli *cli, struct all *all, const struct one **one)
+{
+    enum exit_code code = look(cli, all);
+
+    if (code == CLI_OK)
+        code = choose(cli, all, one);
+    return code == CLI_OK ? must_tell(cli, *one) : code;
+}
+
 /* ---- status ---------------------------------------------------------------------------------- */
 
 enum exit_code cmd_controller_status(struct cli *cli)
@@ -193,12 +203,8 @@ enum exit_code cmd_controller_status(struct cli *cli)
     const struct controller_status *status;
     const struct one *one = NULL;
     struct all all;
-    enum exit_code code = look(cli, &all);
+    enum exit_code code = look_at_one(cli, &all, &one);
 
-    if (code == CLI_OK)
-        code = choose(cli, &all, &one);
-    if (code == CLI_OK)
-        code = must_tell(cli, one);
     if (code != CLI_OK)
         return code;
     status = &one->status;
@@ -284,12 +290,8 @@ enum exit_code cmd_controller_ops(struct cli *cli)
     struct table *table = report_table(report, "operations", columns);
     const struct one *one = NULL;
     struct all all;
-    enum exit_code code = look(cli, &all);
+    enum exit_code code = look_at_one(cli, &all, &one);
 
-    if (code == CLI_OK)
-        code = choose(cli, &all, &one);
-    if (code == CLI_OK)
-        code = must_tell(cli, one);
     if (code != CLI_OK)
         return code;
     for (int i = 0; i < one->status.work_len; i++) {
