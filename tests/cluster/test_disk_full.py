@@ -1,5 +1,6 @@
 """A log directory without room: writes to it are refused for now, the broker and its other directories go on,
 and everything recovers by itself once there is room. The directory is a small tmpfs: needs root."""
+import contextlib
 import os
 import subprocess
 import time
@@ -36,9 +37,10 @@ class SmallDisk:
         return s.f_bavail * s.f_frsize
 
     def fill(self, leave=0):
-        """By somebody else's file, down to the last byte but so many."""
-        with open(self.path / "somebody-elses", "wb") as f:
-            f.write(bytes(max(self.free() - leave, 0)))
+        """By somebody else's file, down to the last byte but so many: what the broker takes meanwhile is taken."""
+        with open(self.path / "somebody-elses", "wb", buffering=0) as f, contextlib.suppress(OSError):
+            while (room := self.free() - leave) > 0:
+                f.write(bytes(room))
 
     def close(self):
         subprocess.run(["umount", "-l", str(self.path)], check=False)
