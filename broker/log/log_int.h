@@ -142,6 +142,7 @@ void log_drop_stray_snapshots(struct log *log, int64_t above);
  * index has led astray, look again. */
 struct verify_bounds {
     int64_t size;      /* of the segment */
+    int64_t end;       /* nothing is shown from there on */
     int64_t next_base; /* no record of it has this offset or a later one */
 };
 MUST_USE enum err log_verify_range(struct log *log, struct segment *segment,

@@ -211,7 +211,7 @@ static enum err try_read(struct log *log, int64_t offset, int64_t upper, size_t 
             fill_range(log, &view, end, max_bytes, min_one, out);
         if (err == ERR_OK && out->len > 0) {
             int64_t leo = log_leo(log);
-            struct verify_bounds bounds = { view.size,
+            struct verify_bounds bounds = { view.size, end,
                                             view.next_base < leo ? view.next_base : leo };
 
             err = log_verify_range(log, view.segment, &bounds, out, offset);

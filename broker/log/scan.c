@@ -43,7 +43,7 @@ static enum err show(struct scan *scan, const uint8_t **at, size_t *len)
     return ERR_OK;
 }
 
-enum err scan_next(struct scan *scan, struct batch_info *info, int64_t *pos)
+enum err scan_peek(struct scan *scan, struct batch_info *info)
 {
     const uint8_t *at;
     size_t len;
@@ -61,8 +61,17 @@ enum err scan_next(struct scan *scan, struct batch_info *info, int64_t *pos)
     if (err != ERR_OK && err != ERR_NOT_FOUND)
         return err;
     batch_info_read(at, info);
+    return ERR_OK;
+}
+
+enum err scan_next(struct scan *scan, struct batch_info *info, int64_t *pos)
+{
+    enum err err = scan_peek(scan, info);
+
+    if (err != ERR_OK)
+        return err;
     *pos = scan->next;
-    scan->next += (int64_t)size;
+    scan->next += (int64_t)info->size;
     return ERR_OK;
 }
 

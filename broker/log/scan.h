@@ -28,6 +28,8 @@ struct scan {
 
 void scan_init(struct scan *scan, struct file *file, int64_t pos, int64_t end);
 MUST_USE enum err scan_next(struct scan *scan, struct batch_info *info, int64_t *pos);
+/* As scan_next(), which then gives the same. */
+MUST_USE enum err scan_peek(struct scan *scan, struct batch_info *info);
 /* Looks behind damage: the first good batch of [from, end), begun anywhere, with offsets above
  * last. Format 2 only. ERR_NOT_FOUND: none. */
 MUST_USE enum err scan_find_batch(struct file *file, int64_t from, int64_t end, int64_t last,

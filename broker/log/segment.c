@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disorder.h"
 #include "broker/log/scan.h"
 #include "common/base/mem.h"
 
@@ -453,6 +454,25 @@ static bool may_follow(const struct segment *segment, const struct batch_info *i
            info->last_offset - segment->base_offset <= INT32_MAX;
 }
 
+/* Whether the offset of a good batch, behind one that ended with the offset last, was raised: what
+ * follows it, at pos, shows it. */
+static enum err was_raised(const struct segment *segment, const struct batch_info *info,
+                           int64_t last, int64_t pos, int64_t end, bool *raised)
+{
+    struct disorder_rest rest = { pos, end, DISORDER_NOT_KNOWN };
+    enum disorder which;
+    enum err err = disorder_find(segment->file, last, info, &rest, &which);
+
+    *raised = which == DISORDER_FIRST || which == DISORDER_EITHER;
+    return err;
+}
+
+/* Whether that is worth asking: bytes is what follows, as far as it is at hand. */
+static bool may_be_raised(const struct batch_info *info, const uint8_t *bytes, size_t len)
+{
+    return len < sizeof(int64_t) || batch_base_offset(bytes) <= info->last_offset;
+}
+
 /* Walks good batches from a place up to end. *good is where the last one ended. */
 static enum err walk(const struct segment *segment, const struct segment_place *from, int64_t end,
                      segment_batch_fn each, void *ctx, int64_t *good)
@@ -482,6 +502,15 @@ static enum err walk(const struct segment *segment, const struct segment_place *
             if (batch_check(batch, size) != ERR_OK || !may_follow(segment, &info, last)) {
                 err = ERR_CORRUPT_MESSAGE;
                 break;
+            }
+            if (may_be_raised(&info, batch + size, got - at - size)) {
+                bool raised;
+
+                err = was_raised(segment, &info, last, *good + (int64_t)size, end, &raised);
+                if (err == ERR_OK && raised)
+                    err = ERR_CORRUPT_MESSAGE;
+                if (err != ERR_OK)
+                    break;
             }
             err = each(ctx, batch, &info);
             if (err != ERR_OK)
@@ -645,6 +674,23 @@ enum err segment_finish(struct segment *segment, bool is_last)
     return err;
 }
 
+/* Whether what scan shows next leaves a batch its offset. */
+static enum err stands_in_order(const struct segment *segment, struct scan *scan,
+                                const struct batch_info *info, int64_t last, bool *stands)
+{
+    struct batch_info next;
+    bool raised = false;
+    enum err err = scan_peek(scan, &next);
+
+    *stands = true;
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT_MESSAGE)
+        return ERR_OK;
+    if (err == ERR_OK && next.base_offset <= info->last_offset)
+        err = was_raised(segment, info, last, scan->next, scan->end, &raised);
+    *stands = !raised;
+    return err;
+}
+
 /* Goes on behind what is no batch. *skipped: how many bytes were none. */
 static enum err skip_damage(struct segment *segment, struct scan *scan, int64_t last,
                             int64_t *skipped)
@@ -682,8 +728,12 @@ enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool w
         struct scan here = scan;
 
         err = scan_next(&scan, &info, &pos);
+        bool follows = err == ERR_OK && may_follow(segment, &info, last);
+
+        if (follows)
+            err = stands_in_order(segment, &scan, &info, last, &follows);
         if (err == ERR_CORRUPT_MESSAGE || (err == ERR_NOT_FOUND && scan.next < size) ||
-            (err == ERR_OK && !may_follow(segment, &info, last))) {
+            (err == ERR_OK && !follows)) {
             scan = here;
             err = skip_damage(segment, &scan, last, skipped);
             continue;

@@ -341,18 +341,95 @@ START_TEST(a_damaged_batch_is_not_served)
 }
 END_TEST
 
-START_TEST(a_batch_with_a_wrong_offset_is_not_served)
+/* Offset 100 in the file becomes another one, with the log clean or read anew from 0 on. */
+static void forge(int64_t offset)
+{
+    begin(1 << 20, 0);
+    int64_t one = kit.log->segments[0]->size / RECORDS;
+    char byte = (char)offset;
+
+    stop(true);
+    poke(0, ".log", one * 100 + 7, &byte, 1);
+    ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
+}
+
+/* It alone is refused, whoever comes from where, and again. */
+static void expect_only_100_refused(void)
+{
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(batches_from(0), 100);
+        ck_assert_int_eq(batches_from(99), 1);
+        ck_assert_int_eq(batches_from(100), -1);
+        for (int64_t offset = 101; offset < RECORDS; offset++)
+            ck_assert_int_eq(batches_from(offset), RECORDS - offset);
+    }
+    done();
+}
+
+START_TEST(a_batch_whose_offset_was_raised_is_refused_alone)
+{
+    forge(101);
+    expect_only_100_refused();
+    forge(112);
+    expect_only_100_refused();
+    forge(255);
+    expect_only_100_refused();
+}
+END_TEST
+
+START_TEST(a_batch_whose_offset_was_lowered_is_refused_alone)
+{
+    forge(99);
+    expect_only_100_refused();
+    forge(50);
+    expect_only_100_refused();
+    forge(0);
+    expect_only_100_refused();
+}
+END_TEST
+
+START_TEST(where_there_is_no_index_a_wrong_offset_is_refused_alone)
+{
+    for (int64_t offset = 50; offset < 200; offset += 75) {
+        forge(offset);
+        atomic_store(&kit.log->segments[0]->index_damaged, true);
+        expect_only_100_refused();
+    }
+}
+END_TEST
+
+/* What is read anew after a crash: the log ends before what cannot be believed. */
+START_TEST(recovery_ends_before_a_batch_whose_offset_was_raised)
+{
+    static const char offsets[] = { 101, 112, (char)255 };
+
+    for (size_t i = 0; i < sizeof offsets; i++) {
+        begin(1 << 20, 50);
+        int64_t one = kit.log->segments[0]->size / RECORDS;
+
+        stop(false);
+        poke(0, ".log", one * 100 + 7, &offsets[i], 1);
+        ck_assert_int_eq(log_kit_open(&kit, false, 50), ERR_OK);
+        expect_all(100);
+        ck_assert_int_eq(size_of(0, ".log.damaged"), one * (RECORDS - 100));
+        done();
+    }
+}
+END_TEST
+
+START_TEST(an_index_is_built_around_a_batch_whose_offset_was_raised)
 {
     begin(1 << 20, 0);
     int64_t one = kit.log->segments[0]->size / RECORDS;
 
     stop(true);
-    poke(0, ".log", one * 100 + 7, "\x70", 1); /* 112, not 100 */
+    poke(0, ".log", one * 100 + 5, "\x7f", 1);
+    take_away(0, ".index");
     ck_assert_int_eq(log_kit_open(&kit, true, RECORDS), ERR_OK);
-    ck_assert_int_eq(batches_from(0), 100);
-    ck_assert_int_eq(batches_from(100), -1);
-    ck_assert_int_eq(batches_from(120), RECORDS - 120);
-    done();
+    int64_t entries = index_count(&kit.log->segments[0]->offsets);
+
+    ck_assert_int_gt(entries, kit.log->segments[0]->size / 2000); /* behind it, too */
+    expect_only_100_refused();
 }
 END_TEST
 
@@ -374,7 +451,14 @@ START_TEST(a_batch_with_a_lowered_offset_is_not_served_to_who_begins_there)
     poke(0, ".log", one * 10 + 7, "\x1d", 1); /* 29, not 30 */
     ck_assert_int_eq(log_kit_open(&kit, true, 300), ERR_OK);
     ck_assert_int_eq(log_read(kit.log, 30, INT64_MAX, 1000, true, &range), ERR_CORRUPT_MESSAGE);
+    ck_assert_int_eq(log_read(kit.log, 31, INT64_MAX, 1000, true, &range), ERR_CORRUPT_MESSAGE);
+    /* It is passed over by who looks for its last one, but not in silence. */
+    ck_assert_int_eq(log_read(kit.log, 32, INT64_MAX, 1000, true, &range), ERR_CORRUPT_MESSAGE);
     ck_assert_int_eq(log_read(kit.log, 33, INT64_MAX, 1000, true, &range), ERR_OK);
+    ck_assert_int_eq(range.base_offset, 33);
+    log_range_done(&range);
+    ck_assert_int_eq(log_read(kit.log, 27, INT64_MAX, 1000, true, &range), ERR_OK);
+    ck_assert_uint_eq(range.len, (size_t)one); /* the one before it */
     log_range_done(&range);
     done();
 }
@@ -500,7 +584,11 @@ int main(void)
     tcase_add_test(tc, an_index_is_built_around_broken_frames);
     tcase_add_test(tc, an_index_that_lies_is_not_believed);
     tcase_add_test(tc, a_damaged_batch_is_not_served);
-    tcase_add_test(tc, a_batch_with_a_wrong_offset_is_not_served);
+    tcase_add_test(tc, a_batch_whose_offset_was_raised_is_refused_alone);
+    tcase_add_test(tc, a_batch_whose_offset_was_lowered_is_refused_alone);
+    tcase_add_test(tc, where_there_is_no_index_a_wrong_offset_is_refused_alone);
+    tcase_add_test(tc, recovery_ends_before_a_batch_whose_offset_was_raised);
+    tcase_add_test(tc, an_index_is_built_around_a_batch_whose_offset_was_raised);
     tcase_add_test(tc, a_batch_with_a_lowered_offset_is_not_served_to_who_begins_there);
     tcase_add_test(tc, what_was_verified_is_not_read_again);
     tcase_add_test(tc, a_time_index_that_lies_deletes_nothing);
