@@ -624,11 +624,15 @@ static void on_expire_timer(struct reactor_timer *timer)
                          broker->settings_file->offsets_retention_check_interval_ms);
 }
 
-/* Most settings are looked up when they are needed; the threads of compaction have to be told. */
+/* Most settings are looked up when they are needed; threads have to be told. */
 static void on_settings_timer(struct reactor_timer *timer)
 {
     struct broker *broker = container_of(timer, struct broker, settings_timer);
+    struct image *image = meta_get_ref(broker->meta);
 
+    pool_resize(broker->pool,
+                (int)settings_number(broker->settings, image, BROKER_CONF_num_io_threads));
+    image_unref(&image);
     compaction_look(broker->compaction);
     reactor_timer_set_ms(broker->sched, timer, SETTINGS_MS);
 }

@@ -1,10 +1,12 @@
 /*
  * The body is encoded anew from the decoded struct rather than kept as bytes, so that what the
- * controller gets is canonical. When no answer comes, the client is told so in its API's own way:
- * the shapes differ, so the error goes into every item that was asked for.
+ * controller gets is canonical, less what is refused here (alter_screen). When no answer comes, the
+ * client is told so in its API's own way: the shapes differ, so the error goes into every item that
+ * was asked for.
  */
 #include "broker/api/forwarded.h"
 
+#include "broker/api/alter_screen.h"
 #include "broker/api/api.h"
 #include "broker/control/forward.h"
 #include "common/base/mem.h"
@@ -26,6 +28,7 @@ struct forwarded_op {
     struct forward_call call;
     struct request *req;
     void *body;
+    struct alter_screen screen; /* what was not even asked for */
 };
 
 static void refuse_create(struct forwarded_op *op, enum err err,
@@ -119,6 +122,7 @@ static void refuse_incremental(struct forwarded_op *op, enum err err,
     }
 }
 
+/* Every item that the controller was, or would have been, asked for gets the error. */
 static void refuse(struct forwarded_op *op, enum err err)
 {
     void *resp = arena_zalloc(&op->req->arena, 1, op->req->api->response_size);
@@ -153,6 +157,7 @@ static void refuse(struct forwarded_op *op, enum err err)
         request_fail_close(op->req, "no controller answered an admin request");
         return;
     }
+    alter_screen_answer(&op->screen, op->req, resp);
     request_answer(op->req, resp);
 }
 
@@ -167,6 +172,7 @@ static void on_answer(struct forward_call *call, enum err err, const uint8_t *bo
 
         err = api->response.decode(resp, &in, op->req->version);
         if (err == ERR_OK) {
+            alter_screen_answer(&op->screen, op->req, resp);
             request_answer(op->req, resp);
             return;
         }
@@ -199,11 +205,18 @@ void api_forwarded(struct request *req, void *body, void *context)
 {
     const struct api *api = context;
     struct forwarded_op *op = arena_zalloc(&req->arena, 1, sizeof *op);
-    struct wire_out out = { .cap = req->api->request.size(body, req->version) };
+    struct wire_out out = { 0 };
     int64_t timeout_ms;
 
     op->req = req;
     op->body = body;
+    if (req->key == API_ALTER_CONFIGS || req->key == API_INCREMENTAL_ALTER_CONFIGS)
+        alter_screen(api, req, body, &op->screen);
+    if (op->screen.nothing_left) {
+        refuse(op, ERR_OK);
+        return;
+    }
+    out.cap = req->api->request.size(body, req->version);
     out.base = arena_alloc(&req->arena, out.cap);
     req->api->request.encode(body, &out, req->version);
     timeout_ms = timeout_of(op);

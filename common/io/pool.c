@@ -1,6 +1,7 @@
 /*
  * One queue under one lock. A thread is signalled per job; the result goes back through the
- * reactor's mailbox.
+ * reactor's mailbox. A thread that is one too many ends when it has run its job; it is joined when
+ * its place is taken again, or at the end, so that nobody waits for a job.
  */
 #include "common/io/pool.h"
 
@@ -12,14 +13,23 @@
 #include "common/base/mem.h"
 #include "common/base/thread.h"
 
+struct worker {
+    struct pool *pool;    /* [I] */
+    int number;           /* [I] */
+    struct thread thread; /* [r] */
+    bool has_ended;       /* [m] */
+};
+
+/* [r]: who resizes and stops the pool */
 struct pool {
     struct lock lock;              /* rank LOCK_POOL */
-    struct cond cond;              /* a job, or the end */
+    struct cond cond;              /* a job, fewer threads, or the end */
     STAILQ_HEAD(, pool_job) queue; /* [m] */
     size_t waiting;                /* [m] */
     bool stopping;                 /* [m] */
-    int threads_count;             /* [I] */
-    struct thread *threads;        /* [I] */
+    int wanted;                    /* [m] threads */
+    int count;                     /* [r] workers that were ever started */
+    struct worker **workers;       /* [r] */
 };
 
 static void on_done(struct msg *msg)
@@ -31,13 +41,14 @@ static void on_done(struct msg *msg)
 
 static void run_jobs(void *arg)
 {
-    struct pool *pool = arg;
+    struct worker *worker = arg;
+    struct pool *pool = worker->pool;
 
     lock_take(&pool->lock);
     for (;;) {
         struct pool_job *job = STAILQ_FIRST(&pool->queue);
 
-        if (job == NULL && pool->stopping)
+        if (worker->number >= pool->wanted || (job == NULL && pool->stopping))
             break;
         if (job == NULL) {
             cond_wait(&pool->cond, &pool->lock);
@@ -52,6 +63,7 @@ static void run_jobs(void *arg)
             reactor_post(job->reactor, &job->msg);
         lock_take(&pool->lock);
     }
+    worker->has_ended = true;
     lock_drop(&pool->lock);
 }
 
@@ -59,15 +71,49 @@ struct pool *pool_start(int threads)
 {
     struct pool *pool = xcalloc(1, sizeof *pool);
 
-    assert(threads >= 1);
     lock_init(&pool->lock, LOCK_POOL);
     cond_init(&pool->cond);
     STAILQ_INIT(&pool->queue);
-    pool->threads_count = threads;
-    pool->threads = xcalloc((size_t)threads, sizeof *pool->threads);
-    for (int i = 0; i < threads; i++)
-        thread_start(&pool->threads[i], T_IO, i, run_jobs, pool);
+    pool_resize(pool, threads);
     return pool;
+}
+
+static void start_worker(struct pool *pool, int number)
+{
+    struct worker *worker = pool->workers[number];
+
+    worker->has_ended = false;
+    thread_start(&worker->thread, T_IO, number, run_jobs, worker);
+}
+
+void pool_resize(struct pool *pool, int threads)
+{
+    assert(threads >= 1);
+    lock_take(&pool->lock);
+    assert(!pool->stopping);
+    pool->wanted = threads;
+    cond_broadcast(&pool->cond);
+    lock_drop(&pool->lock);
+    for (int i = 0; i < threads && i < pool->count; i++) {
+        lock_take(&pool->lock);
+        bool has_ended = pool->workers[i]->has_ended;
+
+        lock_drop(&pool->lock);
+        if (!has_ended)
+            continue;
+        thread_join(&pool->workers[i]->thread);
+        start_worker(pool, i);
+    }
+    if (threads <= pool->count)
+        return;
+    pool->workers = xrealloc(pool->workers, (size_t)threads * sizeof *pool->workers);
+    for (; pool->count < threads; pool->count++) {
+        struct worker *worker = xcalloc(1, sizeof *worker);
+
+        *worker = (struct worker){ .pool = pool, .number = pool->count };
+        pool->workers[pool->count] = worker;
+        start_worker(pool, pool->count);
+    }
 }
 
 void pool_stop(struct pool **pool_ptr)
@@ -81,12 +127,14 @@ void pool_stop(struct pool **pool_ptr)
     pool->stopping = true;
     cond_broadcast(&pool->cond);
     lock_drop(&pool->lock);
-    for (int i = 0; i < pool->threads_count; i++)
-        thread_join(&pool->threads[i]);
+    for (int i = 0; i < pool->count; i++) {
+        thread_join(&pool->workers[i]->thread);
+        free(pool->workers[i]);
+    }
     assert(STAILQ_EMPTY(&pool->queue));
     cond_fini(&pool->cond);
     lock_fini(&pool->lock);
-    free(pool->threads);
+    free(pool->workers);
     free(pool);
 }
 

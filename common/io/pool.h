@@ -26,6 +26,9 @@ struct pool_job {
 
 /* Starts threads (at least 1) of kind T_IO. */
 struct pool *pool_start(int threads);
+/* From now on so many (at least 1); one thread at a time calls it, and never with pool_stop(). Does
+ * not wait: who is one too many runs its job to the end. */
+void pool_resize(struct pool *pool, int threads);
 /* Runs what has been posted, joins the threads. */
 void pool_stop(struct pool **pool_ptr);
 

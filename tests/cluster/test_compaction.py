@@ -13,6 +13,7 @@ from tests.kit.cluster import wait_until
 KEYS = 60
 CONFIG = {"cleanup.policy": "compact", "segment.bytes": "20000", "min.cleanable.dirty.ratio": "0.1"}
 INVALID_RECORD = 87
+INVALID_REQUEST = 42
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,9 @@ def test_threads_and_rate_change_without_a_restart(whole, topic):
         wait_until(lambda: all(len(replica_records(whole, b, writer.name)) < writer.written // 2 for b in others), 60,
                    "the other brokers compact")
         assert len(replica_records(whole, broker, writer.name)) > writer.written // 2   # at 1,000 bytes a second
-        settings.alter_broker(whole, broker, {"log.cleaner.threads": "1", "log.cleaner.io.max.bytes.per.second": None})
+        settings.alter_broker(whole, broker, {"log.cleaner.threads": "2", "log.cleaner.io.max.bytes.per.second": None})
+        wait_until(lambda: threads_of(whole, broker) == 2, 30, "two threads")
+        settings.alter_broker(whole, broker, {"log.cleaner.threads": "1"})
         wait_until(lambda: threads_of(whole, broker) == 1, 30, "one thread")
         wait_compacted(whole, writer)
         check(whole, writer)
@@ -163,3 +166,27 @@ def test_threads_and_rate_change_without_a_restart(whole, topic):
     finally:
         settings.alter_broker(whole, broker, {"log.cleaner.threads": None, "log.cleaner.io.max.bytes.per.second": None})
     wait_until(lambda: threads_of(whole, broker) == 2, 30, "what the file says")
+
+
+@pytest.mark.parametrize("key,value,why", [
+    ("log.cleaner.threads", "0", "Log cleaner threads should be at least 1"),
+    ("log.cleaner.threads", "5", "Log cleaner threads cannot be increased to more than double the current value 2"),
+    ("num.io.threads", "17", "Dynamic thread count update validation failed for num.io.threads=17, value should not be "
+                             "greater than double the current value 8"),
+    ("num.io.threads", "3", "Dynamic thread count update validation failed for num.io.threads=3, value should be at "
+                            "least half the current value 8"),
+    ("num.network.threads", "7", "Dynamic thread count update validation failed for num.network.threads=7, value "
+                                 "should not be greater than double the current value 3"),
+    ("num.replica.fetchers", "3", "Dynamic thread count update validation failed for num.replica.fetchers=3, value "
+                                  "should not be greater than double the current value 1"),
+    ("num.recovery.threads.per.data.dir", "3", "Dynamic thread count update validation failed for "
+     "num.recovery.threads.per.data.dir=3, value should not be greater than double the current value 1"),
+    ("background.threads", "4", "Dynamic thread count update validation failed for background.threads=4, value should "
+                                "be at least half the current value 10"),
+])
+def test_a_number_of_threads_changes_by_half_or_double_at_most(whole, key, value, why):
+    for broker in (whole.brokers[0], ""):
+        with raw.Connection(*whole.address(str(whole.brokers[0]))) as c, pytest.raises(raw.KafkaError) as e:
+            settings.alter_broker_by(c, broker, {key: value})
+        assert e.value.code == INVALID_REQUEST
+        assert why in str(e.value) or (value == "0" and "by zero" in str(e.value))   # Kafka 3.9.2 divides by it

@@ -32,6 +32,11 @@ def alter_topic(cluster, topic, changes):
     ops.ask_controller(cluster, lambda c: _alter(c, TOPIC, topic, changes))
 
 
+def alter_broker_by(c, broker, changes):
+    """Asked on this connection; broker "": of all of them."""
+    _alter(c, BROKER, broker, changes)
+
+
 def alter_broker(cluster, broker, changes):
     """As alter_topic; asked of the broker itself, as Kafka wants it."""
     with raw.Connection(*cluster.address(str(broker))) as c:

@@ -1,9 +1,11 @@
 /*
- * pool: every job runs once, off the reactor, and comes back to it; stopping runs what was posted.
+ * pool: every job runs once, off the reactor, and comes back to it; stopping runs what was posted;
+ * as many threads as are asked for.
  */
 #include "common/io/pool.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/base/mem.h"
@@ -68,6 +70,62 @@ START_TEST(stopping_runs_what_was_posted)
 }
 END_TEST
 
+struct meeting {
+    pthread_barrier_t all;
+    struct guest {
+        struct pool_job job;
+        pthread_barrier_t *all;
+    } guests[8];
+};
+
+static void meet(struct pool_job *job)
+{
+    /* For ever, unless as many threads are there. */
+    pthread_barrier_wait(container_of(job, struct guest, job)->all);
+}
+
+static _Atomic int at_once, alone_count;
+
+static void run_alone(struct pool_job *job)
+{
+    (void)job;
+    ck_assert_int_eq(atomic_fetch_add(&at_once, 1), 0);
+    atomic_fetch_add(&alone_count, 1);
+    atomic_fetch_sub(&at_once, 1);
+}
+
+static void meet_all(struct pool *pool, struct meeting *meeting, int count)
+{
+    pthread_barrier_init(&meeting->all, NULL, (unsigned)count + 1);
+    for (int i = 0; i < count; i++) {
+        meeting->guests[i] = (struct guest){ .job = { .run = meet }, .all = &meeting->all };
+        pool_post(pool, &meeting->guests[i].job);
+    }
+    pthread_barrier_wait(&meeting->all);
+}
+
+START_TEST(it_grows_and_shrinks)
+{
+    static struct meeting meetings[4];
+    static struct pool_job alone[200];
+    struct pool *pool = pool_start(1);
+
+    meet_all(pool, &meetings[0], 1);
+    pool_resize(pool, 8);
+    meet_all(pool, &meetings[1], 8);
+    pool_resize(pool, 1);
+    for (int i = 0; i < 200; i++) {
+        alone[i] = (struct pool_job){ .run = run_alone };
+        pool_post(pool, &alone[i]);
+    }
+    meet_all(pool, &meetings[2], 1); /* behind them */
+    ck_assert_int_eq(atomic_load(&alone_count), 200);
+    pool_resize(pool, 3);
+    meet_all(pool, &meetings[3], 3);
+    pool_stop(&pool);
+}
+END_TEST
+
 struct in_lane {
     struct pool_job job;
     int number;
@@ -106,6 +164,7 @@ int main(void)
 
     tcase_add_test(tc, jobs_come_back);
     tcase_add_test(tc, stopping_runs_what_was_posted);
+    tcase_add_test(tc, it_grows_and_shrinks);
     tcase_add_test(tc, a_lane_runs_one_after_the_other);
     return unit_run(tc);
 }
