@@ -260,7 +260,8 @@ static enum err open_listeners(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
     struct door_conf door = { .per_ip_max = conf->max_connections_per_ip,
-                              .max = conf->max_connections };
+                              .max = conf->max_connections,
+                              .files_max = door_files_max() };
 
     broker->door = door_new(&door);
     broker->listeners = xcalloc(conf->n_listeners, sizeof *broker->listeners);
@@ -271,7 +272,8 @@ static enum err open_listeners(struct broker *broker)
                                           .host = bind->host,
                                           .port = bind->port,
                                           .backlog = backlog_of(broker),
-                                          .is_inter_broker = bind->is_inter_broker };
+                                          .is_inter_broker =
+                                              bind->is_inter_broker && conf->n_listeners > 1 };
         enum err err = listener_open(broker->reactors[0], &listener, broker->door, broker->conns,
                                      broker->reactors_len, &broker->listeners[i]);
 

@@ -1,6 +1,6 @@
 /*
  * A listener accepts on one reactor, asks the door, and hands the descriptor to the reactor with
- * the fewest connections. At max.connections it stops accepting and looks again a little later,
+ * the fewest connections. When the door is full it stops accepting and looks again a little later,
  * which costs less than a message from every connection that ends.
  */
 #include "broker/net/listener.h"
@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -15,7 +16,9 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 
-#define FULL_RETRY_MS 20
+#define FULL_RETRY_MS     20
+#define FILES_OF_OURS     128 /* checkpoints, ZooKeeper, other brokers, ... */
+#define CONNECTIONS_LEAST 64  /* however few files are allowed */
 
 /* ---- the door ---- */
 
@@ -62,14 +65,34 @@ int door_count(struct door *door)
     return count;
 }
 
+int door_files_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > INT32_MAX)
+        return 0;
+    int half = (int)(limit.rlim_cur / 2);
+
+    return half > FILES_OF_OURS + CONNECTIONS_LEAST ? half - FILES_OF_OURS : CONNECTIONS_LEAST;
+}
+
 static bool counts_hosts(const struct door *door)
 {
     return door->conf.per_ip_max > 0 && door->conf.per_ip_max < INT32_MAX;
 }
 
-static bool is_full(struct door *door)
+/* Why nobody else is let in, NULL: there is room. */
+static const char *why_full(struct door *door)
 {
-    return door->conf.max > 0 && door_count(door) >= door->conf.max;
+    int count = door_count(door);
+
+    if (door->conf.max > 0 && count >= door->conf.max)
+        return "max.connections reached, accepting pauses";
+    if (door->conf.files_max > 0 && count >= door->conf.files_max)
+        return "no open files are left for more connections, accepting pauses, raise the hard "
+               "limit "
+               "(ulimit -Hn)";
+    return NULL;
 }
 
 /* Counts the peer in, or says why not. */
@@ -142,12 +165,14 @@ static struct conns *least_loaded(const struct listener *listener)
 
 static void pause_if_full(struct listener *listener)
 {
-    if (listener->door == NULL || listener->info.is_inter_broker || !is_full(listener->door)) {
+    const char *why =
+        listener->door == NULL || listener->info.is_inter_broker ? NULL : why_full(listener->door);
+
+    if (why == NULL) {
         net_listener_pause(listener->net, false);
         return;
     }
-    say_limited(SAY_WARN, "max.connections reached, accepting pauses listener=%s",
-                listener->info.name);
+    say_limited(SAY_WARN, "%s listener=%s", why, listener->info.name);
     net_listener_pause(listener->net, true);
     reactor_timer_set_ms(listener->reactor, &listener->again, FULL_RETRY_MS);
 }
@@ -175,7 +200,7 @@ static void on_accept(void *arg, const struct net_accepted *accepted)
     }
     struct conns *conns = least_loaded(listener);
     conns_hand_over(conns, accepted->fd, &accepted->peer, &listener->info, listener->door);
-    if (listener->door != NULL && !listener->info.is_inter_broker && is_full(listener->door))
+    if (listener->door != NULL && why_full(listener->door) != NULL)
         pause_if_full(listener);
 }
 

@@ -2,9 +2,10 @@
  * listener - accept, count, hand to a reactor for life.
  *
  * A door counts the connections of all listeners of a process: beyond max.connections.per.ip a new
- * one is closed, at max.connections the listeners stop accepting until one ends. The inter-broker
- * listener is exempt from the latter. (Kafka evicts a client to make room for a broker; here a
- * broker's connection is simply let in.)
+ * one is closed, at max.connections, or when more would leave the logs without open files, the
+ * listeners stop accepting until one ends. The inter-broker listener is exempt from the latter, if
+ * clients have another (Kafka: ConnectionQuotas.protectedListener). (Kafka evicts a client to make
+ * room for a broker; here a broker's connection is simply let in.)
  *
  * Ownership: a listener borrows conns and door; they, and its listener_info, outlive the
  *            connections that came by it.
@@ -28,8 +29,12 @@ struct door;
 struct door_conf {
     int per_ip_max; /* max.connections.per.ip; <= 0: no bound */
     int max;        /* max.connections; <= 0: no bound */
+    int files_max;  /* what the limit of open files leaves room for; <= 0: no bound */
 };
 
+/* For files_max, by the limit of open files as it is now. Half of those are for logs (logs.c): a
+ * client that opens connections until none is left would take directories offline. */
+int door_files_max(void);
 struct door *door_new(const struct door_conf *conf);
 /* When every connection that it counted has ended. */
 void door_free(struct door **door_ptr);
@@ -45,7 +50,7 @@ struct listener_conf {
     const char *host;     /* NULL or "": all addresses */
     int port;             /* 0: any free one */
     int backlog;          /* socket.listen.backlog.size */
-    bool is_inter_broker;
+    bool is_inter_broker; /* and for that alone */
 };
 
 /* Opens it, accepting nothing yet; on the reactor's thread or while that is not running. conns:

@@ -37,7 +37,7 @@ static void answer(struct request *req, void *body, void *context)
     request_answer(req, net_rig_response(req));
 }
 
-static void server_start(struct server *server, int per_ip_max, int max)
+static void server_start(struct server *server, struct door_conf door)
 {
     static const struct handler rows[] = {
         { API_PRODUCE, 0, 11, HANDLER_PIPELINED, answer },
@@ -52,7 +52,7 @@ static void server_start(struct server *server, int per_ip_max, int max)
     say_setup(SAY_ERROR, SAY_TEXT, "test");
     budget_init(&server->memory, 1 << 26);
     dispatch_init(&server->dispatch, rows, ARRAY_LEN(rows), NULL);
-    server->door = door_new(&(struct door_conf){ .per_ip_max = per_ip_max, .max = max });
+    server->door = door_new(&door);
     for (int i = 0; i < REACTORS; i++) {
         server->reactors[i] = reactor_new();
         server->conns[i] = conns_new(server->reactors[i], &conns_conf, &server->dispatch);
@@ -128,7 +128,7 @@ START_TEST(connections_are_spread_and_served)
     struct server server;
     int fds[20];
 
-    server_start(&server, 0, 0);
+    server_start(&server, (struct door_conf){ 0 });
     for (int i = 0; i < 20; i++) {
         fds[i] = dial(&server);
         send_one(fds[i], API_API_VERSIONS, i);
@@ -151,7 +151,7 @@ START_TEST(too_many_of_one_address_are_closed)
     struct server server;
     int fds[3];
 
-    server_start(&server, 2, 0);
+    server_start(&server, (struct door_conf){ .per_ip_max = 2 });
     for (int i = 0; i < 3; i++)
         fds[i] = dial(&server);
     ck_assert_int_eq(receive_one(fds[2]), -1);
@@ -175,12 +175,12 @@ START_TEST(too_many_of_one_address_are_closed)
 }
 END_TEST
 
-START_TEST(beyond_the_most_they_wait)
+static void expect_the_third_waits(struct door_conf door)
 {
     struct server server;
     int fds[3];
 
-    server_start(&server, 0, 2);
+    server_start(&server, door);
     for (int i = 0; i < 3; i++) {
         fds[i] = dial(&server);
         send_one(fds[i], API_METADATA, i);
@@ -194,6 +194,17 @@ START_TEST(beyond_the_most_they_wait)
     close(fds[2]);
     server_stop(&server);
 }
+
+START_TEST(beyond_the_most_they_wait)
+{
+    expect_the_third_waits((struct door_conf){ .max = 2 });
+}
+END_TEST
+
+START_TEST(where_files_would_run_out_they_wait)
+{
+    expect_the_third_waits((struct door_conf){ .max = INT32_MAX, .files_max = 2 });
+}
 END_TEST
 
 static void nothing(void *arg)
@@ -206,7 +217,7 @@ START_TEST(a_crowd_that_comes_and_goes_leaves_nothing)
     struct server server;
     int fds[200];
 
-    server_start(&server, 1000, 10000);
+    server_start(&server, (struct door_conf){ .per_ip_max = 1000, .max = 10000 });
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < 200; i++) {
             fds[i] = dial(&server);
@@ -229,6 +240,7 @@ int main(void)
     tcase_add_test(tc, connections_are_spread_and_served);
     tcase_add_test(tc, too_many_of_one_address_are_closed);
     tcase_add_test(tc, beyond_the_most_they_wait);
+    tcase_add_test(tc, where_files_would_run_out_they_wait);
     tcase_add_test(tc, a_crowd_that_comes_and_goes_leaves_nothing);
     return unit_run(tc);
 }
