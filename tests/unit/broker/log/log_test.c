@@ -430,6 +430,93 @@ START_TEST(a_compacted_log_rolls_when_compaction_may_wait_no_longer)
 }
 END_TEST
 
+/* Records a ms apart: how long each segment that is full has waited. */
+static void expect_rolls_between(int64_t least_ms, int64_t most_ms, bool all_alike)
+{
+    int64_t first_ms = 0, shortest = INT64_MAX, longest = 0;
+    size_t segments = log_segment_count(kit.log);
+
+    for (int64_t at_ms = 0; log_segment_count(kit.log) < segments + 40; at_ms++) {
+        size_t before = log_segment_count(kit.log);
+
+        ck_assert_int_eq(
+            log_kit_append(&kit, &(struct kit_batch){ .timestamp_ms = 1700000000000 + at_ms }, 0,
+                           NULL),
+            ERR_OK);
+        if (log_segment_count(kit.log) == before)
+            continue;
+        if (before > segments) { /* the first one began earlier */
+            int64_t waited = at_ms - first_ms;
+
+            shortest = waited < shortest ? waited : shortest;
+            longest = waited > longest ? waited : longest;
+        }
+        first_ms = at_ms;
+    }
+    ck_assert_int_ge(shortest, least_ms);
+    ck_assert_int_le(longest, most_ms);
+    ck_assert(all_alike == (shortest == longest));
+}
+
+/* So that segments of many logs do not roll all at once (log.roll.jitter.ms). */
+START_TEST(jitter_has_segments_roll_earlier)
+{
+    kit.conf.segment_ms = 100;
+    log_set_conf(kit.log, &kit.conf);
+    expect_rolls_between(101, 101, true);
+    kit.conf.segment_jitter_ms = 60;
+    log_set_conf(kit.log, &kit.conf);
+    expect_rolls_between(42, 101, false);
+    kit.conf.segment_jitter_ms = 1000; /* at most all of it */
+    log_set_conf(kit.log, &kit.conf);
+    expect_rolls_between(1, 101, false);
+}
+END_TEST
+
+START_TEST(segments_roll_when_an_index_is_full)
+{
+    struct log_kit own;
+
+    log_kit_init(&own, NULL, NULL);
+    own.conf.index_interval_bytes = 1;
+    own.conf.index_max_bytes = 8 * 10;
+    ck_assert_int_eq(log_kit_open(&own, true, -1), ERR_OK);
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(
+            log_kit_append(&own, &(struct kit_batch){ .timestamp_ms = 1700000000000 + i }, 0, NULL),
+            ERR_OK);
+    ck_assert_uint_ge(log_segment_count(own.log), 5);
+    ck_assert_int_eq(log_kit_check(own.log, true), 50);
+    log_kit_shut(&own, true);
+    ck_assert_int_eq(log_kit_open(&own, true, 50), ERR_OK);
+    ck_assert_int_eq(log_kit_check(own.log, true), 50);
+    log_kit_fini(&own);
+}
+END_TEST
+
+/* An index has 31 bits for an offset: what lies further from the segment's first begins another. */
+START_TEST(segments_roll_when_offsets_are_too_far_apart)
+{
+    static const int64_t offsets[] = { 0, INT32_MAX, (int64_t)INT32_MAX + 1, INT64_C(9000000000) };
+    struct buf buf = BUF_EMPTY;
+    struct log_appended out;
+
+    for (size_t i = 0; i < 4; i++) {
+        buf.len = 0;
+        kit_batch_put(&buf, &(struct kit_batch){ .count = 1 });
+        store_i64(buf.bytes, offsets[i]);
+        ck_assert_int_eq(log_append_follower(kit.log, buf.bytes, buf.len, 0, &out), ERR_OK);
+        ck_assert_uint_eq(log_segment_count(kit.log), i < 2 ? 1 : i);
+    }
+    ck_assert_int_eq(log_active_base(kit.log), offsets[3]);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(log_kit_read(kit.log, offsets[i], INT64_MAX, &buf), ERR_OK);
+        ck_assert_int_eq(batch_base_offset(buf.bytes), offsets[i]);
+    }
+    buf_fini(&buf);
+}
+END_TEST
+
 /* Only one that grows takes room ahead; it gives back what it did not use, when the next begins and
  * after a crash as well. */
 START_TEST(a_growing_segment_reserves_room)
@@ -486,6 +573,9 @@ int main(void)
     tcase_add_test(tc, old_files_are_renamed_at_once_and_removed_later);
     tcase_add_test(tc, segments_roll_by_the_records_time);
     tcase_add_test(tc, a_compacted_log_rolls_when_compaction_may_wait_no_longer);
+    tcase_add_test(tc, jitter_has_segments_roll_earlier);
+    tcase_add_test(tc, segments_roll_when_an_index_is_full);
+    tcase_add_test(tc, segments_roll_when_offsets_are_too_far_apart);
     tcase_add_test(tc, a_growing_segment_reserves_room);
     return unit_run(tc);
 }

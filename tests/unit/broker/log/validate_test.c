@@ -164,6 +164,49 @@ START_TEST(transcodes_to_the_topics_codec_and_keeps_the_producer)
 }
 END_TEST
 
+/* Bytes of many records that are compressed anew by the conf. */
+static size_t compressed_bytes(enum codec codec)
+{
+    char value[200];
+    unsigned word = 1;
+
+    conf.compression = (int)codec;
+    batch_builder_reset(&builder, &shape);
+    for (int i = 0; i < 2000; i++) {
+        for (size_t at = 0; at < sizeof value; at++) { /* words of a small vocabulary */
+            if (at % 5 == 0)
+                word = word * 1103515245 + 12345;
+            value[at] = (char)('a' + (word >> 16) % 37 * (at % 5 + 1) % 26);
+        }
+        batch_builder_add(&builder, NOW, STR("k"), (struct str){ value, sizeof value }, NULL, 0);
+    }
+    ck_assert_int_eq(batch_builder_finish(&builder, -1, &batch, &size), ERR_OK);
+    ck_assert_int_eq(validate(), ERR_OK);
+    ck_assert_int_eq(batch_codec(validated.bytes), codec);
+    return validated.len;
+}
+
+/* compression.gzip.level and its like: more effort, fewer bytes, and each codec has its own. */
+START_TEST(every_codec_has_a_level_of_its_own)
+{
+    conf.gzip_level = 1;
+    conf.lz4_level = 1;
+    conf.zstd_level = 1;
+    size_t gzip = compressed_bytes(CODEC_GZIP);
+    size_t lz4 = compressed_bytes(CODEC_LZ4);
+    size_t zstd = compressed_bytes(CODEC_ZSTD);
+
+    conf.gzip_level = 9;
+    ck_assert_uint_lt(compressed_bytes(CODEC_GZIP), gzip);
+    ck_assert_uint_eq(compressed_bytes(CODEC_LZ4), lz4);
+    conf.lz4_level = 12;
+    ck_assert_uint_lt(compressed_bytes(CODEC_LZ4), lz4);
+    ck_assert_uint_eq(compressed_bytes(CODEC_ZSTD), zstd);
+    conf.zstd_level = 15;
+    ck_assert_uint_lt(compressed_bytes(CODEC_ZSTD), zstd);
+}
+END_TEST
+
 START_TEST(offset_deltas_that_do_not_count_are_mended)
 {
     struct record_iter iter;
@@ -413,6 +456,7 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, append_time_is_the_time_of_the_stamp);
     tcase_add_test(tc, a_wrong_max_timestamp_is_corrected);
     tcase_add_test(tc, transcodes_to_the_topics_codec_and_keeps_the_producer);
+    tcase_add_test(tc, every_codec_has_a_level_of_its_own);
     tcase_add_loop_test(tc, offset_deltas_that_do_not_count_are_mended, CODEC_NONE, CODEC_COUNT);
     tcase_add_test(tc, the_request_must_hold_one_whole_batch_of_format_2);
     tcase_add_test(tc, zstd_needs_version_7);
