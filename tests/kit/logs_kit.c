@@ -96,9 +96,10 @@ static void crash_at(const struct crash_work *work, uint64_t number, enum fake_d
 void crash_everywhere(const struct crash_work *work, enum fake_disk_loss loss)
 {
     uint64_t rounds = logs_kit_setting("MOLDAU_CRASH_ROUNDS", 1);
+    uint64_t first = logs_kit_setting("MOLDAU_CRASH_SEED", 1);
     uint64_t points = 0;
 
-    for (uint64_t round = 1; round <= rounds; round++) {
+    for (uint64_t round = first; round < first + rounds; round++) {
         uint64_t count = crash_count(work, round);
 
         for (uint64_t number = 1; number <= count; number++, points++)

@@ -39,8 +39,8 @@ struct crash_work {
 };
 /* Operations of a run that nothing stops. */
 uint64_t crash_count(const struct crash_work *work, uint64_t seed);
-/* With each of MOLDAU_CRASH_ROUNDS seeds (1); says how many points that were. MOLDAU_CRASH_SAY:
- * each point is said. */
+/* With each of MOLDAU_CRASH_ROUNDS seeds (1) from MOLDAU_CRASH_SEED on (1); says how many points
+ * that were. MOLDAU_CRASH_SAY: each point is said. */
 void crash_everywhere(const struct crash_work *work, enum fake_disk_loss loss);
 
 #endif

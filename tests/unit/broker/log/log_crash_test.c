@@ -8,8 +8,8 @@
  *
  * Compaction has a crash test of its own (clean/clean_crash_test).
  *
- * MOLDAU_CRASH_ROUNDS: how many seeds each point is tried with (1); 60 for more than 100,000
- * points.
+ * MOLDAU_CRASH_ROUNDS: how many seeds each point is tried with (1); MOLDAU_CRASH_SEED: the first
+ * one (1). tests/crash has both tests come to 100,000 points and more.
  */
 #include <check.h>
 #include <inttypes.h>

@@ -5,7 +5,8 @@
  * key is there, what is there was written, the producer's sequence goes on, nothing of a swap is
  * left half done, and the log goes on and can be compacted again.
  *
- * MOLDAU_CRASH_ROUNDS: how many seeds each point is tried with (1).
+ * MOLDAU_CRASH_ROUNDS: how many seeds each point is tried with (1); MOLDAU_CRASH_SEED: the first
+ * one (1).
  */
 #include <check.h>
 #include <inttypes.h>
