@@ -190,6 +190,11 @@ struct log_aborted {
  * there is none. */
 MUST_USE enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto,
                                    struct log_aborted **list, size_t *count);
+/* The same, as the index has them (broker/log/txnindex.h). One may be listed again for the segments
+ * behind. ERR_CLOSED: the log is gone. */
+struct aborted_txn;
+MUST_USE enum err log_aborted_between(struct log *log, int64_t from, int64_t upto,
+                                      struct aborted_txn **list, size_t *count);
 /* An offset that no record of the range reaches, for log_aborted_txns(). */
 int64_t log_range_upper_offset(const struct log_range *range);
 

@@ -338,7 +338,7 @@ int64_t log_bytes_between(struct log *log, int64_t offset, int64_t upper_offset)
  */
 
 struct collect {
-    struct log_aborted *list;
+    struct aborted_txn *list;
     size_t count;
     size_t cap;
     int64_t from;
@@ -352,42 +352,53 @@ static bool collect_one(void *ctx, const struct aborted_txn *txn)
 
     if (txn->last_offset >= collect->from && txn->first_offset < collect->upto) {
         array_reserve(&collect->list, &collect->cap, collect->count, sizeof *collect->list);
-        collect->list[collect->count++] =
-            (struct log_aborted){ txn->producer_id, txn->first_offset };
+        collect->list[collect->count++] = *txn;
     }
     collect->done = txn->last_stable_offset >= collect->upto;
     return !collect->done;
 }
 
-enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto, struct log_aborted **list,
-                          size_t *count)
+enum err log_aborted_between(struct log *log, int64_t from, int64_t upto, struct aborted_txn **list,
+                             size_t *count)
 {
     struct collect collect = { .from = from, .upto = upto };
     int64_t at = from;
     enum err err = ERR_OK;
 
-    while (err == ERR_OK && !collect.done) {
+    while (err == ERR_OK && !collect.done && at < INT64_MAX) {
         lock_take(&log->lock);
         size_t index = log_floor_locked(log, at);
         struct segment *segment = segment_ref(log->segments[index]);
         int64_t entries = segment->txn_count;
-        bool is_last = index + 1 == log->segment_count;
 
-        at = is_last ? INT64_MAX : log->segments[index + 1]->base_offset;
+        at = index + 1 < log->segment_count ? log->segments[index + 1]->base_offset : INT64_MAX;
         lock_drop(&log->lock);
         if (entries > 0)
             err = txnindex_each(segment->txn_file, entries, collect_one, &collect);
         segment_unref(&segment);
-        if (is_last)
-            break;
+    }
+    if (err != ERR_OK) {
+        free(collect.list);
+        collect = (struct collect){ 0 };
     }
     *list = collect.list;
     *count = collect.count;
-    if (err != ERR_OK) {
-        free(collect.list);
-        *list = NULL;
-        *count = 0;
+    return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
+}
+
+enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto, struct log_aborted **list,
+                          size_t *count)
+{
+    struct aborted_txn *found;
+    enum err err = log_aborted_between(log, from, upto, &found, count);
+
+    *list = NULL;
+    if (err != ERR_OK)
         return log_failed(log, err, "read transaction index");
-    }
+    if (*count > 0)
+        *list = xcalloc(*count, sizeof **list);
+    for (size_t i = 0; i < *count; i++)
+        (*list)[i] = (struct log_aborted){ found[i].producer_id, found[i].first_offset };
+    free(found);
     return ERR_OK;
 }

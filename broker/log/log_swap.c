@@ -66,58 +66,6 @@ enum err log_closed_mtime(struct log *log, const struct segment *segment, int64_
     return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
 }
 
-/* --- aborted transactions ------------------------------------------------------------------------
- */
-
-struct collect {
-    struct aborted_txn *list;
-    size_t count;
-    size_t cap;
-    int64_t from;
-    int64_t upto;
-    bool done;
-};
-
-static bool collect_one(void *ctx, const struct aborted_txn *txn)
-{
-    struct collect *collect = ctx;
-
-    if (txn->last_offset >= collect->from && txn->first_offset < collect->upto) {
-        array_reserve(&collect->list, &collect->cap, collect->count, sizeof *collect->list);
-        collect->list[collect->count++] = *txn;
-    }
-    collect->done = txn->last_stable_offset >= collect->upto;
-    return !collect->done;
-}
-
-enum err log_aborted_between(struct log *log, int64_t from, int64_t upto, struct aborted_txn **list,
-                             size_t *count)
-{
-    struct collect collect = { .from = from, .upto = upto };
-    int64_t at = from;
-    enum err err = ERR_OK;
-
-    while (err == ERR_OK && !collect.done && at < INT64_MAX) {
-        lock_take(&log->lock);
-        size_t index = log_floor_locked(log, at);
-        struct segment *segment = segment_ref(log->segments[index]);
-        int64_t entries = segment->txn_count;
-
-        at = index + 1 < log->segment_count ? log->segments[index + 1]->base_offset : INT64_MAX;
-        lock_drop(&log->lock);
-        if (entries > 0)
-            err = txnindex_each(segment->txn_file, entries, collect_one, &collect);
-        segment_unref(&segment);
-    }
-    if (err != ERR_OK) {
-        free(collect.list);
-        collect = (struct collect){ 0 };
-    }
-    *list = collect.list;
-    *count = collect.count;
-    return err == ERR_NOT_FOUND ? ERR_CLOSED : err;
-}
-
 /* --- the new segment -----------------------------------------------------------------------------
  */
 

@@ -42,11 +42,6 @@ bool log_was_cut(const struct log *log, const struct log_closed *closed);
 MUST_USE enum err log_closed_mtime(struct log *log, const struct segment *segment,
                                    int64_t *mtime_ms);
 
-/* Aborted transactions that may have records in from..upto, with their markers; *list is malloc'ed.
- * The same one may be listed again for the segments behind. */
-MUST_USE enum err log_aborted_between(struct log *log, int64_t from, int64_t upto,
-                                      struct aborted_txn **list, size_t *count);
-
 /* An empty segment whose files end in .cleaned. Leftovers of that name go. */
 MUST_USE enum err log_cleaned_new(struct log *log, int64_t base_offset, struct segment **out);
 /* Takes it; its files go. */

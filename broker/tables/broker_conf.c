@@ -403,17 +403,7 @@ void broker_conf_derive(struct conf *conf, struct broker_conf *out)
 enum err broker_conf_load(const char *path, size_t n_overrides, const char *const *overrides,
                           struct broker_conf *out, struct conf **conf)
 {
-    *conf = conf_new(&broker_conf_table, out);
-    if (path != NULL)
-        conf_read_file(*conf, path);
-    for (size_t i = 0; i < n_overrides; i++)
-        conf_override(*conf, overrides[i]);
-    conf_finish(*conf);
+    *conf = conf_read(&broker_conf_table, out, path, n_overrides, overrides);
     broker_conf_derive(*conf, out);
-    conf_say_warnings(*conf);
-    if (conf_n_problems(*conf) == 0)
-        return ERR_OK;
-    conf_say_problems(*conf);
-    conf_free(conf);
-    return ERR_INVALID_CONFIG;
+    return conf_accept(conf);
 }

@@ -141,6 +141,29 @@ void conf_say_problems(const struct conf *conf)
         say_error("%s", conf->problems.lines[i]);
 }
 
+struct conf *conf_read(const struct conf_table *table, void *values, const char *path,
+                       size_t n_overrides, const char *const *overrides)
+{
+    struct conf *conf = conf_new(table, values);
+
+    if (path != NULL)
+        conf_read_file(conf, path);
+    for (size_t i = 0; i < n_overrides; i++)
+        conf_override(conf, overrides[i]);
+    conf_finish(conf);
+    return conf;
+}
+
+enum err conf_accept(struct conf **conf)
+{
+    conf_say_warnings(*conf);
+    if (conf_n_problems(*conf) == 0)
+        return ERR_OK;
+    conf_say_problems(*conf);
+    conf_free(conf);
+    return ERR_INVALID_CONFIG;
+}
+
 /* ---- keys ---- */
 
 const struct conf_key *conf_find(const struct conf_table *table, struct str name)

@@ -157,6 +157,14 @@ const char *conf_warning_at(const struct conf *conf, size_t i);
 void conf_say_warnings(const struct conf *conf);
 void conf_say_problems(const struct conf *conf);
 
+/* What a program does at its start: conf_new(), the file (NULL: none), the overrides and
+ * conf_finish(); problems are judged by conf_accept(), when all that is worked out from it is
+ * there. */
+struct conf *conf_read(const struct conf_table *table, void *values, const char *path,
+                       size_t n_overrides, const char *const *overrides);
+/* Says warnings and problems. ERR_INVALID_CONFIG when there are problems: *conf is freed then. */
+enum err conf_accept(struct conf **conf) MUST_USE;
+
 /* Whether the key was set, to a value that is one. */
 bool conf_is_set(const struct conf *conf, const char *name);
 /* The text as it was given; null when it was not set. Borrowed from conf. */

@@ -181,17 +181,7 @@ static void derive(struct conf *conf, struct controller_conf *out)
 enum err controller_conf_load(const char *path, size_t n_overrides, const char *const *overrides,
                               struct controller_conf *out, struct conf **conf)
 {
-    *conf = conf_new(&controller_conf_table, out);
-    if (path != NULL)
-        conf_read_file(*conf, path);
-    for (size_t i = 0; i < n_overrides; i++)
-        conf_override(*conf, overrides[i]);
-    conf_finish(*conf);
+    *conf = conf_read(&controller_conf_table, out, path, n_overrides, overrides);
     derive(*conf, out);
-    conf_say_warnings(*conf);
-    if (conf_n_problems(*conf) == 0)
-        return ERR_OK;
-    conf_say_problems(*conf);
-    conf_free(conf);
-    return ERR_INVALID_CONFIG;
+    return conf_accept(conf);
 }
