@@ -13,11 +13,32 @@ static struct files *files;
 static struct file *file;
 static struct index idx;
 
+/* --- a disk that counts reads --- */
+
+static struct disk_ops counting_ops;
+static struct disk counting = { .ops = &counting_ops };
+static int reads;
+
+static enum err count_pread(struct disk *disk, int number, void *into, size_t len, int64_t pos,
+                            size_t *got)
+{
+    (void)disk;
+    reads++;
+    return disk_pread(disk_posix(), number, into, len, pos, got);
+}
+
+static struct disk *counting_disk(void)
+{
+    counting_ops = *disk_posix()->ops; /* the others do not look at their disk */
+    counting_ops.pread = count_pread;
+    return &counting;
+}
+
 static void start_kind(enum index_kind kind)
 {
     char path[200];
 
-    files = files_new(disk_posix(), 4);
+    files = files_new(counting_disk(), 4);
     snprintf(path, sizeof path, "%s/x", unit_temp_dir());
     file = file_new(files, path);
     index_init(&idx, kind, file, 100, 10 << 20);
@@ -73,6 +94,51 @@ START_TEST(entries_are_found_in_memory_and_in_the_file)
     for (int i = 301; i <= 320; i++)
         index_add(&idx, 100 + 10 * i, 1000 * i, false);
     expect_lookups(320);
+}
+END_TEST
+
+/* Most reads that a lookup among many entries takes; keys grow by what step_of says. */
+static int most_reads(int (*step_of)(int i))
+{
+    enum { ENTRIES = 200000 };
+    struct index_entry entry;
+    int64_t key = 100;
+    int most = 0;
+    bool found;
+
+    for (int i = 0; i < ENTRIES; i++) {
+        key += step_of(i);
+        index_add(&idx, key, 1000 * (i + 1), false);
+        if (index_wants_save(&idx))
+            save();
+    }
+    save();
+    for (int64_t want = 101; want < key; want += 997) {
+        reads = 0;
+        ck_assert_int_eq(index_find(&idx, want, &entry, &found), ERR_OK);
+        most = reads > most ? reads : most;
+        ck_assert(!found || entry.key <= want);
+    }
+    return most;
+}
+
+static int evenly(int i)
+{
+    return 10 + i % 3;
+}
+
+/* One end is a thousand times as dense as the other. */
+static int unevenly(int i)
+{
+    return i < 150000 ? 1 : 1000;
+}
+
+/* The index is not kept in memory: what is read must be a page or two that the page cache has. */
+START_TEST(a_lookup_in_a_large_index_reads_few_blocks)
+{
+    ck_assert_int_le(most_reads(evenly), 2);
+    ck_assert_int_eq(index_reset(&idx), ERR_OK);
+    ck_assert_int_le(most_reads(unevenly), 2 * 11); /* twice a binary search among 1,563 blocks */
 }
 END_TEST
 
@@ -149,6 +215,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, start, stop);
     tcase_add_test(tc, entries_are_found_in_memory_and_in_the_file);
+    tcase_add_test(tc, a_lookup_in_a_large_index_reads_few_blocks);
     tcase_add_test(tc, a_saved_index_is_loaded);
     tcase_add_test(tc, a_truncation_takes_both_back);
     tcase_add_test(tc, time_entries_only_go_forward);
