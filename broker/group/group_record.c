@@ -1,5 +1,7 @@
 #include "broker/group/group_record.h"
 
+#include <stdlib.h>
+
 #include "broker/group/group_int.h"
 #include "gen/records/offset_commit.h"
 
@@ -10,50 +12,12 @@
 
 /* ---- which partition ---- */
 
-static uint32_t hash_unit(uint32_t hash, uint32_t unit)
-{
-    return 31 * hash + unit;
-}
-
-/* One character of UTF-8 at text, len > 0; *size of it. A byte that starts none is U+FFFD, as in
- * Java's decoder. */
-static uint32_t read_char(const unsigned char *text, size_t len, size_t *size)
-{
-    uint32_t c = text[0];
-    size_t more = c >= 0xf0 && c < 0xf8 ? 3 : c >= 0xe0 ? 2 : c >= 0xc2 ? 1 : 0;
-
-    *size = 1;
-    if (c < 0x80)
-        return c;
-    if (more == 0 || c >= 0xf8 || more >= len)
-        return 0xfffd;
-    c &= 0x3fu >> more;
-    for (size_t i = 1; i <= more; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0xfffd;
-        c = c << 6 | (text[i] & 0x3fu);
-    }
-    *size = more + 1;
-    return c;
-}
-
 int32_t group_record_partition(struct str group, int32_t partitions)
 {
-    uint32_t hash = 0;
-    size_t size;
+    int32_t hash = str_java_hash(group);
 
-    for (size_t i = 0; i < group.len; i += size) {
-        uint32_t c = read_char((const unsigned char *)group.ptr + i, group.len - i, &size);
-
-        if (c > 0xffff) { /* a pair of surrogates */
-            hash = hash_unit(hash, 0xd800 + ((c - 0x10000) >> 10));
-            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
-        }
-        hash = hash_unit(hash, c);
-    }
     /* Kafka's Utils.abs(), which is 0 for the number that has no positive counterpart */
-    uint32_t magnitude = hash == 0x80000000u ? 0 : hash > 0x80000000u ? 0u - hash : hash;
-    return (int32_t)(magnitude % (uint32_t)partitions);
+    return (hash == INT32_MIN ? 0 : abs(hash)) % partitions;
 }
 
 /* ---- reading ---- */

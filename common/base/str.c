@@ -75,3 +75,41 @@ uint64_t str_hash(struct str s)
         hash = (hash ^ (uint8_t)s.ptr[i]) * 1099511628211u;
     return hash;
 }
+
+/* One character of UTF-8 at text, len > 0; *size of it. A byte that starts none is U+FFFD. */
+static uint32_t read_char(const unsigned char *text, size_t len, size_t *size)
+{
+    uint32_t c = text[0];
+    size_t more = c >= 0xf0 && c < 0xf8 ? 3 : c >= 0xe0 ? 2 : c >= 0xc2 ? 1 : 0;
+
+    *size = 1;
+    if (c < 0x80)
+        return c;
+    if (more == 0 || c >= 0xf8 || more >= len)
+        return 0xfffd;
+    c &= 0x3fu >> more;
+    for (size_t i = 1; i <= more; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0xfffd;
+        c = c << 6 | (text[i] & 0x3fu);
+    }
+    *size = more + 1;
+    return c;
+}
+
+int32_t str_java_hash(struct str utf8)
+{
+    uint32_t hash = 0;
+    size_t size;
+
+    for (size_t i = 0; i < utf8.len; i += size) {
+        uint32_t c = read_char((const unsigned char *)utf8.ptr + i, utf8.len - i, &size);
+
+        if (c > 0xffff) { /* a pair of surrogates */
+            hash = 31 * hash + 0xd800 + ((c - 0x10000) >> 10);
+            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+        }
+        hash = 31 * hash + c;
+    }
+    return (int32_t)hash;
+}

@@ -56,5 +56,8 @@ struct str str_split(struct str s, char sep, struct str *rest);
 bool str_to_i64(struct str s, int64_t *out);
 /* FNV-1a, for hash tables of ours; not for anything that others must agree with. */
 uint64_t str_hash(struct str s);
+/* Java's String.hashCode() of text in UTF-8, malformed bytes as its decoder takes them: what Kafka
+ * spreads groups over partitions with. */
+int32_t str_java_hash(struct str utf8);
 
 #endif

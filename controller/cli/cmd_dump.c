@@ -155,7 +155,7 @@ static void print_remarks(const struct dump *dump)
         size_t count = paths_of(dump, (enum dump_remark)kind, paths);
 
         for (size_t i = 0; i < count; i++)
-            hashes[i] = java_hash(str_of(paths[i]));
+            hashes[i] = str_java_hash(str_of(paths[i]));
         scala_hash_order(hashes, NULL, count, order);
         for (size_t i = 0; i < count; i++)
             print_remarks_of(dump, (enum dump_remark)kind, paths[order[i]]);

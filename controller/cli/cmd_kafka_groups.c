@@ -86,7 +86,7 @@ static enum exit_code find_groups(struct cli *cli, struct link *link, const char
     hashes = arena_alloc(&cli->arena, ((size_t)*len + 1) * sizeof *hashes);
     order = arena_alloc(&cli->arena, ((size_t)*len + 1) * sizeof *order);
     for (int32_t i = 0; i < *len; i++)
-        hashes[i] = java_hash(all[i].group.group_id);
+        hashes[i] = str_java_hash(all[i].group.group_id);
     java_hash_order(hashes, (size_t)*len, order);
     for (int32_t i = 0; i < *len; i++)
         (*out)[i] = all[order[i]];

@@ -182,12 +182,6 @@ static void decode_offsets(struct arena *arena, int64_t offset, struct str key, 
 
 /* ---- __transaction_state --------------------------------------------------------------------- */
 
-/* Of TopicPartition.hashCode(). */
-static int32_t partition_hash(struct str topic, int32_t partition)
-{
-    return (int32_t)((31u + (uint32_t)partition) * 31u + (uint32_t)java_hash(topic));
-}
-
 /* In the order of the set that Kafka keeps them in. */
 static struct str show_partitions(struct arena *arena, const struct transaction_log_value *txn)
 {
@@ -205,7 +199,7 @@ static struct str show_partitions(struct arena *arena, const struct transaction_
             &txn->transaction_partitions[i];
 
         for (int32_t j = 0; j < topic->partition_ids_len; j++) {
-            hashes[at] = partition_hash(topic->topic, topic->partition_ids[j]);
+            hashes[at] = java_tp_hash(topic->topic, topic->partition_ids[j]);
             hints[at] = j == 0 ? (size_t)topic->partition_ids_len : 0;
             names[at] = arena_printf(arena, "%.*s-%" PRId32, STR_ARG(topic->topic),
                                      topic->partition_ids[j]);

@@ -86,13 +86,9 @@ struct str java_utf8(struct arena *arena, struct str bytes)
     return (struct str){ .ptr = text, .len = len };
 }
 
-int32_t java_hash(struct str ascii)
+int32_t java_tp_hash(struct str topic, int32_t partition)
 {
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < ascii.len; i++)
-        hash = 31 * hash + (unsigned char)ascii.ptr[i];
-    return (int32_t)hash;
+    return (int32_t)(31u * (31u + (uint32_t)partition) + (uint32_t)str_java_hash(topic));
 }
 
 struct slot {

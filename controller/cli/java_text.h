@@ -18,8 +18,8 @@
  * Text without such bytes comes back as it is. */
 struct str java_utf8(struct arena *arena, struct str bytes);
 
-/* String.hashCode() of ASCII text. */
-int32_t java_hash(struct str ascii);
+/* TopicPartition.hashCode() */
+int32_t java_tp_hash(struct str topic, int32_t partition);
 /* Puts the numbers of count elements into the order in which a java.util.HashMap or HashSet of them
  * is walked that was filled one by one. hashes: their hashCode()s, distinct elements in order of
  * insertion. */

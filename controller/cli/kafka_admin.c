@@ -103,9 +103,8 @@ size_t *kafka_set_order(struct arena *arena, const struct kafka_part *parts, siz
     size_t *order = arena_zalloc(arena, n + 1, sizeof *order);
     int32_t *hashes = arena_zalloc(arena, n + 1, sizeof *hashes);
 
-    for (size_t i = 0; i < n; i++) /* TopicPartition.hashCode() */
-        hashes[i] = (int32_t)((31u + (uint32_t)parts[i].partition) * 31u +
-                              (uint32_t)java_hash(parts[i].topic));
+    for (size_t i = 0; i < n; i++)
+        hashes[i] = java_tp_hash(parts[i].topic, parts[i].partition);
     java_hash_order(hashes, n, order);
     return order;
 }
@@ -135,7 +134,7 @@ size_t *kafka_map_order(struct arena *arena, const struct str *names, size_t n)
     if (4 * n > 3 * (size_t)buckets) /* it grew once, which keeps the order within a bucket */
         buckets *= 2;
     for (size_t i = 0; i < n; i++) {
-        uint32_t hash = (uint32_t)java_hash(names[i]);
+        uint32_t hash = (uint32_t)str_java_hash(names[i]);
 
         placed[i] = (struct placed){ .bucket = (hash ^ hash >> 16) & (buckets - 1), .number = i };
     }

@@ -11,11 +11,6 @@
 #include "common/base/mem.h"
 #include "controller/cli/java_text.h"
 
-int32_t kafka_tp_hash(struct str topic, int32_t partition)
-{
-    return (int32_t)(31u * (31u + (uint32_t)partition) + (uint32_t)java_hash(topic));
-}
-
 /* The numbers of count parts, given by number, in a HashMap's order. */
 static const size_t *order_of(const struct group_view *view, const size_t *numbers, size_t count)
 {
@@ -25,7 +20,7 @@ static const size_t *order_of(const struct group_view *view, const size_t *numbe
     for (size_t i = 0; i < count; i++) {
         const struct group_part *part = &view->parts[numbers[i]];
 
-        hashes[i] = kafka_tp_hash(part->topic, part->partition);
+        hashes[i] = java_tp_hash(part->topic, part->partition);
     }
     java_hash_order(hashes, count, order);
     for (size_t i = 0; i < count; i++)

@@ -12,8 +12,6 @@
 
 #include "controller/cli/group.h"
 
-/* TopicPartition.hashCode(). */
-int32_t kafka_tp_hash(struct str topic, int32_t partition);
 /* Numbers of view->parts in the order of a HashMap of them. */
 const size_t *kafka_part_order(const struct group_view *view);
 

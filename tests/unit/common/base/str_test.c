@@ -86,6 +86,19 @@ START_TEST(equal_texts_have_equal_hashes)
 }
 END_TEST
 
+START_TEST(java_hashes_are_those_of_java)
+{
+    ck_assert_int_eq(str_java_hash(STR("")), 0);
+    ck_assert_int_eq(str_java_hash(STR("orders")), -1008770331);
+    ck_assert_int_eq(str_java_hash(STR("00000000000000000000.log")), -1605547946);
+    ck_assert_int_eq(str_java_hash(STR("gr\xc3\xbcppe")), -1233264812);
+    ck_assert_int_eq(str_java_hash(STR("polygenelubricants")), INT32_MIN);
+    /* U+1F600 is two units, a byte that belongs to nothing is U+FFFD */
+    ck_assert_int_eq(str_java_hash(STR("\xf0\x9f\x98\x80")), 31 * 0xd83d + 0xde00);
+    ck_assert_int_eq(str_java_hash(STR("\xff")), 0xfffd);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("str");
@@ -97,5 +110,6 @@ int main(void)
     tcase_add_test(tc, split_gives_every_piece_once);
     tcase_add_test(tc, numbers_are_read_whole_or_not_at_all);
     tcase_add_test(tc, equal_texts_have_equal_hashes);
+    tcase_add_test(tc, java_hashes_are_those_of_java);
     return unit_run(tc);
 }
