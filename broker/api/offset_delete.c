@@ -61,14 +61,13 @@ void api_offset_delete(struct request *req, void *body, void *context)
 
     offset_delete_response_init(&resp);
     prepare(req, api, asked, &resp, &op);
-    if (op.len > 0) {
-        enum err err = groups_delete_offsets(api->groups, asked->group_id, op.unwanted, op.len);
+    /* asked even if nothing is left: about the group there may be an error of its own */
+    enum err err = groups_delete_offsets(api->groups, asked->group_id, op.unwanted, op.len);
 
-        resp.error_code = err_to_wire(err);
-        if (err != ERR_OK)
-            resp.topics_len = 0;
-        for (size_t i = 0; i < op.len; i++)
-            *op.codes[i] = err_to_wire(op.unwanted[i].err);
-    }
+    resp.error_code = err_to_wire(err);
+    if (err != ERR_OK)
+        resp.topics_len = 0;
+    for (size_t i = 0; i < op.len; i++)
+        *op.codes[i] = err_to_wire(op.unwanted[i].err);
     request_answer(req, &resp);
 }
