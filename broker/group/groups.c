@@ -690,94 +690,6 @@ static void apply_roles(struct groups *groups, const struct image *after)
     parts_put_table(&table);
 }
 
-/* ---- topics that are gone ---- */
-
-struct topics_job {
-    struct pool_job job;
-    struct groups *groups;
-    struct str *names;
-    size_t len, cap;
-};
-
-static void forget_topics_locked(struct group_shard *shard, struct group_slot *slot,
-                                 const struct topics_job *job)
-{
-    struct arena arena;
-    struct offsets_gone gone = { .arena = &arena };
-
-    arena_init(&arena, SIZE_MAX);
-    for (size_t i = 0; i < job->len; i++)
-        offsets_remove_topic(slot->group, job->names[i], &gone);
-    if (gone.len > 0)
-        append_gone_locked(shard, group_id(slot->group), &gone, false);
-    free(gone.items);
-    arena_fini(&arena);
-}
-
-static void run_topics(struct pool_job *pool_job)
-{
-    struct topics_job *job = container_of(pool_job, struct topics_job, job);
-    struct shard_list *list = atomic_load_explicit(&job->groups->shards, memory_order_acquire);
-
-    for (int32_t i = 0; list != NULL && i < list->made; i++) {
-        struct group_shard *shard = list->at[i];
-        struct group_cursor cursor = { 0 };
-        struct group_slot *slot;
-
-        lock_take(&shard->lock);
-        while (shard->state == SHARD_OURS &&
-               (slot = group_table_next(&shard->table, &cursor)) != NULL)
-            forget_topics_locked(shard, slot, job);
-        lock_drop(&shard->lock);
-        shard_drain(shard);
-    }
-    for (size_t i = 0; i < job->len; i++)
-        free((void *)(uintptr_t)job->names[i].ptr);
-    free(job->names);
-    atomic_fetch_sub_explicit(&job->groups->jobs, 1, memory_order_release);
-    free(job);
-}
-
-static void add_name(struct topics_job *job, struct str name)
-{
-    array_reserve(&job->names, &job->cap, job->len, sizeof *job->names);
-    job->names[job->len++] = (struct str){ .ptr = xmemdup(name.ptr, name.len), .len = name.len };
-}
-
-static void find_gone(struct topics_job *job, const struct image *before, const struct image *after,
-                      const struct image_delta *delta)
-{
-    struct image_cursor at = { 0 };
-    const struct image_topic *topic;
-
-    for (size_t i = 0; delta != NULL && i < delta->n_topics_gone; i++) {
-        topic = image_topic(before, delta->topics_gone[i]);
-        if (topic != NULL)
-            add_name(job, topic->name);
-    }
-    if (delta != NULL)
-        return;
-    while ((topic = image_next_topic(before, &at)) != NULL)
-        if (image_topic(after, topic->id) == NULL)
-            add_name(job, topic->name);
-}
-
-static void forget_topics(struct groups *groups, const struct image *before,
-                          const struct image *after, const struct image_delta *delta)
-{
-    struct topics_job *job = xcalloc(1, sizeof *job);
-
-    find_gone(job, before, after, delta);
-    if (job->len == 0) {
-        free(job);
-        return;
-    }
-    job->groups = groups;
-    job->job.run = run_topics;
-    atomic_fetch_add_explicit(&groups->jobs, 1, memory_order_relaxed);
-    pool_post(groups->conf.pool, &job->job);
-}
-
 void groups_apply(struct groups *groups, const struct image *before, const struct image *after,
                   const struct image_delta *delta)
 {
@@ -786,7 +698,7 @@ void groups_apply(struct groups *groups, const struct image *before, const struc
     if (is_touched(delta))
         apply_roles(groups, after);
     if (before != NULL && (delta == NULL || delta->n_topics_gone > 0))
-        forget_topics(groups, before, after, delta);
+        groups_forget_topics(groups, before, after, delta);
 }
 
 void groups_end_txn(struct groups *groups, int32_t partition, int64_t producer_id, bool commit)

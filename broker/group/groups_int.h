@@ -127,6 +127,13 @@ enum err groups_enter(struct groups *groups, struct str group_id, bool may_be_em
                       struct group_shard **shard) MUST_USE;
 void shard_arm_locked(struct group_shard *shard);
 
+/* ---- groups_admin.c ---- */
+
+/* Offsets of topics that after has not any more, and groups that had no others. delta: what has
+ * changed, NULL: it may be anything. */
+void groups_forget_topics(struct groups *groups, const struct image *before,
+                          const struct image *after, const struct image_delta *delta);
+
 /* ---- groups_append.c ---- */
 
 /* Queues; shard_drain() once the lock is dropped. */

@@ -457,6 +457,9 @@ START_TEST(offsets_of_a_topic_that_goes_are_forgotten_for_good)
     apply(&(struct image_delta){ .n_topics_gone = 1, .topics_gone = &id });
     for (int64_t until_ms = clock_mono_ms() + WAIT_MS; fetch("g", 0) != -1; usleep(200))
         ck_assert_int_lt(clock_mono_ms(), until_ms);
+    struct groups_info info;
+    groups_get_info(groups, &info);
+    ck_assert_uint_eq(info.groups, 0); /* nothing is left of a group that had only those */
     await_leo(2);
     lead(2, 1);
     lead(1, 2);
