@@ -1,6 +1,7 @@
 """A group under everything at once: consumers join, leave, are killed and paused, while the coordinator is killed and
 restarted and records keep coming. In the end every record was processed, none skipped, whatever was committed is
-behind it, and the group is stable again soon after the last fault."""
+behind it, the group is stable again soon after the last fault, and what its coordinators have written says that in no
+generation a partition had two owners, and that no two of them made the same generation."""
 import os
 import random
 import signal
@@ -91,6 +92,47 @@ def committed(cluster, group):
     return wait_until(ask, 60, f"offsets of {group}")
 
 
+def assigned(data):
+    """The partitions of an assignment of consumers, of the one topic."""
+    if not data:
+        return frozenset()
+    r = raw.Reader(data)
+    r.get("h")
+    return frozenset(p for parts in r.array(lambda: (r.string(), r.array(lambda: r.get("i")))) for p in parts[1])
+
+
+def generations(cluster, group):
+    """[(generation, {member: partitions})] as they stand in the log, one after the other."""
+    wanted, found = raw.Writer().put("h", 2).string(group).out, []
+    for p in ops.partitions_of(cluster, "__consumer_offsets"):
+        for record in ops.read_partition(cluster, "__consumer_offsets", p):
+            if record.key != wanted or record.value is None:
+                continue
+            r = raw.Reader(record.value)
+            assert r.get("h") == 3
+            r.string()
+            generation, _, _, _ = r.get("i"), r.string(), r.string(), r.get("q")
+
+            def member():
+                ident = [r.string() for _ in range(4)][0]
+                r.get("ii")
+                r.bytes()
+                return ident, assigned(r.bytes())
+            found.append((generation, dict(r.array(member))))
+    return found
+
+
+def check_generations(cluster, group):
+    made, last = {}, 0
+    for generation, members in generations(cluster, group):
+        assert generation >= last, f"generation {generation} follows {last}"
+        assert made.setdefault(generation, members) == members, f"generation {generation} was made twice"
+        owned = sorted(p for parts in members.values() for p in parts)
+        assert len(owned) == len(set(owned)), f"generation {generation}: {members}"
+        last = generation
+    return len(made)
+
+
 def history(cluster, seed, most, seconds):
     chance = random.Random(seed)
     topic = f"chaos-{os.urandom(3).hex()}"
@@ -128,6 +170,7 @@ def history(cluster, seed, most, seconds):
         ends = {p: ops.end_offset(cluster, topic, p) for p in range(PARTITIONS)}
         assert not skipped(crowd.all, ends)
         wait_until(lambda: committed(cluster, group) == ends, 30, "everything committed")
+        print(f"{check_generations(cluster, group)} generations")
     finally:
         stream.stopped.set()
         crowd.end()

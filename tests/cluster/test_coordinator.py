@@ -173,6 +173,82 @@ def test_lists_describes_and_deletes(whole):
         assert raw_groups.fetch(c, group) == {}
 
 
+READ_DELETE_DESCRIBE = 1 << 3 | 1 << 6 | 1 << 8
+NOT_ASKED = -2**31
+
+
+def test_operations_and_filters(whole):
+    topic, group, other = name("t"), name("g"), name("g")
+    ops.create_topic(whole, topic, 1, 1)
+    with connect(whole, group) as c:
+        other = other_of(whole, group, c)
+        joined = raw_groups.join(c, group, kind="connect", protocols=[("default", b"")])
+        raw_groups.sync(c, group, joined.generation, joined.member, {joined.member: b""})
+        assert raw_groups.operations(c, group, other) == {
+            group: (0, READ_DELETE_DESCRIBE), other: (16, NOT_ASKED)}
+        mine = ("connect", "Stable", "classic")
+        assert raw_groups.list_filtered(c)[group] == mine
+        for states, types, found in [(["sTABLE"], [], True), (["Empty", "Stable"], ["CLASSIC"], True),
+                                     (["Empty"], [], False), ([], ["consumer"], False), ([], ["none such"], False),
+                                     (["none such"], [], False)]:
+            assert raw_groups.list_filtered(c, states, types).get(group) == (mine if found else None), (states, types)
+        assert raw_groups.delete_offsets(c, group, {topic: [0]}) == (68, {})    # its members do not subscribe
+        raw_groups.leave(c, group, joined.member)
+        assert raw_groups.list_filtered(c, ["Empty"])[group] == ("connect", "Empty", "classic")
+
+
+def test_a_member_of_the_new_protocol_is_told_that_there_is_none(whole):
+    """As 3.9's coordinator does without group.coordinator.new.enable: clients then fall back, or say so."""
+    topic, group = name("t"), name("g")
+    ops.create_topic(whole, topic, 1, 1)
+    with connect(whole, group) as c:
+        assert {68: (0, 0), 69: (0, 0)}.items() <= c.api_versions().items()
+        assert raw_groups.new_heartbeat(c, group, topic) == (35, None, 0, 0)
+        assert raw_groups.new_describe(c, group, "other") == {group: (35, ""), "other": (35, "")}
+        assert raw_groups.describe(c, group)[1] == "Dead"
+
+
+def test_the_second_of_a_static_instance_fences_the_first(whole):
+    topic, group = name("t"), name("g")
+    ops.create_topic(whole, topic, 1, 1)
+    with connect(whole, group) as c:
+        first = raw_groups.join(c, group, instance="i")
+        assert raw_groups.sync(c, group, first.generation, first.member, {first.member: b"all"}, "i") == (0, b"all")
+        second = raw_groups.join(c, group, instance="i")
+        assert second.error == 0 and second.generation == first.generation and second.member != first.member
+        assert raw_groups.sync(c, group, second.generation, second.member, instance="i") == (0, b"all")
+        assert raw_groups.heartbeat(c, group, first.generation, first.member, "i") == 82
+        assert raw_groups.commit(c, group, {topic: {0: 1}}, first.generation, first.member, instance="i") == {
+            (topic, 0): 82}
+        assert raw_groups.sync(c, group, first.generation, first.member, instance="i")[0] == 82
+        assert raw_groups.join(c, group, first.member, instance="i").error == 82
+        assert raw_groups.leave(c, group, first.member, instance="i") == (0, {first.member: 82})
+        assert raw_groups.heartbeat(c, group, second.generation, second.member, "i") == 0
+        assert raw_groups.commit(c, group, {topic: {0: 1}}, second.generation, second.member, instance="i") == {
+            (topic, 0): 0}
+        assert raw_groups.leave(c, group, "", instance="j") == (0, {"": 25})
+        assert raw_groups.leave(c, group, "", instance="i") == (0, {"": 0})     # as an operator does
+        assert raw_groups.describe(c, group)[1] == "Empty"
+
+
+def test_offsets_are_deleted(whole):
+    topic, other, group = name("t"), name("t"), name("g")
+    for t in (topic, other):
+        ops.create_topic(whole, t, 2, 1)
+    with connect(whole, group) as c:
+        assert raw_groups.delete_offsets(c, group, {topic: [0]}) == (69, {})
+        assert raw_groups.delete_offsets(c, group, {"none-such": [0]}) == (69, {})
+        assert raw_groups.delete_offsets(c, "", {}) == (24, {})
+        joined = raw_groups.join(c, group, protocols=[("range", raw_groups.subscription(topic))])
+        raw_groups.sync(c, group, joined.generation, joined.member, {joined.member: b""})
+        raw_groups.commit(c, group, {topic: {0: 5, 1: 6}, other: {0: 7, 1: 8}}, joined.generation, joined.member)
+        assert raw_groups.delete_offsets(c, group, {topic: [0], other: [1, 9], "none-such": [0]}) == (
+            0, {(topic, 0): 86, (other, 1): 0, (other, 9): 3, ("none-such", 0): 3})
+        raw_groups.leave(c, group, joined.member)
+        assert raw_groups.delete_offsets(c, group, {topic: [0]}) == (0, {(topic, 0): 0})
+        assert {k: v[0] for k, v in raw_groups.fetch(c, group).items()} == {(topic, 1): 6, (other, 0): 7}
+
+
 def test_a_deleted_groups_tombstones_are_in_the_log(whole):
     """So it stays deleted after a fail-over."""
     topic, group = name("t"), name("g")
@@ -197,3 +273,8 @@ def test_offsets_of_a_deleted_topic_vanish(whole):
     assert ask(whole, group, lambda c: raw_groups.commit(c, group, {topic: {0: 5}})) == {(topic, 0): 0}
     ops.ask_controller(whole, lambda c: c.delete_topic(topic))
     wait_until(lambda: not offsets_of(whole, group), 30, "no offsets any more")
+
+    def gone():
+        with connect(whole, group) as c:
+            return group not in raw_groups.list_groups(c)[1]
+    wait_until(gone, 30, "nothing else kept the group")

@@ -5,10 +5,10 @@ from tests.kit.raw import FLEXIBLE_FROM, KafkaError, Writer
 
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP = 8, 9, 10, 11
 HEARTBEAT, LEAVE_GROUP, SYNC_GROUP, DESCRIBE_GROUPS, LIST_GROUPS = 12, 13, 14, 15, 16
-DELETE_GROUPS, OFFSET_DELETE = 42, 47
+DELETE_GROUPS, OFFSET_DELETE, CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 42, 47, 68, 69
 FLEXIBLE_FROM.update({OFFSET_COMMIT: 8, OFFSET_FETCH: 6, FIND_COORDINATOR: 3, JOIN_GROUP: 6, HEARTBEAT: 4,
                       LEAVE_GROUP: 4, SYNC_GROUP: 4, DESCRIBE_GROUPS: 5, LIST_GROUPS: 3, DELETE_GROUPS: 2,
-                      OFFSET_DELETE: 99})
+                      OFFSET_DELETE: 99, CONSUMER_GROUP_HEARTBEAT: 0, CONSUMER_GROUP_DESCRIBE: 0})
 
 
 def subscription(*topics):
@@ -46,8 +46,9 @@ def find_coordinator(c, *groups):
     return dict(r.carray(one))
 
 
-def join_body(group, member="", protocols=(("range", b""),), session_ms=10000, rebalance_ms=60000, kind="consumer"):
-    w = Writer().string(group).put("ii", session_ms, rebalance_ms).string(member).put("h", -1).string(kind)
+def join_body(group, member="", protocols=(("range", b""),), session_ms=10000, rebalance_ms=60000, kind="consumer",
+              instance=None):
+    w = Writer().string(group).put("ii", session_ms, rebalance_ms).string(member).string(instance).string(kind)
     w.put("i", len(protocols))
     for name, metadata in protocols:
         w.string(name).put("i", len(metadata))
@@ -74,8 +75,8 @@ def join(c, group, member="", **options):
     return answer
 
 
-def sync_body(group, generation, member, assignments=None):
-    w = Writer().string(group).put("i", generation).string(member).put("h", -1).put("i", len(assignments or {}))
+def sync_body(group, generation, member, assignments=None, instance=None):
+    w = Writer().string(group).put("i", generation).string(member).string(instance).put("i", len(assignments or {}))
     for ident, data in (assignments or {}).items():
         w.string(ident).put("i", len(data))
         w.out += data
@@ -88,20 +89,20 @@ def sync_answer(r):
     return error, r.bytes()
 
 
-def sync(c, group, generation, member, assignments=None):
-    return sync_answer(c.ask(SYNC_GROUP, 3, sync_body(group, generation, member, assignments)))
+def sync(c, group, generation, member, assignments=None, instance=None):
+    return sync_answer(c.ask(SYNC_GROUP, 3, sync_body(group, generation, member, assignments, instance)))
 
 
-def heartbeat(c, group, generation, member):
-    body = Writer().string(group).put("i", generation).string(member).put("h", -1).out
+def heartbeat(c, group, generation, member, instance=None):
+    body = Writer().string(group).put("i", generation).string(member).string(instance).out
     return c.ask(HEARTBEAT, 3, body).get("ih")[1]
 
 
-def leave(c, group, *members):
-    """(error, {member: error})"""
+def leave(c, group, *members, instance=None):
+    """(error, {member: error}); instance: of the one member"""
     w = Writer().string(group).put("i", len(members))
     for m in members:
-        w.string(m).put("h", -1)
+        w.string(m).string(instance)
     r = c.ask(LEAVE_GROUP, 3, w.out)
     _, error = r.get("ih")
 
@@ -112,9 +113,9 @@ def leave(c, group, *members):
     return error, dict(r.array(one))
 
 
-def commit_body(group, offsets, generation=-1, member="", metadata=""):
+def commit_body(group, offsets, generation=-1, member="", metadata="", instance=None):
     """offsets: {topic: {partition: offset}}"""
-    w = Writer().string(group).put("i", generation).string(member).put("h", -1).put("i", len(offsets))
+    w = Writer().string(group).put("i", generation).string(member).string(instance).put("i", len(offsets))
     for topic, parts in offsets.items():
         w.string(topic).put("i", len(parts))
         for index, offset in parts.items():
@@ -135,8 +136,8 @@ def commit_answer(r):
     return out
 
 
-def commit(c, group, offsets, generation=-1, member="", metadata=""):
-    return commit_answer(c.ask(OFFSET_COMMIT, 7, commit_body(group, offsets, generation, member, metadata)))
+def commit(c, group, offsets, generation=-1, member="", metadata="", instance=None):
+    return commit_answer(c.ask(OFFSET_COMMIT, 7, commit_body(group, offsets, generation, member, metadata, instance)))
 
 
 def fetch(c, group, offsets=None, require_stable=False):
@@ -183,6 +184,42 @@ def describe(c, group):
     return r.array(one)[0]
 
 
+def operations(c, *groups):
+    """{group: (error, operations as bits)}"""
+    w = Writer().put("i", len(groups))
+    for g in groups:
+        w.string(g)
+    r = c.ask(DESCRIBE_GROUPS, 3, w.put("?", True).out)
+    r.get("i")
+
+    def one():
+        error, group = r.get("h"), r.string()
+        for _ in range(3):
+            r.string()
+        r.array(lambda: (r.string(), r.string(), r.string(), r.bytes(), r.bytes()))
+        return group, (error, r.get("i"))
+    return dict(r.array(one))
+
+
+def list_filtered(c, states=(), types=()):
+    """{group: (protocol type, state, type)}"""
+    w = Writer()
+    for names in (states, types):
+        w.carray(len(names))
+        for name in names:
+            w.cstring(name)
+    r = c.ask(LIST_GROUPS, 5, w.tags().out)
+    _, error = r.get("ih")
+    if error:
+        raise KafkaError(error, "groups")
+
+    def one():
+        found = r.cstring(), (r.cstring(), r.cstring(), r.cstring())
+        r.tags()
+        return found
+    return dict(r.carray(one))
+
+
 def list_groups(c):
     """(error, {group: protocol type})"""
     r = c.ask(LIST_GROUPS, 0, b"")
@@ -197,3 +234,45 @@ def delete_groups(c, *groups):
     r = c.ask(DELETE_GROUPS, 0, w.out)
     r.get("i")
     return dict(r.array(lambda: (r.string(), r.get("h"))))
+
+
+def delete_offsets(c, group, offsets):
+    """(error, {(topic, partition): error}); offsets: {topic: [partition, ...]}"""
+    w = Writer().string(group).put("i", len(offsets))
+    for topic, parts in offsets.items():
+        w.string(topic).put("i", len(parts)).put(f"{len(parts)}i", *parts)
+    r = c.ask(OFFSET_DELETE, 0, w.out)
+    error, _ = r.get("hi")
+    found = dict(r.array(lambda: (r.string(), dict(r.array(lambda: r.get("ih"))))))
+    return error, {(topic, index): code for topic, parts in found.items() for index, code in parts.items()}
+
+
+def new_heartbeat(c, group, topic):
+    """The first of a member that speaks the protocol of KIP-848: (error, member, epoch, interval)"""
+    w = Writer().cstring(group).cstring("").put("i", 0).cstring(None).cstring(None).put("i", 300000)
+    w.carray(1).cstring(topic).cstring(None).carray(0).tags()
+    r = c.ask(CONSUMER_GROUP_HEARTBEAT, 0, w.out)
+    _, error = r.get("ih")
+    r.cstring()
+    return error, r.cstring(), *r.get("ii")
+
+
+def new_describe(c, *groups):
+    """{group: (error, state)}, of groups of that protocol"""
+    w = Writer().carray(len(groups))
+    for g in groups:
+        w.cstring(g)
+    r = c.ask(CONSUMER_GROUP_DESCRIBE, 0, w.put("?", True).tags().out)
+    r.get("i")
+
+    def one():
+        error = r.get("h")
+        r.cstring()
+        group, state = r.cstring(), r.cstring()
+        r.get("ii")
+        r.cstring()
+        assert r.uvarint() <= 1, "members"
+        r.get("i")
+        r.tags()
+        return group, (error, state)
+    return dict(r.carray(one))
