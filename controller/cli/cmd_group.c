@@ -12,6 +12,7 @@
 #include "controller/cli/group.h"
 #include "controller/cli/group_print.h"
 #include "controller/cli/rk.h"
+#include "controller/cli/silence.h"
 
 #define WATCH_MS 1000
 
@@ -113,10 +114,12 @@ struct still {
     int32_t partition;
     int64_t committed;
     int64_t since_ms; /* of clock_mono_ms() */
+    bool more;        /* or earlier */
 };
 
 struct stills {
     struct arena arena;
+    bool seen; /* there was a look before */
     struct still *buckets[1024];
 };
 
@@ -142,7 +145,8 @@ static struct still *find_still(struct stills *stills, const char *group,
     return still;
 }
 
-/* Who has something to read and commits nothing from look to look does not poll. */
+/* Who has something to read and commits nothing from look to look does not poll. The first look
+ * brings what the group's log knows. */
 static void note_still(struct stills *stills, struct group_view *view)
 {
     int64_t now_ms = clock_mono_ms(), lag;
@@ -154,9 +158,11 @@ static void note_still(struct stills *stills, struct group_view *view)
 
         if (still->committed != part->at.committed || !waits) {
             still->committed = part->at.committed;
-            still->since_ms = now_ms;
+            still->since_ms = now_ms - part->still_ms;
+            still->more = part->still_more;
         }
         part->still_ms = now_ms - still->since_ms;
+        part->still_more = still->more;
     }
 }
 
@@ -171,6 +177,8 @@ static enum exit_code show(struct cli *cli, struct link *link, struct arena *are
     code = look(cli, link, &view);
     if (code != CLI_OK)
         return code;
+    if (stills == NULL || !stills->seen)
+        silence_find(link, &view);
     if (stills != NULL)
         note_still(stills, &view);
     group_print_facts(report, &view);
@@ -258,6 +266,7 @@ static enum exit_code lag_once(struct cli *cli, struct link *link, struct stills
             putchar('\n');
         code = show(cli, link, &arena, cli->args.operands[i], false, stills);
     }
+    stills->seen = true;
     arena_fini(&arena);
     return code;
 }
@@ -275,7 +284,7 @@ static enum exit_code lag(struct cli *cli, struct link *link, struct stills *sti
 
         if (watch && cli->print.color)
             fputs("\033[H\033[J", stdout); /* home, and everything below is gone */
-        code = lag_once(cli, link, watch ? stills : NULL);
+        code = lag_once(cli, link, stills);
         if (fflush(stdout) != 0 || !watch || (code != CLI_OK && code != CLI_DEGRADED) ||
             rk_stopped())
             return code;

@@ -30,7 +30,8 @@
 
 void group_view_init(struct group_view *view, struct arena *arena, const char *name)
 {
-    *view = (struct group_view){ .arena = arena, .name = name, .coordinator = -1 };
+    *view =
+        (struct group_view){ .arena = arena, .name = name, .coordinator = -1, .settled_ms = -1 };
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -331,6 +332,7 @@ struct group_part *group_part(struct group_view *view, struct str topic, int32_t
         .leader_epoch = -1,
         .leader = -1,
         .oldest_ms = -1,
+        .committed_ms = -1,
     };
     return part;
 }

@@ -30,8 +30,11 @@ struct group_part {
     int32_t leader; /* -1: it has none */
     enum err err;   /* why its offset or its log's ends are not known, or are not changed */
     const struct describe_groups_response_member *member; /* who is to read it; NULL: nobody */
-    int64_t oldest_ms; /* when the oldest unread record was written; -1: none, or not known */
-    int64_t still_ms;  /* for so long nothing was committed while it was watched; 0: not seen */
+    int64_t oldest_ms;    /* when the oldest unread record was written; -1: none, or not known */
+    int64_t committed_ms; /* when its last commit was written; -1: not seen */
+    int64_t
+        still_ms; /* for so long its member has unread records and commits nothing; 0: not known */
+    bool still_more; /* or for longer */
 };
 
 struct group_view {
@@ -41,7 +44,8 @@ struct group_view {
     const struct describe_groups_response_group *described;
     struct group_part *parts; /* by topic and partition once group_sort() was called */
     int32_t parts_len, parts_cap;
-    int64_t now_ms; /* when ages were looked for; 0: they were not */
+    int64_t now_ms;     /* when ages were looked for; 0: they were not */
+    int64_t settled_ms; /* when its generation was written; -1: not seen */
 };
 
 void group_view_init(struct group_view *view, struct arena *arena, const char *name);

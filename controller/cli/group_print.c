@@ -138,7 +138,8 @@ const char *group_part_note(const struct group_view *view, const struct group_pa
         return "nothing committed yet";
     if (part->still_ms >= STILL_MS)
         return arena_cstr(view->arena,
-                          arena_printf(view->arena, "not polling: nothing committed for %.*s",
+                          arena_printf(view->arena, "not polling: nothing committed for %s%.*s",
+                                       part->still_more ? "more than " : "",
                                        STR_ARG(print_age(view->arena, part->still_ms))));
     return "";
 }

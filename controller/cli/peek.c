@@ -9,9 +9,9 @@
 #include "common/wire/legacy.h"
 #include "common/wire/record.h"
 #include "gen/wire/apis.h"
-#include "gen/wire/fetch.h"
 #include "gen/wire/list_offsets.h"
 
+#define CONSUMER_REPLICA (-1)
 #define DEBUG_REPLICA    (-2)
 #define TIMESTAMP_LATEST (-1)
 #define PLAIN_BYTES_MAX  ((size_t)1 << 30) /* of one decompressed batch */
@@ -72,22 +72,20 @@ enum err peek_records(const uint8_t *bytes, size_t len, int64_t offset, int64_t 
     return err;
 }
 
-enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part, int64_t offset,
-                 struct arena *arena, struct peek *out)
+enum err peek_fetch(struct link *link, int32_t broker, const struct peek_part *part, int64_t offset,
+                    int32_t bytes, struct arena *arena, const struct fetch_response_partition **out)
 {
     struct fetch_request request;
     struct fetch_request_topic topic;
     struct fetch_request_partition at;
     struct fetch_response response;
-    const struct fetch_response_partition *got;
     enum err err;
 
-    *out = (struct peek){ -1, -1, -1, -1 };
     fetch_request_init(&request);
     fetch_request_topic_init(&topic);
     fetch_request_partition_init(&at);
     request.min_bytes = 0;
-    request.max_bytes = 1;
+    request.max_bytes = bytes;
     request.topics = &topic;
     request.topics_len = 1;
     topic.topic = part->topic;
@@ -96,7 +94,7 @@ enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part
     topic.partitions_len = 1;
     at.partition = part->partition;
     at.fetch_offset = offset;
-    at.partition_max_bytes = 1;
+    at.partition_max_bytes = bytes;
     err = link_ask(link, broker, API_FETCH, &request, &response, arena);
     if (err == ERR_OK)
         err = (enum err)response.error_code;
@@ -104,9 +102,19 @@ enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part
         return err;
     if (response.responses_len != 1 || response.responses[0].partitions_len != 1)
         return ERR_BAD_FORMAT;
-    got = &response.responses[0].partitions[0];
-    if (got->error_code != ERR_OK)
-        return (enum err)got->error_code;
+    *out = &response.responses[0].partitions[0];
+    return (enum err)(*out)->error_code;
+}
+
+enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part, int64_t offset,
+                 struct arena *arena, struct peek *out)
+{
+    const struct fetch_response_partition *got;
+    enum err err = peek_fetch(link, broker, part, offset, 1, arena, &got);
+
+    *out = (struct peek){ -1, -1, -1, -1 };
+    if (err != ERR_OK)
+        return err;
     out->first = got->log_start_offset;
     out->high_watermark = got->high_watermark;
     if (got->records.len <= 0)
@@ -116,8 +124,8 @@ enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err peek_end(struct link *link, int32_t broker, const struct peek_part *part,
-                  struct arena *arena, int64_t *leo)
+static enum err ask_offset(struct link *link, int32_t broker, const struct peek_part *part,
+                           int32_t replica, int64_t time_ms, struct arena *arena, int64_t *offset)
 {
     struct list_offsets_request request;
     struct list_offsets_request_topic topic;
@@ -125,23 +133,35 @@ enum err peek_end(struct link *link, int32_t broker, const struct peek_part *par
     struct list_offsets_response response;
     enum err err;
 
-    *leo = -1;
+    *offset = -1;
     list_offsets_request_init(&request);
     list_offsets_request_topic_init(&topic);
     list_offsets_request_partition_init(&at);
-    request.replica_id = DEBUG_REPLICA;
+    request.replica_id = replica;
     request.topics = &topic;
     request.topics_len = 1;
     topic.name = part->topic;
     topic.partitions = &at;
     topic.partitions_len = 1;
     at.partition_index = part->partition;
-    at.timestamp = TIMESTAMP_LATEST;
+    at.timestamp = time_ms;
     err = link_ask(link, broker, API_LIST_OFFSETS, &request, &response, arena);
     if (err != ERR_OK)
         return err;
     if (response.topics_len != 1 || response.topics[0].partitions_len != 1)
         return ERR_BAD_FORMAT;
-    *leo = response.topics[0].partitions[0].offset;
+    *offset = response.topics[0].partitions[0].offset;
     return (enum err)response.topics[0].partitions[0].error_code;
+}
+
+enum err peek_end(struct link *link, int32_t broker, const struct peek_part *part,
+                  struct arena *arena, int64_t *leo)
+{
+    return ask_offset(link, broker, part, DEBUG_REPLICA, TIMESTAMP_LATEST, arena, leo);
+}
+
+enum err peek_time(struct link *link, int32_t broker, const struct peek_part *part, int64_t time_ms,
+                   struct arena *arena, int64_t *offset)
+{
+    return ask_offset(link, broker, part, CONSUMER_REPLICA, time_ms, arena, offset);
 }

@@ -10,6 +10,7 @@
 
 #include "common/base/uuid.h"
 #include "controller/cli/link.h"
+#include "gen/wire/fetch.h"
 
 struct peek_part {
     struct str topic;
@@ -24,12 +25,21 @@ struct peek {
     int64_t timestamp_ms;   /* its */
 };
 
+/* Batches from an offset on, about so many bytes of them, as the broker answers. */
+enum err peek_fetch(struct link *link, int32_t broker, const struct peek_part *part, int64_t offset,
+                    int32_t bytes, struct arena *arena,
+                    const struct fetch_response_partition **out) MUST_USE;
 /* Reads at an offset, of a leader or a follower. Bytes read along the way go into arena. */
 enum err peek_at(struct link *link, int32_t broker, const struct peek_part *part, int64_t offset,
                  struct arena *arena, struct peek *out) MUST_USE;
 /* The log's end at a replica, whether it leads or not. */
 enum err peek_end(struct link *link, int32_t broker, const struct peek_part *part,
                   struct arena *arena, int64_t *leo) MUST_USE;
+
+/* The first record of a time or later, -1: there is none; of time -1 the log's end, for consumers.
+ */
+enum err peek_time(struct link *link, int32_t broker, const struct peek_part *part, int64_t time_ms,
+                   struct arena *arena, int64_t *offset) MUST_USE;
 
 /* The first record at or after an offset among fetched entries, of any magic, the last of which may
  * be cut short. ERR_NOT_FOUND: there is none. */
