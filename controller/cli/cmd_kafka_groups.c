@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -19,47 +18,16 @@
 
 #define TIMEOUT_MS 5000 /* Kafka's default of --timeout */
 
-static enum exit_code usage(struct cli *cli, const char *what)
-{
-    fflush(stdout);
-    fprintf(stderr, "%s\n  next: moldau help %s\n", what, cli->args.cmd->words);
-    return CLI_USAGE;
-}
-
 static void error(const char *what)
 {
     printf("\nError: %s\n", what);
 }
 
-/* Java's name for an error and what it says, of those that groups meet. */
-static const char *java_error(struct cli *cli, enum err err)
-{
-    static const struct {
-        enum err err;
-        const char *text;
-    } texts[] = {
-        { ERR_NON_EMPTY_GROUP, "GroupNotEmptyException: The group is not empty." },
-        { ERR_GROUP_ID_NOT_FOUND, "GroupIdNotFoundException: The group id does not exist." },
-        { ERR_GROUP_SUBSCRIBED_TO_TOPIC,
-          "GroupSubscribedToTopicException: Deleting offsets of a topic is forbidden while the "
-          "consumer group is actively subscribed to it." },
-        { ERR_UNKNOWN_TOPIC_OR_PARTITION,
-          "UnknownTopicOrPartitionException: This server does not host this topic-partition." },
-        { ERR_GROUP_AUTHORIZATION_FAILED,
-          "GroupAuthorizationException: Group authorization failed." },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (texts[i].err == err)
-            return cli_text(cli, "org.apache.kafka.common.errors.%s", texts[i].text);
-    }
-    return cli_text(cli, "%s: %s", err_name(err), err_text(err));
-}
-
 /* Connection trouble; the exit code stays Kafka's. */
 static enum exit_code failed(struct cli *cli, enum err err)
 {
-    error(cli_text(cli, "Executing consumer group command failed due to %s", java_error(cli, err)));
+    error(cli_text(cli, "Executing consumer group command failed due to %s",
+                   kafka_error(cli, err, NULL)));
     return CLI_OK;
 }
 
@@ -134,16 +102,16 @@ static enum exit_code list(struct cli *cli, struct link *link)
     enum exit_code code;
 
     if (state != NULL && state[0] != '\0' && !are_known(state, states, ARRAY_LEN(states), true))
-        return usage(cli, cli_text(cli,
-                                   "Invalid state list '%s'. Valid states are: "
-                                   "PreparingRebalance, CompletingRebalance, Stable, Dead, "
-                                   "Empty, Assigning, Reconciling",
-                                   state));
+        return kafka_usage(cli, cli_text(cli,
+                                         "Invalid state list '%s'. Valid states are: "
+                                         "PreparingRebalance, CompletingRebalance, Stable, Dead, "
+                                         "Empty, Assigning, Reconciling",
+                                         state));
     if (type != NULL && type[0] != '\0' && !are_known(type, types, ARRAY_LEN(types), true))
-        return usage(cli, cli_text(cli,
-                                   "Invalid types list '%s'. Valid types are: Classic, "
-                                   "Consumer",
-                                   type));
+        return kafka_usage(cli, cli_text(cli,
+                                         "Invalid types list '%s'. Valid types are: Classic, "
+                                         "Consumer",
+                                         type));
     code = find_groups(cli, link, state != NULL && state[0] != '\0' ? state : NULL,
                        type != NULL && type[0] != '\0' ? type : NULL, &groups, &len);
     for (int32_t i = 0; code == CLI_OK && i < len; i++)
@@ -226,6 +194,21 @@ static bool say_state(struct cli *cli, const struct group_view *view, int32_t ro
     return rows > 0;
 }
 
+/* Kafka's tool looks at groups of consumers only: false, which has been said, when it is another.
+ */
+static bool is_of_consumers(struct cli *cli, const struct group_view *view)
+{
+    struct str type = view->described->protocol_type;
+
+    if (type.len == 0 || str_is(type, "consumer"))
+        return true;
+    error(cli_text(cli,
+                   "Executing consumer group command failed due to "
+                   "java.lang.IllegalArgumentException: GroupId %s is not a consumer group (%.*s).",
+                   view->name, STR_ARG(type)));
+    return false;
+}
+
 static enum exit_code describe_one(struct cli *cli, struct link *link, const char *name)
 {
     bool members = args_has(&cli->args, "members"), state = args_has(&cli->args, "state");
@@ -236,6 +219,8 @@ static enum exit_code describe_one(struct cli *cli, struct link *link, const cha
 
     group_view_init(&view, &cli->arena, name);
     err = group_ask_description(cli, link, &view);
+    if (err == ERR_OK && !is_of_consumers(cli, &view))
+        return CLI_OK;
     if (err == ERR_OK && offsets)
         err = group_ask_committed(cli, link, &view);
     if (err != ERR_OK)
@@ -266,12 +251,13 @@ static enum exit_code describe(struct cli *cli, struct link *link)
     enum exit_code code;
 
     if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return usage(cli, "Option [describe] takes one of these options: [all-groups], [group]");
+        return kafka_usage(cli,
+                           "Option [describe] takes one of these options: [all-groups], [group]");
     if (args_has(&cli->args, "members") + args_has(&cli->args, "offsets") +
             args_has(&cli->args, "state") >
         1)
-        return usage(cli, "Option [describe] takes at most one of these options: [members], "
-                          "[offsets], [state]");
+        return kafka_usage(cli, "Option [describe] takes at most one of these options: [members], "
+                                "[offsets], [state]");
     code = wanted(cli, link, &names, &len);
     for (int32_t i = 0; code == CLI_OK && i < len; i++)
         code = describe_one(cli, link, names[i]);
@@ -292,7 +278,8 @@ static enum exit_code delete_groups(struct cli *cli, struct link *link)
     enum exit_code code;
 
     if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return usage(cli, "Option [delete] takes one of these options: [all-groups], [group]");
+        return kafka_usage(cli,
+                           "Option [delete] takes one of these options: [all-groups], [group]");
     code = wanted(cli, link, &names, &len);
     for (int32_t i = 0; code == CLI_OK && i < len; i++) {
         struct group_view view;
@@ -306,7 +293,7 @@ static enum exit_code delete_groups(struct cli *cli, struct link *link)
             problems = cli_text(cli,
                                 "%s\n* Group '%s' could not be deleted due to: "
                                 "java.util.concurrent.ExecutionException: %s",
-                                problems, names[i], java_error(cli, err));
+                                problems, names[i], kafka_error(cli, err, NULL));
     }
     if (code != CLI_OK)
         return code;
@@ -326,6 +313,7 @@ struct reset {
     enum reset_how how;
     int64_t argument;
     const char *path; /* --from-file */
+    bool given_up;    /* for an error that ends the whole command, and was said */
 };
 
 static enum exit_code read_reset(struct cli *cli, struct reset *reset)
@@ -345,11 +333,12 @@ static enum exit_code read_reset(struct cli *cli, struct reset *reset)
         }
     }
     if (n == 0)
-        return usage(cli, "Option '[reset-offsets]' requires one of the following scenarios: "
-                          "[[to-offset], [to-current], [to-datetime], [from-file], [by-duration], "
-                          "[to-earliest], [to-latest], [shift-by]]");
+        return kafka_usage(cli,
+                           "Option '[reset-offsets]' requires one of the following scenarios: "
+                           "[[to-offset], [to-current], [to-datetime], [from-file], [by-duration], "
+                           "[to-earliest], [to-latest], [shift-by]]");
     if (n > 1)
-        return usage(cli, "Option [reset-offsets] takes only one scenario");
+        return kafka_usage(cli, "Option [reset-offsets] takes only one scenario");
     text = args_text(args, given, NULL);
     reset->path = strcmp(given, "from-file") == 0 ? text : NULL;
     if (strcmp(given, "to-earliest") == 0)
@@ -366,32 +355,21 @@ static enum exit_code read_reset(struct cli *cli, struct reset *reset)
         reset->how = RESET_TIME;
     if ((strcmp(given, "to-offset") == 0 || reset->how == RESET_SHIFT) &&
         !str_to_i64(str_of(text + (text[0] == '+')), &reset->argument))
-        return usage(cli, cli_text(cli, "Cannot parse argument '%s' of option %s", text, given));
+        return kafka_usage(cli,
+                           cli_text(cli, "Cannot parse argument '%s' of option %s", text, given));
     if (strcmp(given, "to-datetime") == 0 && !moment_parse(text, clock_wall_ms(), &reset->argument))
-        return usage(cli, cli_text(cli, "Error parsing timestamp '%s'", text));
+        return kafka_usage(cli, cli_text(cli, "Error parsing timestamp '%s'", text));
     if (strcmp(given, "by-duration") == 0) {
         if (!moment_parse_duration(text, &ago_ms))
-            return usage(cli, cli_text(cli, "Text cannot be parsed to a Duration: %s", text));
+            return kafka_usage(cli, cli_text(cli, "Text cannot be parsed to a Duration: %s", text));
         reset->argument = clock_wall_ms() - ago_ms;
     }
     return CLI_OK;
 }
 
-/* A line as Kafka's logger writes it. */
-static void warn(struct cli *cli, const char *text)
+static void warn(const char *text)
 {
-    int64_t now_ms = clock_wall_ms();
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm parts;
-    char when[32];
-
-    (void)cli;
-    localtime_r(&seconds, &parts);
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts);
-    fflush(stdout);
-    fprintf(stderr,
-            "[%s,%03d] WARN %s (org.apache.kafka.tools.consumer.group.ConsumerGroupCommand)\n",
-            when, (int)(now_ms % 1000), text);
+    kafka_warn("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", text);
 }
 
 /* at_time of each part becomes what the file says. */
@@ -404,7 +382,7 @@ static enum exit_code read_file(struct cli *cli, struct group_view *view, const 
     ssize_t n;
 
     if (file == NULL)
-        return usage(cli, cli_text(cli, "%s (%s)", path, strerror(errno)));
+        return kafka_usage(cli, cli_text(cli, "%s (%s)", path, strerror(errno)));
     while (code == CLI_OK && (n = getline(&line, &cap, file)) >= 0) {
         struct str text = str_trim(arena_str(&cli->arena, (struct str){ line, (size_t)n }));
         struct offset_line parsed;
@@ -412,7 +390,7 @@ static enum exit_code read_file(struct cli *cli, struct group_view *view, const 
         if (text.len == 0)
             continue;
         if (!offset_line_parse(text, &parsed))
-            code = usage(
+            code = kafka_usage(
                 cli, cli_text(cli, "%s has a line that is no offset: %.*s", path, STR_ARG(text)));
         else if (str_is_null(parsed.group) || str_is(parsed.group, view->name))
             group_part(view, parsed.topic, parsed.partition)->at.at_time = parsed.offset;
@@ -466,15 +444,15 @@ static int64_t plan_part(struct cli *cli, const struct reset *reset, const struc
     const char *name = part_name(cli, part);
 
     if (step.note == RESET_RAISED)
-        warn(cli, cli_text(cli,
-                           "New offset (%" PRId64 ") is lower than earliest offset for topic "
-                           "partition %s. Value will be set to %" PRId64,
-                           step.asked, name, step.offset));
+        warn(cli_text(cli,
+                      "New offset (%" PRId64 ") is lower than earliest offset for topic "
+                      "partition %s. Value will be set to %" PRId64,
+                      step.asked, name, step.offset));
     if (step.note == RESET_LOWERED)
-        warn(cli, cli_text(cli,
-                           "New offset (%" PRId64 ") is higher than latest offset for topic "
-                           "partition %s. Value will be set to %" PRId64,
-                           step.asked, name, step.offset));
+        warn(cli_text(cli,
+                      "New offset (%" PRId64 ") is higher than latest offset for topic "
+                      "partition %s. Value will be set to %" PRId64,
+                      step.asked, name, step.offset));
     if (step.note == RESET_NONE_LATER)
         printf("\nWarn: Partition %d from topic %.*s is empty. Falling back to latest known "
                "offset.\n",
@@ -504,15 +482,18 @@ static void print_reset(struct cli *cli, const struct group_view *view, const in
 
 /* Plans, carries out; *offsets NULL when the group is left alone, which has been said. */
 static enum exit_code reset_one(struct cli *cli, struct link *link, struct group_view *view,
-                                const struct reset *reset, int64_t **offsets)
+                                struct reset *reset, int64_t **offsets)
 {
     enum err err = group_ask_description(cli, link, view);
     const size_t *order;
     enum exit_code code;
 
     *offsets = NULL;
+    reset->given_up = err != ERR_OK || !is_of_consumers(cli, view);
     if (err != ERR_OK)
         return failed(cli, err);
+    if (reset->given_up)
+        return CLI_OK;
     if (group_is_active(view)) {
         error(cli_text(cli,
                        "Assignments can only be reset if the group '%s' is inactive, but the "
@@ -533,10 +514,11 @@ static enum exit_code reset_one(struct cli *cli, struct link *link, struct group
         const struct group_part *part = &view->parts[order[i]];
 
         if (reset->how == RESET_SHIFT && part->at.committed < 0)
-            return usage(cli, cli_text(cli,
-                                       "Cannot shift offset for partition %s since there is no "
-                                       "current committed offset",
-                                       part_name(cli, part)));
+            return kafka_usage(cli,
+                               cli_text(cli,
+                                        "Cannot shift offset for partition %s since there is no "
+                                        "current committed offset",
+                                        part_name(cli, part)));
         (*offsets)[order[i]] = plan_part(cli, reset, part);
     }
     if (!args_has(&cli->args, "execute") || args_has(&cli->args, "dry-run") || view->parts_len == 0)
@@ -566,25 +548,26 @@ static enum exit_code reset_offsets(struct cli *cli, struct link *link)
                         "this command and want to keep the current default behavior without "
                         "prompting.\n");
     if (args_has(&cli->args, "dry-run") && args_has(&cli->args, "execute"))
-        return usage(cli, "Option [reset-offsets] only accepts one of [dry-run], [execute]");
+        return kafka_usage(cli, "Option [reset-offsets] only accepts one of [dry-run], [execute]");
     if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return usage(cli, "Option [reset-offsets] takes one of these options: [all-groups], "
-                          "[group]");
+        return kafka_usage(cli, "Option [reset-offsets] takes one of these options: [all-groups], "
+                                "[group]");
     code = read_reset(cli, &reset);
     if (code == CLI_OK && reset.path == NULL && !args_has(&cli->args, "topic") &&
         !args_has(&cli->args, "all-topics"))
-        return usage(cli, "One of the reset scopes should be defined: --all-topics, --topic.");
+        return kafka_usage(cli,
+                           "One of the reset scopes should be defined: --all-topics, --topic.");
     if (code == CLI_OK)
         code = wanted(cli, link, &names, &len);
     if (code != CLI_OK)
         return code;
     views = arena_alloc(&cli->arena, ((size_t)len + 1) * sizeof *views);
     offsets = arena_zalloc(&cli->arena, (size_t)len + 1, sizeof *offsets);
-    for (int32_t i = 0; code == CLI_OK && i < len; i++) {
+    for (int32_t i = 0; code == CLI_OK && !reset.given_up && i < len; i++) {
         group_view_init(&views[i], &cli->arena, names[i]);
         code = reset_one(cli, link, &views[i], &reset, &offsets[i]);
     }
-    if (code != CLI_OK)
+    if (code != CLI_OK || reset.given_up)
         return code;
     if (!args_has(&cli->args, "export"))
         printf("\n%-30s %-30s %-10s %-15s", "GROUP", "TOPIC", "PARTITION", "NEW-OFFSET");
@@ -638,7 +621,8 @@ static enum exit_code delete_offsets(struct cli *cli, struct link *link)
     int at = 0;
 
     if (name == NULL || !args_has(&cli->args, "topic"))
-        return usage(cli, "Option [delete-offsets] takes the following options: [topic], [group]");
+        return kafka_usage(cli,
+                           "Option [delete-offsets] takes the following options: [topic], [group]");
     group_view_init(&view, &cli->arena, name);
     while (code == CLI_OK && (scope = args_next(&cli->args, "topic", &at)) != NULL) {
         topics = cli_text(cli, "%s%s%s", topics, topics[0] != '\0' ? ", " : "", scope);
@@ -666,7 +650,7 @@ static enum exit_code delete_offsets(struct cli *cli, struct link *link)
              err == ERR_TOPIC_AUTHORIZATION_FAILED)
         error("Encounter some partition level error, see the follow-up details:");
     else
-        error(strchr(java_error(cli, err), ':') + 2);
+        error(strchr(kafka_error(cli, err, NULL), ':') + 2);
     printf("\n%-30s %-15s %-15s", "TOPIC", "PARTITION", "STATUS");
     qsort(view.parts, (size_t)view.parts_len, sizeof *view.parts, by_topic_text);
     for (int32_t i = 0; i < view.parts_len; i++) {
@@ -679,7 +663,8 @@ static enum exit_code delete_offsets(struct cli *cli, struct link *link)
 
         printf("%-30.*s %-15s %-15s", STR_ARG(part->topic),
                part->partition >= 0 ? cli_text(cli, "%d", part->partition) : "Not Provided",
-               one != ERR_OK ? cli_text(cli, "Error: :%s", java_error(cli, one)) : "Successful");
+               one != ERR_OK ? cli_text(cli, "Error: :%s", kafka_error(cli, one, NULL))
+                             : "Successful");
     }
     return CLI_OK;
 }
@@ -688,39 +673,12 @@ static enum exit_code delete_offsets(struct cli *cli, struct link *link)
 
 enum exit_code cmd_kafka_consumer_groups(struct cli *cli)
 {
-    static const struct {
-        const char *name;
-        enum exit_code (*run)(struct cli *cli, struct link *link);
-    } actions[] = { { "list", list },
-                    { "describe", describe },
-                    { "delete", delete_groups },
-                    { "reset-offsets", reset_offsets },
-                    { "delete-offsets", delete_offsets } };
-    enum exit_code (*run)(struct cli * cli, struct link * link) = NULL;
-    int64_t timeout_ms = TIMEOUT_MS;
-    struct link *link;
-    enum exit_code code;
-    int n = 0;
+    static const struct kafka_action actions[] = { { "list", list, { NULL } },
+                                                   { "describe", describe, { NULL } },
+                                                   { "delete", delete_groups, { NULL } },
+                                                   { "reset-offsets", reset_offsets, { NULL } },
+                                                   { "delete-offsets", delete_offsets, { NULL } } };
 
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-        if (args_has(&cli->args, actions[i].name)) {
-            run = actions[i].run;
-            n++;
-        }
-    }
-    if (n != 1)
-        return usage(cli, "Command must include exactly one action: --list, --describe, --delete, "
-                          "--reset-offsets, --delete-offsets");
-    if (!args_number(&cli->args, "timeout", 1, INT32_MAX, &timeout_ms))
-        return CLI_USAGE;
-    cli->timeout_ms = timeout_ms;
-    cli->deadline_ms = clock_mono_ms() + timeout_ms;
-    code = kafka_read_conf(cli, "command-config");
-    if (code != CLI_OK)
-        return code;
-    code = link_open(cli, &link);
-    if (code == CLI_OK)
-        code = run(cli, link);
-    link_close(&link);
-    return code;
+    return kafka_run(cli, actions, ARRAY_LEN(actions),
+                     "--list, --describe, --delete, --reset-offsets, --delete-offsets", TIMEOUT_MS);
 }

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "controller/cli/admin.h"
 #include "controller/cli/kafka_admin.h"
@@ -509,49 +508,14 @@ static enum exit_code generate(struct cli *cli, struct link *link)
 
 enum exit_code cmd_kafka_reassign_partitions(struct cli *cli)
 {
-    static const struct {
-        const char *name, *needs[2];
-        enum exit_code (*run)(struct cli *cli, struct link *link);
-    } actions[] = {
-        { "generate", { "broker-list", "topics-to-move-json-file" }, generate },
-        { "execute", { "reassignment-json-file", NULL }, execute },
-        { "verify", { "reassignment-json-file", NULL }, verify },
-        { "cancel", { "reassignment-json-file", NULL }, cancel },
-        { "list", { NULL, NULL }, list },
+    static const struct kafka_action actions[] = {
+        { "generate", generate, { "broker-list", "topics-to-move-json-file" } },
+        { "execute", execute, { "reassignment-json-file" } },
+        { "verify", verify, { "reassignment-json-file" } },
+        { "cancel", cancel, { "reassignment-json-file" } },
+        { "list", list, { NULL } },
     };
-    int64_t timeout_ms = TIMEOUT_MS;
-    size_t chosen = ARRAY_LEN(actions);
-    struct link *link;
-    enum exit_code code;
 
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-        if (!args_has(&cli->args, actions[i].name))
-            continue;
-        if (chosen < ARRAY_LEN(actions))
-            return kafka_usage(cli,
-                               "Command must include exactly one action: --generate, --execute, "
-                               "--verify, --cancel, --list");
-        chosen = i;
-    }
-    if (chosen == ARRAY_LEN(actions))
-        return kafka_usage(cli, "Command must include exactly one action: --generate, --execute, "
-                                "--verify, --cancel, --list");
-    for (size_t i = 0; i < ARRAY_LEN(actions[chosen].needs); i++) {
-        const char *needed = actions[chosen].needs[i];
-
-        if (needed != NULL && !args_has(&cli->args, needed))
-            return kafka_usage(cli, cli_text(cli, "Missing required argument \"[%s]\"", needed));
-    }
-    if (!args_number(&cli->args, "timeout", 1, INT32_MAX, &timeout_ms))
-        return CLI_USAGE;
-    cli->timeout_ms = timeout_ms;
-    cli->deadline_ms = clock_mono_ms() + timeout_ms;
-    code = kafka_read_conf(cli, "command-config");
-    if (code != CLI_OK)
-        return code;
-    code = link_open(cli, &link);
-    if (code == CLI_OK)
-        code = actions[chosen].run(cli, link);
-    link_close(&link);
-    return code;
+    return kafka_run(cli, actions, ARRAY_LEN(actions),
+                     "--generate, --execute, --verify, --cancel, --list", TIMEOUT_MS);
 }

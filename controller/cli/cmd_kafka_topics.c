@@ -536,35 +536,12 @@ static enum exit_code delete_them(struct cli *cli, struct link *link)
 
 enum exit_code cmd_kafka_topics(struct cli *cli)
 {
-    static const struct {
-        const char *name;
-        enum exit_code (*run)(struct cli *cli, struct link *link);
-    } actions[] = { { "list", list },
-                    { "describe", describe },
-                    { "create", create },
-                    { "alter", alter },
-                    { "delete", delete_them } };
-    enum exit_code (*run)(struct cli *, struct link *) = NULL;
-    struct link *link;
-    enum exit_code code;
-    int n = 0;
+    static const struct kafka_action actions[] = { { "list", list, { NULL } },
+                                                   { "describe", describe, { NULL } },
+                                                   { "create", create, { NULL } },
+                                                   { "alter", alter, { NULL } },
+                                                   { "delete", delete_them, { NULL } } };
 
-    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-        if (!args_has(&cli->args, actions[i].name))
-            continue;
-        run = actions[i].run;
-        n++;
-    }
-    if (n != 1)
-        return kafka_usage(cli, "Command must include exactly one action: --list, --describe, "
-                                "--create, --alter or --delete");
-    code = kafka_read_conf(cli, "command-config");
-    if (code == CLI_OK)
-        code = link_open(cli, &link);
-    else
-        return code;
-    if (code == CLI_OK)
-        code = run(cli, link);
-    link_close(&link);
-    return code;
+    return kafka_run(cli, actions, ARRAY_LEN(actions),
+                     "--list, --describe, --create, --alter or --delete", 0);
 }

@@ -13,10 +13,25 @@
 
 /* A command line that cannot be used. */
 enum exit_code kafka_usage(struct cli *cli, const char *what);
+/* A line on stderr as Kafka's logger writes it. */
+void kafka_warn(const char *class, const char *text);
 
 /* Reads the client settings of an option ("command-config", "admin.config"), if it is given:
- * time-outs are honoured, what has no meaning here is passed over, and TLS or SASL are refused. */
+ * time-outs are honoured, what has no meaning here is passed over, keys that Java's client does not
+ * know are warned of, and whatever promises protection (TLS, SASL) is refused. */
 enum exit_code kafka_read_conf(struct cli *cli, const char *option);
+
+/* What a tool can be told to do. */
+struct kafka_action {
+    const char *name; /* of its option */
+    enum exit_code (*run)(struct cli *cli, struct link *link);
+    const char *needs[2]; /* options without which it cannot be */
+};
+/* Runs the one action that the command line names, connected to the cluster. names: of all, as a
+ * command line is refused that does not name exactly one. timeout_ms: what --timeout is unless
+ * given; 0: the tool has no such option. */
+enum exit_code kafka_run(struct cli *cli, const struct kafka_action *actions, size_t len,
+                         const char *names, int64_t timeout_ms);
 
 /* "org.apache.kafka.common.errors.UnknownTopicOrPartitionException: message"; message NULL: ours.
  */

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.kit import ops, raw, raw_groups
 from tests.kit.cluster import ROOT, wait_until
 
 BINARY = os.environ.get("MOLDAU_CLI", str(ROOT / "build" / "bin" / "moldau"))
@@ -128,6 +129,9 @@ def test_a_member_that_does_not_poll_is_noted(cli, env, topic, group, member, tm
         finally:
             watch.kill()
             watch.wait()
+        # The watch had to look for a while; whoever looks now learns it from the group's log.
+        for words in (["group", "lag", group], ["group", "show", group]):
+            assert "not polling: nothing committed for" in cli(*words).stdout
     finally:
         reader.send_signal(signal.SIGCONT)
 
@@ -260,6 +264,35 @@ def test_kafkas_tool_of_a_live_group(tool, topic, group, member):
     out, _ = tool("--delete-offsets", "--group", group, "--topic", topic + ":0")
     assert out.startswith("\nError: Encounter some partition level error, see the follow-up details:\n\nTOPIC ")
     assert "GroupSubscribedToTopicException" in out
+
+
+def test_kafkas_tool_tells_which_client_settings_it_does_not_know(tool, tmp_path):
+    def listed(text, code=0):
+        (tmp_path / "client.conf").write_text(text)
+        return tool("--list", "--command-config", "client.conf", code=code)[1]
+    assert listed("client.id=x\nretries=3\nmetadata.max.age.ms=1000\nrequest.timeout.ms=20000\n"
+                  "security.protocol=PLAINTEXT\n") == ""
+    said = listed("group.id=x\nretries=3\nreqest.timeout.ms=1\n")
+    assert ("WARN These configurations '[group.id, reqest.timeout.ms]' were supplied but are not used yet. "
+            "(org.apache.kafka.clients.admin.AdminClientConfig)\n") in said
+    assert said.count("\n") == 1
+    for refused in ("security.protocol=SASL_SSL", "ssl.truststore.location=/x", "sasl.jaas.config=x",
+                    "security.providers=x", "config.providers=vault"):
+        said = listed(refused + "\n", code=1)
+        assert refused.split("=")[0] in said and "TLS and SASL are not spoken here, nothing was sent" in said
+
+
+def test_kafkas_tool_leaves_groups_of_others_alone(tool, whole):
+    group = f"workers.{os.urandom(3).hex()}"
+    with raw.Connection(*whole.address(ops.coordinator(whole, group))) as c:
+        joined = raw_groups.join(c, group, kind="connect", protocols=[("default", b"")])
+        raw_groups.sync(c, group, joined.generation, joined.member, {joined.member: b"\0\0"})
+        refusal = f"java.lang.IllegalArgumentException: GroupId {group} is not a consumer group (connect).\n"
+        assert group not in tool("--list")[0].split()
+        assert tool("--describe", "--group", group)[0].endswith(refusal)
+        assert tool("--reset-offsets", "--group", group, "--to-latest", "--all-topics", "--dry-run")[0].endswith(
+            refusal)
+        raw_groups.leave(c, group, joined.member)
 
 
 def test_the_doctor_tells_who_does_not_read(cli, topic, group, member):
