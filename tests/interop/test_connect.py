@@ -17,7 +17,7 @@ from tests.kit import ops
 from tests.kit.cluster import wait_until
 from tests.kit.member import Member
 
-VERSION = "3.9.2"           # the file connectors of later ones are not published
+VERSIONS = ["3.9.2", "4.3.1"]     # the newest of each line whose file connectors are published
 SOURCES = 3
 FIRST_PORT = 180            # of the cluster's ports
 
@@ -58,9 +58,9 @@ class Worker(Member):
 class Connect:
     """Two workers, sources file-0.. into one topic each, and a sink of all topics into one file."""
 
-    def __init__(self, cluster, folder):
+    def __init__(self, cluster, version, folder):
         self.cluster, self.folder, self.all = cluster, folder, []
-        self.program, self.name = programs.connect(VERSION), f"connect-{os.urandom(3).hex()}"
+        self.program, self.name = programs.connect(version), f"connect-{os.urandom(3).hex()}"
         self.topics = [f"{self.name}.{i}" for i in range(SOURCES)]
         self.files = [folder / f"file-{i}" for i in range(SOURCES)]
         self.out = folder / "out"
@@ -211,8 +211,9 @@ def read_all_again(connect, worker):
     wait_until(lambda: len(sum(connect.arrived(), [])) >= before + stored, 30, "everything written again")
 
 
-def test_lines_arrive_while_a_broker_and_a_worker_go(whole, tmp_path):
-    with Connect(whole, tmp_path) as connect:
+@pytest.mark.parametrize("version", [VERSIONS[0], *(pytest.param(v, marks=pytest.mark.long) for v in VERSIONS[1:])])
+def test_lines_arrive_while_a_broker_and_a_worker_go(whole, version, tmp_path):
+    with Connect(whole, version, tmp_path) as connect:
         workers = [connect.start(0), connect.start(1)]
         with Lines(connect):
             connect.configure(workers[0])
@@ -236,9 +237,10 @@ def test_lines_arrive_while_a_broker_and_a_worker_go(whole, tmp_path):
 
 
 @pytest.mark.long
-def test_many_faults(whole, tmp_path):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_many_faults(whole, version, tmp_path):
     """Brokers and workers are killed in turns and together, more than once."""
-    with Connect(whole, tmp_path) as connect:
+    with Connect(whole, version, tmp_path) as connect:
         workers = [connect.start(0), connect.start(1)]
         with Lines(connect):
             connect.configure(workers[0])
