@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/log/disorder.h"
 #include "broker/log/producer_batch.h"
 #include "common/base/mem.h"
 #include "common/wire/batch.h"
@@ -246,6 +247,56 @@ static bool check_offsets(struct walk *walk, const struct batch_info *info)
     return true;
 }
 
+/* The good batch at pos; false: there is none. */
+static bool batch_at(struct walk *walk, int64_t pos, struct batch_info *info)
+{
+    const uint8_t *entry;
+    size_t size;
+
+    if (log_file_entry(&walk->log, pos, INT64_MAX, &entry, &size) != ERR_OK ||
+        batch_peek(entry, size, &size) != ERR_OK || batch_check(entry, size) != ERR_OK)
+        return false;
+    batch_info_read(entry, info);
+    return true;
+}
+
+/* Whether the batch behind one that is in order so far shows that its offset was raised; a start
+ * goes by the same. What was shown of the file is not valid any more. */
+static bool is_raised(struct walk *walk, const struct batch_info *info, int64_t *next_base)
+{
+    int64_t pos = walk->pos + (int64_t)info->size;
+    const uint8_t *head;
+    struct batch_info second, behind;
+
+    if (info->base_offset < expected(walk) ||
+        log_file_show(&walk->log, pos, BATCH_PEEK_BYTES, &head) != ERR_OK ||
+        batch_base_offset(head) > info->last_offset || !batch_at(walk, pos, &second))
+        return false;
+    *next_base = second.base_offset;
+    struct disorder_case it = { expected(walk) - 1, info->base_offset,  info->last_offset,
+                                second.base_offset, second.last_offset, DISORDER_NOT_KNOWN };
+
+    pos += (int64_t)second.size;
+    if (batch_at(walk, pos, &behind))
+        it.behind = behind.base_offset;
+    else if (pos == walk->log.size && walk->segment->next_base >= 0)
+        it.behind = walk->segment->next_base;
+    enum disorder which = disorder_judge(&it);
+
+    return which == DISORDER_FIRST || which == DISORDER_EITHER;
+}
+
+static void find_raised(struct walk *walk, const struct batch_info *info, int64_t next_base)
+{
+    struct findings *findings = &walk->part->findings;
+
+    walk->part->batches++;
+    verify_find(findings, FLAW_offsets_disorder, walk->path, walk->pos, info->base_offset,
+                "offsets %" PRId64 " to %" PRId64 ": the batch behind it begins at %" PRId64,
+                info->base_offset, info->last_offset, next_base);
+    findings->list[findings->len - 1].on_start = what_start_does(walk, true);
+}
+
 static void check_batch(struct walk *walk, const uint8_t *entry, const struct batch_info *info)
 {
     struct verify_part *part = walk->part;
@@ -283,7 +334,12 @@ static bool step(struct walk *walk)
     if (batch_check(entry, size) != ERR_OK)
         return bad_place(walk, "the checksum of a batch is wrong");
     batch_info_read(entry, &info);
-    check_batch(walk, entry, &info);
+    int64_t next_base;
+
+    if (is_raised(walk, &info, &next_base))
+        find_raised(walk, &info, next_base);
+    else if (log_file_entry(&walk->log, walk->pos, INT64_MAX, &entry, &size) == ERR_OK)
+        check_batch(walk, entry, &info);
     walk->pos += (int64_t)size;
     return true;
 }

@@ -62,6 +62,14 @@ static void expect(const char *dir, int code, const char *told)
     free(text);
 }
 
+static void expect_not(const char *dir, const char *told)
+{
+    char *text = text_of(dir, "moldau log verify d", LOST);
+
+    ck_assert_msg(strstr(text, told) == NULL, "'%s' in\n%s", told, text);
+    free(text);
+}
+
 static const struct {
     const char *set;
     int code;
@@ -172,6 +180,37 @@ START_TEST(damage_is_told_with_its_place_and_consequence)
                   "recovery-point-offset-checkpoint",
                   dir);
     expect(dir, LOST, "on start: the log ends here; what follows is set aside as .log.damaged");
+    free(log);
+    free(dir);
+}
+END_TEST
+
+/* The offset of a batch is not under its checksum: of two that do not go up the wrong one is named,
+ * and those behind it are not. */
+START_TEST(of_two_batches_in_disorder_the_wrong_one_is_told)
+{
+    char *dir = some_parts(), *log = xasprintf("%s/d/g-segs-0/00000000000000000045.log", dir);
+    size_t len, first, second;
+    char *bytes = unit_read_file(log, &len);
+
+    ck_assert_int_eq(batch_peek((uint8_t *)bytes, len, &first), ERR_OK);
+    ck_assert_int_eq(batch_peek((uint8_t *)bytes + first, len - first, &second), ERR_OK);
+    int64_t base = batch_base_offset((uint8_t *)bytes + first);
+    char *raised = xasprintf("at byte %zu, offset %" PRId64, first, base ^ 0x10000);
+    char *lowered = xasprintf("at byte %zu, offset %" PRId64, first, base ^ (1 << 5));
+
+    ck_assert((base & (1 << 5)) != 0);
+    flip(log, (long)first + 5, 1);
+    expect(dir, LOST, raised);
+    expect(dir, LOST, "the batch behind it begins at");
+    expect_not(dir, "it is behind a batch with larger offsets");
+    flip(log, (long)first + 5, 1);
+    flip(log, (long)first + 7, 1 << 5);
+    expect(dir, LOST, lowered);
+    expect_not(dir, "the batch behind it begins at");
+    free(raised);
+    free(lowered);
+    free(bytes);
     free(log);
     free(dir);
 }
@@ -351,6 +390,7 @@ int main(void)
     tcase_add_test(tc, no_byte_of_a_log_changes_unnoticed);
     tcase_add_test(tc, no_byte_of_a_snapshot_or_of_aborted_transactions_either);
     tcase_add_test(tc, damage_is_told_with_its_place_and_consequence);
+    tcase_add_test(tc, of_two_batches_in_disorder_the_wrong_one_is_told);
     tcase_add_test(tc, a_torn_end_is_no_loss_after_a_kill);
     tcase_add_test(tc, a_log_that_ends_too_early_is_told);
     tcase_add_test(tc, what_is_left_over_is_told);
