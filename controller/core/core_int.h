@@ -266,6 +266,7 @@ struct wishes { /* of old tools, in znodes */
 struct read_config { /* changed by another hand, not published yet */
     STAILQ_ENTRY(read_config) link;
     struct arena arena;
+    uint64_t word; /* who leads has to acknowledge that version first; 0: not asked */
     struct image_config config;
 };
 
@@ -352,7 +353,9 @@ struct core {
     bool moves_due; /* one of them may have arrived */
     bool ids_due;   /* a topic wants its id written */
     struct wishes wishes;
-    struct elr *elrs; /* a hash by topic id and partition */
+    struct elr *elrs;     /* a hash by topic id and partition */
+    struct yield *yields; /* a hash by topic id, partition and broker */
+    bool yields_due;      /* some of them are to be decided on */
     struct read_configs read_configs;
     struct core_effects *out; /* of this step */
 };
@@ -568,6 +571,13 @@ void elr_plan_topic_gone(struct core *core, const struct image_topic *topic);
 /* After both of these. */
 void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
 void elr_forget(struct core *core);
+
+/* yields.c: leaders that would rather not lead */
+void yields_note(struct core *core, int32_t broker, struct uuid topic_id, int32_t partition);
+/* Has it said so a while ago? */
+bool yields_has(const struct core *core, struct uuid topic_id, int32_t partition, int32_t broker);
+void yields_plan(struct core *core);
+void yields_forget(struct core *core);
 
 /* wishes.c: what old tools write into znodes */
 void wishes_on_moves(struct core *core, const struct core_wishes *wishes);

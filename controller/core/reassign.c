@@ -247,7 +247,13 @@ void reassign_plan(struct core *core)
     struct move *moves;
     size_t n = 0, n_left = 0;
 
-    if (!core->moves_due || core->making->has_settings)
+    if (core->making->has_settings) { /* the next plan, with younger words */
+        for (size_t i = 0; i < core->n_moving; i++)
+            core->moving[i].word = 0;
+        core->moves_due |= core->n_moving > 0;
+        return;
+    }
+    if (!core->moves_due)
         return;
     core->moves_due = false;
     moves = xcalloc(core->n_moving + 1, sizeof *moves);

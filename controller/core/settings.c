@@ -33,7 +33,7 @@ static struct image_config copy_config(struct arena *arena, const struct image_c
                                   .settings = copy };
 }
 
-/* Published with the next plan: it may void what is stored under the settings of before. */
+/* Published with a later plan: it may void what is stored under the settings of before. */
 void settings_on_read(struct core *core, const struct core_config_read *read)
 {
     struct read_config *copy = xcalloc(1, sizeof *copy);
@@ -45,10 +45,17 @@ void settings_on_read(struct core *core, const struct core_config_read *read)
 
 void settings_plan_read(struct core *core)
 {
+    bool shared = core->making->n_parts > 0, waits = shared;
     struct read_config *read;
 
-    if (core->making->n_parts > 0)
-        return; /* the next plan */
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (shared)
+            read->word = 0; /* it would be old by the time of the next plan */
+        else
+            waits |= !elr_has_word(core, &read->word);
+    }
+    if (waits)
+        return;
     STAILQ_FOREACH (read, &core->read_configs, link) {
         struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
 

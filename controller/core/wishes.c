@@ -235,8 +235,11 @@ void wishes_plan(struct core *core)
     struct core_op *op;
 
     /* nobody is live before the brokers had their time to say hello */
-    if (wishes->in_plan || core->making->has_settings || !brokers_settled(core))
+    if (wishes->in_plan || core->making->has_settings || !brokers_settled(core)) {
+        for (size_t i = 0; i < wishes->n_moves; i++)
+            wishes->moves[i].word = 0; /* it would be old by the time of a later plan */
         return;
+    }
     if (wishes->n_moves > 0)
         plan_reassignments(core);
     wishes->moves_changed |= wishes->moves_there && wishes->n_moves == 0;

@@ -36,13 +36,23 @@ static void plan_all(struct core *core, struct job *job, struct config_change *c
     }
 }
 
+/* Settings and states do not share a plan, and what may void eligible leaders needs a word. */
+static bool has_to_wait(struct core *core, struct job *job)
+{
+    bool shared = core->making->n_parts > 0;
+
+    if (shared)
+        job->word = 0; /* it would be old by the time of the next plan */
+    job->again = shared || !elr_has_word(core, &job->word);
+    return job->again;
+}
+
 static void plan_alter(struct core *core, struct job *job)
 {
     const struct alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = core->making->n_parts > 0 || !elr_has_word(core, &job->word);
-    if (job->again)
+    if (has_to_wait(core, job))
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
     changes = arena_zalloc(&job->arena, job->n + 1, sizeof *changes);
@@ -70,8 +80,7 @@ static void plan_incremental(struct core *core, struct job *job)
     const struct incremental_alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = core->making->n_parts > 0 || !elr_has_word(core, &job->word);
-    if (job->again)
+    if (has_to_wait(core, job))
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
     changes = arena_zalloc(&job->arena, job->n + 1, sizeof *changes);

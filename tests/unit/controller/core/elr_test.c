@@ -10,7 +10,7 @@
 #include "tests/kit/unit.h" /* unit_run */
 
 static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r1[] = { 1 }, r32[] = { 3, 2 },
-                     r21[] = { 2, 1 };
+                     r21[] = { 2, 1 }, r13[] = { 1, 3 };
 static struct toy toy;
 
 #define SHOWS(text)    ck_assert_str_eq(toy_show(&toy, "t", 0), text)
@@ -182,6 +182,51 @@ START_TEST(another_hand_wants_less)
 }
 END_TEST
 
+START_TEST(another_hand_wants_less_and_the_last_one_is_known_to_live)
+{
+    toy.brokers[1].acks = false;
+    set_config("topics", "t", "1");
+    ELIGIBLE("2");
+    toy_ack(&toy, 1);
+    ELIGIBLE("");
+}
+END_TEST
+
+/* 1 has spoken, but before a write that the change has to wait for: it may be gone since. */
+static void a_write_comes_between(void)
+{
+    toy_kill(&toy, 3);
+    toy.hold = true;
+    toy_ack(&toy, 1); /* that 3 leaves u is written first */
+    toy_release(&toy);
+    ELIGIBLE("2");
+    toy_ack(&toy, 1);
+    ELIGIBLE("");
+}
+
+static void share_a_topic_with_3(void)
+{
+    toy_start(&toy, 3);
+    toy_create(&toy, "u", 1, IDS_OF(r13));
+    toy.brokers[1].acks = false;
+}
+
+START_TEST(a_request_for_less_that_had_to_wait_needs_a_younger_word)
+{
+    share_a_topic_with_3();
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), -99);
+    a_write_comes_between();
+}
+END_TEST
+
+START_TEST(less_of_another_hand_that_had_to_wait_needs_a_younger_word)
+{
+    share_a_topic_with_3();
+    set_config("topics", "t", "1");
+    a_write_comes_between();
+}
+END_TEST
+
 START_TEST(another_hand_wanted_less_between_controllers)
 {
     struct image_setting setting = { STR("min.insync.replicas"), STR("1") };
@@ -322,6 +367,9 @@ int main(void)
     tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
+    tcase_add_test(tc, another_hand_wants_less_and_the_last_one_is_known_to_live);
+    tcase_add_test(tc, a_request_for_less_that_had_to_wait_needs_a_younger_word);
+    tcase_add_test(tc, less_of_another_hand_that_had_to_wait_needs_a_younger_word);
     tcase_add_test(tc, another_hand_wanted_less_between_controllers);
     tcase_add_test(tc, the_next_controller_knows);
     tcase_add_test(tc, a_controller_that_is_not_ours_makes_it_void);

@@ -18,9 +18,9 @@
  *   9089                     one bad partition stops a reassignment       below
  *   9499, 10794, 17061       quadratic work                               many partitions, measured
  *   9539                     a late deletion of a replica that is back    below (KIP-570)
- *   9769                     epoch moved although the log failed          part_test
- *   9946, B5                 deletion that is not awaited                 reassign_test,
- * topics_test 10314                    a newcomer and an offline directory          parts_test
+ *   9769                     epoch moved although the log failed          parts_test (found no
+ * room) 9946, B5                 deletion that is not awaited                 topics_test,
+ * reassign_test 10314                    a newcomer and an offline directory          parts_test
  *   12686, 12751, 13091, 13254  answers to ISR proposals                  part_core_test, below
  *   12835, 14190             a topic loses its id                         below
  *   13225                    nobody hears of a death                      below

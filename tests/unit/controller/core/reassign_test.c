@@ -366,6 +366,79 @@ static void want_moves(const char *topic, int32_t partition, struct ids target)
                                   .wishes = { .there = true, .parts = { .n = 1, .at = &part } } });
 }
 
+/* A move has the word it asked for, and then has to wait for a write that its topic's znode or its
+ * partition is part of. By the time that this is done, who gave the word may be gone. */
+
+/* The proposal's is out; the next one is kept, too. */
+static void hold_two_writes(void)
+{
+    toy.hold = toy.hold_next = true;
+    toy_propose(&toy, 1, "u", 0, IDS_OF(r1));
+}
+
+static void release_both(void)
+{
+    toy_release(&toy);
+    toy.hold_next = false;
+    toy_release(&toy);
+}
+
+START_TEST(the_end_of_a_move_that_had_to_wait_needs_a_younger_word)
+{
+    toy_create(&toy, "t", 2, IDS_OF(r1));
+    toy_create(&toy, "u", 1, IDS_OF(r12));
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    toy.brokers[4].acks = false;
+    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    hold_two_writes();
+    toy_ack(&toy, 4);
+    want_moves("t", 1, IDS_OF(r12)); /* the second write is of the topic's znode */
+    release_both();
+    ASSIGNS("t", 1, "1,2 +2");
+    ASSIGNS("t", 0, "4,1 +4 -1");
+    SHOWS("t", 0, "1/1,4 1 2");
+    toy_ack(&toy, 4);
+    ASSIGNS("t", 0, "4");
+    SHOWS("t", 0, "4/4 2 3");
+}
+END_TEST
+
+START_TEST(a_request_that_had_to_wait_needs_a_younger_word)
+{
+    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "u", 1, IDS_OF(r12));
+    toy.brokers[1].acks = toy.brokers[3].acks = false;
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), -99);
+    hold_two_writes();
+    toy_ack(&toy, 3);
+    want_moves("t", 1, IDS_OF(r1234));
+    release_both();
+    ASSIGNS("t", 1, "1,2,3,4 +4");
+    ASSIGNS("t", 0, "1,2,3");
+    toy_ack(&toy, 3);
+    ASSIGNS("t", 0, "3,1");
+}
+END_TEST
+
+START_TEST(a_wish_that_had_to_wait_needs_a_younger_word)
+{
+    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy.brokers[1].acks = toy.brokers[3].acks = false;
+    want_moves("t", 0, IDS_OF(r1));
+    toy_kill(&toy, 2);
+    ASSIGNS("t", 0, "1,2,3");
+    SHOWS("t", 0, "1/1,2,3 0 0");
+    toy.hold = true;
+    toy_ack(&toy, 1); /* that 2 leaves is written first */
+    toy_release(&toy);
+    SHOWS("t", 0, "1/1,3 1 1");
+    ASSIGNS("t", 0, "1,2,3");
+    toy_ack(&toy, 1);
+    ASSIGNS("t", 0, "1");
+    SHOWS("t", 0, "1/1 2 2");
+}
+END_TEST
+
 START_TEST(a_znode_of_wishes_is_carried_out)
 {
     toy_create(&toy, "t", 1, IDS_OF(r12));
@@ -483,6 +556,9 @@ int main(void)
     tcase_add_test(tc, a_partition_without_a_leader_begins_to_move);
     tcase_add_test(tc, deletion_ends_a_move);
     tcase_add_test(tc, a_tombstone_of_a_move_outlives_the_topic);
+    tcase_add_test(tc, the_end_of_a_move_that_had_to_wait_needs_a_younger_word);
+    tcase_add_test(tc, a_request_that_had_to_wait_needs_a_younger_word);
+    tcase_add_test(tc, a_wish_that_had_to_wait_needs_a_younger_word);
     tcase_add_test(tc, a_znode_of_wishes_is_carried_out);
     tcase_add_test(tc, a_request_is_newer_than_a_wish);
     tcase_add_test(tc, wishes_wait_for_the_brokers_to_say_hello);
