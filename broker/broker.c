@@ -367,17 +367,19 @@ static enum err open_logs(struct broker *broker)
     return err;
 }
 
-static bool was_clean(const struct broker *broker)
+/* What the directories tell of the process before us. One that is new may stand where another one
+ * was, whose disk has been replaced or is not mounted: its records are gone. One that cannot be
+ * read may have been so when we stopped, and what it had not written may be gone since. */
+static void judge_dirs(const struct broker *broker, struct control_conf *control)
 {
-    bool clean = true;
-
+    control->clean_stop = true;
     for (size_t i = 0; i < logs_dir_count(broker->logs); i++) {
         struct logs_dir_info info;
 
         logs_dir_info(broker->logs, i, &info);
-        clean = clean && (info.was_clean || info.logs == 0);
+        control->clean_stop &= info.was_clean;
+        control->new_dir |= info.is_new;
     }
-    return clean;
 }
 
 /* For our own small files: the first directory that works. */
@@ -432,7 +434,8 @@ static enum err meet_zookeeper(struct broker *broker)
     };
     char cluster_id[23];
 
-    broker->control = control_start(&control);
+    judge_dirs(broker, &control);
+    broker->control = control_start(&control); /* before the new ones are given a meta.properties */
     enum err err = control_wait_cluster_id(broker->control, conf->zookeeper_connect_ms, cluster_id);
     if (err != ERR_OK) {
         say_error("no connection to ZooKeeper within %d ms: zookeeper.connect=%s",
@@ -723,11 +726,9 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     make_replicas(broker);
     broker->pool = pool_start(settings->num_io_threads);
     make_groups(broker);
-    struct control_parties parties = { .parts = broker->parts,
-                                       .groups = broker->groups,
-                                       .meta = broker->meta,
-                                       .pids = broker->pids,
-                                       .clean_stop = was_clean(broker) };
+    struct control_parties parties = {
+        .parts = broker->parts, .groups = broker->groups, .meta = broker->meta, .pids = broker->pids
+    };
     control_attach(broker->control, &parties);
     report_failed_dirs(broker);
     make_api(broker);

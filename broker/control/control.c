@@ -155,8 +155,9 @@ static void read_boot_id(struct control *control)
 }
 
 /* Another boot id than the last process saw, and that did not stop cleanly: the machine's page
- * cache is gone, and records with it. This stays on record, whatever processes come and go and
- * however they stop, until a controller has acted on it: see on_applied(). */
+ * cache is gone, and records with it. Or a directory is new: another one's records may be gone.
+ * This stays on record, whatever processes come and go and however they stop, until a controller
+ * has acted on it: see on_applied(). */
 static void judge_logs(struct control *control)
 {
     char last[BOOT_ID_BYTES + 1] = "";
@@ -164,7 +165,7 @@ static void judge_logs(struct control *control)
     bool same = whole && control->boot_id[0] != '\0' && strcmp(last, control->boot_id) == 0;
     bool is_lost = whole && strcmp(last, BOOT_LOST) == 0;
 
-    control->intact = !is_lost && (control->parties.clean_stop || same);
+    control->intact = !is_lost && !control->conf.new_dir && (control->conf.clean_stop || same);
     if (!control->intact)
         write_file(control, BOOT_FILE, BOOT_LOST, BOOT_ID_BYTES, true);
     else
@@ -459,6 +460,7 @@ struct control *control_start(const struct control_conf *conf)
     rand_seed_os(&rand);
     control->incarnation = rand_uuid(&rand);
     read_boot_id(control);
+    judge_logs(control);
     end_last_session(control);
     control->reactor = reactor_new();
     reactor_timer_init(&control->tick, on_tick);
@@ -564,7 +566,6 @@ void control_attach(struct control *control, const struct control_parties *parti
                               .ctx = control };
 
     control->parties = *parties;
-    judge_logs(control);
     control->beat = beat_start(&beat);
     reactor_call(control->reactor, attach, control);
 }

@@ -31,7 +31,9 @@ struct control_conf {
     int32_t zookeeper_session_timeout_ms;
     const char *state_dir; /* where the session and the machine's boot id are kept */
     const char *software;
-    int32_t min_isr;                 /* min.insync.replicas of the settings file */
+    bool clean_stop; /* the process before us stopped cleanly, and all it left can be read */
+    bool new_dir;    /* a log directory is new: what lay in its place may be lost */
+    int32_t min_isr; /* min.insync.replicas of the settings file */
     struct reactor *const *reactors; /* that a heartbeat is gated on */
     size_t reactors_len;
     /* This broker must not go on: why. On the control thread, once. */
@@ -55,7 +57,6 @@ struct control_parties {
     struct groups *groups;
     struct meta *meta;
     struct pids *pids;
-    bool clean_stop; /* the process before us stopped cleanly */
 };
 void control_attach(struct control *control, const struct control_parties *parties);
 /* Who asks for admin requests to be forwarded; after control_attach(). */

@@ -436,6 +436,7 @@ void logs_dir_info(struct logs *logs, size_t index, struct logs_dir_info *out)
     *out = (struct logs_dir_info){ .path = dir->path,
                                    .is_offline = atomic_load(&dir->env.failed),
                                    .was_clean = dir->was_clean,
+                                   .is_new = dir->is_new,
                                    .free_bytes = -1,
                                    .total_bytes = -1 };
     out->logs = logs_list(logs, dir, &list);

@@ -127,6 +127,7 @@ struct logs_dir_info {
     const char *path;
     bool is_offline;
     bool was_clean; /* stopped cleanly before this start */
+    bool is_new;    /* was without a meta.properties then: another one may have been there */
     size_t logs;
     int64_t free_bytes; /* -1 unknown */
     int64_t total_bytes;

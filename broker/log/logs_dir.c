@@ -205,7 +205,8 @@ static enum err check_meta(struct logs_dir *dir)
     struct logs *logs = dir->logs;
 
     dir->has_meta = err == ERR_OK;
-    if (err == ERR_NOT_FOUND)
+    dir->is_new = err == ERR_NOT_FOUND;
+    if (dir->is_new)
         err = ERR_OK;
     else if (err == ERR_OK && dir->meta.version != 0) {
         say_error("meta.properties is of a version that we do not serve file=%s version=%d", path,

@@ -50,6 +50,7 @@ struct logs_dir {
     bool is_loaded;                  /* [I] every log of it */
     struct meta meta;                /* [I] after logs_open() */
     bool has_meta;                   /* [I] */
+    bool is_new;                     /* [I] nothing said whose it is when it was opened */
     struct checkpoint recovery;      /* [I] as found */
     struct checkpoint starts;        /* [I] as found */
     struct checkpoint hws;           /* [I] as found */

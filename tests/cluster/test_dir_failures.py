@@ -2,6 +2,7 @@
 the rest of it, and nothing is made anew elsewhere behind its back. The real broker meets a real EIO (bad_disk.c).
 """
 import os
+import shutil
 import time
 import urllib.request
 
@@ -105,6 +106,29 @@ def test_partitions_move_at_once_and_the_rest_goes_on(whole, topic, disk):
     ops.wait_full_isr(whole)
     load.stop()
     assert describe(whole, victim)["d1"].error == 0
+    assert_nothing_lost(whole, load)
+    ops.assert_replicas_identical(whole, name)
+
+
+def test_an_empty_directory_in_the_place_of_another_is_not_taken_for_whole(whole, topic):
+    """Replaced, or not mounted. The other directory knows that the machine has been up all the time; the records are
+    gone all the same."""
+    name = topic(partitions=12)
+    load = RawLoad(whole.addresses, name, range(12), rate=600).start()
+    wait_until(lambda: all(load.acked.values()), 30, "load is running")
+    load.stop()
+    for node in ("c1", "c2", *whole.brokers):   # the controllers first: nobody leaves an ISR
+        whole.kill(node)
+    gone = whole.data("2").parent / "d1"
+    assert list(gone.glob(f"{name}-*"))
+    shutil.rmtree(gone)
+    for node in ("c1", "c2", "2"):
+        whole.start(node)
+    wait_until(lambda: all(2 not in (p.leader, *p.isr) for p in ops.partitions_of(whole, name).values()), 60,
+               "out of every ISR")
+    whole.start("1")
+    whole.start("3")
+    ops.wait_full_isr(whole)
     assert_nothing_lost(whole, load)
     ops.assert_replicas_identical(whole, name)
 

@@ -237,6 +237,28 @@ def test_a_broker_with_an_empty_disk_is_filled_again(whole, topic):
     ops.assert_replicas_identical(whole, name)
 
 
+@pytest.mark.moldau_only                # Kafka elects whoever of the ISR comes first, with whatever it has
+def test_an_empty_disk_is_not_taken_for_a_copy(whole, topic):
+    """Everybody was down, and the first to come back does so on an empty disk: it waits for who has the records."""
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name)
+    load.stop()
+    victim = str(ops.partitions_of(whole, name)[0].leader)
+    for node in ("c1", "c2", *whole.brokers):   # the controllers first: nobody leaves an ISR
+        whole.kill(node)
+    shutil.rmtree(whole.data(victim))
+    for node in ("c1", "c2", victim):
+        whole.start(node)
+    wait_until(lambda: all(int(victim) not in (p.leader, *p.isr)
+                           for p in ops.partitions_of(whole, name).values()), 60, f"{victim} is out of every ISR")
+    for b in whole.brokers:
+        if b != victim:
+            whole.start(b)
+    ops.wait_full_isr(whole)
+    assert_nothing_lost(whole, load)
+    ops.assert_replicas_identical(whole, name)
+
+
 @pytest.mark.moldau_only                # Kafka's deletion waits for the broker that is away
 def test_a_topic_made_anew_under_its_name_has_nothing_of_the_old_one(whole, topic):
     """A broker that was away deletes its files of the old one before it stores the new one's."""

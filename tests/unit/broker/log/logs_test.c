@@ -133,6 +133,29 @@ START_TEST(logs_survive_a_crash)
 }
 END_TEST
 
+/* A disk that was replaced, or is not mounted, is an empty directory. */
+START_TEST(a_directory_in_the_place_of_another_is_new)
+{
+    struct logs_dir_info info;
+    char path[DISK_PATH_MAX];
+
+    logs_dir_info(logs, 0, &info);
+    ck_assert(info.is_new);
+    logs_close(&logs);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    logs_dir_info(logs, 0, &info);
+    ck_assert(!info.is_new && info.was_clean);
+    logs_close(&logs);
+    snprintf(path, sizeof path, "%s/%s", paths[1], META_FILE);
+    ck_assert_int_eq(disk_unlink(disk_posix(), path), ERR_OK);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    logs_dir_info(logs, 0, &info);
+    ck_assert(!info.is_new);
+    logs_dir_info(logs, 1, &info);
+    ck_assert(info.is_new);
+}
+END_TEST
+
 START_TEST(what_protects_us_ends_the_start)
 {
     struct logs *other;
@@ -391,6 +414,7 @@ int main(void)
     tcase_add_checked_fixture(tc, start, stop);
     tcase_add_test(tc, logs_survive_a_clean_stop);
     tcase_add_test(tc, logs_survive_a_crash);
+    tcase_add_test(tc, a_directory_in_the_place_of_another_is_new);
     tcase_add_test(tc, what_protects_us_ends_the_start);
     tcase_add_test(tc, a_deleted_log_is_renamed_then_removed);
     tcase_add_test(tc, a_parked_log_is_kept);
