@@ -66,6 +66,7 @@ static void fill_failure(const struct parts_failure *from, Control__PartitionFai
     to->has_partition_epoch = true;
     to->error = err_to_wire(from->err);
     to->has_error = true;
+    to->yields = to->has_yields = from->yields;
 }
 
 static void acknowledge(struct apply *apply, const struct parts_result *result)
@@ -130,6 +131,7 @@ void apply_retry(struct apply *apply, int64_t now_ms)
     if (apply->alarmed || apply->expects_image || apply->image == NULL)
         return;
     parts_retry(apply->conf.parts, now_ms, &result);
+    parts_tell_full(apply->conf.parts, &result);
     if (result.failures_len > 0)
         acknowledge(apply, &result);
     parts_result_fini(&result);

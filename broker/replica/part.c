@@ -312,6 +312,12 @@ static enum err echo_refusal(struct part *part, enum err err, int64_t now_ms)
     }
 }
 
+bool part_take_full(struct part *part)
+{
+    return atomic_load_explicit(&part->is_full, memory_order_relaxed) &&
+           atomic_exchange_explicit(&part->is_full, false, memory_order_relaxed);
+}
+
 enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                      enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                      struct log_appended *out, int32_t *leader_epoch)
@@ -332,6 +338,8 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                                 wall_ms, out);
     }
     err = echo_refusal(part, err, now_ms);
+    if (err == ERR_NO_SPACE)
+        atomic_store_explicit(&part->is_full, true, memory_order_relaxed);
     if (err == ERR_OK && !out->is_duplicate) {
         struct part_event ev = { .kind = PART_EV_APPENDED, .appended = { .leo = out->leo } };
 

@@ -88,6 +88,8 @@ void part_get_validate_conf(struct part *part, struct validate_conf *out);
 MUST_USE enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                               enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                               struct log_appended *out, int32_t *leader_epoch);
+/* Has an append of the leader found no room since this was asked last? */
+bool part_take_full(struct part *part);
 /* Has all below `end`, appended in leader_epoch, been committed? See part_acked(). */
 enum part_ack part_check_acked(struct part *part, int64_t end, int32_t leader_epoch, enum err *err);
 /* Where a produce waits for its records to be committed: need = its end offset. Flushed when this

@@ -32,6 +32,7 @@ struct part {
     struct validate_conf validate;                    /* [s] */
     bool closed;                                      /* [s] written under both */
     atomic_bool throttled_leader, throttled_follower; /* [a] relaxed */
+    atomic_bool is_full;                              /* [a] relaxed; see part_take_full() */
     enum err refusal;                                 /* under append: why the last was refused */
     int64_t refused_ms;
 

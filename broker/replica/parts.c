@@ -331,7 +331,6 @@ static void add_roomless(struct change *change, struct uuid topic_id,
     };
 }
 
-/* It is open: who was told that it is not is told. */
 static void found_room(struct change *change, struct uuid topic_id, struct part *part)
 {
     struct parts *parts = change->parts;
@@ -341,7 +340,6 @@ static void found_room(struct change *change, struct uuid topic_id, struct part 
         return;
     *entry = parts->roomless[--parts->roomless_len];
     say_info("found room for %s", part_name(part));
-    fail(change, topic_id, part_partition(part), part, ERR_OK);
 }
 
 static struct part *open_part(struct change *change, const struct image_topic *topic,
@@ -438,10 +436,17 @@ static void apply_part(struct change *change, const struct image_topic *topic,
     }
     if (part == NULL)
         part = open_part(change, topic, state);
-    if (part != NULL && part_is_offline(part)) /* also for a controller that does not know yet */
+    if (part == NULL)
+        return;
+    if (part_is_offline(part)) { /* also for a controller that does not know yet */
         fail(change, topic->id, state->index, part, ERR_KAFKA_STORAGE_ERROR);
-    else if (part != NULL)
-        set_role(change, part, topic, state);
+        return;
+    }
+    set_role(change, part, topic, state);
+    /* It has found room since: said as long as the controller does not know, for a word may be lost
+     * with its stream. */
+    if (ids_has(state->offline, change->parts->conf.broker_id))
+        fail(change, topic->id, state->index, part, ERR_OK);
 }
 
 static void apply_topic(struct change *change, const struct image_topic *topic,
@@ -803,13 +808,6 @@ void parts_retry(struct parts *parts, int64_t now_ms, struct parts_result *out)
     republish(&change);
     change_fini(&change);
     drop_failures(out); /* those have been told */
-}
-
-void parts_result_fini(struct parts_result *result)
-{
-    free(result->failures);
-    free(result->deleted);
-    *result = (struct parts_result){ .err = ERR_OK };
 }
 
 /* ---- the rest of their life ---- */

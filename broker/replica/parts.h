@@ -70,6 +70,7 @@ struct parts_failure {
     int32_t partition;
     int32_t leader_epoch, partition_epoch; /* what we hold, -1 nothing */
     enum err err; /* ERR_OK: it was told as failed before, and is served now */
+    bool yields;  /* with ERR_OK: it leads and would rather not, for its disk is full */
 };
 
 struct parts_result {
@@ -89,6 +90,9 @@ void parts_apply(struct parts *parts, const struct image *after, const struct im
 /* Tries once more to open what a full disk had no room for; the control thread, now and then. *out
  * has an ERR_OK for each that is served now, with its role; nothing when there is still no room. */
 void parts_retry(struct parts *parts, int64_t now_ms, struct parts_result *out);
+/* Adds to *out what is led here and could not append since this was asked last: it would rather be
+ * led by another one. */
+void parts_tell_full(struct parts *parts, struct parts_result *out);
 
 /* ---- the rest of their life; any thread ---- */
 

@@ -3,6 +3,10 @@
  */
 #include "broker/replica/parts.h"
 
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+
 static void each_part(struct parts *parts, void (*each)(struct part *, int64_t), int64_t now_ms)
 {
     const struct parts_table *table = parts_get_table(parts);
@@ -25,6 +29,38 @@ void parts_resend(struct parts *parts, int64_t now_ms)
 void parts_stop(struct parts *parts, int64_t now_ms)
 {
     each_part(parts, part_stop, now_ms);
+}
+
+void parts_result_fini(struct parts_result *result)
+{
+    free(result->failures);
+    free(result->deleted);
+    *result = (struct parts_result){ .err = ERR_OK };
+}
+
+void parts_tell_full(struct parts *parts, struct parts_result *out)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    for (size_t i = 0; i < parts_count(table); i++) {
+        struct part *part = parts_at(table, i);
+        struct part_info info;
+
+        if (!part_take_full(part))
+            continue;
+        part_get_info(part, &info);
+        if (info.role != PART_LEADER)
+            continue;
+        array_reserve(&out->failures, &out->failures_cap, out->failures_len, sizeof *out->failures);
+        out->failures[out->failures_len++] =
+            (struct parts_failure){ .topic_id = part_topic_id(part),
+                                    .partition = part_partition(part),
+                                    .leader_epoch = info.leader_epoch,
+                                    .partition_epoch = info.partition_epoch,
+                                    .err = ERR_OK,
+                                    .yields = true };
+    }
+    parts_put_table(&table);
 }
 
 void parts_retain(struct parts *parts, int64_t wall_ms, int64_t now_ms)

@@ -208,6 +208,21 @@ bool choose_preferred(const struct choice *c, struct leader_isr *next)
     return true;
 }
 
+bool choose_other(const struct choice *c, struct leader_isr *next)
+{
+    const struct image_part *part = c->part;
+
+    *next = image_part_state(part);
+    next->leader_epoch++;
+    for (uint32_t i = 0; i < part->replicas.n; i++) {
+        next->leader = part->replicas.at[i];
+        if (next->leader != part->leader && ids_has(part->isr, next->leader) &&
+            may_lead(c->replicas[i]) && !is(c->replicas[i], REPLICA_YIELDS))
+            return true;
+    }
+    return false;
+}
+
 bool choose_among(const struct choice *c, struct ids replicas, struct leader_isr *next,
                   int32_t *isr_room)
 {

@@ -23,6 +23,7 @@ enum replica_is {
         8, /* its broker is a new process: what it was given before is to be taken away */
     REPLICA_UNCLEAN = 16,  /* with LEAVING: it may have lost records it had */
     REPLICA_STOPPING = 32, /* controlled shutdown */
+    REPLICA_YIELDS = 64,   /* would rather not lead; only choose_other() looks at it */
 };
 
 /* The same order as part->replicas; an ISR member that is no replica counts as gone. */
@@ -47,5 +48,7 @@ bool choose_among(const struct choice *choice, struct ids replicas, struct leade
 bool choose_has_all(const struct choice *choice, struct ids replicas);
 /* Leadership to the first replica: false when it leads already, is not live, or not in sync. */
 bool choose_preferred(const struct choice *choice, struct leader_isr *next);
+/* Leadership from one that would rather not lead to another one in sync; false: there is none. */
+bool choose_other(const struct choice *choice, struct leader_isr *next);
 
 #endif

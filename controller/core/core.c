@@ -211,6 +211,7 @@ static void forget(struct core *core)
     reassign_forget(core);
     wishes_forget(core);
     elr_forget(core);
+    yields_forget(core);
     settings_forget(core);
     free(core->extras);
     core->extras = NULL;
@@ -431,6 +432,7 @@ static void make_plan(struct core *core)
     topics_plan_ids(core);
     wishes_plan(core);
     reassign_plan(core);
+    yields_plan(core);
     jobs_plan(core);
     isr_plan(core); /* after jobs, which it could make wait for ever; leaders ask again */
     pids_plan(core);

@@ -227,6 +227,7 @@ struct core_failure {
     int32_t partition;
     int32_t leader_epoch, partition_epoch; /* what the broker holds */
     enum err err;
+    bool yields; /* nothing has failed: it leads, and would rather not */
 };
 
 struct core_acked {

@@ -268,6 +268,10 @@ void parts_on_failures(struct core *core, struct broker *b, size_t n,
 
         if (part == NULL)
             continue;
+        if (f->yields) {
+            yields_note(core, b->id, f->topic_id, f->partition);
+            continue;
+        }
         if (!dir_failed && f->err == ERR_OK) { /* a full disk has room again */
             core_say(core, CORE_SAY_INFO,
                      "broker serves a partition after all broker=%d partition=%.*s-%d", b->id,

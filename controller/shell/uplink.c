@@ -24,6 +24,7 @@ static enum err read_failures(size_t n, Control__PartitionFailure *const *from, 
         all[i].leader_epoch = from[i]->has_leader_epoch ? from[i]->leader_epoch : -1;
         all[i].partition_epoch = from[i]->has_partition_epoch ? from[i]->partition_epoch : -1;
         all[i].err = (enum err)from[i]->error;
+        all[i].yields = from[i]->has_yields && from[i]->yields;
     }
     *out = all;
     return ERR_OK;

@@ -79,7 +79,11 @@ def test_a_full_disk_under_load(small):
     cluster, disk = small
     name = "full"
     ops.create_topic(cluster, name, 12, 3)
+    ops.create_topic(cluster, "alone", 8, assignments=[[1]] * 8)
     where = lies_in(cluster, name)
+    alone = next(p for p, d in lies_in(cluster, "alone").items() if d == "d1")
+    assert ops.ask_leader(cluster, "alone", alone,
+                          lambda c: c.produce("alone", {alone: batch.build([b"x"])})[alone].error) == 0
     tight = {p for p, d in where.items() if d == "d1"}
     led = {p for p, part in ops.partitions_of(cluster, name).items() if part.leader == 1 and p in tight}
     assert tight and led and tight - led and set(where) - tight
@@ -88,18 +92,17 @@ def test_a_full_disk_under_load(small):
         wait_until(lambda: load.errors["KAFKA_STORAGE_ERROR"] > 0, 60, "writes are refused", every=0.2)
         full_at = time.monotonic()
         load.wait_acked_past(full_at, 60, sorted(set(range(12)) - led))     # followers are given up, others go on
-        parts = ops.partitions_of(cluster, name)
-        assert all(parts[p].leader == 1 for p in led), "who leads and is full is still there for reading"
-        wait_until(lambda: all(1 not in part.isr for p, part in ops.partitions_of(cluster, name).items()
-                               if p in tight - led), 30, "followers without room are out of the ISR")
-        assert all(load.first_ack_of_write_after(p, full_at) is None for p in led)
+        load.wait_acked_past(full_at, 60)                                   # and who leads and is full is relieved
+        wait_until(lambda: all(1 not in (part.leader, *part.isr) for p, part in ops.partitions_of(cluster, name).items()
+                               if p in tight), 30, "replicas without room are out of the ISR")
         said = described(cluster)
         assert (said["d0"].error, said["d1"].error) == (0, 0)
         assert cluster.is_up("1")
-        with raw.Connection(cluster.host, cluster.port("1")) as c:
-            for p in led:
-                got = c.fetch(name, {p: 0}, max_wait_ms=0)[p]
-                assert got.error == 0 and got.data, "reading goes on"
+        with raw.Connection(cluster.host, cluster.port("1")) as c:          # where nobody else can, it leads for reading
+            assert c.produce("alone", {alone: batch.build([bytes(900_000)])})[alone].error == STORAGE_ERROR
+            got = c.fetch("alone", {alone: 0}, max_wait_ms=0)[alone]
+            assert got.error == 0 and got.data, "reading goes on"
+        assert ops.partitions_of(cluster, "alone")[alone].leader == 1
         ops.create_topic(cluster, "new", 4, assignments=[[1]] * 4)          # and new logs find room
         assert set(lies_in(cluster, "new").values()) <= set(DIRS)
         assert {p: ops.ask_leader(cluster, "new", p, lambda c, p=p: c.produce("new", {p: batch.build([b"x"])})[p].error)

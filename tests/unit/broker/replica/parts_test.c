@@ -205,7 +205,7 @@ static int folders(const char *suffix)
     return n;
 }
 
-static void produce(const char *name, int count)
+static enum err try_produce(const char *name, int count)
 {
     const struct parts_table *table = parts_get_table(parts);
     struct part *part = parts_find(table, str_of(name), 0);
@@ -221,12 +221,17 @@ static void produce(const char *name, int count)
     part_get_validate_conf(part, &conf);
     ck_assert_int_eq(
         validate_batches(buf.bytes, buf.len, 9, &conf, clock_wall_ms(), &arena, &batch), ERR_OK);
-    ck_assert_int_eq(part_append(part, &batch, 1, LOG_FROM_CLIENT, clock_wall_ms(), clock_mono_ms(),
-                                 &appended, &epoch),
-                     ERR_OK);
+    enum err err = part_append(part, &batch, 1, LOG_FROM_CLIENT, clock_wall_ms(), clock_mono_ms(),
+                               &appended, &epoch);
     buf_fini(&buf);
     arena_fini(&arena);
     parts_put_table(&table);
+    return err;
+}
+
+static void produce(const char *name, int count)
+{
+    ck_assert_int_eq(try_produce(name, count), ERR_OK);
 }
 
 START_TEST(roles_come_from_image_and_deltas)
@@ -642,6 +647,50 @@ START_TEST(what_found_no_room_is_opened_when_there_is_some)
     parts_result_fini(&result);
     parts_retry(parts, clock_mono_ms(), &result);
     ck_assert_uint_eq(result.failures_len, 0);
+    set("a", 0, part); /* the word of it was lost with a stream: it is said again */
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_OK);
+    tell_image();
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert_int_eq(result.failures[0].err, ERR_OK);
+    part.offline = IDS_NONE;
+    set("a", 0, part);
+    ck_assert_uint_eq(result.failures_len, 0);
+    stop();
+    fake_disk_free(&fake);
+    disk = NULL;
+    start();
+}
+END_TEST
+
+START_TEST(a_leader_that_finds_no_room_would_rather_not_lead)
+{
+    struct fake_disk *fake = fake_disk_new();
+    const char *dirs[] = { "/d" };
+
+    stop();
+    disk = fake_disk_base(fake);
+    start_on(dirs, 1);
+    set("a", 0, state(1, 0, 0));
+    set("b", 1, state(1, 0, 0));
+    produce("a", 3);
+    fake_disk_set_room(fake, 0);
+    ck_assert_int_eq(try_produce("b", 3), ERR_NO_SPACE);
+    parts_result_fini(&result);
+    parts_tell_full(parts, &result);
+    ck_assert_uint_eq(result.failures_len, 1);
+    ck_assert(uuid_eq(result.failures[0].topic_id, id_of(1)));
+    ck_assert(result.failures[0].yields);
+    ck_assert_int_eq(result.failures[0].err, ERR_OK);
+    parts_result_fini(&result);
+    parts_tell_full(parts, &result);
+    ck_assert_uint_eq(result.failures_len, 0); /* nobody has tried since */
+    ck_assert_int_eq(try_produce("b", 3), ERR_NO_SPACE);
+    set("b", 1, state(2, 1, 1)); /* it has been relieved */
+    parts_result_fini(&result);
+    parts_tell_full(parts, &result);
+    ck_assert_uint_eq(result.failures_len, 0);
+    fake_disk_set_room(fake, INT64_MAX);
     stop();
     fake_disk_free(&fake);
     disk = NULL;
@@ -662,6 +711,7 @@ int main(void)
     tcase_add_test(tc, another_topic_of_the_same_name_begins_empty);
     tcase_add_test(tc, the_same_by_deltas_alone);
     tcase_add_test(tc, what_found_no_room_is_opened_when_there_is_some);
+    tcase_add_test(tc, a_leader_that_finds_no_room_would_rather_not_lead);
     tcase_add_test(tc, a_few_strays_are_parked);
     tcase_add_test(tc, a_wiped_zookeeper_is_not_believed);
     tcase_add_test(tc, who_is_no_replica_any_more_stops_and_keeps_its_files);

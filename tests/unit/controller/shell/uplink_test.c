@@ -44,7 +44,11 @@ START_TEST(an_ack_brings_failures_and_what_was_deleted)
     ck_assert_uint_eq(out.version, 9);
     ck_assert_int_eq(out.failures[0].err, ERR_KAFKA_STORAGE_ERROR);
     ck_assert_int_eq(out.failures[0].leader_epoch, -1);
+    ck_assert(!out.failures[0].yields);
     ck_assert_int_eq(out.deleted[0].partition, 0);
+    failure.has_yields = failure.yields = 1;
+    ck_assert_int_eq(uplink_ack(&ack, 11, &arena, &out), ERR_OK);
+    ck_assert(out.failures[0].yields);
 
     failure.error = 40000;
     ck_assert_int_eq(uplink_ack(&ack, 11, &arena, &out), ERR_BAD_FORMAT);
