@@ -273,6 +273,7 @@ void boss_on_hello(struct world *w, struct event *ev)
     s->next = boss->streams;
     boss->streams = s;
     event.hello.stream = s->id;
+    boss->acked[ev->conn->node[0]] = 0;
     if (core_is_active(boss->core))
         conn_send(w, s->conn, 1, bro_on_welcome)->a = boss->epoch;
     boss_step(w, boss, &event);
@@ -303,6 +304,9 @@ void boss_on_ack(struct world *w, struct event *ev)
     if (s == NULL)
         return;
     s->acked = true;
+    if (event.acked.controller_epoch == boss->epoch &&
+        event.acked.version > boss->acked[ev->conn->node[0]])
+        boss->acked[ev->conn->node[0]] = event.acked.version;
     boss_step(w, boss, &event);
 }
 
@@ -583,6 +587,61 @@ static void note_gone(struct world *w, struct boss *boss)
     }
 }
 
+/* ---- what it knew when it decided: for promise.c ---- */
+
+/* A plan is made in every step, unless a WRITE is out or all is read again. */
+static bool plans(const struct boss *boss, const struct core_event *ev)
+{
+    return (!boss->writer.busy || ev->kind == CORE_WRITE_DONE) && !boss->reloading;
+}
+
+static void note_versions(struct world *w, struct boss *boss)
+{
+    const struct image *image = core_image(boss->core);
+    uint64_t version = image != NULL ? image_version(image) : 0;
+
+    if (version < boss->version)
+        boss->version = 0;
+    if (boss->version == 0 || version - boss->version > SIM_VERSIONS)
+        boss->version = version > SIM_VERSIONS ? version - SIM_VERSIONS : 0;
+    while (boss->version < version)
+        boss->published_ms[++boss->version % SIM_VERSIONS] = world_ms(w);
+}
+
+static void note_processes(struct world *w, struct boss *boss)
+{
+    const struct image *image = core_image(boss->core);
+
+    for (int i = 0; i < w->conf.brokers; i++) {
+        const struct node *node = image != NULL ? image_node(image, i + 1) : NULL;
+
+        if (node != NULL && w->procs[i].running &&
+            uuid_eq(node->incarnation, w->bros[i].incarnation))
+            boss->born_ms[i] = w->bros[i].born_ms;
+    }
+}
+
+/* The oldest version that can have been the question to which this broker's word, if it has given
+ * one since the last plan, is the answer. A word that was there at the last plan, and was not acted
+ * on, is old. */
+static int64_t asked_ms(const struct world *w, const struct boss *boss, int i)
+{
+    uint64_t first = boss->acked_before[i] + 1;
+
+    if (first > boss->version)
+        return world_ms(w); /* none has been asked */
+    return boss->version - first < SIM_VERSIONS ? boss->published_ms[first % SIM_VERSIONS] : 0;
+}
+
+void boss_note_decision(const struct world *w, const struct boss *boss, struct decision *out)
+{
+    *out = (struct decision){ .step = w->steps, .ms = world_ms(w) };
+    memcpy(out->gone_ms, boss->gone_ms, sizeof out->gone_ms);
+    memcpy(out->born_ms, boss->born_ms, sizeof out->born_ms);
+    for (int i = 0; i < w->conf.brokers; i++)
+        out->asked_ms[i] = asked_ms(w, boss, i);
+}
+
 /* The clock has jumped: who waits for a moment that has come is woken. */
 void boss_on_jump(struct world *w, int i)
 {
@@ -593,14 +652,20 @@ void boss_on_jump(struct world *w, int i)
 
 void boss_step(struct world *w, struct boss *boss, const struct core_event *ev)
 {
+    bool planned = plans(boss, ev);
+
     if (boss->core == NULL)
         return;
     core_step(boss->core, ev, node_ms(w, boss->node), &boss->effects);
     note_introduced(w, boss);
     note_gone(w, boss);
+    note_processes(w, boss);
+    note_versions(w, boss);
     for (size_t i = 0; i < boss->effects.n; i++)
         carry_out(w, boss, &boss->effects.at[i]);
     core_effects_reset(&boss->effects);
+    if (planned)
+        memcpy(boss->acked_before, boss->acked, sizeof boss->acked_before);
     boss_tell_standbys(w, boss);
 }
 
@@ -628,7 +693,7 @@ void boss_start(struct world *w, int i)
     core_effects_init(&boss->effects);
     boss->standby = standby_new();
     for (int b = 0; b < SIM_BROKERS; b++)
-        boss->gone_ms[b] = boss->gone_known[b] = INT64_MAX;
+        boss->gone_ms[b] = boss->gone_known[b] = boss->born_ms[b] = INT64_MAX;
 }
 
 void boss_end(struct world *w, int i)

@@ -24,6 +24,8 @@ void boss_touch(struct world *w, const struct core_write *write, size_t at, size
 /* All has been read in a seat just won: what the standby would have believed must be the same. */
 void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touched *ring,
                      const struct tree *tree);
+/* What it knows in this moment. */
+void boss_note_decision(const struct world *w, const struct boss *boss, struct decision *out);
 /* Copies the effect. */
 void boss_write_out(struct world *w, struct boss *boss, const struct core_write *write);
 

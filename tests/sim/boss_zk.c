@@ -202,6 +202,7 @@ static void give_all(struct world *w, struct boss *boss, const struct reading *r
         boss_check_warm(w, boss, reading->ring, tree);
     boss->writer.doubtful = false;
     boss->writer.certain = boss->writer.number;
+    boss->reloading = false;
     boss_step(w, boss, &ev);
 }
 
@@ -291,6 +292,7 @@ void boss_read_again(struct world *w, struct boss *boss, const struct core_reloa
 {
     struct reading *reading = xcalloc(1, sizeof *reading);
 
+    boss->reloading |= reload->what == RELOAD_ALL;
     reading->what = reload->what;
     reading->topic_id = reload->topic_id;
     reading->partition = reload->partition;
@@ -333,9 +335,7 @@ struct batch {
     bool halved;     /* it is behind us */
     uint64_t number; /* of the multi that is out */
     uint64_t term;
-    size_t decided;
-    int64_t decided_ms;
-    int64_t gone_ms[SIM_BROKERS];
+    struct decision decision;
 };
 
 static void batch_drop(void *ptr)
@@ -375,9 +375,7 @@ static void exec_multi(struct world *w, struct zreq *req)
                 batch->results[i].err = ERR_FENCED;
         return;
     }
-    w->decided = batch->decided;
-    w->decided_ms = batch->decided_ms;
-    memcpy(w->gone_ms, batch->gone_ms, sizeof w->gone_ms);
+    w->decision = batch->decision;
     for (size_t i = batch->at; i < batch->until; i = group_end(batch, i))
         if (!batch->stored[i])
             zoo_group(w, &batch->write, i, group_end(batch, i) - i, batch->half, batch->results);
@@ -610,9 +608,7 @@ void boss_write_out(struct world *w, struct boss *boss, const struct core_write 
     }
     batch->epoch_version = boss->epoch_version;
     batch->term = boss->term;
-    batch->decided = w->steps;
-    batch->decided_ms = world_ms(w);
-    memcpy(batch->gone_ms, boss->gone_ms, sizeof batch->gone_ms);
+    boss_note_decision(w, boss, &batch->decision);
     send_multi(w, boss, batch);
     batch_drop(batch);
 }

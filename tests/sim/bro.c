@@ -10,16 +10,18 @@
 #include "common/base/mem.h"
 #include "tests/sim/sim.h"
 
-#define TICK_US      250000
-#define BEAT_US      200000
-#define RETRY_US     100000
-#define PATIENCE_US  2000000
-#define CONNECT_US   1000000
-#define PAUSE_MIN_MS 10
-#define PAUSE_MAX_MS 500
-#define LEAVE_US     3000000
-#define BOOT_NONE    UINT64_MAX
-#define BOOT_UNCLEAN (UINT64_MAX - 1) /* lost something, and nobody has been told yet */
+#define TICK_US        250000
+#define BEAT_US        200000
+#define RETRY_US       100000
+#define PATIENCE_US    2000000
+#define CONNECT_US     1000000
+#define PAUSE_MIN_MS   10
+#define PAUSE_MAX_MS   500
+#define LEAVE_US       3000000
+
+#define RETRY_ROLES_US 5000000
+#define BOOT_NONE      UINT64_MAX
+#define BOOT_UNCLEAN   (UINT64_MAX - 1) /* lost something, and nobody has been told yet */
 
 static void attempt(struct world *w, struct bro *b);
 static void enroll(struct world *w, struct bro *b);
@@ -177,6 +179,21 @@ static void step_all(struct world *w, struct bro *b, enum part_event_kind kind)
             bro_step(w, b, p, &(struct part_event){ .kind = kind });
 }
 
+void bro_acknowledge(struct world *w, struct bro *b, struct ack_msg *ack)
+{
+    struct event *ev;
+
+    ack->acked.controller_epoch = b->apply_epoch;
+    ack->acked.version = b->apply_version;
+    if (b->stream == NULL) {
+        free(ack);
+        return;
+    }
+    ev = conn_send(w, b->stream, 0, boss_on_ack);
+    ev->ptr = ack;
+    ev->drop = free;
+}
+
 /* Takes the reference on image. */
 static void take_over(struct world *w, struct bro *b, struct image *image,
                       const struct image_delta *delta)
@@ -187,15 +204,7 @@ static void take_over(struct world *w, struct bro *b, struct image *image,
     b->fresh = false;
     if (b->unclean)
         b->boot_file = w->procs[b->node].boot; /* a controller has acted on it */
-    ack->acked.controller_epoch = b->apply_epoch;
-    ack->acked.version = b->apply_version;
-    if (b->stream == NULL) {
-        free(ack);
-        return;
-    }
-    struct event *ev = conn_send(w, b->stream, 0, boss_on_ack);
-    ev->ptr = ack;
-    ev->drop = free;
+    bro_acknowledge(w, b, ack);
 }
 
 /* ---- the stream ---- */
@@ -604,7 +613,35 @@ void bro_lose_dir(struct world *w, int i, int dir)
     ev->drop = free;
 }
 
+void bro_replace_dir(struct world *w, int i, int dir)
+{
+    struct bro *b = &w->bros[i];
+
+    for (int p = 0; p < SIM_PARTS; p++) {
+        if (b->logs[p].gen < 0)
+            continue;
+        promise_loses_log(w, b, p); /* the hello has one flag for the whole broker */
+        if (dir < 0 || b->logs[p].dir == dir)
+            disk_begin(&b->logs[p], -1, 0);
+    }
+    for (int d = 0; d < SIM_DIRS; d++)
+        if (dir < 0 || d == dir)
+            b->bad_dir[d] = false;
+    b->new_dir = true;
+    b->clean_marker = false;
+    if (dir > 0)
+        return;
+    b->boot_file = BOOT_NONE; /* our own files are in the first one */
+    b->saved_session = 0;
+}
+
 /* ---- its life ---- */
+
+static void run_retry_roles(struct world *w, struct event *ev)
+{
+    roles_retry(w, &w->bros[ev->node]);
+    world_at(w, RETRY_ROLES_US, ev->node, run_retry_roles);
+}
 
 static void run_tick(struct world *w, struct event *ev)
 {
@@ -639,7 +676,7 @@ void bro_init(struct world *w, int i)
     b->id = i + 1;
     b->node = i;
     b->boot_file = BOOT_NONE;
-    b->clean_marker = true; /* an empty directory has lost nothing */
+    b->new_dir = true;
     for (int p = 0; p < SIM_PARTS; p++)
         disk_init(&b->logs[p]);
 }
@@ -651,6 +688,7 @@ void bro_start(struct world *w, int i)
     struct event *ev;
 
     b->incarnation = world_uuid(w);
+    b->born_ms = world_ms(w);
     b->fresh = true;
     if (b->dirs_mended)
         memset(b->bad_dir, 0, sizeof b->bad_dir);
@@ -662,14 +700,20 @@ void bro_start(struct world *w, int i)
     }
     b->saved_incarnation = b->incarnation;
     b->was_clean = b->clean_marker;
-    b->unclean = b->boot_file == BOOT_UNCLEAN || !(b->was_clean || b->boot_file == boot);
+    b->unclean =
+        b->boot_file == BOOT_UNCLEAN || b->new_dir || !(b->was_clean || b->boot_file == boot);
+    if (w->conf.mutation == MUTATION_REPLACED_HIDDEN && b->new_dir)
+        b->unclean = false;
+    b->new_dir = false;
     b->boot_file = b->unclean ? BOOT_UNCLEAN : boot;
     if (w->conf.mutation == MUTATION_BOOT_EARLY)
         b->boot_file = boot;
     b->clean_marker = b->leaving = false;
-    for (int p = 0; p < SIM_PARTS; p++)
+    for (int p = 0; p < SIM_PARTS; p++) {
+        b->roomless[p].gen = -1;
         if (b->logs[p].gen >= 0 && !b->bad_dir[b->logs[p].dir])
             disk_load(&b->logs[p], b->was_clean);
+    }
     b->epoch = -1;
     b->last_session = 0;
     b->enrolling = b->up = b->seeking = b->expects_image = false;
@@ -684,6 +728,7 @@ void bro_start(struct world *w, int i)
     }
     world_at(w, world_between(w, 0, TICK_US), i, run_tick);
     world_at(w, world_between(w, 200, 4000) * 1000, i, run_flush);
+    world_at(w, world_between(w, 0, RETRY_ROLES_US), i, run_retry_roles);
 }
 
 void bro_end(struct world *w, int i)

@@ -257,6 +257,21 @@ static void lose_dir(struct world *w, int node)
     world_at(w, us, NODE_WORLD, run_mend_dir)->a = node;
 }
 
+/* Its disks, or one of them, are replaced by empty ones, or are not mounted when it comes back. */
+static void replace(struct world *w, int node)
+{
+    int dir = (int)world_between(w, -1, SIM_DIRS - 1);
+    int64_t us = a_while_us(w);
+
+    if (!promise_may_lose(w, &w->bros[node]))
+        return;
+    world_tell(w, "%s of %s is replaced, back after %lld ms",
+               dir < 0 ? "every directory" : "a directory", node_name(node), (long long)us / 1000);
+    proc_kill(w, node);
+    bro_replace_dir(w, node, dir);
+    world_at(w, us, NODE_WORLD, run_restart)->a = node;
+}
+
 static void jump(struct world *w, int node)
 {
     int64_t ms = world_chance(w, 50) ? world_between(w, 1, 2000) : world_between(w, 2000, 100000);
@@ -339,6 +354,9 @@ static void do_one(struct world *w, enum mischief what)
         break;
     case MISCHIEF_CROWD:
         crowd_trouble(w);
+        break;
+    case MISCHIEF_REPLACE:
+        replace(w, any_broker(w));
         break;
     case MISCHIEF_ALL:
         break;

@@ -109,7 +109,7 @@ static bool was_known(const struct world *w, int node)
 {
     const struct bro *b = &w->bros[node];
 
-    return w->procs[node].running && b->introduced != 0 && b->introduced <= w->decided;
+    return w->procs[node].running && b->introduced != 0 && b->introduced <= w->decision.step;
 }
 
 /* Nobody in the ISR has everything, and no controller can know it yet. */
@@ -130,24 +130,50 @@ static bool is_forfeited(const struct world *w, int p)
     return true;
 }
 
-/* Did one of those who are left lose its tail only after the others were known to be gone? */
+/* Did one of those who are left lose its tail only after it was asked whether it lives, because the
+ * others were to go? Who is gone leaves from the moment in which that was known, and the question
+ * comes with the next version. Who lives leaves because it was asked for, by a move: the question
+ * is a version that no stayer had acknowledged when the last plan was made, for whoever had, and
+ * was not acted on, has to be asked anew. Its machine may be gone again before its answer has been
+ * read, or what was decided upon it been stored: that nobody can see. */
 static bool was_last(const struct world *w, int p, struct ids before)
 {
     struct ids now = zoo_isr(&w->zoo->tree, p);
-    int64_t gone_ms = 0, lost_ms = 0;
+    const struct decision *decision = &w->decision;
+    int64_t known_ms = 0, lost_ms = 0, asked_ms = 0;
 
+    for (uint32_t i = 0; i < now.n; i++) {
+        int at = now.at[i] - 1;
+
+        if (w->bros[at].lost_ms[p] > lost_ms)
+            lost_ms = w->bros[at].lost_ms[p];
+        if (decision->asked_ms[at] > asked_ms)
+            asked_ms = decision->asked_ms[at];
+    }
     for (uint32_t i = 0; i < before.n; i++) {
         int at = before.at[i] - 1;
-        /* who lives leaves because it was asked for */
-        int64_t known_ms = w->gone_ms[at] == INT64_MAX ? w->decided_ms : w->gone_ms[at];
+        bool lives = decision->gone_ms[at] == INT64_MAX;
+        int64_t since_ms = lives ? asked_ms : decision->gone_ms[at];
 
-        if (!ids_has(now, before.at[i]) && !w->bros[at].damaged[p] && known_ms > gone_ms)
-            gone_ms = known_ms;
+        if (!ids_has(now, before.at[i]) && !w->bros[at].damaged[p] && since_ms > known_ms)
+            known_ms = since_ms;
     }
-    for (uint32_t i = 0; i < now.n; i++)
-        if (w->bros[now.at[i] - 1].lost_ms[p] > lost_ms)
-            lost_ms = w->bros[now.at[i] - 1].lost_ms[p];
-    return lost_ms >= gone_ms;
+    return lost_ms >= known_ms;
+}
+
+/* Who joins has shown its leader that it is whole: the process that the controller knew did. What
+ * its machine has lost since that one began is lost, though. */
+static void has_joined(struct world *w, int node, int p)
+{
+    struct bro *b = &w->bros[node];
+
+    if (w->decision.born_ms[node] == INT64_MAX)
+        return;
+    b->damaged[p] = false;
+    for (int i = 0; i < b->n_losses[p] && !b->damaged[p]; i++) {
+        b->damaged[p] = b->losses[p][i] >= w->decision.born_ms[node];
+        b->lost_ms[p] = b->losses[p][i];
+    }
 }
 
 /* A leader that may lack what was committed: only with the operator's leave, who takes the loss. */
@@ -176,10 +202,9 @@ void promise_state(struct world *w, int p, const struct tree *before)
     int at = part_of_gen(tree->topic.gen, p);
 
     note_unclean(w, p, before);
-    /* who joins anew has shown its leader that it is whole */
     for (uint32_t i = 0; i < state->n_isr; i++)
-        if (!ids_has(isr_before, state->isr[i]) && was_known(w, state->isr[i] - 1))
-            w->bros[state->isr[i] - 1].damaged[p] = false;
+        if (!ids_has(isr_before, state->isr[i]))
+            has_joined(w, state->isr[i] - 1, p);
 
     oracle_stored(&w->oracle, at, state->leader, state->leader_epoch, state->version,
                   state->boss_epoch);
@@ -338,14 +363,21 @@ static bool another_has_all(const struct world *w, const struct bro *b, int p)
     return false;
 }
 
+void promise_loses_log(struct world *w, struct bro *b, int p)
+{
+    if (!b->damaged[p])
+        b->lost_ms[p] = world_ms(w);
+    b->damaged[p] = true;
+    b->lost_gen[p] = b->logs[p].gen;
+    if (b->n_losses[p] < SIM_LOSSES)
+        b->losses[p][b->n_losses[p]++] = world_ms(w);
+}
+
 void promise_loses(struct world *w, struct bro *b)
 {
-    for (int p = 0; p < SIM_PARTS; p++) {
-        if (b->clean_marker || b->damaged[p] || b->logs[p].gen < 0)
-            continue;
-        b->damaged[p] = true;
-        b->lost_ms[p] = world_ms(w);
-    }
+    for (int p = 0; p < SIM_PARTS && !b->clean_marker; p++)
+        if (b->logs[p].gen >= 0)
+            promise_loses_log(w, b, p);
 }
 
 bool promise_may_lose(struct world *w, struct bro *b)

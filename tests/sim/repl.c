@@ -316,6 +316,7 @@ void repl_on_produce(struct world *w, struct event *ev)
     if (!bro_serves(b, p) || part_check_produce(&rep->core, acks) != ERR_OK)
         return;
     if (b->full) {
+        rep->is_full = true;
         if (w->conf.mutation == MUTATION_FULL_ACKED && acks == -1)
             promise_acked(w, b, p, log->leo, ev->a);
         return;

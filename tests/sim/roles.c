@@ -4,6 +4,7 @@
  * Files are deleted on a tombstone only; a log of the same name and another topic id is parked.
  */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -15,6 +16,7 @@ struct change {
     const struct image *image;
     const struct image *old; /* what a delta was applied to */
     struct ack_msg *ack;
+    bool takes_new; /* what is opened was new when it was tried first */
 };
 
 static void fail(struct change *c, int gen, int p, int32_t leader_epoch, int32_t partition_epoch,
@@ -85,18 +87,31 @@ static void park(struct change *c, int p, const char *why)
     end_log(c->w, c->b, p);
 }
 
-/* As logs_create: on a directory that works; not at all while the log may lie on one that does
- * not. */
+static bool is_new_to(const struct change *c, int gen, int p)
+{
+    const struct image_part *before =
+        c->old != NULL ? image_part(c->old, c->w->gens[gen], p) : NULL;
+    bool was_ours = before != NULL && ids_has(before->replicas, c->b->id);
+
+    return c->takes_new || (c->old != NULL && !was_ours);
+}
+
+/* As logs_create: on a directory that works; not at all while the log may lie on one that does not;
+ * later when there is no room. */
 static bool make_log(struct change *c, int gen, const struct image_part *state)
 {
     struct bro *b = c->b;
     int p = state->index, dir = 0;
-    const struct image_part *before =
-        c->old != NULL ? image_part(c->old, c->w->gens[gen], p) : NULL;
-    bool is_new = c->old != NULL && (before == NULL || !ids_has(before->replicas, b->id));
+    bool is_new = is_new_to(c, gen, p);
 
     if (any_bad(b) && !is_new)
         return false;
+    if (b->full) {
+        if (b->roomless[p].gen != gen)
+            b->roomless[p].is_new = is_new;
+        b->roomless[p].gen = gen;
+        return false;
+    }
     while (dir < SIM_DIRS - 1 && (b->bad_dir[dir] || world_chance(c->w, 50)))
         dir++;
     if (b->bad_dir[dir])
@@ -105,7 +120,9 @@ static bool make_log(struct change *c, int gen, const struct image_part *state)
         return false;
     /* one that the bad directory hides is another's by now, or was to be copied anew */
     disk_begin(&b->logs[p], gen, dir);
-    b->damaged[p] = false;
+    /* but for a replica that lost it with its disk */
+    if (is_new || b->lost_gen[p] != gen)
+        b->damaged[p] = false;
     return true;
 }
 
@@ -201,11 +218,14 @@ static bool open_replica(struct change *c, int gen, const struct image_part *sta
         return false;
     }
     rep->open = true;
-    rep->offline = false;
+    rep->offline = rep->is_full = false;
     rep->gen = gen;
     rep->seen_epoch = -1;
     part_core_init(&rep->core, b->id, 0, log->leo, log->hw_file, min_isr_in(c->w, c->image),
                    c->w->conf.lag_max_ms);
+    if (b->roomless[p].gen == gen && c->w->conf.mutation == MUTATION_ROOM_TOLD_ONCE)
+        fail_of(c, p, ERR_OK);
+    b->roomless[p].gen = -1;
     return true;
 }
 
@@ -259,10 +279,14 @@ static void apply_part(struct change *c, int gen, const struct image_part *state
     }
     if (!open && !open_replica(c, gen, state))
         return;
-    if (rep->offline)
+    if (rep->offline) {
         fail_of(c, state->index, ERR_KAFKA_STORAGE_ERROR);
-    else
-        set_role(c, state);
+        return;
+    }
+    set_role(c, state);
+    /* as long as the controller does not know */
+    if (ids_has(state->offline, c->b->id) && c->w->conf.mutation != MUTATION_ROOM_TOLD_ONCE)
+        fail_of(c, state->index, ERR_OK);
 }
 
 static void close_gone(struct change *c)
@@ -342,6 +366,60 @@ static void apply_delta(struct change *c, const struct image_delta *delta)
         apply_settings(c, true);
     for (size_t i = 0; i < delta->n_tombstones; i++)
         bury(c, &delta->tombstones[i]);
+}
+
+static void retry_roomless(struct world *w, struct bro *b, struct change *c)
+{
+    struct ack_msg *ack = c->ack;
+    size_t n = 0;
+
+    for (int p = 0; p < SIM_PARTS; p++) {
+        int gen = b->roomless[p].gen;
+        const struct image_part *state = gen >= 0 ? image_part(b->image, w->gens[gen], p) : NULL;
+
+        if (state == NULL || !ids_has(state->replicas, b->id)) {
+            b->roomless[p].gen = -1;
+            continue;
+        }
+        c->takes_new = b->roomless[p].is_new;
+        apply_part(c, gen, state);
+    }
+    /* the others have been told */
+    for (size_t i = 0; i < ack->acked.n_failures; i++)
+        if (ack->failures[i].err == ERR_OK)
+            ack->failures[n++] = ack->failures[i];
+    ack->acked.n_failures = n;
+}
+
+/* What is led here and could not append would rather be led by others. */
+static void tell_full(struct bro *b, struct change *c)
+{
+    for (int p = 0; p < SIM_PARTS; p++) {
+        bool full = b->reps[p].is_full && bro_serves(b, p);
+
+        b->reps[p].is_full = false;
+        if (!full || b->reps[p].core.role != PART_LEADER)
+            continue;
+        fail_of(c, p, ERR_OK);
+        c->ack->failures[c->ack->acked.n_failures - 1].yields = true;
+    }
+}
+
+void roles_retry(struct world *w, struct bro *b)
+{
+    struct ack_msg *ack;
+    struct change c = { .w = w, .b = b, .image = b->image };
+
+    if (b->image == NULL || b->expects_image)
+        return;
+    c.ack = ack = xcalloc(1, sizeof *ack);
+    if (!b->full)
+        retry_roomless(w, b, &c);
+    tell_full(b, &c);
+    if (ack->acked.n_failures > 0)
+        bro_acknowledge(w, b, ack);
+    else
+        free(ack);
 }
 
 void roles_apply(struct world *w, struct bro *b, struct image *image,

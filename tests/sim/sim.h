@@ -34,16 +34,18 @@
 #include "tests/kit/oracle.h"
 #include "tests/sim/crowd.h"
 
-#define SIM_BROKERS 7 /* most; ids are index + 1 */
-#define SIM_BOSSES  3
-#define SIM_PARTS   4 /* most, of the one topic */
-#define SIM_GENS    8 /* topics there ever are, one after the other, all of the same name */
-#define SIM_DIRS    2 /* log directories of a broker */
-#define NODE_BOSS   8 /* index of the first controller among all processes */
-#define NODE_ZOO    15
-#define NODES       16
-#define NODE_WORLD  (-1)
-#define SIM_RING    ZK_RING_SLOTS
+#define SIM_BROKERS  7 /* most; ids are index + 1 */
+#define SIM_BOSSES   3
+#define SIM_PARTS    4 /* most, of the one topic */
+#define SIM_GENS     8 /* topics there ever are, one after the other, all of the same name */
+#define SIM_DIRS     2 /* log directories of a broker */
+#define SIM_LOSSES   64
+#define SIM_VERSIONS 256 /* that a controller remembers the moments of */
+#define NODE_BOSS    8   /* index of the first controller among all processes */
+#define NODE_ZOO     15
+#define NODES        16
+#define NODE_WORLD   (-1)
+#define SIM_RING     ZK_RING_SLOTS
 
 enum mutation {
     MUTATION_NONE,
@@ -144,6 +146,7 @@ struct disk_log {
 struct replica {
     bool open;
     bool offline; /* its directory has failed */
+    bool is_full; /* it led and could not append, lately */
     int gen;
     struct part_core core;
     int32_t seen_epoch; /* highest leader epoch acted on in this process */
@@ -184,10 +187,15 @@ struct bro {
     bool full; /* the disks have no room */
     bool bad_dir[SIM_DIRS];
     bool dirs_mended;              /* the next process finds them whole */
+    bool new_dir;                  /* one stands where another one was, and no process knows yet */
     struct uuid saved_incarnation; /* only for a mutation */
     bool damaged[SIM_PARTS];       /* the machine lost records that were in the log */
-    int64_t lost_ms[SIM_PARTS];    /* when */
-    size_t introduced;             /* step at which a controller knew this process; 0: none */
+    int64_t lost_ms[SIM_PARTS];    /* when first, since it was known to be whole */
+    int lost_gen[SIM_PARTS];       /* of which topic */
+    int64_t losses[SIM_PARTS][SIM_LOSSES]; /* all of them, in order */
+    int n_losses[SIM_PARTS];
+    size_t introduced; /* step at which a controller knew this process; 0: none */
+    int64_t born_ms;   /* when this process began */
     /* process */
     struct uuid incarnation;
     bool fresh, unclean, was_clean, leaving;
@@ -204,6 +212,10 @@ struct bro {
     uint64_t apply_version;
     bool expects_image;
     struct replica reps[SIM_PARTS];
+    struct {
+        int gen; /* of which topic; -1: none */
+        bool is_new;
+    } roomless[SIM_PARTS]; /* replicas that found no room */
     struct fetcher fetchers[SIM_BROKERS];
     struct parked_produce *produces;
     struct coord *coord; /* NULL: it is not the group's coordinator */
@@ -237,6 +249,12 @@ struct boss {
     struct boss_stream *streams;
     struct admin_req *asked;                               /* until they are answered */
     int64_t gone_ms[SIM_BROKERS], gone_known[SIM_BROKERS]; /* by the world's clock, by its own */
+    int64_t born_ms[SIM_BROKERS]; /* of the process that it knows; INT64_MAX: of none */
+    /* the versions that brokers have acknowledged, and had when it planned last */
+    uint64_t acked[SIM_BROKERS], acked_before[SIM_BROKERS];
+    uint64_t version;
+    int64_t published_ms[SIM_VERSIONS]; /* by version, modulo */
+    bool reloading;                     /* it plans nothing */
     struct writer writer;
     uint64_t alarm;
     struct standby *standby;  /* what it knows of the cluster while another is active */
@@ -259,6 +277,16 @@ struct sim_conf {
     bool trace; /* print as it goes */
     bool tells; /* on failure say what went wrong */
     int ring;   /* or keep so many lines and print them on failure */
+};
+
+/* What its controller knew when a write was decided, by the world's clock. */
+struct decision {
+    size_t step;
+    int64_t ms;
+    int64_t gone_ms[SIM_BROKERS];  /* since when a broker is gone; INT64_MAX: it is not */
+    int64_t born_ms[SIM_BROKERS];  /* of its process; INT64_MAX: none is known */
+    int64_t asked_ms[SIM_BROKERS]; /* not before that was the word asked which it has given since
+                                      the last plan */
 };
 
 struct world {
@@ -286,10 +314,8 @@ struct world {
     bool forfeited[SIM_GENS * SIM_PARTS]; /* the precondition of the promise is broken */
     size_t n_parked;                      /* logs that nobody knew of */
     size_t n_unclean, n_moved, n_deleted;
-    size_t n_warm, n_cold;        /* seats won by a standby that knew the cluster, or did not */
-    size_t decided;               /* step in which the write that is carried out was decided */
-    int64_t decided_ms;           /* and when */
-    int64_t gone_ms[SIM_BROKERS]; /* since when its controller knew then that a broker is gone */
+    size_t n_warm, n_cold;    /* seats won by a standby that knew the cluster, or did not */
+    struct decision decision; /* of the write that is carried out */
     int64_t value;
     size_t acked;
     bool failed;
@@ -529,7 +555,7 @@ struct hello_msg {
 };
 struct ack_msg {
     struct core_acked acked;
-    struct core_failure failures[SIM_GENS * SIM_PARTS + SIM_PARTS];
+    struct core_failure failures[SIM_GENS * SIM_PARTS + 2 * SIM_PARTS];
     struct image_tombstone deleted[SIM_GENS * SIM_PARTS];
 };
 struct dirs_msg {
@@ -578,6 +604,10 @@ static inline bool bro_serves(const struct bro *b, int p)
 }
 /* What lies in that directory cannot be read or written until a later process finds it mended. */
 void bro_lose_dir(struct world *w, int i, int dir);
+/* An empty one stands in its place; dir -1: in the place of all. The broker is down. */
+void bro_replace_dir(struct world *w, int i, int dir);
+/* The acknowledgement of what it has applied; takes ack. */
+void bro_acknowledge(struct world *w, struct bro *b, struct ack_msg *ack);
 
 /* ---- roles.c ---- */
 
@@ -585,6 +615,8 @@ void bro_lose_dir(struct world *w, int i, int dir);
 void roles_apply(struct world *w, struct bro *b, struct image *image,
                  const struct image_delta *delta, struct ack_msg *ack);
 void roles_close(struct world *w, struct bro *b, int p);
+/* Replicas that found no room are tried again. */
+void roles_retry(struct world *w, struct bro *b);
 
 /* ---- repl.c ---- */
 
@@ -636,6 +668,8 @@ void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_
 bool promise_may_lose(struct world *w, struct bro *b);
 /* It does. */
 void promise_loses(struct world *w, struct bro *b);
+/* That log may lack records from now on, whether it does or not. */
+void promise_loses_log(struct world *w, struct bro *b, int p);
 /* Everything is replicated, agreed on and writable. */
 bool promise_is_whole(struct world *w, const char **missing);
 void promise_end(struct world *w);
@@ -671,7 +705,8 @@ enum mischief {
     MISCHIEF_DIR = 131072,
     MISCHIEF_ELECT = 262144,
     MISCHIEF_CROWD = 524288,
-    MISCHIEF_ALL = 1048575,
+    MISCHIEF_REPLACE = 1048576,
+    MISCHIEF_ALL = 2097151,
 };
 
 #define SIM_TRICKS 256

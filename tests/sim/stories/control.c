@@ -121,3 +121,29 @@ void story_group_split(struct world *w)
     story_isolate(w, leader, false);
     world_run_ms(w, world_between(w, 0, 2000));
 }
+
+void story_room_found_unheard(struct world *w)
+{
+    int out = story_follower(w, 0);
+    struct bro *b = &w->bros[out];
+
+    if (!promise_may_lose(w, b))
+        return;
+    proc_kill(w, out);
+    bro_replace_dir(w, out, -1);
+    b->full = true; /* the new disk, too */
+    proc_start(w, out);
+    for (int i = 0; i < 400 && !w->failed && (b->stream == NULL || b->fresh); i++)
+        world_run_ms(w, 50);
+    world_run_ms(w, world_between(w, 0, 500));
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, out, NODE_BOSS + i, true);
+    b->full = false;
+    world_run_ms(w, world_between(w, 0, 7000)); /* it tries again every five seconds */
+    if (b->stream != NULL)
+        conn_reset(w, b->stream);
+    world_run_ms(w, 100);
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, out, NODE_BOSS + i, false);
+    story_write(w, 5);
+}

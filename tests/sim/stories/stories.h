@@ -56,5 +56,6 @@ void story_group_split(struct world *w);
 void story_held_up_in_a_write(struct world *w);
 void story_old_life_joins(struct world *w);
 void story_rolling_restart(struct world *w);
+void story_room_found_unheard(struct world *w);
 
 #endif
