@@ -17,13 +17,11 @@
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/record.h"
-#include "tests/kit/fake_disk.h"
+#include "tests/kit/logs_kit.h"
 #include "tests/kit/unit.h"
 
-#define NEVER  (INT64_MAX / 4)
 #define NOW_MS 1700000000000
 
-static struct fake_disk *fake;
 static struct logs *logs;
 static struct cleaner *cleaner;
 static int64_t bound; /* of the last stable offset */
@@ -51,20 +49,15 @@ static void retain(void *ctx, struct log *log)
     log_retain(log, log_leo(log), NOW_MS);
 }
 
-static void open_logs(const char *dir, struct disk *disk)
+/* In "/d" unless it is said where. */
+static void open_logs(const char *const *dirs, size_t count)
 {
-    const char *dirs[] = { dir };
-    struct logs_options options = { .dirs = dirs,
-                                    .dir_count = 1,
-                                    .broker_id = 1,
-                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
-                                    .no_threads = true,
-                                    .disk = disk,
-                                    .conf_of = conf_of,
-                                    .flush_check_ms = NEVER,
-                                    .checkpoint_ms = NEVER,
-                                    .start_checkpoint_ms = NEVER };
+    struct logs_options options = logs_kit_options(conf_of);
 
+    if (dirs != NULL) {
+        options.dirs = dirs;
+        options.dir_count = count;
+    }
     ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
 }
 
@@ -95,10 +88,10 @@ static void begin(void)
     topic_conf.cleanup_delete = false;
     topic_conf.cleanup_compact = true;
     topic_conf.file_delete_delay_ms = 0;
-    bound = NEVER;
+    bound = LOGS_KIT_NEVER;
     retained = 0;
-    fake = fake_disk_new();
-    open_logs("/d", fake_disk_base(fake));
+    logs_kit_begin(1);
+    open_logs(NULL, 0);
     start_cleaner();
 }
 
@@ -106,7 +99,7 @@ static void end(void)
 {
     cleaner_stop(&cleaner);
     logs_close(&logs);
-    fake_disk_free(&fake);
+    logs_kit_end();
 }
 
 static struct log *make_log(const char *topic)
@@ -154,7 +147,6 @@ static char *read_marks(void)
 
 START_TEST(the_dirtiest_comes_first_and_each_is_marked)
 {
-    begin();
     struct log *little = make_log("little");
     struct log *much = make_log("much");
     struct log *plain = make_log("plain");
@@ -194,13 +186,11 @@ START_TEST(the_dirtiest_comes_first_and_each_is_marked)
     log_unref(&little);
     log_unref(&much);
     log_unref(&plain);
-    end();
 }
 END_TEST
 
 START_TEST(marks_are_found_again)
 {
-    begin();
     struct log *log = make_log("t");
 
     fill(log, 100, 4);
@@ -210,7 +200,7 @@ START_TEST(marks_are_found_again)
     log_unref(&log);
     cleaner_stop(&cleaner);
     logs_close(&logs);
-    open_logs("/d", fake_disk_base(fake));
+    open_logs(NULL, 0);
     start_cleaner();
     log = logs_get_ref(logs, "t", 0);
     ck_assert_int_eq(log_cleaned_upto(log), mark);
@@ -221,20 +211,17 @@ START_TEST(marks_are_found_again)
     log_unref(&log);
     cleaner_stop(&cleaner);
     ck_assert_int_eq(
-        disk_replace_file(fake_disk_base(fake), "/d/cleaner-offset-checkpoint", "x\n", 2, true),
-        ERR_OK);
+        disk_replace_file(logs_disk(logs), "/d/cleaner-offset-checkpoint", "x\n", 2, true), ERR_OK);
     log = logs_get_ref(logs, "t", 0);
     log_set_cleaned_upto(log, -1);
     start_cleaner();
     ck_assert_int_eq(log_cleaned_upto(log), -1);
     log_unref(&log);
-    end();
 }
 END_TEST
 
 START_TEST(nothing_above_the_stable_offset_is_compacted)
 {
-    begin();
     struct log *log = make_log("t");
 
     fill(log, 100, 1);
@@ -247,7 +234,6 @@ START_TEST(nothing_above_the_stable_offset_is_compacted)
     ck_assert_int_gt(log_cleaned_upto(log), 0);
     ck_assert_int_le(log_cleaned_upto(log), 30);
     log_unref(&log);
-    end();
 }
 END_TEST
 
@@ -263,7 +249,6 @@ static void damage(const char *path)
 
 START_TEST(a_damaged_log_is_left_alone_and_the_others_go_on)
 {
-    begin();
     struct log *bad = make_log("bad");
     struct log *good = make_log("good");
     int64_t count;
@@ -284,46 +269,40 @@ START_TEST(a_damaged_log_is_left_alone_and_the_others_go_on)
     ck_assert_int_gt(bytes, 1000);
     log_unref(&bad);
     log_unref(&good);
-    end();
 }
 END_TEST
 
 START_TEST(a_full_disk_puts_it_off)
 {
-    begin();
     struct log *log = make_log("t");
 
     fill(log, 100, 50);
-    fake_disk_set_room(fake, 0);
+    fake_disk_set_room(logs_kit_disk(), 0);
     ck_assert(!cleaner_turn(cleaner, NOW_MS));
     ck_assert(!log_is_offline(log) && !log_is_uncleanable(log));
-    fake_disk_set_room(fake, INT64_MAX);
+    fake_disk_set_room(logs_kit_disk(), INT64_MAX);
     ck_assert(!cleaner_turn(cleaner, NOW_MS + 1000)); /* not again at once */
     ck_assert(cleaner_turn(cleaner, NOW_MS + 61000));
     log_unref(&log);
-    end();
 }
 END_TEST
 
 START_TEST(an_error_of_the_disk_ends_the_directory)
 {
-    begin();
     struct log *log = make_log("t");
 
     fill(log, 100, 50);
-    fake_disk_fail_syncs(fake, true);
+    fake_disk_fail_syncs(logs_kit_disk(), true);
     ck_assert(!cleaner_turn(cleaner, NOW_MS));
     ck_assert(log_is_offline(log));
     ck_assert(!cleaner_turn(cleaner, NOW_MS));
-    fake_disk_fail_syncs(fake, false);
+    fake_disk_fail_syncs(logs_kit_disk(), false);
     log_unref(&log);
-    end();
 }
 END_TEST
 
 START_TEST(compacted_and_deleted)
 {
-    begin();
     topic_conf.cleanup_delete = true;
     topic_conf.retention_bytes = 2500;
     struct log *log = make_log("t");
@@ -339,7 +318,6 @@ START_TEST(compacted_and_deleted)
     ck_assert_int_eq(log_cleaned_upto(log), log_active_base(log));
     ck_assert_int_lt(log_size_bytes(log), 4000);
     log_unref(&log);
-    end();
 }
 END_TEST
 
@@ -347,7 +325,6 @@ START_TEST(settings_that_cannot_work_are_refused)
 {
     struct cleaner *none;
 
-    begin();
     struct cleaner_conf conf = cleaner_conf(0);
 
     conf.load_factor = 0;
@@ -357,7 +334,6 @@ START_TEST(settings_that_cannot_work_are_refused)
     conf.load_factor = 0.9;
     conf.dedupe_bytes = 30;
     ck_assert_int_eq(cleaner_start(&conf, &none), ERR_INVALID_CONFIG);
-    end();
 }
 END_TEST
 
@@ -390,10 +366,14 @@ static bool all_are_compacted(void)
 
 static void begin_threads(void)
 {
-    begin();
+    struct logs_options options = logs_kit_options(conf_of);
+    const char *dirs[] = { unit_temp_dir() };
+
     cleaner_stop(&cleaner);
     logs_close(&logs);
-    open_logs(unit_temp_dir(), NULL);
+    options.dirs = dirs;
+    options.disk = NULL;
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
     for (int i = 0; i < 6; i++) {
         char topic[16];
 
@@ -413,7 +393,6 @@ START_TEST(threads_share_the_logs)
     conf.retain = NULL; /* needs an append lock here, which nobody has */
     ck_assert_int_eq(cleaner_start(&conf, &cleaner), ERR_OK);
     ck_assert(wait_for(all_are_compacted));
-    end();
 }
 END_TEST
 
@@ -439,7 +418,6 @@ START_TEST(a_throttled_compaction_stops_at_once)
     cleaner_stop(&cleaner);
     ck_assert_int_lt(clock_mono_ms() - before, 5000);
     ck_assert(!all_are_compacted());
-    end();
 }
 END_TEST
 
@@ -461,7 +439,6 @@ START_TEST(a_rate_that_changes_counts_at_once)
     ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_OK);
     ck_assert(wait_for(all_are_compacted));
     ck_assert_uint_eq(cleaner_threads(cleaner), 2);
-    end();
 }
 END_TEST
 
@@ -488,7 +465,6 @@ START_TEST(threads_and_memory_change_while_logs_are_compacted)
     conf.dedupe_bytes = 30;
     ck_assert_int_eq(cleaner_reconfigure(cleaner, &conf), ERR_INVALID_CONFIG);
     ck_assert_uint_eq(cleaner_threads(cleaner), 3);
-    end();
 }
 END_TEST
 
@@ -527,23 +503,11 @@ START_TEST(the_mark_goes_with_a_log_that_is_moved)
 {
     const char *dirs[] = { "/d/a", "/d/b" };
     const struct uuid id = { .bytes = { 1 } };
-    struct logs_options options = { .dirs = dirs,
-                                    .dir_count = 2,
-                                    .broker_id = 1,
-                                    .cluster_id = "AW6T_lL_R4iq6IuFZW4UEA",
-                                    .no_threads = true,
-                                    .disk = NULL,
-                                    .conf_of = conf_of,
-                                    .flush_check_ms = NEVER,
-                                    .checkpoint_ms = NEVER,
-                                    .start_checkpoint_ms = NEVER };
     struct log *log, *future;
 
-    begin();
     cleaner_stop(&cleaner);
     logs_close(&logs);
-    options.disk = fake_disk_base(fake);
-    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    open_logs(dirs, 2);
     start_cleaner();
     ck_assert_int_eq(logs_create(logs, "t", 0, id, true, "/d/a", &log), ERR_OK);
     fill(log, 100, 4);
@@ -560,7 +524,6 @@ START_TEST(the_mark_goes_with_a_log_that_is_moved)
     ck_assert_int_eq(saved_mark("/d/b"), mark);
     log_unref(&log);
     log_unref(&future);
-    end();
 }
 END_TEST
 
@@ -569,6 +532,7 @@ int main(void)
     TCase *tc = tcase_create("cleaner");
 
     say_set_level(SAY_ERROR);
+    tcase_add_checked_fixture(tc, begin, end);
     tcase_add_test(tc, the_dirtiest_comes_first_and_each_is_marked);
     tcase_add_test(tc, marks_are_found_again);
     tcase_add_test(tc, nothing_above_the_stable_offset_is_compacted);
