@@ -320,8 +320,11 @@ static bool step_over(const struct verify_bounds *bounds, struct log_range *rang
     int64_t pos;
 
     scan_init(&scan, range->file, range->pos, bounds->end);
-    if (scan_next(&scan, &info, &pos) != ERR_OK || scan_next(&scan, &info, &pos) != ERR_OK ||
-        info.base_offset > offset)
+    enum err err = scan_next(&scan, &info, &pos);
+
+    if (err == ERR_OK)
+        err = scan_next(&scan, &info, &pos);
+    if (err != ERR_OK || info.base_offset > offset)
         return false;
     while (info.last_offset < offset)
         if (scan_next(&scan, &info, &pos) != ERR_OK)
