@@ -195,17 +195,17 @@ static bool say_state(struct cli *cli, const struct group_view *view, int32_t ro
 }
 
 /* Kafka's tool looks at groups of consumers only: false, which has been said, when it is another.
- */
-static bool is_of_consumers(struct cli *cli, const struct group_view *view)
+ * around: what the exception about it is wrapped in. */
+static bool is_of_consumers(struct cli *cli, const struct group_view *view, const char *around)
 {
     struct str type = view->described->protocol_type;
 
     if (type.len == 0 || str_is(type, "consumer"))
         return true;
     error(cli_text(cli,
-                   "Executing consumer group command failed due to "
-                   "java.lang.IllegalArgumentException: GroupId %s is not a consumer group (%.*s).",
-                   view->name, STR_ARG(type)));
+                   "Executing consumer group command failed due to %sjava.lang."
+                   "IllegalArgumentException: GroupId %s is not a consumer group (%.*s).",
+                   around, view->name, STR_ARG(type)));
     return false;
 }
 
@@ -219,7 +219,7 @@ static enum exit_code describe_one(struct cli *cli, struct link *link, const cha
 
     group_view_init(&view, &cli->arena, name);
     err = group_ask_description(cli, link, &view);
-    if (err == ERR_OK && !is_of_consumers(cli, &view))
+    if (err == ERR_OK && !is_of_consumers(cli, &view, ""))
         return CLI_OK;
     if (err == ERR_OK && offsets)
         err = group_ask_committed(cli, link, &view);
@@ -489,7 +489,8 @@ static enum exit_code reset_one(struct cli *cli, struct link *link, struct group
     enum exit_code code;
 
     *offsets = NULL;
-    reset->given_up = err != ERR_OK || !is_of_consumers(cli, view);
+    reset->given_up =
+        err != ERR_OK || !is_of_consumers(cli, view, "java.util.concurrent.ExecutionException: ");
     if (err != ERR_OK)
         return failed(cli, err);
     if (reset->given_up)

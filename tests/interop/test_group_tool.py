@@ -1,0 +1,109 @@
+"""Kafka's own kafka-consumer-groups, from the jars of 3.9, and moldau under that name, asked the same of one cluster:
+they print the same."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.kit import batch, kafka, ops, raw, raw_groups
+from tests.kit.cluster import ROOT, wait_until
+
+BINARY = os.environ.get("MOLDAU_CLI", str(ROOT / "build" / "bin" / "moldau"))
+TIME = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] ")
+
+
+def lines_of(text):
+    """What Kafka's logger and stack traces add is left out: a time before a line, and what follows an exception."""
+    kept = [TIME.sub("", line) for line in text.splitlines() if not line.startswith(("SLF4J:", "\t", "java.", "Caused"))]
+    return [line for line in kept if line]
+
+
+@pytest.fixture
+def both(whole, tmp_path):
+    """Asks both, says what they printed if it is not the same; -> standard output."""
+    if not shutil.which("java"):
+        pytest.skip("java is not installed")
+    try:
+        jars = kafka.fetch_jars([f"org.apache.kafka:kafka-tools:{kafka.KAFKA_VERSION}", "org.slf4j:slf4j-nop:1.7.36"],
+                                ROOT / "build" / "kafka39-tools")
+    except kafka.Missing as e:
+        pytest.skip(str(e))
+    named = tmp_path / "kafka-consumer-groups.sh"
+    named.symlink_to(BINARY)
+    theirs = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*",
+              "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"]
+
+    def run(argv, words):
+        return subprocess.run([*argv, "--bootstrap-server", whole.bootstrap, "--timeout", "60000", *words], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=120, cwd=tmp_path)
+
+    def ask(*words):
+        wanted, got = run(theirs, words), run([named], words)
+        assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), words
+        # Its log is silent here; warnings and errors that it prints itself are the same.
+        said = lines_of(got.stderr)
+        assert [line for line in said if not line.startswith("WARN ")] == lines_of(wanted.stderr), words
+        return got.stdout
+    return ask
+
+
+@pytest.fixture
+def names(whole):
+    """Two topics with records, a group that has read some of them."""
+    made = os.urandom(3).hex()
+    topics, group = [f"tool.{made}", f"other.{made}"], f"readers.{made}"
+    for topic in topics:
+        ops.create_topic(whole, topic, 3, 3)
+        for p in range(3):
+            ops.ask_leader(whole, topic, p, lambda c, topic=topic, p=p: c.produce(
+                topic, {p: batch.build([b"x"] * 10)})[p].error == 0)
+    with raw.Connection(*whole.address(ops.coordinator(whole, group))) as c:
+        wait_until(lambda: raw_groups.describe(c, group)[0] == 0, 30, "the coordinator")
+        assert set(raw_groups.commit(c, group, {topics[0]: {0: 4, 2: 10}, topics[1]: {1: 0}}).values()) == {0}
+    return topics, group
+
+
+def test_a_group_without_members(both, names):
+    (topic, other), group = names
+    assert group in both("--list").split()
+    both("--list", "--state", "Empty")
+    both("--list", "--type", "classic")
+    assert "4               10              6" in both("--describe", "--group", group)
+    both("--describe", "--group", group, "--members")
+    both("--describe", "--group", group, "--state")
+    both("--describe", "--group", "no.such.group")
+    both("--reset-offsets", "--group", group, "--shift-by", "-2", "--all-topics", "--dry-run")
+    both("--reset-offsets", "--group", group, "--to-current", "--all-topics", "--export", "--dry-run")
+    both("--reset-offsets", "--group", group, "--to-offset", "77", "--topic", f"{topic}:0,1", "--topic", other, "--dry-run")
+    both("--delete-offsets", "--group", group, "--topic", "no.such.topic")
+    both("--delete", "--group", "no.such.group")
+
+
+def test_groups_with_members(both, names, whole):
+    (topic, other), group = names
+    workers = f"workers.{os.urandom(3).hex()}"
+    with raw.Connection(*whole.address(ops.coordinator(whole, group))) as c, \
+            raw.Connection(*whole.address(ops.coordinator(whole, workers))) as d:
+        wait_until(lambda: raw_groups.describe(d, workers)[0] == 0, 30, "the coordinator")
+        joined = raw_groups.join(c, group, session_ms=120_000, instance="i7",
+                                 protocols=[("range", raw_groups.subscription(topic))])
+        w = raw.Writer().put("hi", 1, 2)
+        for t, parts in ((topic, (0, 1)), (other, (2,))):
+            w.string(t).put("i", len(parts)).put(f"{len(parts)}i", *parts)
+        raw_groups.sync(c, group, joined.generation, joined.member, {joined.member: bytes(w.put("i", -1).out)}, "i7")
+        worker = raw_groups.join(d, workers, session_ms=120_000, kind="connect", protocols=[("default", b"")])
+        raw_groups.sync(d, workers, worker.generation, worker.member, {worker.member: b"\0\0"})
+
+        assert joined.member in both("--describe", "--group", group)
+        assert "(0,1), (2)" in both("--describe", "--group", group, "--members", "--verbose")
+        both("--describe", "--group", group, "--state")
+        both("--reset-offsets", "--group", group, "--to-earliest", "--topic", topic, "--execute")
+        both("--delete", "--group", group)
+        both("--delete-offsets", "--group", group, "--topic", topic)
+        assert "is not a consumer group" in both("--describe", "--group", workers)
+        assert "is not a consumer group" in both("--reset-offsets", "--group", workers, "--to-latest", "--all-topics",
+                                                 "--dry-run")
+        raw_groups.leave(c, group, joined.member, instance="i7")
+        raw_groups.leave(d, workers, worker.member)
