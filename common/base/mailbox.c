@@ -96,6 +96,12 @@ void mailbox_wake(struct mailbox *mailbox)
             ;
 }
 
+void mailbox_awake(struct mailbox *mailbox)
+{
+    /* Relaxed: a poster who does not see it yet writes once more, which wakes up for nothing. */
+    atomic_store_explicit(&mailbox->sleeping, false, memory_order_relaxed);
+}
+
 int mailbox_wait(struct mailbox *mailbox, int timeout_ms)
 {
     struct pollfd poll_fd = { .fd = mailbox->wake_fd, .events = POLLIN };

@@ -38,6 +38,8 @@ int mailbox_run(struct mailbox *mailbox);
 bool mailbox_sleep(struct mailbox *mailbox);
 /* To be called after waiting, for whatever reason it ended; empties wake_fd. */
 void mailbox_wake(struct mailbox *mailbox);
+/* The same for who watches wake_fd edge-triggered, and so need not empty it: no system call. */
+void mailbox_awake(struct mailbox *mailbox);
 /* Waits up to timeout_ms (-1: for ever) and runs what comes: the whole loop of a thread without
  * other events. Returns how many were run. */
 int mailbox_wait(struct mailbox *mailbox, int timeout_ms);

@@ -6,14 +6,15 @@
  * leaves the timerfd as it is: at worst one wake-up for nothing.
  *
  * Whether the thread sleeps is told to the mailbox just before libevent waits, and taken back by
- * whichever callback comes first, so posts to a busy reactor cost no system call.
+ * whichever callback comes first, so posts to a busy reactor cost no system call. The mailbox's
+ * eventfd and the timerfd are watched edge-triggered and never read: each write and each expiry is
+ * an edge, whatever was left in them.
  *
  * The clock is read at most once a turn, when somebody asks.
  */
 #include "common/io/reactor.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static void begin_work(struct reactor *reactor)
     if (!reactor->asleep)
         return;
     reactor->asleep = false;
-    mailbox_wake(&reactor->mailbox);
+    mailbox_awake(&reactor->mailbox);
     atomic_store_explicit(&reactor->busy_since_us, reactor_now_us(reactor), memory_order_relaxed);
 }
 
@@ -87,21 +88,18 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (reactor->asleep)
-        begin_work(reactor);
-    else
-        mailbox_wake(&reactor->mailbox); /* written as we woke up for something else */
+    begin_work(reactor); /* or it was written as we woke up for something else */
 }
 
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
     struct reactor *reactor = arg;
-    uint64_t times;
 
+    (void)fd;
     (void)what;
     begin_work(reactor);
-    if (read(fd, &times, sizeof times) < 0)
-        return; /* set anew since it fired */
+    /* It has not been set anew since it fired: that is done right before waiting only, and epoll
+     * looks once more at what it is about to tell. */
     reactor->alarm_us = 0;
 }
 
@@ -112,18 +110,19 @@ struct reactor *reactor_new(void)
 
     must(config != NULL, "event_config_new");
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_require_features(config, EV_FEATURE_ET);
     reactor->base = event_base_new_with_config(config);
     event_config_free(config);
     must(reactor->base != NULL, "event_base_new");
 
     mailbox_init(&reactor->mailbox);
     event_assign(&reactor->wake_event, reactor->base, reactor->mailbox.wake_fd,
-                 EV_READ | EV_PERSIST, on_wake, reactor);
+                 EV_READ | EV_PERSIST | EV_ET, on_wake, reactor);
     must(event_add(&reactor->wake_event, NULL) == 0, "event_add");
     reactor->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     must(reactor->alarm_fd >= 0, "timerfd_create");
-    event_assign(&reactor->alarm_event, reactor->base, reactor->alarm_fd, EV_READ | EV_PERSIST,
-                 on_alarm, reactor);
+    event_assign(&reactor->alarm_event, reactor->base, reactor->alarm_fd,
+                 EV_READ | EV_PERSIST | EV_ET, on_alarm, reactor);
     must(event_add(&reactor->alarm_event, NULL) == 0, "event_add");
     tasks_init(&reactor->now);
     tasks_init(&reactor->later);

@@ -7,6 +7,8 @@
 #include <check.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/base/thread.h"
@@ -88,6 +90,28 @@ START_TEST(what_is_there_keeps_the_reader_awake)
 }
 END_TEST
 
+START_TEST(who_watches_edges_need_not_empty_the_bell)
+{
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    mailbox_init(&mailbox);
+    ck_assert_int_eq(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, mailbox.wake_fd, &event), 0);
+    for (int i = 1; i <= 3; i++) {
+        ck_assert(mailbox_sleep(&mailbox));
+        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, 0), 0);
+        post_note(0, last[0] + 1);
+        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, 0), 1);
+        mailbox_awake(&mailbox);
+        post_note(0, last[0] + 2); /* not rung for */
+        ck_assert_int_eq(mailbox_run(&mailbox), 2);
+        ck_assert_int_eq(epoll_wait(epoll_fd, &event, 1, 0), 0);
+    }
+    mailbox_fini(&mailbox);
+    close(epoll_fd);
+}
+END_TEST
+
 START_TEST(waiting_ends_when_time_is_up)
 {
     mailbox_init(&mailbox);
@@ -127,6 +151,7 @@ int main(void)
 
     tcase_add_test(tc, many_posters_one_reader);
     tcase_add_test(tc, what_is_there_keeps_the_reader_awake);
+    tcase_add_test(tc, who_watches_edges_need_not_empty_the_bell);
     tcase_add_test(tc, waiting_ends_when_time_is_up);
     tcase_add_test(tc, a_message_may_post_itself_again);
     return unit_run(tc);
