@@ -77,6 +77,7 @@ static void on_open(void *ctx)
     struct beat *beat = ctx;
 
     beat->greeted = true;
+    stream_read_by_hand(beat->stream);
     send_hello(beat);
     send_beat(beat);
     reactor_timer_set_ms(beat->reactor, &beat->timer, beat->aim.interval_ms);
@@ -125,6 +126,9 @@ static void on_timer(struct reactor_timer *timer)
     if (beat->stream == NULL) {
         beat->stream = stream_connect(beat->reactor, &beat->aim.addr, NULL, &handler, beat);
     } else if (beat->greeted) {
+        stream_read(beat->stream); /* the answer to the last one */
+        if (beat->stream == NULL)
+            return; /* that was its end */
         send_beat(beat);
         reactor_timer_set_ms(beat->reactor, &beat->timer, beat->aim.interval_ms);
     }

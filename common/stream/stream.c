@@ -50,8 +50,9 @@ struct stream {
     enum state state;
     enum stream_end pending; /* what the timer ends it with */
     bool said_fin;
-    bool dead; /* closed inside a callback */
-    int depth; /* callbacks that are running */
+    bool by_hand; /* reading is left to stream_read() */
+    bool dead;    /* closed inside a callback */
+    int depth;    /* callbacks that are running */
     size_t frame_bytes_max;
     size_t backlog_bytes_max;
 
@@ -68,6 +69,7 @@ struct stream {
 };
 
 static void flush(struct stream *s);
+static void want(const struct stream *s, bool to_write);
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
@@ -208,7 +210,8 @@ static void read_some(struct stream *s)
 
         make_room(s);
 
-        enum err err = net_read(s->sock, s->in + s->in_len, s->in_cap - s->in_len, &got);
+        size_t room = s->in_cap - s->in_len;
+        enum err err = net_read(s->sock, s->in + s->in_len, room, &got);
 
         if (err != ERR_OK) {
             end(s, err == ERR_CLOSED ? STREAM_CLOSED : STREAM_LOST);
@@ -222,7 +225,25 @@ static void read_some(struct stream *s)
             end(s, STREAM_GARBAGE);
             return;
         }
+        if (got < room)
+            return; /* there was no more */
     }
+}
+
+void stream_read_by_hand(struct stream *s)
+{
+    assert(reactor_is_here(s->reactor));
+    s->by_hand = true;
+    if (s->state == OPEN)
+        want(s, s->backlog > 0);
+}
+
+void stream_read(struct stream *s)
+{
+    enter(s);
+    if (s->state == OPEN)
+        read_some(s);
+    leave(s);
 }
 
 static void discard_some(struct stream *s)
@@ -272,6 +293,13 @@ static enum err write_some(struct stream *s, size_t *sent)
     return net_writev(s->sock, iov, count, false, sent);
 }
 
+static void want(const struct stream *s, bool to_write)
+{
+    bool to_read = !s->by_hand || s->state == FINISHING;
+
+    net_want(s->sock, (to_read ? (unsigned)NET_READ : 0) | (to_write ? (unsigned)NET_WRITE : 0));
+}
+
 /* The peer may be told that no more comes, once nothing is queued any more. */
 static void after_writing(struct stream *s)
 {
@@ -281,7 +309,7 @@ static void after_writing(struct stream *s)
         s->said_fin = true;
         (void)shutdown(s->sock->fd, SHUT_WR);
     }
-    net_want(s->sock, NET_READ | (blocked ? (unsigned)NET_WRITE : 0));
+    want(s, blocked);
 }
 
 static void flush(struct stream *s)
@@ -381,7 +409,7 @@ static void opened(struct stream *s)
     }
     reactor_timer_cancel(s->reactor, &s->timer);
     s->state = OPEN;
-    net_want(s->sock, NET_READ);
+    want(s, false);
     if (s->backlog > 0 && !reactor_task_is_deferred(&s->flush))
         reactor_defer(s->reactor, &s->flush);
     if (s->handler->on_open != NULL)

@@ -66,6 +66,13 @@ void stream_close(struct stream **stream_ptr);
  * now to have read it and close. Then on_end(). */
 void stream_finish(struct stream *stream, int64_t within_ms);
 
+/* From now on what comes waits until stream_read() is called, and with it the news that the peer
+ * has closed: for who sends regularly, and for whom it is soon enough to hear then. Each wake-up
+ * that an answer does not cause is saved. */
+void stream_read_by_hand(struct stream *stream);
+/* Reads what is there; on_frame() and on_end() are called from inside it. */
+void stream_read(struct stream *stream);
+
 /* Queues a frame; nothing once it has ended. */
 void stream_send(struct stream *stream, const Control__Frame *frame);
 /* The same in two steps, so that one packing serves many streams. */

@@ -190,6 +190,31 @@ START_TEST(frames_come_out_of_single_bytes)
 }
 END_TEST
 
+START_TEST(who_reads_by_hand_hears_when_he_looks)
+{
+    both(NULL);
+    left.close_on_end = true;
+    right.answer = true;
+    stream_read_by_hand(left.stream);
+    for (uint64_t i = 1; i <= 3; i++) {
+        beat(left.stream, i);
+        settle();
+        ck_assert_int_eq(right.frames, (int)i);
+        ck_assert_int_eq(left.frames, (int)i - 1);
+        stream_read(left.stream);
+        ck_assert_int_eq(left.frames, (int)i);
+    }
+    stream_read(left.stream); /* nothing there */
+    stream_close(&right.stream);
+    settle();
+    ck_assert_int_eq(left.ends, 0);
+    stream_read(left.stream);
+    ck_assert_int_eq(left.ends, 1);
+    ck_assert_ptr_null(left.stream);
+    finish();
+}
+END_TEST
+
 START_TEST(garbage_ends_it_once)
 {
     int fd = half(NULL);
@@ -385,6 +410,7 @@ int main(void)
 
     tcase_add_test(tc, frames_arrive_in_order_both_ways);
     tcase_add_test(tc, frames_come_out_of_single_bytes);
+    tcase_add_test(tc, who_reads_by_hand_hears_when_he_looks);
     tcase_add_test(tc, garbage_ends_it_once);
     tcase_add_test(tc, a_long_frame_ends_it_before_it_has_come);
     tcase_add_test(tc, a_small_frame_cannot_become_a_large_message);
