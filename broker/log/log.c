@@ -575,6 +575,7 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
         }
     }
     bool save = index_wants_save(&active->offsets) || index_wants_save(&active->times);
+    bool gathered = log_wants_write_out_locked(log);
 
     lock_drop(&log->lock);
     for (size_t at = 0; at < add->bytes; at += info.size) {
@@ -594,6 +595,8 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
      * exchange of the tick, which then finds the segment's new size under the lock. */
     if (!atomic_load_explicit(&log->env->appended, memory_order_relaxed))
         atomic_store_explicit(&log->env->appended, true, memory_order_release);
+    if (gathered && !atomic_load_explicit(&log->env->gathered, memory_order_relaxed))
+        atomic_store_explicit(&log->env->gathered, true, memory_order_release);
     /* Pairs with the acquire of log_leo(): who sees the new end finds all of the above. */
     atomic_store_explicit(&log->leo, add->last_offset + 1, memory_order_release);
     out->leo = add->last_offset + 1;

@@ -112,6 +112,8 @@ enum err log_snapshot(struct log *log, int64_t offset, bool sync);
 enum err log_snapshot_now(struct log *log);
 /* Of a segment that will not grow: adds the closing entry, writes and trims. */
 enum err log_complete_indexes(struct log *log, struct segment *segment);
+/* log_write_out() would find something to do. */
+bool log_wants_write_out_locked(const struct log *log);
 /* Writes the index entries that wait in memory. */
 enum err log_save_indexes(struct log *log);
 char *log_file_path(const struct log *log, int64_t offset, const char *ending);

@@ -18,7 +18,8 @@ struct log_env {
     struct files *files;           /* [I] */
     const char *dir;               /* [I] */
     atomic_bool failed;            /* [a] an I/O error has met one of its files */
-    atomic_bool appended;          /* [a] to some log, since the last look for what to write out */
+    atomic_bool appended;          /* [a] to some log, since the last look */
+    atomic_bool gathered;          /* [a] likewise, and it has much that is to be written out */
     _Atomic int64_t slow_until_ms; /* [a] see log_is_slow(); 0 never was */
     _Atomic int32_t append_avg_us; /* [a] moving average */
     /* All may be NULL. */

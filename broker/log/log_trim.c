@@ -528,6 +528,21 @@ void log_flush_if_due(struct log *log, int64_t now_ms)
 
 /* A page that is half full would be written again, and a few pages are nothing that a sync would
  * have to wait for. */
+static int64_t write_out_upto(const struct segment *segment)
+{
+    int64_t upto = segment->size - segment->size % PAGE_BYTES;
+
+    return upto - segment->written_out >= WRITE_OUT_BYTES ? upto : segment->written_out;
+}
+
+bool log_wants_write_out_locked(const struct log *log)
+{
+    const struct segment *active = log_active(log);
+
+    lock_assert_held(&log->lock);
+    return write_out_upto(active) > active->written_out;
+}
+
 void log_write_out(struct log *log)
 {
     int fd;
@@ -537,13 +552,11 @@ void log_write_out(struct log *log)
     lock_take(&log->lock);
     struct segment *segment = segment_ref(log_active(log));
     int64_t from = segment->written_out;
-    int64_t upto = segment->size - segment->size % PAGE_BYTES;
-    bool is_worth_it = upto - from >= WRITE_OUT_BYTES;
+    int64_t upto = write_out_upto(segment);
 
-    if (is_worth_it)
-        segment->written_out = upto;
+    segment->written_out = upto;
     lock_drop(&log->lock);
-    if (is_worth_it && file_pin(segment->file, &fd) == ERR_OK) {
+    if (upto > from && file_pin(segment->file, &fd) == ERR_OK) {
         disk_write_out(log->env->disk, fd, from, upto - from);
         file_unpin(segment->file);
     }

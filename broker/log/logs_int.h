@@ -62,7 +62,7 @@ struct logs_dir {
     struct thread ticker;            /* [I] */
     int64_t next_write_out_ms;       /* [o] */
     int64_t appended_ms;             /* [o] when it was last seen that somebody had appended */
-    bool write_out_wanted;           /* [o] since then it has not been looked what to write out */
+    bool write_out_wanted;           /* [o] there is something, which has not been looked for yet */
     int64_t next_checkpoint_ms;      /* [o] */
     int64_t next_start_ms;           /* [o] */
     int64_t next_flush_ms;           /* [o] */

@@ -3,7 +3,8 @@
  * no other one's.
  *
  * Going through ten thousand logs takes milliseconds, and nearly always there is nothing to be done
- * for any: the tick does so only when somebody has appended since.
+ * for any: the tick does so only when some log has gathered enough to be written out, and is slower
+ * while none does: a thread that wakes up for nothing costs more than an append.
  */
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@
 #include "common/base/say.h"
 
 #define TICK_MS     100
+#define CALM_MS     500 /* while there is nothing to be written out */
 #define FAR_MS      250
 #define FAR_LOOK_MS 10000 /* after appends: their syncs and what those bring */
 
@@ -127,16 +129,19 @@ static void tick_logs(struct logs_dir *dir, int64_t now_ms)
     free(list);
 }
 
-static void tick_dir(struct logs_dir *dir, int64_t now_ms)
+/* True while there is nothing that is to be done soon. */
+static bool tick_dir(struct logs_dir *dir, int64_t now_ms)
 {
     const struct logs_options *options = &dir->logs->options;
 
     if (options->no_threads && dir->commit != NULL)
         group_commit_turn(dir->commit);
-    if (atomic_exchange_explicit(&dir->env.appended, false, memory_order_acquire)) {
+    if (atomic_exchange_explicit(&dir->env.appended, false, memory_order_acquire))
         dir->appended_ms = now_ms;
+    if (atomic_exchange_explicit(&dir->env.gathered, false, memory_order_acquire))
         dir->write_out_wanted = true;
-    }
+    bool is_calm = !dir->write_out_wanted;
+
     tick_logs(dir, now_ms);
     if (now_ms - dir->appended_ms < FAR_LOOK_MS && is_due(&dir->next_far_ms, FAR_MS, now_ms))
         logs_dir_flush_far(dir);
@@ -144,26 +149,44 @@ static void tick_dir(struct logs_dir *dir, int64_t now_ms)
         is_due(&dir->next_start_ms, options->start_checkpoint_ms, now_ms))
         logs_dir_checkpoint(dir);
     remove_due(dir, now_ms);
+    return is_calm;
+}
+
+static int64_t least(int64_t a_ms, int64_t b_ms)
+{
+    return b_ms > 0 && b_ms < a_ms ? b_ms : a_ms;
+}
+
+/* As slow as what is to be done regularly allows. */
+static int64_t calm_ms(const struct logs_options *options)
+{
+    int64_t ms = least(CALM_MS, options->flush_check_ms);
+
+    ms = least(ms, options->checkpoint_ms);
+    ms = least(ms, options->start_checkpoint_ms);
+    ms = least(ms, options->producer_check_ms);
+    return ms > TICK_MS ? ms : TICK_MS;
 }
 
 void logs_tick(struct logs *logs, int64_t now_ms)
 {
     for (size_t i = 0; i < logs->dir_count; i++)
-        tick_dir(&logs->dirs[i], now_ms);
+        (void)tick_dir(&logs->dirs[i], now_ms);
 }
 
 static void tick_run(void *arg)
 {
     struct logs_dir *dir = arg;
     struct logs *logs = dir->logs;
+    bool is_calm = true;
 
     lock_take(&logs->lock);
     while (!logs->stopping) {
-        cond_wait_ms(&logs->wake, &logs->lock, TICK_MS);
+        cond_wait_ms(&logs->wake, &logs->lock, is_calm ? calm_ms(&logs->options) : TICK_MS);
         if (logs->stopping)
             break;
         lock_drop(&logs->lock);
-        tick_dir(dir, clock_wall_ms());
+        is_calm = tick_dir(dir, clock_wall_ms());
         lock_take(&logs->lock);
     }
     lock_drop(&logs->lock);
