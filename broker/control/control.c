@@ -405,12 +405,12 @@ static void on_tick(struct reactor_timer *timer)
 
     int64_t now_ms = reactor_now_ms(control->reactor);
 
-    parts_tick(control->parties.parts, now_ms);
+    int64_t next_ms = parts_tick(control->parties.parts, now_ms);
     if (control->apply != NULL && now_ms >= control->retry_ms) {
         apply_retry(control->apply, now_ms);
         control->retry_ms = now_ms + RETRY_MS;
     }
-    reactor_timer_set_ms(control->reactor, &control->tick, TICK_MS);
+    reactor_timer_set_ms(control->reactor, &control->tick, next_ms);
 }
 
 /* ---- start and stop ---- */

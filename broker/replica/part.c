@@ -186,6 +186,7 @@ void part_step_locked(struct part *part, const struct part_event *ev, int64_t no
     part_step(&part->core, ev, now_ms, &after->effects);
     after->hw = part->core.hw;
     after->leo = part->core.leo;
+    part_look_at_time_locked(part, after);
     /* Who begins to wait looks at the core afterwards, under this lock: nothing is missed. */
     after->low_watermark = watch_list_is_empty(&part->cleared) ? -1 : low_watermark_locked(part);
     if (after->effects.isr_changed && !after->effects.role_changed &&
@@ -226,15 +227,17 @@ void part_see_to(struct part *part, struct aftermath *after)
     } else if (effects->isr_changed) {
         watch_list_flush(&part->committed);
     }
+    if (after->becomes_restless)
+        part_join_restless(part);
     if (effects->propose != NULL) {
         part->env->propose(part->env->ctx, part, &after->proposal);
         free(after->proposal.members);
     }
 }
 
-static void step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms)
+void part_step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms)
 {
-    struct aftermath after;
+    struct aftermath after = { .low_watermark = -1 };
 
     lock_take(&part->state);
     if (part->closed || part_is_offline(part)) {
@@ -265,7 +268,7 @@ void part_set_conf(struct part *part, const struct validate_conf *validate, int3
     lock_take(&part->state);
     part->validate = *validate;
     lock_drop(&part->state);
-    step_and_see_to(part, &ev, now_ms);
+    part_step_and_see_to(part, &ev, now_ms);
 }
 
 void part_set_throttled(struct part *part, bool as_leader, bool as_follower)
@@ -410,7 +413,7 @@ static enum err check_divergence(struct part *part, struct part_read *read)
 static enum err note_follower(struct part *part, const struct part_read *read, int64_t leader_leo,
                               int64_t now_ms)
 {
-    struct aftermath after;
+    struct aftermath after = { .low_watermark = -1 };
     struct part_event ev = { .kind = PART_EV_FETCHED,
                              .fetched = {
                                  .replica = read->replica,
@@ -568,7 +571,7 @@ static void follow_log_start(struct part *part, int64_t leader_log_start, int64_
     if (start <= log_start_offset(part_log(part)) || !log_advance_start(part_log(part), start))
         return;
     struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = start } };
-    step_and_see_to(part, &ev, now_ms);
+    part_step_and_see_to(part, &ev, now_ms);
 }
 
 static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after);
@@ -757,45 +760,6 @@ void part_set_role(struct part *part, const struct part_event *role, int64_t now
     out->propose = NULL;
 }
 
-void part_set_live(struct part *part, int32_t broker, int64_t broker_epoch, bool live,
-                   int64_t now_ms)
-{
-    struct part_event ev = { .kind = PART_EV_LIVE,
-                             .live = { .id = broker, .broker_epoch = broker_epoch, .live = live } };
-
-    step_and_see_to(part, &ev, now_ms);
-}
-
-void part_tick(struct part *part, int64_t now_ms)
-{
-    struct part_event ev = { .kind = PART_EV_TICK };
-
-    step_and_see_to(part, &ev, now_ms);
-}
-
-void part_resend(struct part *part, int64_t now_ms)
-{
-    struct part_event ev = { .kind = PART_EV_RESEND };
-
-    step_and_see_to(part, &ev, now_ms);
-}
-
-void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t now_ms)
-{
-    struct part_event ev = { .kind = PART_EV_DECIDED,
-                             .decided = { .proposal_id = proposal_id, .err = err } };
-
-    STAT_ADD(isr_failed, err != ERR_OK);
-    step_and_see_to(part, &ev, now_ms);
-}
-
-void part_stop(struct part *part, int64_t now_ms)
-{
-    struct part_event ev = { .kind = PART_EV_STOP };
-
-    step_and_see_to(part, &ev, now_ms);
-}
-
 void part_wake_all(struct part *part)
 {
     flush_watches(part);
@@ -866,21 +830,4 @@ enum err part_delete_records(struct part *part, int64_t *offset, int64_t now_ms,
     if (after.effects.log_start_moved)
         watch_list_flush(&part->grown); /* followers learn of it now and not when their wait ends */
     return part_get_low_watermark(part, low_watermark);
-}
-
-size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)
-{
-    lock_take(&part->append);
-    lock_take(&part->state);
-    int64_t hw = part->core.hw;
-    lock_drop(&part->state);
-    size_t deleted = log_retain(part_log(part), hw, wall_ms);
-    lock_drop(&part->append);
-    if (deleted > 0) {
-        struct part_event ev = { .kind = PART_EV_LOG_START,
-                                 .log_start = { .log_start = log_start_offset(part_log(part)) } };
-
-        step_and_see_to(part, &ev, now_ms);
-    }
-    return deleted;
 }

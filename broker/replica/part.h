@@ -14,6 +14,7 @@
 #ifndef BROKER_REPLICA_PART_H
 #define BROKER_REPLICA_PART_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,9 +29,15 @@
 
 struct part;
 
+/* Those to which the passing of time means something. Each with a reference. */
+struct restless {
+    _Atomic(struct part *) first; /* [a] */
+};
+
 /* What partitions tell the rest of the broker; one for all, outlives them. */
 struct part_env {
     int32_t broker_id;
+    struct restless *restless; /* NULL: part_tick() is called for each (tests) */
     void *ctx;
     /* Send this proposal to the controller. Called without locks; members are borrowed. */
     void (*propose)(void *ctx, struct part *part, const struct part_proposal *proposal);
@@ -213,6 +220,10 @@ void part_set_role(struct part *part, const struct part_event *role, int64_t now
 void part_set_live(struct part *part, int32_t broker, int64_t broker_epoch, bool live,
                    int64_t now_ms);
 void part_tick(struct part *part, int64_t now_ms);
+/* part_tick() for all that are restless; how many those were. One thread. */
+size_t part_tick_restless(struct restless *restless, int64_t now_ms);
+/* Nobody ticks any more. */
+void part_forget_restless(struct restless *restless);
 /* A new stream: a pending proposal goes again. */
 void part_resend(struct part *part, int64_t now_ms);
 void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t now_ms);

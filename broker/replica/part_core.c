@@ -466,6 +466,21 @@ int64_t part_low_watermark(const struct part_core *core)
     return low;
 }
 
+bool part_is_restless(const struct part_core *core)
+{
+    if (core->role != PART_LEADER)
+        return false;
+    if (core->pending != PART_SETTLED)
+        return true;
+    for (int32_t i = 0; i < core->others_len; i++) {
+        const struct part_replica *r = &core->others[i];
+
+        if (r->leo != core->leo && (r->live || part_in_isr(core, r->id)))
+            return true;
+    }
+    return false;
+}
+
 bool part_hw_is_known(const struct part_core *core)
 {
     return core->role != PART_LEADER || core->hw >= core->epoch_start;

@@ -115,7 +115,7 @@ enum part_event_kind {
     PART_EV_LOG_START, /* our log start moved */
     PART_EV_DECIDED,   /* the controller answered a proposal */
     PART_EV_CONF,      /* min.insync.replicas or replica.lag.time.max.ms changed */
-    PART_EV_TICK,      /* time has passed: to be given at least every lag_max_ms / 2 */
+    PART_EV_TICK,      /* time has passed: to be given every lag_max_ms / 2 while restless */
     PART_EV_RESEND,    /* a new stream to a controller: what is pending goes again */
     PART_EV_STOP,      /* controlled shutdown has begun */
 };
@@ -217,6 +217,9 @@ enum part_ack part_acked(const struct part_core *core, int64_t end, int32_t lead
 
 /* Smallest log start of all live replicas, ourselves included: how far DeleteRecords has got. */
 int64_t part_low_watermark(const struct part_core *core);
+
+/* May time alone bring about something: is a tick wanted? */
+bool part_is_restless(const struct part_core *core);
 
 /* Where ListOffsets may look: false while a new leader's hw has not reached its epoch start. */
 bool part_hw_is_known(const struct part_core *core);

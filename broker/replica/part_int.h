@@ -35,6 +35,8 @@ struct part {
     atomic_bool is_full;                              /* [a] relaxed; see part_take_full() */
     enum err refusal;                                 /* under append: why the last was refused */
     int64_t refused_ms;
+    bool is_restless;           /* [s] in the list, or about to join it */
+    struct part *next_restless; /* the list's */
 
     struct watch_list committed; /* bound: high watermark */
     struct watch_list grown;     /* bound: log end */
@@ -49,6 +51,7 @@ struct aftermath {
     int64_t hw;
     int64_t leo;
     int64_t low_watermark; /* -1: nobody waits for it */
+    bool becomes_restless; /* by one of the steps */
 };
 
 /* One step of the core; what it asks for is in *after. */
@@ -56,6 +59,11 @@ void part_step_locked(struct part *part, const struct part_event *ev, int64_t no
                       struct aftermath *after);
 /* What the effects ask for that may call out: with no lock held. */
 void part_see_to(struct part *part, struct aftermath *after);
+/* One step with all that comes of it; nothing when the partition is gone or offline. */
+void part_step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms);
+/* part_time.c: after a step; then, without a lock. */
+void part_look_at_time_locked(struct part *part, struct aftermath *after);
+void part_join_restless(struct part *part);
 /* Tells who waits for the low watermark when it is there. */
 void part_look_at_low_watermark(struct part *part);
 

@@ -10,33 +10,21 @@
 #include "broker/replica/parts.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
+#include "broker/replica/parts_int.h"
 #include "broker/replica/parts_table.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
-#include "common/base/snap.h"
 #include "common/model/topic_conf.h"
 
 /* Fewer strays than this are parked in any case; more only when they are a small share. */
 #define STRAYS_FEW       10
 #define STRAYS_SHARE_MAX 10 /* one in so many */
-
-struct parts {
-    struct parts_conf conf;    /* [I] */
-    struct part_env env;       /* [I] */
-    struct snap table;         /* of struct parts_table */
-    struct image *image;       /* as last applied, NULL: none yet; parts_apply() only */
-    struct roomless *roomless; /* likewise: what found no room */
-    size_t roomless_len, roomless_cap;
-    atomic_bool has_image; /* [a] an image was applied: the set is whole */
-    atomic_size_t strays;  /* [a] parked by this process */
-};
 
 /* ---- the table ---- */
 
@@ -817,7 +805,9 @@ struct parts *parts_new(const struct parts_conf *conf)
     struct parts *parts = xcalloc(1, sizeof *parts);
 
     parts->conf = *conf;
+    atomic_init(&parts->restless.first, NULL);
     parts->env = (struct part_env){ .broker_id = conf->broker_id,
+                                    .restless = &parts->restless,
                                     .ctx = conf->ctx,
                                     .propose = conf->propose };
     snap_init(&parts->table);
@@ -837,62 +827,9 @@ void parts_free(struct parts **parts_ptr)
     for (size_t i = 0; i < table->count; i++)
         part_close(table->all[i]);
     parts_put_table(&table);
+    part_forget_restless(&parts->restless);
     snap_fini(&parts->table);
     image_unref(&parts->image);
     free(parts->roomless);
     free(parts);
-}
-
-void parts_on_dir_failed(struct parts *parts, const char *dir)
-{
-    const struct parts_table *table = parts_get_table(parts);
-
-    for (size_t i = 0; i < table->count; i++) {
-        struct part *part = table->all[i];
-
-        if (strcmp(log_parent_dir(part_log(part)), dir) != 0)
-            continue;
-        if (parts->conf.fetchers != NULL)
-            fetchers_unfollow(parts->conf.fetchers, part);
-        part_wake_all(part);
-    }
-    parts_put_table(&table);
-}
-
-static int64_t hw_of(void *ctx, struct log *log)
-{
-    struct part *part = parts_find(ctx, str_of(log_topic(log)), log_partition(log));
-    struct part_info info;
-
-    if (part == NULL || part_log(part) != log)
-        return -1;
-    part_get_info(part, &info);
-    return info.hw;
-}
-
-void parts_checkpoint_hw(struct parts *parts)
-{
-    if (!atomic_load_explicit(&parts->has_image, memory_order_acquire))
-        return;
-    const struct parts_table *table = parts_get_table(parts);
-    logs_checkpoint_hw(parts->conf.logs, hw_of, (void *)(uintptr_t)table);
-    parts_put_table(&table);
-}
-
-void parts_get_info(struct parts *parts, struct parts_info *out)
-{
-    const struct parts_table *table = parts_get_table(parts);
-
-    *out =
-        (struct parts_info){ .parts = table->count,
-                             .strays = atomic_load_explicit(&parts->strays, memory_order_relaxed) };
-    for (size_t i = 0; i < table->count; i++) {
-        struct part_info info;
-
-        part_get_info(table->all[i], &info);
-        out->leading += info.role == PART_LEADER;
-        out->under_min_isr += info.is_under_min_isr;
-        out->under_replicated += info.role == PART_LEADER && info.isr_len < info.replicas_len;
-    }
-    parts_put_table(&table);
 }

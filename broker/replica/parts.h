@@ -99,8 +99,9 @@ void parts_tell_full(struct parts *parts, struct parts_result *out);
 /* A log directory has failed: who waits for its partitions is told, nothing is fetched for them any
  * more. From then on whatever image names them is answered with KAFKA_STORAGE_ERROR. */
 void parts_on_dir_failed(struct parts *parts, const char *dir);
-/* Lag, pending proposals: to be called every 500 ms or so. */
-void parts_tick(struct parts *parts, int64_t now_ms);
+/* Lag, pending proposals; by the control thread. Returns after how many ms it is to be called
+ * again. */
+int64_t parts_tick(struct parts *parts, int64_t now_ms);
 /* A new stream to a controller: pending proposals go again. */
 void parts_resend(struct parts *parts, int64_t now_ms);
 /* Controlled shutdown has begun: no new proposals. */

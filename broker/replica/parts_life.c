@@ -1,7 +1,13 @@
 /*
  * What is done to all partitions from time to time, and to the one that has a log.
  */
-#include "broker/replica/parts.h"
+#include <string.h>
+
+#include "broker/replica/parts_int.h"
+#include "broker/replica/parts_table.h"
+
+#define TICK_MS      250
+#define CALM_TICK_MS 1000 /* while no partition waits for time to pass */
 
 #include <stdlib.h>
 
@@ -14,11 +20,6 @@ static void each_part(struct parts *parts, void (*each)(struct part *, int64_t),
     for (size_t i = 0; i < parts_count(table); i++)
         each(parts_at(table, i), now_ms);
     parts_put_table(&table);
-}
-
-void parts_tick(struct parts *parts, int64_t now_ms)
-{
-    each_part(parts, part_tick, now_ms);
 }
 
 void parts_resend(struct parts *parts, int64_t now_ms)
@@ -105,4 +106,67 @@ int64_t parts_stable_offset(struct parts *parts, const struct log *log)
 
     part_unref(&part);
     return stable;
+}
+
+int64_t parts_tick(struct parts *parts, int64_t now_ms)
+{
+    int64_t half_ms = parts->conf.lag_max_ms / 2;
+    int64_t calm_ms = half_ms < CALM_TICK_MS ? half_ms : CALM_TICK_MS;
+
+    return part_tick_restless(&parts->restless, now_ms) > 0 || calm_ms < TICK_MS ? TICK_MS
+                                                                                 : calm_ms;
+}
+
+void parts_on_dir_failed(struct parts *parts, const char *dir)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    for (size_t i = 0; i < table->count; i++) {
+        struct part *part = table->all[i];
+
+        if (strcmp(log_parent_dir(part_log(part)), dir) != 0)
+            continue;
+        if (parts->conf.fetchers != NULL)
+            fetchers_unfollow(parts->conf.fetchers, part);
+        part_wake_all(part);
+    }
+    parts_put_table(&table);
+}
+
+static int64_t hw_of(void *ctx, struct log *log)
+{
+    struct part *part = parts_find(ctx, str_of(log_topic(log)), log_partition(log));
+    struct part_info info;
+
+    if (part == NULL || part_log(part) != log)
+        return -1;
+    part_get_info(part, &info);
+    return info.hw;
+}
+
+void parts_checkpoint_hw(struct parts *parts)
+{
+    if (!atomic_load_explicit(&parts->has_image, memory_order_acquire))
+        return;
+    const struct parts_table *table = parts_get_table(parts);
+    logs_checkpoint_hw(parts->conf.logs, hw_of, (void *)(uintptr_t)table);
+    parts_put_table(&table);
+}
+
+void parts_get_info(struct parts *parts, struct parts_info *out)
+{
+    const struct parts_table *table = parts_get_table(parts);
+
+    *out =
+        (struct parts_info){ .parts = table->count,
+                             .strays = atomic_load_explicit(&parts->strays, memory_order_relaxed) };
+    for (size_t i = 0; i < table->count; i++) {
+        struct part_info info;
+
+        part_get_info(table->all[i], &info);
+        out->leading += info.role == PART_LEADER;
+        out->under_min_isr += info.is_under_min_isr;
+        out->under_replicated += info.role == PART_LEADER && info.isr_len < info.replicas_len;
+    }
+    parts_put_table(&table);
 }

@@ -403,6 +403,33 @@ START_TEST(a_cut_log_takes_its_hw_along)
 }
 END_TEST
 
+START_TEST(time_means_something_to_a_leader_with_somebody_behind)
+{
+    role(2, 4, 6, 3);
+    ck_assert(!part_is_restless(&core));
+    role(1, 5, 7, 3);
+    ck_assert(part_is_restless(&core)); /* nobody has fetched yet */
+    fetched(2, 100);
+    ck_assert(part_is_restless(&core));
+    fetched(3, 100);
+    ck_assert(!part_is_restless(&core));
+    appended(101);
+    ck_assert(part_is_restless(&core));
+    fetched(2, 101);
+    alive(3, 12, false); /* dead, but it counts still */
+    ck_assert(part_is_restless(&core));
+    now_ms += LAG_MS + 1;
+    step(&(struct part_event){ .kind = PART_EV_TICK });
+    ck_assert_ptr_nonnull(effects.propose);
+    ck_assert(part_is_restless(&core)); /* the proposal may have to go again */
+    live[2].live = false;
+    role(1, 5, 8, 2);
+    ck_assert(!part_is_restless(&core)); /* a dead outsider */
+    alive(3, 13, true);
+    ck_assert(part_is_restless(&core)); /* it counts while it keeps up */
+}
+END_TEST
+
 START_TEST(low_watermark_is_of_the_living)
 {
     role(1, 5, 7, 3);
@@ -453,6 +480,7 @@ int main(void)
     tcase_add_test(tc, acked_means_committed_by_enough);
     tcase_add_test(tc, a_follower_takes_over_the_leaders_hw_as_far_as_it_has_it);
     tcase_add_test(tc, a_cut_log_takes_its_hw_along);
+    tcase_add_test(tc, time_means_something_to_a_leader_with_somebody_behind);
     tcase_add_test(tc, low_watermark_is_of_the_living);
     tcase_add_test(tc, a_checkpoint_beyond_the_log_is_clamped);
     return unit_run(tc);

@@ -541,6 +541,44 @@ START_TEST(lag_and_proposals_follow_the_clock)
 }
 END_TEST
 
+static void fetch_as_2(const char *name, int64_t offset)
+{
+    const struct parts_table *table = parts_get_table(parts);
+    struct part_read read = { .offset = offset,
+                              .max_bytes = 1 << 20,
+                              .current_leader_epoch = -1,
+                              .isolation = PART_READ_LOG_END,
+                              .replica = 2,
+                              .replica_epoch = -1,
+                              .last_fetched_epoch = -1,
+                              .note_follower = true };
+
+    ck_assert_int_eq(part_read(parts_find(table, str_of(name), 0), &read, clock_mono_ms()), ERR_OK);
+    parts_put_table(&table);
+}
+
+START_TEST(ticks_are_slow_while_nobody_waits_for_time_to_pass)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    int64_t calm_ms = parts_tick(parts, now_ms);
+    set("a", 0, state(1, 0, 0));
+    set("b", 1, state(2, 0, 0));
+    int64_t busy_ms = parts_tick(parts, now_ms);
+    ck_assert_int_lt(busy_ms, calm_ms);
+    ck_assert_int_eq(parts_tick(parts, now_ms), busy_ms); /* the follower has yet to fetch */
+    fetch_as_2("a", 0);
+    parts_tick(parts, now_ms);
+    ck_assert_int_eq(parts_tick(parts, now_ms), calm_ms);
+    produce("a", 1);
+    ck_assert_int_eq(parts_tick(parts, now_ms), busy_ms);
+    drop_topic(0, true);
+    parts_tick(parts, now_ms);
+    ck_assert_int_eq(parts_tick(parts, now_ms), calm_ms); /* it is gone */
+    ck_assert_int_eq(proposals, 0);
+}
+END_TEST
+
 START_TEST(a_failed_directory_is_answered_with_a_storage_error)
 {
     struct part_info info;
@@ -720,6 +758,7 @@ int main(void)
     tcase_add_test(tc, high_watermarks_survive_a_restart);
     tcase_add_test(tc, a_table_outlives_what_it_shows);
     tcase_add_test(tc, lag_and_proposals_follow_the_clock);
+    tcase_add_test(tc, ticks_are_slow_while_nobody_waits_for_time_to_pass);
     tcase_add_test(tc, a_failed_directory_is_answered_with_a_storage_error);
     tcase_add_test(tc, a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory);
     return unit_run(tc);

@@ -1,0 +1,26 @@
+/*
+ * parts_int - the insides of the set of partitions, shared by parts*.c and nobody else.
+ */
+#ifndef BROKER_REPLICA_PARTS_INT_H
+#define BROKER_REPLICA_PARTS_INT_H
+
+#include <stdatomic.h>
+
+#include "broker/replica/parts.h"
+#include "common/base/snap.h"
+
+struct roomless;
+
+struct parts {
+    struct parts_conf conf; /* [I] */
+    struct part_env env;    /* [I] */
+    struct restless restless;
+    struct snap table;         /* of struct parts_table */
+    struct image *image;       /* as last applied, NULL: none yet; parts_apply() only */
+    struct roomless *roomless; /* likewise: what found no room */
+    size_t roomless_len, roomless_cap;
+    atomic_bool has_image; /* [a] an image was applied: the set is whole */
+    atomic_size_t strays;  /* [a] parked by this process */
+};
+
+#endif
