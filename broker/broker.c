@@ -44,6 +44,7 @@
 #define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
 #define RETENTION_FIRST_MS    30000
 #define SETTINGS_MS           1000
+#define NOTE_EVERY_MAX_MS     2000
 #define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
 
 /* How fast replicas are copied: given to followers, fetched from leaders, moved between
@@ -568,6 +569,13 @@ static bool is_rack_aware(const char *selector)
     return false;
 }
 
+static int64_t note_every_ms(const struct broker_conf *conf)
+{
+    int64_t eighth_ms = conf->replica_lag_time_max_ms / 8;
+
+    return eighth_ms < NOTE_EVERY_MAX_MS ? eighth_ms : NOTE_EVERY_MAX_MS;
+}
+
 static void make_api(struct broker *broker)
 {
     const struct broker_conf *conf = broker->settings_file;
@@ -596,6 +604,7 @@ static void make_api(struct broker *broker)
         .pids = broker->pids,
         .groups = broker->groups,
         .fetch_max_bytes = conf->fetch_max_bytes,
+        .note_every_ms = note_every_ms(conf),
         .auto_create_topics = conf->auto_create_topics_enable,
         .rack_aware = is_rack_aware(conf->replica_selector_class),
     };

@@ -45,6 +45,7 @@ struct api {
     struct pids *pids;            /* producer ids */
     struct groups *groups;        /* consumer groups coordinated here */
     int32_t fetch_max_bytes;      /* fetch.max.bytes */
+    int64_t note_every_ms;        /* that a follower asks for what has not changed; 0: each time */
     bool rack_aware;              /* replica.selector.class: consumers read in their rack */
     bool auto_create_topics;      /* auto.create.topics.enable */
     atomic_bool creating_offsets; /* [a] __consumer_offsets has been asked for */

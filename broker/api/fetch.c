@@ -15,6 +15,11 @@
  * other end finds the bytes in the cache. Even at 32 KiB; a network card may think otherwise there,
  * so less. Versions before 4 want another format, so their bytes are read and converted.
  *
+ * Most partitions of a follower's session are quiet: nothing is to be read, all has been told, and
+ * nothing has changed since. Those are neither read nor answered for, only watched. That a follower
+ * still asks for them is noted now and then, long before it would be missed; one that is not in
+ * sync is always noted.
+ *
  * A follower's place is noted when the request arrives, and not again when it is read after a wait:
  * its log is still where it was. It learns the high watermark from the answer, so while that is on
  * the move its wait is short: a follower's high watermark is then at most HW_NEWS_MS behind on an
@@ -48,6 +53,9 @@ struct fetched {
     int32_t reader;    /* the replica to read from instead, READ_FROM_LEADER: none */
     struct part_read read;
     enum err err;
+    uint64_t changes; /* part_changes() before the read */
+    bool is_quiet;    /* it has not been read again */
+    bool is_known;    /* as quiet to the session */
 };
 
 struct fetch_op {
@@ -60,6 +68,7 @@ struct fetch_op {
     int32_t replica;         /* -1: a consumer */
     int64_t replica_epoch;
     bool first_look;
+    int64_t asked_ms;
     struct pool_job job; /* warms what is cold */
     int64_t deadline_ms;
     size_t bytes;
@@ -137,14 +146,60 @@ static int32_t choose_reader(const struct fetch_op *op, struct part *part, int64
     return chosen;
 }
 
-static void read_one(struct fetch_op *op, const struct parts_table *table, int32_t i, size_t *left)
+/* Has nothing come of this partition since a look that found nothing? */
+static bool is_quiet(struct fetch_op *op, const struct parts_table *table, int32_t i)
 {
     const struct fetch_target *target = &op->plan.targets[i];
     struct fetched *result = &op->results[i];
+    struct part *part = result->part;
+
+    if (target->quiet_at == 0 ||
+        (op->first_look && op->asked_ms - target->noted_ms >= op->api->note_every_ms))
+        return false;
+    if (part == NULL)
+        part = parts_find_id(table, target->topic_id, target->partition);
+    if (part == NULL || part_changes(part) != target->quiet_at || part_is_offline(part))
+        return false;
+    if (op->first_look) {
+        result->part = part_ref(part);
+        result->reader = READ_FROM_LEADER;
+        result->read.offset = result->read.upper = target->fetch_offset;
+        result->changes = target->quiet_at;
+        result->is_known = true;
+    }
+    return true;
+}
+
+/* A follower that has all there is and knows how far it is committed. */
+static bool is_up_to_date(const struct fetch_op *op, const struct fetched *result)
+{
+    const struct part_read *read = &result->read;
+
+    return op->replica >= 0 && op->plan.incremental && op->req->version >= 13 &&
+           result->err == ERR_OK && read->in_sync && !read->diverging && !read->is_throttled &&
+           read->offset == read->upper && read->hw == read->upper;
+}
+
+static bool is_told(const struct fetch_target *target, const struct part_read *read)
+{
+    return target->told_hw == read->hw && target->told_log_start == read->log_start;
+}
+
+static void read_one(struct fetch_op *op, const struct parts_table *table, int32_t i, size_t *left)
+{
+    struct fetch_target *target = &op->plan.targets[i];
+    struct fetched *result = &op->results[i];
     size_t max = target->max_bytes > 0 ? (size_t)target->max_bytes : 0;
 
+    result->is_quiet = is_quiet(op, table, i);
+    if (result->is_quiet)
+        return;
     if (result->part == NULL)
         result->err = find_part(op, table, i);
+    result->is_known = false;
+    if (op->first_look)
+        target->noted_ms = op->asked_ms;
+    result->changes = result->part != NULL ? part_changes(result->part) : 0;
     result->reader = result->part != NULL ? choose_reader(op, result->part, target->fetch_offset)
                                           : READ_FROM_LEADER;
     result->read = (struct part_read){
@@ -182,6 +237,8 @@ static void read_one(struct fetch_op *op, const struct parts_table *table, int32
     if (op->replica >= 0 && result->err == ERR_OK && target->told_log_start >= 0 &&
         target->told_log_start < result->read.log_start)
         op->must_answer = true;
+    target->quiet_at =
+        is_up_to_date(op, result) && is_told(target, &result->read) ? result->changes : 0;
 }
 
 static void read_all(struct fetch_op *op)
@@ -415,6 +472,8 @@ static bool put_partition(struct fetch_op *op, int32_t i, struct fetch_response_
         .has_records = out->records.len > 0,
         .has_error = out->error_code != 0 || result->read.diverging ||
                      out->preferred_read_replica != READ_FROM_LEADER,
+        .quiet_at = is_up_to_date(op, result) ? result->changes : 0,
+        .noted_ms = target->noted_ms,
     };
     return fetch_plan_tell(op->api->sessions, &op->plan, i, &told);
 }
@@ -484,7 +543,12 @@ static void answer(struct fetch_op *op)
     fetch_response_init(&resp);
     for (int32_t i = 0; i < op->plan.targets_len; i++) {
         const struct fetch_target *target = &op->plan.targets[i];
+        const struct fetched *result = &op->results[i];
 
+        if (result->is_quiet && result->is_known) {
+            STAT_ADD(fetches, 1);
+            continue;
+        }
         if (!put_partition(op, i, parts))
             continue;
         if (topic == NULL || !uuid_eq(topic->topic_id, target->topic_id) ||
@@ -607,7 +671,7 @@ static bool has_moved(const struct fetch_op *op)
         const struct fetched *result = &op->results[i];
         struct part_info info;
 
-        if (result->part == NULL)
+        if (result->part == NULL || part_changes(result->part) == result->changes)
             continue;
         part_get_info(result->part, &info);
         int64_t bound = op->replica >= 0 ? info.leo : info.hw;
@@ -712,6 +776,7 @@ void api_fetch(struct request *req, void *body, void *context)
     op->replica_epoch =
         req->version >= 15 && fetch->has_replica_state ? fetch->replica_state.replica_epoch : -1;
     op->first_look = true;
+    op->asked_ms = reactor_now_ms(req->reactor);
     req->state = op;
     req->is_follower = op->replica >= 0;
     fetch_plan_make(api->sessions, fetch, req->version, op->replica >= 0, &names,

@@ -280,6 +280,7 @@ static void set_target(struct fetch_target *target, const struct fetch_request_p
         target->told_hw = -1;
         target->told_log_start = -1;
     }
+    target->quiet_at = 0;
     target->current_leader_epoch = from->current_leader_epoch;
     target->fetch_offset = from->fetch_offset;
     target->last_fetched_epoch = from->last_fetched_epoch;
@@ -444,6 +445,12 @@ bool fetch_plan_tell(struct fetch_sessions *sessions, const struct fetch_plan *p
     struct entry *entry =
         find_entry(plan->session, target->topic_id, target->topic, target->partition);
     if (entry != NULL) {
+        /* A client that does not wait for answers may have asked for something else meanwhile. */
+        bool is_same = entry->target.fetch_offset == target->fetch_offset &&
+                       entry->target.current_leader_epoch == target->current_leader_epoch;
+
+        entry->target.quiet_at = is_same ? told->quiet_at : 0;
+        entry->target.noted_ms = told->noted_ms;
         news = told->has_records || told->has_error || entry->target.told_hw != told->hw ||
                entry->target.told_log_start != told->log_start;
         /* After an error the client knows nothing for sure: the next good state is news. */

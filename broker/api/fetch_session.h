@@ -43,6 +43,10 @@ struct fetch_target {
     int32_t max_bytes;
     int64_t told_hw; /* high watermark last told in this session, -1 none */
     int64_t told_log_start;
+    /* part_changes() when a look found that nothing was to be read and all had been told; 0: look
+     */
+    uint64_t quiet_at;
+    int64_t noted_ms; /* when a follower's place was noted last */
     bool known_topic; /* the topic could be resolved; else answer UNKNOWN_TOPIC_ID */
 };
 
@@ -72,7 +76,9 @@ void fetch_plan_make(struct fetch_sessions *sessions, const struct fetch_request
 struct fetch_told {
     int64_t hw, log_start;
     bool has_records;
-    bool has_error; /* or a diverging epoch, or a preferred replica */
+    bool has_error;    /* or a diverging epoch, or a preferred replica */
+    uint64_t quiet_at; /* once this is told; see fetch_target */
+    int64_t noted_ms;
 };
 bool fetch_plan_tell(struct fetch_sessions *sessions, const struct fetch_plan *plan, int32_t i,
                      const struct fetch_told *told);

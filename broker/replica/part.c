@@ -18,12 +18,16 @@
 #include "broker/replica/fetch_core.h"
 #include "broker/replica/part_int.h"
 #include "broker/tables/stats.h"
+#include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/batch.h"
 
 #define REFUSAL_ECHO_MS 10000 /* longer than a client lets pass between pipelined requests */
+/* Changes are counted from the time at which the partition was made, in parts of a microsecond that
+ * are too short for one. */
+#define CHANGES_BITS 10
 
 struct part *part_new(const struct part_env *env, const char *topic, struct uuid topic_id,
                       int32_t partition, struct log **log, int64_t hw, int32_t min_isr,
@@ -47,6 +51,7 @@ struct part *part_new(const struct part_env *env, const char *topic, struct uuid
      */
     log_on_hw(part->log, part->core.hw);
     part->validate = VALIDATE_CONF_DEFAULT;
+    atomic_init(&part->changes, (uint64_t)clock_mono_us() << CHANGES_BITS);
     watch_list_init(&part->committed);
     watch_list_init(&part->grown);
     watch_list_init(&part->stable);
@@ -178,6 +183,28 @@ void part_look_at_low_watermark(struct part *part)
     watch_list_reach(&part->cleared, low);
 }
 
+uint64_t part_changes(const struct part *part)
+{
+    return atomic_load_explicit(&part->changes, memory_order_acquire);
+}
+
+void part_note_change_locked(struct part *part)
+{
+    lock_assert_held(&part->state);
+    /* No more than a store: it is written under the lock alone. Released, so that who sees the new
+     * count and then takes the lock finds what changed. */
+    atomic_store_explicit(&part->changes,
+                          atomic_load_explicit(&part->changes, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+/* Followers ask and time passes all the while; mostly nothing comes of it. */
+static bool is_noticed(const struct part_event *ev, const struct part_effects *effects)
+{
+    return (ev->kind != PART_EV_FETCHED && ev->kind != PART_EV_TICK) || effects->hw_moved ||
+           effects->isr_changed || effects->role_changed;
+}
+
 void part_step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
                       struct aftermath *after)
 {
@@ -186,6 +213,8 @@ void part_step_locked(struct part *part, const struct part_event *ev, int64_t no
     part_step(&part->core, ev, now_ms, &after->effects);
     after->hw = part->core.hw;
     after->leo = part->core.leo;
+    if (is_noticed(ev, &after->effects))
+        part_note_change_locked(part);
     part_look_at_time_locked(part, after);
     /* Who begins to wait looks at the core afterwards, under this lock: nothing is missed. */
     after->low_watermark = watch_list_is_empty(&part->cleared) ? -1 : low_watermark_locked(part);
@@ -444,13 +473,12 @@ static void forget_ends(struct part_read *read)
 
 /* What a follower is given counts for the quota when the replica is throttled, but only those that
  * are not in sync are held back: the others hold up writing (Kafka: shouldLeaderThrottle). */
-static void look_at_quota(const struct part *part, struct part_read *read, bool in_sync,
-                          int64_t now_ms)
+static void look_at_quota(const struct part *part, struct part_read *read, int64_t now_ms)
 {
     read->held_ms = 0;
     read->is_throttled = read->replica >= 0 && read->quota != NULL &&
                          atomic_load_explicit(&part->throttled_leader, memory_order_relaxed);
-    if (read->is_throttled && !in_sync)
+    if (read->is_throttled && !read->in_sync)
         read->held_ms = repl_quota_wait_ms(read->quota, now_ms);
 }
 
@@ -468,13 +496,13 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
     read->hw = part->core.hw;
     read->log_start = part->core.log_start;
     leo = part->core.leo;
-    bool in_sync = read->replica >= 0 && part_in_isr(&part->core, read->replica);
+    read->in_sync = read->replica >= 0 && part_in_isr(&part->core, read->replica);
     lock_drop(&part->state);
     if (err != ERR_OK) {
         forget_ends(read);
         return err;
     }
-    look_at_quota(part, read, in_sync, now_ms);
+    look_at_quota(part, read, now_ms);
     read->last_stable = log_last_stable_offset(part_log(part), read->hw);
     read->upper = read->isolation == PART_READ_LOG_END     ? leo
                   : read->isolation == PART_READ_COMMITTED ? read->last_stable
@@ -771,6 +799,7 @@ void part_close(struct part *part)
     lock_take(&part->state);
     part->closed = true;
     part->core.role = PART_IDLE;
+    part_note_change_locked(part);
     lock_drop(&part->state);
     lock_drop(&part->append);
     flush_watches(part);

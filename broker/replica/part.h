@@ -132,12 +132,18 @@ struct part_read {
     int64_t hw, last_stable, log_start;
     int64_t upper;                /* reading ends here */
     int32_t leader, leader_epoch; /* for the hints that KIP-951 sends along */
+    bool in_sync;                 /* a follower that is in the ISR */
     bool is_throttled;            /* what is read counts for the quota */
     int64_t held_ms; /* nothing is read, for the quota is exceeded: look again then; 0: not */
     bool diverging;
     int32_t diverging_epoch;
     int64_t diverging_end;
 };
+
+/* Counts what part_read() could notice: the ends, the high watermark, roles, who lives. Asked
+ * before a read, it is the same as long as the read would give the same, but that a directory may
+ * fail. Never 0, and never one that another partition of that name had before. */
+uint64_t part_changes(const struct part *part);
 
 /* Reads, and for a follower notes how far it is. On an error hw, last_stable and log_start are -1
  * but for leader and leader_epoch. */

@@ -31,6 +31,7 @@ struct part {
     struct part_core core;                            /* [s]; role and epochs change under both */
     struct validate_conf validate;                    /* [s] */
     bool closed;                                      /* [s] written under both */
+    _Atomic uint64_t changes;                         /* [a] moved under state */
     atomic_bool throttled_leader, throttled_follower; /* [a] relaxed */
     atomic_bool is_full;                              /* [a] relaxed; see part_take_full() */
     enum err refusal;                                 /* under append: why the last was refused */
@@ -59,6 +60,8 @@ void part_step_locked(struct part *part, const struct part_event *ev, int64_t no
                       struct aftermath *after);
 /* What the effects ask for that may call out: with no lock held. */
 void part_see_to(struct part *part, struct aftermath *after);
+/* What part_changes() counts has changed. */
+void part_note_change_locked(struct part *part);
 /* One step with all that comes of it; nothing when the partition is gone or offline. */
 void part_step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms);
 /* part_time.c: after a step; then, without a lock. */

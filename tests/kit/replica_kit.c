@@ -138,6 +138,7 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                 .meta = meta_new(),
                                 .sessions = fetch_sessions_new(16, (uint64_t)id),
                                 .leader_quota = cluster->leader_quota,
+                                .note_every_ms = cluster->note_every_ms,
                                 .fetch_max_bytes = 50 << 20 };
     budget_init(&broker->memory, 1 << 28);
     dispatch_init(&broker->dispatch, rows, ARRAY_LEN(rows), &broker->api);

@@ -56,6 +56,7 @@ struct kit_cluster {
     int32_t min_isr;
     const char *throttled_leaders, *throttled_followers; /* of every topic; NULL: none */
     struct repl_quota *leader_quota;                     /* of every broker; NULL: none */
+    int64_t note_every_ms;                               /* of every broker */
     int64_t next_epoch;
     struct lock lock;
     struct kit_proposal proposals[256]; /* [m] */

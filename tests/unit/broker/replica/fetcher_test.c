@@ -40,6 +40,43 @@ START_TEST(a_follower_copies_its_leader)
 }
 END_TEST
 
+#define QUIET_PARTS 6
+
+/* Records that come to one partition while most of the session is quiet, and their high watermark,
+ * reach the follower, and so do changes of roles. */
+START_TEST(what_stirs_in_a_quiet_session_is_seen)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    int64_t ends[QUIET_PARTS] = { 0 };
+
+    kit_cluster_init(&cluster);
+    cluster.note_every_ms = INT64_MAX; /* what is quiet is never looked at for its own sake */
+    cluster.fetch.wait_max_ms = 20000;
+    kit_cluster_start(&cluster, 2);
+    for (state.index = 0; state.index < QUIET_PARTS; state.index++)
+        kit_set_part(&cluster, 0, &state);
+    for (int i = 0; i < 200; i++) {
+        int32_t p = i % 3 != 0 ? 0 : i / 3 % QUIET_PARTS;
+
+        kit_produce(&cluster, 1, 0, p, 1, 1, 10);
+        ends[p]++;
+        kit_wait(&cluster, 2, 0, p, ends[p], i % 10 == 0 ? ends[p] : -1);
+        parts_tick(cluster.brokers[1].parts, clock_mono_ms()); /* as the control thread does */
+    }
+    for (int32_t p = 0; p < QUIET_PARTS; p++) {
+        kit_wait(&cluster, 1, 0, p, ends[p], ends[p]);
+        kit_wait(&cluster, 2, 0, p, ends[p], ends[p]);
+        kit_same(&cluster, 1, 2, 0, p);
+    }
+    state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both)); /* the same leader in a new epoch */
+    state.index = 4;
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 4, 1, 1, 10);
+    kit_wait(&cluster, 2, 0, 4, ends[4] + 1, ends[4] + 1);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(what_is_larger_than_an_answer_comes_in_pieces)
 {
     struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(one));
@@ -414,6 +451,7 @@ int main(void)
     TCase *tc = tcase_create("fetcher");
 
     tcase_add_test(tc, a_follower_copies_its_leader);
+    tcase_add_test(tc, what_stirs_in_a_quiet_session_is_seen);
     tcase_add_test(tc, what_is_larger_than_an_answer_comes_in_pieces);
     tcase_add_test(tc, an_old_leader_cuts_what_nobody_else_had);
     tcase_add_test(tc, fast_leaders_are_told_apart_by_epochs);

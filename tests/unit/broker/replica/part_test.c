@@ -619,6 +619,42 @@ START_TEST(transactions_that_ended_before_a_crash_are_settled)
 }
 END_TEST
 
+static bool has_changed(uint64_t *seen)
+{
+    uint64_t before = *seen;
+
+    *seen = part_changes(part);
+    return *seen != before;
+}
+
+START_TEST(what_a_read_could_notice_is_counted)
+{
+    uint64_t seen = part_changes(part);
+
+    ck_assert_uint_ne(seen, 0);
+    role(1, 3, 0, 2);
+    ck_assert(has_changed(&seen));
+    ck_assert_int_eq(append(5), ERR_OK);
+    ck_assert(has_changed(&seen));
+    struct part_read read = fetch_of(2, 5, 3);
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    ck_assert(has_changed(&seen)); /* the high watermark moved */
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    part_tick(part, now_ms + 10);
+    ck_assert(!has_changed(&seen)); /* it asks again, time passes */
+    part_set_live(part, 2, 20, false, now_ms);
+    ck_assert(has_changed(&seen));
+    int64_t offset = 2;
+    int64_t low_watermark;
+    ck_assert_int_eq(part_delete_records(part, &offset, now_ms, &low_watermark), ERR_OK);
+    ck_assert(has_changed(&seen));
+    role(2, 4, 1, 2);
+    ck_assert(has_changed(&seen));
+    part_close(part);
+    ck_assert(has_changed(&seen));
+}
+END_TEST
+
 START_TEST(a_closed_partition_serves_nobody)
 {
     struct part_read read = fetch_of(-1, 0, -1);
@@ -661,6 +697,7 @@ int main(void)
     tcase_add_test(tc, a_deletion_waits_for_the_replicas_that_live);
     tcase_add_test(tc, list_offsets_waits_for_a_new_leader_to_know);
     tcase_add_test(tc, transactions_that_ended_before_a_crash_are_settled);
+    tcase_add_test(tc, what_a_read_could_notice_is_counted);
     tcase_add_test(tc, a_closed_partition_serves_nobody);
     return unit_run(tc);
 }
