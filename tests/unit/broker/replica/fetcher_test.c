@@ -398,9 +398,14 @@ static void copy_throttled(bool by_leader)
     poll(NULL, 0, 50);
     state.isr = IDS_OF(one);
     state.index = 0;
+    state.replicas = IDS_OF(one);
     kit_set_part(&cluster, 0, &state);
-    kit_produce(&cluster, 1, 0, 0, 200, 1, 2000);
+    kit_produce(&cluster, 1, 0, 0, 200, 1, 2000); /* who kept up meanwhile would be in sync */
+    state.replicas = IDS_OF(both);
+    state.partition_epoch = 1;
+    kit_set_part(&cluster, 0, &state);
     wait_for_info(2, 0, &info, 10);
+    state.partition_epoch = 0;
     int64_t began_ms = clock_mono_ms();
     state.index = 2; /* not listed */
     kit_set_part(&cluster, 0, &state);
