@@ -92,6 +92,17 @@ def committed(cluster, group):
     return wait_until(ask, 60, f"offsets of {group}")
 
 
+def wait_stable(cluster, group, members, timeout):
+    """Until so many are in the group, and it is at work."""
+    def stable():
+        with raw.Connection(*cluster.address(ops.coordinator(cluster, group))) as c:
+            _, state, _, _, known = raw_groups.describe(c, group)
+        if (state, len(known)) != ("Stable", members):
+            raise ValueError(f"{state} with {len(known)} of {members}")
+        return True
+    wait_until(stable, timeout, f"{group} stable")
+
+
 def assigned(data):
     """The partitions of an assignment of consumers, of the one topic."""
     if not data:
@@ -162,9 +173,10 @@ def history(cluster, seed, most, seconds):
         crowd.resume()
         crowd.join()
         at = time.monotonic()
-        wait_shared(crowd.live(), PARTITIONS, timeout=3 * SESSION_S + 20)
+        wait_stable(cluster, group, len(crowd.live()), timeout=3 * SESSION_S + 20)
         print(f"seed {seed}: stable {time.monotonic() - at:.1f} s after the last fault, {stream.sent} records, "
               f"{len(crowd.all)} members in all")
+        wait_shared(crowd.live(), PARTITIONS, timeout=3 * SESSION_S + 20)
         stream.stop()
         wait_processed(crowd.all, [str(i) for i in range(stream.sent)], timeout=60)
         ends = {p: ops.end_offset(cluster, topic, p) for p in range(PARTITIONS)}
