@@ -4,6 +4,11 @@
  * own appends wait for us) and read on if so, else publish the table. Whatever is published later
  * than the shard's life allows is thrown away instead.
  *
+ * Nothing is published before all that was there at the beginning is committed: what an earlier
+ * leader wrote may still be lost with us, and its generation would then be given out again, to
+ * other owners. (Kafka 3.9 serves such groups at once.) With followers that is a round trip; a
+ * partition under its min.insync.replicas keeps loading until enough replicas are in sync.
+ *
  * A log that cannot be read is loaded as far as it could be, loudly, as Kafka does: to answer
  * nobody for ever would be worse.
  */
@@ -19,6 +24,7 @@
 
 #define PROGRESS_MS     1000
 #define READS_IN_A_TURN 4
+#define COMMIT_LOOK_MS  1000
 
 struct group_load {
     struct pool_job job;
@@ -29,6 +35,12 @@ struct group_load {
     struct group_replay replay;
     uint8_t *buffer;
     size_t buffer_cap;
+
+    int64_t need; /* the high watermark that it waits for */
+    LIST_ENTRY(group_load) waits_link;
+    struct delayed delayed;
+    struct watch_node watch;
+    struct msg msg;
 };
 
 /* ---- what the operator hears ---- */
@@ -174,6 +186,52 @@ static bool publish(struct group_load *load, bool whole)
     return true;
 }
 
+/* ---- waiting until it is committed, on the shard's home reactor ---- */
+
+static bool is_committed(const struct group_load *load)
+{
+    struct part_info info;
+
+    part_get_info(load->part, &info);
+    return info.hw >= load->need;
+}
+
+static void on_committed(struct delayed *delayed, enum delayed_why why)
+{
+    struct group_load *load = container_of(delayed, struct group_load, delayed);
+
+    (void)why; /* it looks again, and whether it is wanted still */
+    LIST_REMOVE(load, waits_link);
+    pool_post(load->shard->groups->conf.pool, &load->job);
+}
+
+static void on_wait(struct msg *msg)
+{
+    struct group_load *load = container_of(msg, struct group_load, msg);
+    struct group_shard *shard = load->shard;
+
+    if (atomic_load_explicit(&shard->groups->stopped, memory_order_relaxed)) {
+        pool_post(shard->groups->conf.pool, &load->job);
+        return;
+    }
+    LIST_INSERT_HEAD(&shard->loads, load, waits_link);
+    delayed_init(&load->delayed, shard->home, on_committed, &load->watch);
+    delayed_watch(&load->delayed, part_committed(load->part), load->need);
+    delayed_start(&load->delayed, true, COMMIT_LOOK_MS);
+    if (is_committed(load) || !is_wanted(load)) /* before the watch was there */
+        delayed_finish(&load->delayed, DELAYED_MET);
+}
+
+void group_load_cancel(struct group_shard *shard)
+{
+    struct group_load *next;
+
+    for (struct group_load *load = LIST_FIRST(&shard->loads); load != NULL; load = next) {
+        next = LIST_NEXT(load, waits_link);
+        delayed_finish(&load->delayed, DELAYED_CANCELLED);
+    }
+}
+
 static void run(struct pool_job *job)
 {
     struct group_load *load = container_of(job, struct group_load, job);
@@ -191,6 +249,11 @@ static void run(struct pool_job *job)
         say_error("could not read all groups back, serving what could be read partition=%d "
                   "offset=%" PRId64 " err=%s",
                   load->shard->partition, load->replay.next_offset, err_name(err));
+    if ((done || err != ERR_OK) && !is_committed(load)) {
+        load->msg.run = on_wait;
+        reactor_post(load->shard->home, &load->msg);
+        return;
+    }
     if ((done || err != ERR_OK) && publish(load, err == ERR_OK))
         return;
     pool_post(load->shard->groups->conf.pool, &load->job);
@@ -210,7 +273,8 @@ void group_load_begin(struct group_shard *shard, struct part *part, uint64_t lif
     load->replay.next_offset = start;
     atomic_fetch_add_explicit(&shard->groups->jobs, 1, memory_order_relaxed);
     note_begin(shard->groups);
-    if (start < log_leo(part_log(part)) || !publish(load, true))
+    load->need = log_leo(part_log(part));
+    if (start < load->need || !publish(load, true))
         pool_post(shard->groups->conf.pool, &load->job);
 }
 

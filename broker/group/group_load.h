@@ -12,6 +12,8 @@
 /* The shard is LOADING in this life; it becomes OURS when all has been read, unless it has another
  * life by then. */
 void group_load_begin(struct group_shard *shard, struct part *part, uint64_t life, int32_t epoch);
+/* On its home reactor, once groups->stopped is set: nothing waits any more for being committed. */
+void group_load_cancel(struct group_shard *shard);
 /* Takes all that the table has and frees it, in the pool. */
 void group_load_discard(struct groups *groups, struct group_table *table);
 

@@ -568,6 +568,7 @@ static struct group_shard *shard_new(struct groups *groups, int32_t partition)
     group_table_init(&shard->table);
     STAILQ_INIT(&shard->queue);
     TAILQ_INIT(&shard->waits);
+    LIST_INIT(&shard->loads);
     reactor_timer_init(&shard->timer, on_timer);
     shard->armed_ms = GROUP_NEVER;
     shard->arm_msg = (struct msg){ .run = on_arm };
@@ -727,11 +728,12 @@ struct groups *groups_start(const struct groups_conf *conf)
     return groups;
 }
 
-static void stop_timer(void *arg)
+static void stop_shard(void *arg)
 {
     struct group_shard *shard = arg;
 
     reactor_timer_cancel(shard->home, &shard->timer);
+    group_load_cancel(shard);
 }
 
 void groups_stop(struct groups *groups)
@@ -743,7 +745,7 @@ void groups_stop(struct groups *groups)
         resign(list->at[i], -1);
     groups_cancel_appends(groups);
     for (int32_t i = 0; list != NULL && i < list->made; i++)
-        reactor_call(list->at[i]->home, stop_timer, list->at[i]);
+        reactor_call(list->at[i]->home, stop_shard, list->at[i]);
 }
 
 void groups_free(struct groups **groups_ptr)
@@ -758,6 +760,7 @@ void groups_free(struct groups **groups_ptr)
 
         assert(STAILQ_EMPTY(&shard->queue));
         assert(TAILQ_EMPTY(&shard->waits));
+        assert(LIST_EMPTY(&shard->loads));
         group_table_fini(&shard->table);
         if (shard->part != NULL)
             part_unref(&shard->part);

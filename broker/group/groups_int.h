@@ -71,8 +71,9 @@ struct group_shard {
     bool draining;             /* [m] somebody is at it */
     struct append_waits waits; /* [m] appended, not committed yet */
 
-    struct reactor_timer timer; /* [h] */
-    int64_t armed_ms;           /* [m] when the timer is, or will be, due */
+    LIST_HEAD(, group_load) loads; /* [h] that wait until what they have read is committed */
+    struct reactor_timer timer;    /* [h] */
+    int64_t armed_ms;              /* [m] when the timer is, or will be, due */
     struct msg arm_msg;
     bool arm_posted; /* [m] */
 };

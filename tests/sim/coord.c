@@ -336,6 +336,10 @@ static void run_open(struct world *w, struct event *ev)
 
     if (b->coord != NULL || !leads(b) || rep_of(b)->core.leader_epoch != (int32_t)ev->a)
         return;
+    if (!part_hw_is_known(&rep_of(b)->core) && w->conf.mutation != MUTATION_LOAD_SHORT) {
+        world_at(w, LOOK_US, b->node, run_open)->a = ev->a;
+        return;
+    }
     b->coord = xcalloc(1, sizeof *b->coord);
     b->coord->gen = rep_of(b)->gen;
     b->coord->number = ++w->ids;

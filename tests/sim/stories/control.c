@@ -100,14 +100,74 @@ void story_held_up_in_a_write(struct world *w)
     proc_start(w, leader);
 }
 
-void story_group_split(struct world *w)
+/* Until all who live are in the group. */
+static void gather_crowd(struct world *w)
 {
-    int leader;
-
     w->conf.clients = CROWD_MOST;
     crowd_start(w);
     for (int i = 0; i < 200 && !w->failed && !crowd_is_settled(w); i++)
         world_run_ms(w, 50);
+}
+
+/* Their connections break: they look for their coordinator anew. */
+static void break_calls(struct world *w)
+{
+    for (int i = 0; i < w->crowd.n; i++) {
+        struct crowd_client *c = &w->crowd.clients[i];
+
+        c->coordinator = -1;
+        c->call = 0;
+        if (c->phase != CROWD_MEMBER && c->phase != CROWD_ABSENT)
+            c->phase = CROWD_OUT;
+    }
+}
+
+static bool is_syncing(const struct world *w)
+{
+    for (int i = 0; i < w->crowd.n; i++)
+        if (w->crowd.clients[i].phase == CROWD_SYNCING && w->crowd.clients[i].leads)
+            return true;
+    return false;
+}
+
+void story_group_uncommitted(struct world *w)
+{
+    int leader, next, last;
+
+    gather_crowd(w);
+    leader = story_leader(w, CROWD_PART);
+    next = story_follower(w, CROWD_PART);
+    last = 3 - leader - next;
+    if (leader < 0 || next < 0)
+        return;
+    w->crowd.clients[0].phase = CROWD_ABSENT; /* a generation without it */
+    w->crowd.clients[0].life++;
+    for (int i = 0; i < 800 && !w->failed && !is_syncing(w); i++)
+        world_run_ms(w, 10);
+    story_cut(w, last, leader, true); /* and one that does not come to know of it */
+    story_cut(w, last, next, true);
+    world_run_ms(w, world_between(w, 0, 300));
+    proc_kill(w, leader);
+    break_calls(w);
+    story_await_leader(w, CROWD_PART, leader, 3000);
+    world_run_ms(w, world_between(w, 100, 4000));
+    proc_kill(w, next);
+    /* one does not hear of what comes now */
+    w->crowd.clients[1].paused_ms = world_ms(w) + CROWD_SESSION_MS + CROWD_REBALANCE_MS;
+    w->crowd.clients[0].phase = CROWD_OUT;
+    break_calls(w);
+    story_cut(w, last, leader, false);
+    story_cut(w, last, next, false);
+    world_run_ms(w, world_between(w, 3000, CROWD_SESSION_MS + CROWD_REBALANCE_MS));
+    proc_start(w, leader);
+    proc_start(w, next);
+}
+
+void story_group_split(struct world *w)
+{
+    int leader;
+
+    gather_crowd(w);
     leader = story_leader(w, CROWD_PART);
     /* its coordinator goes on without the cluster, while somebody leaves */
     story_isolate(w, leader, true);

@@ -13,6 +13,8 @@ const struct story stories[] = {
       story_fast_fail_over },
     { "group_split", "a group's coordinator is cut off, and its members are divided",
       story_group_split },
+    { "group_uncommitted", "a coordinator reads back what is not committed yet, and dies with it",
+      story_group_uncommitted },
     { "held_up_in_a_write",
       "a controller is held up between two multis, is followed by another and goes on",
       story_held_up_in_a_write },

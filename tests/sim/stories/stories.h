@@ -53,6 +53,7 @@ void story_lost_tail_twice(struct world *w);
 void story_last_one_standing(struct world *w);
 void story_power_cut_beside_a_death(struct world *w);
 void story_group_split(struct world *w);
+void story_group_uncommitted(struct world *w);
 void story_held_up_in_a_write(struct world *w);
 void story_old_life_joins(struct world *w);
 void story_rolling_restart(struct world *w);

@@ -427,12 +427,75 @@ START_TEST(a_commit_that_waits_is_given_up_at_a_stop_and_with_the_role)
     commit_begin(&one, 0, "g", 0, 1);
     set_topic(GROUPS_TOPIC, 1, 2, 1, (struct ids){ both, 2 });
     ck_assert_int_eq(commit_end(&one), ERR_NOT_COORDINATOR);
-    set_topic(GROUPS_TOPIC, 1, 1, 2, (struct ids){ both, 2 });
+    lead(1, 2);
     await_loaded();
+    set_topic(GROUPS_TOPIC, 1, 1, 3, (struct ids){ both, 2 });
     commit_begin(&two, 1, "g", 0, 1);
     groups_stop(groups);
     ck_assert_int_eq(commit_end(&two), ERR_NOT_COORDINATOR);
     ck_assert_int_eq(commit("g", 0, 1), ERR_COORDINATOR_NOT_AVAILABLE);
+}
+END_TEST
+
+static void note_run(struct pool_job *job)
+{
+    (void)job;
+    atomic_store(&may_go, true);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* What the pool and the reactors hand to each other has gone to and fro. */
+static void let_all_run(void)
+{
+    for (int i = 0; i < 30; i++) {
+        struct pool_job job = { .run = note_run };
+
+        atomic_store(&may_go, false);
+        pool_post(pool, &job);
+        while (!atomic_load(&may_go))
+            usleep(200);
+        for (int k = 0; k < REACTORS; k++)
+            reactor_call(reactors[k], nothing, NULL);
+    }
+}
+
+START_TEST(what_may_yet_be_lost_is_not_served)
+{
+    struct commit_call call;
+
+    set_topic(GROUPS_TOPIC, 1, 1, 0, (struct ids){ both, 2 }); /* 2 never fetches */
+    await_loaded();
+    commit_begin(&call, 0, "g", 0, 1);
+    set_topic(GROUPS_TOPIC, 1, 2, 1, (struct ids){ both, 2 });
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+    set_topic(GROUPS_TOPIC, 1, 1, 2, (struct ids){ both, 2 });
+    let_all_run();
+    ck_assert_int_eq(fetch("g", 0), -1000 - ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    lead(1, 3); /* alone: it is committed */
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), 1);
+}
+END_TEST
+
+START_TEST(a_load_that_waits_is_given_up_at_a_stop_and_with_the_role)
+{
+    struct commit_call call;
+
+    set_topic(GROUPS_TOPIC, 1, 1, 0, (struct ids){ both, 2 });
+    await_loaded();
+    commit_begin(&call, 0, "g", 0, 1);
+    for (int epoch = 1; epoch < 5; epoch += 2) {
+        set_topic(GROUPS_TOPIC, 1, 2, epoch, (struct ids){ both, 2 });
+        set_topic(GROUPS_TOPIC, 1, 1, epoch + 1, (struct ids){ both, 2 });
+        let_all_run();
+        ck_assert_int_eq(fetch("g", 0), -1000 - ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    }
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+    groups_stop(groups); /* and teardown finds that nothing is left of it */
 }
 END_TEST
 
@@ -522,6 +585,8 @@ int main(void)
     tcase_add_test(tc, time_outs_ring_without_anybody_asking);
     tcase_add_test(tc, a_commit_is_answered_when_it_is_committed_or_time_is_up);
     tcase_add_test(tc, a_commit_that_waits_is_given_up_at_a_stop_and_with_the_role);
+    tcase_add_test(tc, what_may_yet_be_lost_is_not_served);
+    tcase_add_test(tc, a_load_that_waits_is_given_up_at_a_stop_and_with_the_role);
     tcase_add_test(tc, offsets_of_a_topic_that_goes_are_forgotten_for_good);
     tcase_add_test(tc, old_offsets_expire_and_leave_tombstones);
     tcase_add_test(tc, commits_from_all_sides_are_kept_in_order);
