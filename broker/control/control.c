@@ -34,6 +34,7 @@
 #define SESSION_FILE     "moldau.session" /* plain files: Kafka takes directories for partitions */
 #define BOOT_FILE        "moldau.boot"
 #define END_SESSION_MS   1000
+#define LAST_SESSIONS    3
 #define STALL_MS         1000
 #define BEAT_DEFAULT_MS  100
 #define FENCE_DEFAULT_MS 1000
@@ -44,6 +45,11 @@
 #define BOOT_ID_BYTES    36
 #define BOOT_LOST        "------------------------------------" /* in place of a boot id */
 #define NO_CONTROLLER_MS 500
+
+struct saved_session {
+    int64_t id;
+    uint8_t password[16];
+};
 
 struct control {
     struct control_conf conf;
@@ -62,11 +68,13 @@ struct control {
     struct control_parties parties;
     struct uuid incarnation; /* [I] */
     struct reactor_timer tick;
-    struct arena hello_arena;        /* [o] of the last hello */
-    struct node hello_self;          /* [o] the same */
-    bool fresh;                      /* [o] no controller has confirmed this process */
-    bool intact;                     /* [I] what earlier processes wrote is all there */
-    char boot_id[BOOT_ID_BYTES + 1]; /* [I] */
+    struct arena hello_arena;                 /* [o] of the last hello */
+    struct node hello_self;                   /* [o] the same */
+    bool fresh;                               /* [o] no controller has confirmed this process */
+    bool intact;                              /* [I] what earlier processes wrote is all there */
+    char boot_id[BOOT_ID_BYTES + 1];          /* [I] */
+    struct saved_session last[LAST_SESSIONS]; /* [o] of processes before this one, not ended yet */
+    size_t last_len;                          /* [o] */
 
     struct lock lock; /* rank LOCK_CONTROL */
     struct cond cond;
@@ -102,7 +110,8 @@ static void write_file(const struct control *control, const char *name, const vo
         close(fd);
 }
 
-static bool read_file(const struct control *control, const char *name, void *bytes, size_t len)
+/* How much of it there was, at most len. */
+static size_t read_some(const struct control *control, const char *name, void *bytes, size_t len)
 {
     char path[4096];
     int fd;
@@ -110,37 +119,58 @@ static bool read_file(const struct control *control, const char *name, void *byt
     file_path(control, name, path);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    bool whole = read(fd, bytes, len) == (ssize_t)len;
+        return 0;
+    ssize_t got = read(fd, bytes, len);
     close(fd);
-    return whole;
+    return got > 0 ? (size_t)got : 0;
 }
 
-struct saved_session {
-    int64_t id;
-    uint8_t password[16];
-};
-
-static void save_session(const struct control *control)
+/* This process's session, and those of the ones before it that could not be ended yet. */
+static void save_sessions(const struct control *control)
 {
     const struct zk_session *session = zk_session(control->zk);
-    struct saved_session saved = { .id = session->id };
+    struct saved_session saved[1 + LAST_SESSIONS] = { { .id = session->id } };
 
-    memcpy(saved.password, session->password, sizeof saved.password);
-    write_file(control, SESSION_FILE, &saved, sizeof saved, false);
+    memcpy(saved[0].password, session->password, sizeof saved[0].password);
+    memcpy(&saved[1], control->last, control->last_len * sizeof saved[1]);
+    write_file(control, SESSION_FILE, saved, (1 + control->last_len) * sizeof saved[0], false);
 }
 
-/* A quick restart must not meet the node of the process before it. */
-static void end_last_session(const struct control *control)
+static void read_last_sessions(struct control *control)
 {
-    struct saved_session saved;
+    control->last_len = read_some(control, SESSION_FILE, control->last, sizeof control->last) /
+                        sizeof control->last[0];
+}
 
-    if (!read_file(control, SESSION_FILE, &saved, sizeof saved) || saved.id == 0)
-        return;
-    enum err err =
-        zk_close_session(control->conf.zookeeper_connect, saved.id, saved.password, END_SESSION_MS);
-    if (err != ERR_OK)
-        say_warn("cannot end the ZooKeeper session of the process before err=%s", err_name(err));
+/* A quick restart must not meet the nodes of the processes before it. */
+static void end_last_sessions(struct control *control)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < control->last_len; i++) {
+        const struct saved_session *last = &control->last[i];
+        enum err err = zk_close_session(control->conf.zookeeper_connect, last->id, last->password,
+                                        END_SESSION_MS);
+
+        if (err == ERR_OK)
+            continue;
+        say_limited(SAY_WARN,
+                    "cannot end the ZooKeeper session of a process before this one err=%s",
+                    err_name(err));
+        control->last[left++] = *last;
+    }
+    control->last_len = left;
+}
+
+/* What could not be ended when ZooKeeper could not be reached stands in our way now. */
+static void on_standing(void *ctx)
+{
+    struct control *control = ctx;
+    size_t before = control->last_len;
+
+    end_last_sessions(control);
+    if (control->last_len < before)
+        save_sessions(control);
 }
 
 static void read_boot_id(struct control *control)
@@ -161,7 +191,7 @@ static void read_boot_id(struct control *control)
 static void judge_logs(struct control *control)
 {
     char last[BOOT_ID_BYTES + 1] = "";
-    bool whole = read_file(control, BOOT_FILE, last, BOOT_ID_BYTES);
+    bool whole = read_some(control, BOOT_FILE, last, BOOT_ID_BYTES) == BOOT_ID_BYTES;
     bool same = whole && control->boot_id[0] != '\0' && strcmp(last, control->boot_id) == 0;
     bool is_lost = whole && strcmp(last, BOOT_LOST) == 0;
 
@@ -201,7 +231,7 @@ static void on_registered(void *ctx, int64_t broker_epoch)
     struct control *control = ctx;
 
     (void)broker_epoch;
-    save_session(control);
+    save_sessions(control);
     note_info(control);
     if (control->seek == NULL)
         return;
@@ -438,6 +468,7 @@ static void open_session(void *arg)
         .on_cluster_id = on_cluster_id,
         .on_registered = on_registered,
         .on_refused = on_refused,
+        .on_standing = on_standing,
         .ctx = control,
     };
     control->enroll = enroll_new(&enroll);
@@ -461,7 +492,8 @@ struct control *control_start(const struct control_conf *conf)
     control->incarnation = rand_uuid(&rand);
     read_boot_id(control);
     judge_logs(control);
-    end_last_session(control);
+    read_last_sessions(control);
+    end_last_sessions(control);
     control->reactor = reactor_new();
     reactor_timer_init(&control->tick, on_tick);
     reactor_start(control->reactor, T_CONTROL, -1);

@@ -39,12 +39,15 @@ static void end_probe(struct enroll *enroll)
 static void probed(struct enroll *enroll, bool answered)
 {
     end_probe(enroll);
-    if (answered)
+    if (answered) {
         enroll->conf.on_refused(enroll->conf.ctx,
                                 "another broker is registered with this broker.id "
                                 "and answers on its endpoint");
-    else /* its session will expire: until then its node stands in our way */
-        reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, RETRY_MS);
+        return;
+    }
+    /* Its session will expire: until then its node stands in our way. */
+    enroll->conf.on_standing(enroll->conf.ctx);
+    reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, RETRY_MS);
 }
 
 static void on_probe(void *arg, unsigned what)

@@ -31,6 +31,8 @@ struct enroll_conf {
     void (*on_registered)(void *ctx, int64_t broker_epoch);
     /* Somebody else has our id and answers, or the tree cannot be used: why. */
     void (*on_refused)(void *ctx, const char *why);
+    /* A registration stands in the way whose owner does not answer, before it is tried again. */
+    void (*on_standing)(void *ctx);
     void *ctx;
 };
 

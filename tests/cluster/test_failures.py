@@ -208,6 +208,25 @@ def test_without_controllers_and_without_zookeeper_data_is_served(whole, topic):
 
 
 @pytest.mark.moldau_only
+def test_a_broker_started_without_zookeeper_does_not_wait_for_its_last_session(whole):
+    """The session of the process before is ended when ZooKeeper is there again, not waited for (18 s)."""
+    victim = whole.brokers[0]
+    whole.kill(victim)
+    whole.kill("z1")
+    known = len(whole.log(victim))
+    starting = threading.Thread(target=whole.start, args=(victim,))
+    starting.start()
+    wait_until(lambda: "cannot end the ZooKeeper session" in whole.log(victim)[known:], 30, "it tried to")
+    whole.start("z1")
+    since = time.monotonic()
+    starting.join(60)
+    whole.wait_serving()
+    took = time.monotonic() - since
+    assert took < 10, f"{took:.1f} s to serve again"
+    ops.wait_full_isr(whole)
+
+
+@pytest.mark.moldau_only
 def test_everybody_paused_for_a_moment_costs_nothing(whole, topic):
     """Brokers stopped and continued together, as a suspended machine does it: nobody is lost, nothing is."""
     name = topic(partitions=PARTITIONS)
