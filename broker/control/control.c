@@ -162,7 +162,9 @@ static void end_last_sessions(struct control *control)
     control->last_len = left;
 }
 
-/* What could not be ended when ZooKeeper could not be reached stands in our way now. */
+/* What could not be ended when ZooKeeper could not be reached stands in our way now. This holds up
+ * the control thread, for END_SESSION_MS each at most: it has nothing else to do until we are
+ * registered, and those that cannot be ended are few. */
 static void on_standing(void *ctx)
 {
     struct control *control = ctx;
