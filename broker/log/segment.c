@@ -105,10 +105,16 @@ void segment_unref(struct segment **segment)
     free(gone);
 }
 
+/* The indexes at once, empty: a Kafka that opens what a killed broker left takes a segment without
+ * for damaged and reads it before the older ones, whose epochs it then no longer believes. */
 enum err segment_create(struct segment *segment, const struct log_conf *conf)
 {
     enum err err = file_make(segment->file);
 
+    if (err == ERR_OK)
+        err = file_make(segment->offsets.file);
+    if (err == ERR_OK)
+        err = file_make(segment->times.file);
     if (err == ERR_OK && conf->preallocate)
         err = file_truncate(segment->file, conf->segment_bytes);
     return err;

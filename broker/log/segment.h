@@ -66,7 +66,7 @@ struct segment *segment_copy(const struct segment *segment);
 struct segment *segment_ref(struct segment *segment);
 void segment_unref(struct segment **segment);
 
-/* Makes the .log; with preallocate as long as a segment gets. */
+/* Makes the .log, with preallocate as long as a segment gets, and both indexes, empty. */
 MUST_USE enum err segment_create(struct segment *segment, const struct log_conf *conf);
 /* Takes over existing files as they are. Indexes that are missing or cannot be right are marked
  * damaged. */

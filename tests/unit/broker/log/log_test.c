@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
 #include "tests/kit/unit.h"
@@ -400,6 +401,27 @@ START_TEST(old_files_are_renamed_at_once_and_removed_later)
 }
 END_TEST
 
+/* Kafka takes a segment without its index for damaged. */
+START_TEST(a_new_segment_has_its_indexes_at_once)
+{
+    static const char *const files[] = { "00000000000000000000.index",
+                                         "00000000000000000000.timeindex",
+                                         "00000000000000000001.index",
+                                         "00000000000000000001.timeindex" };
+    struct disk_stat st;
+
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 1 }, 0, NULL), ERR_OK);
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK);
+    ck_assert_int_eq(log_active_base(kit.log), 1);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = xasprintf("%s/t-0/%s", kit.env.dir, files[i]);
+
+        ck_assert_msg(disk_stat(kit.env.disk, path, &st) == ERR_OK, "%s is missing", files[i]);
+        free(path);
+    }
+}
+END_TEST
+
 START_TEST(segments_roll_by_the_records_time)
 {
     kit.conf.segment_ms = 1000;
@@ -571,6 +593,7 @@ int main(void)
     tcase_add_test(tc, old_segments_go_by_size_and_time);
     tcase_add_test(tc, records_without_a_time_age_by_their_file);
     tcase_add_test(tc, old_files_are_renamed_at_once_and_removed_later);
+    tcase_add_test(tc, a_new_segment_has_its_indexes_at_once);
     tcase_add_test(tc, segments_roll_by_the_records_time);
     tcase_add_test(tc, a_compacted_log_rolls_when_compaction_may_wait_no_longer);
     tcase_add_test(tc, jitter_has_segments_roll_earlier);
