@@ -23,7 +23,9 @@ class Process:
         except (OSError, ValueError):
             return 0, ''
         state, started = process_stat(int(pid))
-        if state in ('', 'Z', 'X') or started != start or boot != boot_id():
+        if state in ('', 'X') or started != start or boot != boot_id():
+            return 0, ''
+        if state == 'Z' and thread_count(int(pid)) <= 1:
             return 0, ''
         return int(pid), state
 
@@ -105,6 +107,15 @@ def process_stat(pid):
         return fields[0], fields[19]
     except OSError:
         return '', ''
+
+
+def thread_count(pid):
+    """How many threads of a process are left. While others are, its files and ports are still open although its first
+    one has ended and waits as a zombie."""
+    try:
+        return len(os.listdir(f'/proc/{pid}/task'))
+    except OSError:
+        return 0
 
 
 def port_taken(port):

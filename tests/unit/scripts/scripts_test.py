@@ -195,6 +195,29 @@ class LocalCluster(unittest.TestCase):
                 self.assertEqual(node.process()[0], pid)
 
 
+    def test_a_process_is_there_until_its_last_thread_has_ended(self):
+        """A JVM that was killed is a zombie first, whose other threads still hold ports and files."""
+        code = ('import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();'
+                'ctypes.CDLL(None).pthread_exit(None)')
+        with tempfile.TemporaryDirectory() as folder, subprocess.Popen([sys.executable, '-c', code]) as child:
+            try:
+                local = cluster_nodes.Cluster(folder)
+                local.settings.recorded = True
+                node = local.node('1')
+                os.makedirs(node.dir)
+                start = cluster_process.process_stat(child.pid)[1]
+                cluster_process.write_file(node.pid_file, f'{child.pid} {start} {cluster_process.boot_id()}\n')
+                end = time.monotonic() + 20
+                while cluster_process.process_stat(child.pid)[0] != 'Z' and time.monotonic() < end:
+                    time.sleep(0.01)
+                self.assertEqual(node.process(), (child.pid, 'Z'))
+                self.assertFalse(node.wait_gone(0))
+            finally:
+                child.kill()
+            self.assertTrue(node.wait_gone(20))
+            self.assertEqual(node.process()[0], 0)
+
+
 class SettingsPage(unittest.TestCase):
     def test_every_setting_is_on_its_page(self):
         for program in ('broker', 'controller'):
