@@ -205,10 +205,43 @@ const char *cli_count(struct cli *cli, int64_t n, const char *one)
     return cli_text(cli, "%lld %s%s", (long long)n, one, n == 1 ? "" : "s");
 }
 
+/* As Kafka's tools do: help on stderr, as of a command line that cannot be used. */
+static enum exit_code answer_as_kafka(struct cli *cli, enum kafka_tool_asks asks, char *const *argv)
+{
+    char **words;
+    int words_len;
+    enum exit_code code;
+
+    if (asks == KAFKA_TOOL_VERSION) {
+        puts(KAFKA_TOOL_VERSION_TEXT " (moldau " MOLDAU_VERSION ")");
+        return CLI_OK;
+    }
+    (void)kafka_tool_args(1, argv, &cli->arena, &words_len, &words); /* the name alone */
+    code = args_parse(&cli->args, words_len, words);
+    if (code == CLI_OK) {
+        (void)help_command(cli, stderr);
+        fputs("\n--version shows the version of Kafka that this is like, and moldau's own\n",
+              stderr);
+    }
+    return CLI_FAILED;
+}
+
+static enum exit_code run_words(struct cli *cli, int argc, char *const *argv)
+{
+    enum exit_code code = args_parse(&cli->args, argc, argv);
+
+    if (code == CLI_OK)
+        code = set_up(cli);
+    if (code == CLI_OK)
+        code = args_has(&cli->args, "help") ? help_command(cli, stdout) : cli->args.cmd->run(cli);
+    return code;
+}
+
 enum exit_code cli_main(int argc, char *const *argv)
 {
     struct cli cli = { 0 };
     enum exit_code code;
+    enum kafka_tool_asks asks;
     bool as_kafka;
     char **words;
     int words_len;
@@ -218,20 +251,16 @@ enum exit_code cli_main(int argc, char *const *argv)
     signal(SIGPIPE, SIG_IGN);
     arena_init(&cli.arena, SIZE_MAX);
     as_kafka = kafka_tool_args(argc, argv, &cli.arena, &words_len, &words);
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    asks = as_kafka ? kafka_tool_asks(argc, argv) : KAFKA_TOOL_WORK;
+    if (asks != KAFKA_TOOL_WORK) {
+        code = answer_as_kafka(&cli, asks, argv);
+    } else if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("moldau " MOLDAU_VERSION);
         code = CLI_OK;
     } else {
-        code = as_kafka ? args_parse(&cli.args, words_len, words)
-                        : args_parse(&cli.args, argc - 1, argv + 1);
-        if (code == CLI_OK)
-            code = set_up(&cli);
-        if (code == CLI_OK && args_has(&cli.args, "help"))
-            code = help_command(&cli);
-        else if (code == CLI_OK)
-            code = cli.args.cmd->run(&cli);
-        args_fini(&cli.args);
+        code = as_kafka ? run_words(&cli, words_len, words) : run_words(&cli, argc - 1, argv + 1);
     }
+    args_fini(&cli.args);
     /* A reader that has read enough, as head does, is no failure. */
     if (fflush(stdout) != 0 && errno != EPIPE && code == CLI_OK) {
         fprintf(stderr, "moldau: cannot write: %s\n", strerror(errno));

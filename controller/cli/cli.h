@@ -75,7 +75,7 @@ bool cli_parse_ms(const char *text, int64_t *ms);
 /* By the word of --output; false when it is none. */
 bool cli_shape(const char *word, enum print_shape *shape);
 /* --help of the command that is run. */
-enum exit_code help_command(struct cli *cli);
+enum exit_code help_command(struct cli *cli, FILE *out);
 
 #define CMD(id, words, operands, least, most, summary, examples, remarks)                          \
     enum exit_code cmd_##id(struct cli *cli);

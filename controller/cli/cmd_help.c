@@ -22,7 +22,7 @@ static const struct {
     { CLI_UNAVAILABLE, "data is unavailable, or one more loss makes it so" },
 };
 
-static void print_option(const struct opt *opt)
+static void print_option(const struct opt *opt, FILE *out)
 {
     char left[256];
     int n = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", opt->letter != 0 ? '-' : ' ',
@@ -30,16 +30,16 @@ static void print_option(const struct opt *opt)
                      opt->value != NULL ? " " : "", opt->value != NULL ? opt->value : "");
 
     if (n >= TEXT_COLUMN)
-        printf("%s\n%*s%s\n", left, TEXT_COLUMN, "", opt->text);
+        fprintf(out, "%s\n%*s%s\n", left, TEXT_COLUMN, "", opt->text);
     else
-        printf("%-*s%s\n", TEXT_COLUMN, left, opt->text);
+        fprintf(out, "%-*s%s\n", TEXT_COLUMN, left, opt->text);
 }
 
-static void print_options(enum cmd_id cmd)
+static void print_options(enum cmd_id cmd, FILE *out)
 {
     for (int i = 0; i < opts_len; i++) {
         if (opts[i].cmd == cmd)
-            print_option(&opts[i]);
+            print_option(&opts[i], out);
     }
 }
 
@@ -52,33 +52,33 @@ static bool has_options(enum cmd_id cmd)
     return false;
 }
 
-static void print_indented(const char *text, const char *indent)
+static void print_indented(const char *text, const char *indent, FILE *out)
 {
     struct str rest = str_of(text);
 
     while (rest.len > 0) {
         struct str line = str_split(rest, '\n', &rest);
 
-        printf("%s%.*s\n", indent, STR_ARG(line));
+        fprintf(out, "%s%.*s\n", indent, STR_ARG(line));
     }
 }
 
-static void print_command(const struct cmd *cmd)
+static void print_command(const struct cmd *cmd, FILE *out)
 {
-    print_indented(cmd->examples, "  ");
-    printf("\nmoldau %s%s%s%s%s\n  %s\n", cmd->words, cmd->operands[0] != '\0' ? " " : "",
-           cmd->operands, cmd->most < 0 ? "..." : "", has_options(cmd->id) ? " [OPTION]..." : "",
-           cmd->summary);
+    print_indented(cmd->examples, "  ", out);
+    fprintf(out, "\nmoldau %s%s%s%s%s\n  %s\n", cmd->words, cmd->operands[0] != '\0' ? " " : "",
+            cmd->operands, cmd->most < 0 ? "..." : "", has_options(cmd->id) ? " [OPTION]..." : "",
+            cmd->summary);
     if (cmd->remarks[0] != '\0') {
-        putchar('\n');
-        print_indented(cmd->remarks, "  ");
+        fputc('\n', out);
+        print_indented(cmd->remarks, "  ", out);
     }
     if (has_options(cmd->id)) {
-        printf("\nOptions:\n");
-        print_options(cmd->id);
+        fputs("\nOptions:\n", out);
+        print_options(cmd->id, out);
     }
-    printf("\nOptions of every command:\n");
-    print_options(CMD_ALL);
+    fputs("\nOptions of every command:\n", out);
+    print_options(CMD_ALL, out);
 }
 
 static void print_overview(const char *noun)
@@ -212,11 +212,11 @@ static void print_man(void)
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-enum exit_code help_command(struct cli *cli)
+enum exit_code help_command(struct cli *cli, FILE *out)
 {
     if (cli->args.cmd->id == CMD_help)
         return cmd_help(cli);
-    print_command(cli->args.cmd);
+    print_command(cli->args.cmd, out);
     return CLI_OK;
 }
 
@@ -244,7 +244,7 @@ enum exit_code cmd_help(struct cli *cli)
         return print_codes(cli);
     cmd = cmd_find(n, words, &used);
     if (cmd != NULL && used == n) {
-        print_command(cmd);
+        print_command(cmd, stdout);
         return CLI_OK;
     }
     if (cmd_is_noun(all)) {

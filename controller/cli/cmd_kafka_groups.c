@@ -1,7 +1,7 @@
 /*
  * kafka consumer-groups: Kafka's kafka-consumer-groups, as 3.9's ConsumerGroupCommand behaves. What
  * goes wrong with a group is told on stdout behind "Error: ", and the exit code is 0 all the same;
- * only a command line that cannot be used ends in 1.
+ * only a command line that cannot be used ends in 1, and, other than Kafka's, that nobody answers.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -250,14 +250,6 @@ static enum exit_code describe(struct cli *cli, struct link *link)
     int32_t len;
     enum exit_code code;
 
-    if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return kafka_usage(cli,
-                           "Option [describe] takes one of these options: [all-groups], [group]");
-    if (args_has(&cli->args, "members") + args_has(&cli->args, "offsets") +
-            args_has(&cli->args, "state") >
-        1)
-        return kafka_usage(cli, "Option [describe] takes at most one of these options: [members], "
-                                "[offsets], [state]");
     code = wanted(cli, link, &names, &len);
     for (int32_t i = 0; code == CLI_OK && i < len; i++)
         code = describe_one(cli, link, names[i]);
@@ -277,9 +269,6 @@ static enum exit_code delete_groups(struct cli *cli, struct link *link)
     int32_t len;
     enum exit_code code;
 
-    if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return kafka_usage(cli,
-                           "Option [delete] takes one of these options: [all-groups], [group]");
     code = wanted(cli, link, &names, &len);
     for (int32_t i = 0; code == CLI_OK && i < len; i++) {
         struct group_view view;
@@ -324,21 +313,16 @@ static enum exit_code read_reset(struct cli *cli, struct reset *reset)
     const struct args *args = &cli->args;
     const char *text, *given = NULL;
     int64_t ago_ms;
-    int n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
-        if (args_has(args, scenarios[i])) {
+        if (args_has(args, scenarios[i]))
             given = scenarios[i];
-            n++;
-        }
     }
-    if (n == 0)
+    if (given == NULL)
         return kafka_usage(cli,
                            "Option '[reset-offsets]' requires one of the following scenarios: "
                            "[[to-offset], [to-current], [to-datetime], [from-file], [by-duration], "
                            "[to-earliest], [to-latest], [shift-by]]");
-    if (n > 1)
-        return kafka_usage(cli, "Option [reset-offsets] takes only one scenario");
     text = args_text(args, given, NULL);
     reset->path = strcmp(given, "from-file") == 0 ? text : NULL;
     if (strcmp(given, "to-earliest") == 0)
@@ -541,18 +525,6 @@ static enum exit_code reset_offsets(struct cli *cli, struct link *link)
     enum exit_code code;
     int32_t len;
 
-    if (!args_has(&cli->args, "dry-run") && !args_has(&cli->args, "execute"))
-        fprintf(stderr, "WARN: No action will be performed as the --execute option is missing."
-                        "In a future major release, the default behavior of this command will be "
-                        "to prompt the user before executing the reset rather than doing a dry "
-                        "run. You should add the --dry-run option explicitly if you are scripting "
-                        "this command and want to keep the current default behavior without "
-                        "prompting.\n");
-    if (args_has(&cli->args, "dry-run") && args_has(&cli->args, "execute"))
-        return kafka_usage(cli, "Option [reset-offsets] only accepts one of [dry-run], [execute]");
-    if (!args_has(&cli->args, "group") && !args_has(&cli->args, "all-groups"))
-        return kafka_usage(cli, "Option [reset-offsets] takes one of these options: [all-groups], "
-                                "[group]");
     code = read_reset(cli, &reset);
     if (code == CLI_OK && reset.path == NULL && !args_has(&cli->args, "topic") &&
         !args_has(&cli->args, "all-topics"))
@@ -621,9 +593,6 @@ static enum exit_code delete_offsets(struct cli *cli, struct link *link)
     enum err err = ERR_OK;
     int at = 0;
 
-    if (name == NULL || !args_has(&cli->args, "topic"))
-        return kafka_usage(cli,
-                           "Option [delete-offsets] takes the following options: [topic], [group]");
     group_view_init(&view, &cli->arena, name);
     while (code == CLI_OK && (scope = args_next(&cli->args, "topic", &at)) != NULL) {
         topics = cli_text(cli, "%s%s%s", topics, topics[0] != '\0' ? ", " : "", scope);
@@ -680,6 +649,10 @@ enum exit_code cmd_kafka_consumer_groups(struct cli *cli)
                                                    { "reset-offsets", reset_offsets, { NULL } },
                                                    { "delete-offsets", delete_offsets, { NULL } } };
 
+    enum exit_code code = kafka_groups_check(cli);
+
+    if (code != CLI_OK)
+        return code;
     return kafka_run(cli, actions, ARRAY_LEN(actions),
                      "--list, --describe, --delete, --reset-offsets, --delete-offsets", TIMEOUT_MS);
 }

@@ -1,6 +1,6 @@
 /*
- * kafka_groups - what Kafka's kafka-consumer-groups prints of groups: its columns and its order,
- * which is that of Java's hash maps.
+ * kafka_groups - Kafka's kafka-consumer-groups: which options it takes together, and what it prints
+ * of groups, its columns and its order, which is that of Java's hash maps.
  *
  * Ownership:  everything lives in the arena of the view or of the run.
  * Threads:    one.
@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 #include "controller/cli/group.h"
+
+/* Whether its options go together; what is wrong with them has been said. */
+enum exit_code kafka_groups_check(struct cli *cli);
 
 /* Numbers of view->parts in the order of a HashMap of them. */
 const size_t *kafka_part_order(const struct group_view *view);

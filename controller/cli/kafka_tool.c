@@ -113,3 +113,16 @@ bool kafka_tool_args(int argc, char *const *argv, struct arena *arena, int *out_
     *out_argv = out;
     return true;
 }
+
+enum kafka_tool_asks kafka_tool_asks(int argc, char *const *argv)
+{
+    enum kafka_tool_asks asks = argc == 1 ? KAFKA_TOOL_HELP : KAFKA_TOOL_WORK;
+
+    for (int i = 1; i < argc && asks != KAFKA_TOOL_HELP; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            asks = KAFKA_TOOL_HELP;
+        else if (strcmp(argv[i], "--version") == 0)
+            asks = KAFKA_TOOL_VERSION;
+    }
+    return asks;
+}

@@ -18,4 +18,14 @@
 bool kafka_tool_args(int argc, char *const *argv, struct arena *arena, int *out_argc,
                      char ***out_argv);
 
+#define KAFKA_TOOL_VERSION_TEXT "3.9.2" /* whose tools these are like */
+
+/* What Kafka's tools answer before they look at the rest of a command line. */
+enum kafka_tool_asks {
+    KAFKA_TOOL_WORK,
+    KAFKA_TOOL_HELP,    /* --help, or nothing at all: on stderr, and the exit code is 1 */
+    KAFKA_TOOL_VERSION, /* --version, and the exit code is 0 */
+};
+enum kafka_tool_asks kafka_tool_asks(int argc, char *const *argv);
+
 #endif

@@ -21,8 +21,8 @@ def lines_of(text):
 
 
 @pytest.fixture
-def both(whole, tmp_path):
-    """Asks both, says what they printed if it is not the same; -> standard output."""
+def commands(tmp_path):
+    """Runs theirs and ours with the same words, which are strings; -> both, done."""
     if not shutil.which("java"):
         pytest.skip("java is not installed")
     try:
@@ -35,12 +35,17 @@ def both(whole, tmp_path):
     theirs = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*",
               "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"]
 
-    def run(argv, words):
-        return subprocess.run([*argv, "--bootstrap-server", whole.bootstrap, "--timeout", "60000", *words], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    def run(*words):
+        return [subprocess.run([*argv, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+                               cwd=tmp_path) for argv in (theirs, [named])]
+    return run
 
+
+@pytest.fixture
+def both(whole, commands):
+    """Asks both, says what they printed if it is not the same; -> standard output."""
     def ask(*words):
-        wanted, got = run(theirs, words), run([named], words)
+        wanted, got = commands("--bootstrap-server", whole.bootstrap, "--timeout", "60000", *words)
         assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), words
         # Its log is silent here; warnings and errors that it prints itself are the same.
         said = lines_of(got.stderr)
@@ -107,3 +112,40 @@ def test_groups_with_members(both, names, whole):
                                                  "--dry-run")
         raw_groups.leave(c, group, joined.member, instance="i7")
         raw_groups.leave(d, workers, worker.member)
+
+
+def test_help_and_version(commands):
+    wanted, got = commands("--version")
+    assert (got.returncode, got.stdout.split()[0]) == (wanted.returncode, wanted.stdout.strip()) == (
+        0, kafka.KAFKA_VERSION)
+    for words in (["--help"], [], ["--list", "--version", "--help"]):
+        wanted, got = commands(*words)
+        assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode) == ("", 1)
+        options = set(re.findall(r"^--[a-z][a-z-]+", wanted.stderr, re.MULTILINE))
+        assert len(options) > 25 and options <= set(re.findall(r"--[a-z][a-z-]+", got.stderr))
+
+
+# Nobody is asked before the options fit together.
+UNUSABLE = [
+    "", "--list --describe --group g", "--list --group g", "--list --topic t", "--list --members",
+    "--describe --group g --topic t", "--describe --group g --all-groups", "--describe --group g --type",
+    "--describe --group g --members --state", "--describe --group g --state Empty", "--delete --group g --topic t",
+    "--reset-offsets --group g --to-latest --execute --dry-run --topic t",
+    "--reset-offsets --group g --to-latest --to-earliest --topic t --dry-run",
+    "--reset-offsets --group g --from-file f --shift-by 3 --topic t --dry-run"]
+# Kafka names other options than those that are missing.
+UNUSABLE_SAID_BETTER = ["--describe", "--delete", "--reset-offsets --dry-run", "--delete-offsets --group g",
+                        "--list --nonsense", "--list --group"]
+
+
+def test_command_lines_that_cannot_be_used(commands):
+    for line in UNUSABLE + UNUSABLE_SAID_BETTER:
+        wanted, got = commands("--bootstrap-server", "127.0.0.1:1", *line.split())
+        assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode) == ("", 1), line
+        if line in UNUSABLE:
+            assert lines_of(got.stderr)[0] == first_said(wanted.stderr), line
+
+
+def first_said(text):
+    """The message, out of a stack trace where it is one."""
+    return re.sub(r"^Exception in thread \S+ \S+: ", "", lines_of(text)[0])
