@@ -16,14 +16,18 @@
  *   7165, 7235               a quick restart goes unnoticed (KIP-380)     below; sim resumes
  *   7128, 9672               an ISR with who must not be in it            below
  *   9089                     one bad partition stops a reassignment       below
- *   9499, 10794, 17061       quadratic work                               many partitions, measured
+ *   7299, 9499, 10794, 17061 a request or a look at all for each of many below (as many writes and
+ *                            messages for many as for one; the time: tests/bench/scale)
  *   9539                     a late deletion of a replica that is back    below (KIP-570)
- *   9769                     epoch moved although the log failed          parts_test (found no
- * room) 9946, B5                 deletion that is not awaited                 topics_test,
- * reassign_test 10314                    a newcomer and an offline directory          parts_test
+ *   9769                     epoch moved although the log failed          parts_test: no room
+ *   9866                     balance by who is not in sync                below
+ *   9946, B5                 deletion that is not awaited                 topics_, reassign_test
+ *   10193                    requests that nobody answers                 below
+ *   10314                    a newcomer and an offline directory          parts_test
  *   12686, 12751, 13091, 13254  answers to ISR proposals                  part_core_test, below
  *   12835, 14190             a topic loses its id                         below
  *   13225                    nobody hears of a death                      below
+ *   13572                    a count of imbalance below zero              none is kept
  *   14140                    who stops or is dead joins an ISR            below
  *   14144                    a lost answer fences a leader for ever       below
  *   14154                    an outdated controller answers               below
@@ -36,6 +40,7 @@
 #include "gen/wire/alter_partition_reassignments.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
+#include "gen/wire/delete_topics.h"
 #include "tests/kit/toy_core.h"
 #include "tests/kit/unit.h" /* unit_run */
 
@@ -427,6 +432,215 @@ START_TEST(shutdown_is_asked_for_again_after_a_fail_over)
 }
 END_TEST
 
+/* ---- many at once ---- */
+
+#define MANY (TOY_TOPICS - 1) /* topics; as many partitions each as the toy has */
+
+struct cost {
+    size_t writes, ops;
+    int deltas, images; /* that broker 2 was sent */
+};
+
+static struct cost cost_so_far(void)
+{
+    return (struct cost){ toy.n_writes, toy.n_ops, toy.brokers[2].n_deltas,
+                          toy.brokers[2].n_images };
+}
+
+static struct cost cost_since(struct cost before)
+{
+    struct cost now = cost_so_far();
+
+    return (struct cost){ now.writes - before.writes, now.ops - before.ops,
+                          now.deltas - before.deltas, now.images - before.images };
+}
+
+/* As many writes and messages for many as for one, and operations in proportion. */
+static void assert_shared(struct cost one, struct cost many, size_t times)
+{
+    ck_assert_uint_eq(many.writes, one.writes);
+    ck_assert_int_eq(many.deltas, one.deltas);
+    ck_assert_int_eq(many.images, one.images);
+    ck_assert_uint_gt(one.ops, 0);
+    ck_assert_uint_le(many.ops, one.ops * times);
+}
+
+/* A new cluster of these brokers, in which the first controller looks after the balance. */
+static void begin_anew(int32_t brokers)
+{
+    teardown();
+    toy_init(&toy);
+    core_free(&toy.core);
+    toy.settings.auto_leader_rebalance_enable = true;
+    toy.core = core_new(&toy.settings, 1);
+    toy_win(&toy);
+    for (int32_t id = 1; id <= brokers; id++)
+        toy_start(&toy, id);
+}
+
+static void fill(int topics, size_t parts)
+{
+    for (int i = 0; i < topics; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "m%d", i);
+        toy_create(&toy, name, parts, IDS_OF(r123));
+    }
+}
+
+/* 10794: electing for each partition looked at every partition that had a leader. */
+static struct cost cost_of_a_death(int topics, size_t parts)
+{
+    begin_anew(3);
+    fill(topics, parts);
+
+    struct cost before = cost_so_far();
+
+    toy_kill(&toy, 1);
+    SHOWS("m0", "2/2,3 1 1");
+    return cost_since(before);
+}
+
+START_TEST(kafka_10794_a_death_is_one_write_and_one_delta_for_any_number)
+{
+    struct cost one = cost_of_a_death(1, 1), many = cost_of_a_death(MANY, TOY_PARTS);
+
+    assert_shared(one, many, (size_t)MANY * TOY_PARTS);
+    ck_assert_uint_eq(many.writes, 1);
+}
+END_TEST
+
+/* 7299: each leadership that went back was a round of requests of its own. */
+static struct cost cost_of_balance(int topics, size_t parts)
+{
+    begin_anew(3);
+    fill(topics, parts);
+    toy_advance(&toy, 6000); /* the first look is over */
+    toy_kill(&toy, 1);
+    toy_start(&toy, 1);
+    for (int i = 0; i < topics; i++)
+        for (size_t p = 0; p < parts; p++) {
+            char name[16];
+
+            snprintf(name, sizeof name, "m%d", i);
+            toy_propose(&toy, 2, name, (int32_t)p, IDS_OF(r123));
+        }
+    SHOWS("m0", "2/1,2,3 1 2");
+
+    struct cost before = cost_so_far();
+
+    toy_advance(&toy, 300000);
+    SHOWS("m0", "1/1,2,3 2 3");
+    return cost_since(before);
+}
+
+START_TEST(kafka_7299_leaderships_go_back_together)
+{
+    struct cost one = cost_of_balance(1, 1), many = cost_of_balance(MANY, TOY_PARTS);
+
+    assert_shared(one, many, (size_t)MANY * TOY_PARTS);
+    ck_assert_uint_eq(many.writes, 1);
+}
+END_TEST
+
+/* 9499: each topic's deletion looked at every other topic, and was a round of requests. */
+static struct cost cost_of_deletion(int topics)
+{
+    static struct delete_topics_request_topic named[MANY];
+    static struct delete_topics_request req;
+    static char names[MANY][16];
+
+    begin_anew(3);
+    fill(topics, 4);
+    delete_topics_request_init(&req);
+    for (int i = 0; i < topics; i++) {
+        delete_topics_request_topic_init(&named[i]);
+        snprintf(names[i], sizeof names[i], "m%d", i);
+        named[i].name = str_of(names[i]);
+    }
+    req.topics = named;
+    req.topics_len = topics;
+    req.timeout_ms = 30000;
+
+    struct cost before = cost_so_far();
+
+    ck_assert_int_eq(toy_ask(&toy, API_DELETE_TOPICS, 6, &req), 0);
+    ck_assert_ptr_null(toy_topic(&toy, "m0"));
+    ck_assert_ptr_null(toy_topic(&toy, names[topics - 1]));
+    ck_assert_uint_eq(toy.n_stones, (size_t)topics * 4 * 3);
+    return cost_since(before);
+}
+
+START_TEST(kafka_9499_topics_go_together)
+{
+    assert_shared(cost_of_deletion(1), cost_of_deletion(MANY), MANY);
+}
+END_TEST
+
+/* 17061: a new broker was told of, and told, one thing at a time of a large cluster. */
+static struct cost cost_of_a_newcomer(int topics, size_t parts)
+{
+    begin_anew(3);
+    fill(topics, parts);
+
+    struct cost before = cost_so_far();
+
+    toy_start(&toy, 4);
+    ck_assert_int_eq(toy.brokers[4].n_images, 1);
+    ck_assert_int_le(toy.brokers[4].n_deltas, 1); /* that it is live */
+    return cost_since(before);
+}
+
+START_TEST(kafka_17061_a_newcomer_is_told_all_at_once)
+{
+    struct cost few = cost_of_a_newcomer(1, 1), many = cost_of_a_newcomer(MANY, TOY_PARTS);
+
+    ck_assert_uint_eq(many.writes, few.writes);
+    ck_assert_uint_eq(many.ops, few.ops);
+    ck_assert_int_eq(many.deltas, few.deltas);
+    ck_assert_int_eq(many.images, 0);
+}
+END_TEST
+
+/* ---- balance ---- */
+
+/* 9866: leadership was moved to, or tried for, who is not in sync. 10149: and nothing was balanced
+ * while any partition moved. */
+START_TEST(kafka_9866_leadership_goes_back_to_who_is_in_sync_though_others_move)
+{
+    begin_anew(3);
+    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "u", 1, IDS_OF(r12));
+    toy_advance(&toy, 6000);
+    toy_kill(&toy, 1);
+    toy_start(&toy, 1);
+    toy_propose(&toy, 2, "t", 0, IDS_OF(r123)); /* t-1 is behind */
+    ck_assert_int_eq(toy_reassign(&toy, "u", 0, IDS_OF(r32)), 0);
+    toy_advance(&toy, 600000);
+    SHOWS("t", "1/1,2,3 2 3");
+    ck_assert_str_eq(toy_show(&toy, "t", 1), "2/2,3 1 1");
+    ck_assert_str_eq(toy_assigned(&toy, "u", 0), "3,2,1 +3 -1");
+    toy_propose(&toy, 2, "t", 1, IDS_OF(r123));
+    toy_advance(&toy, 300000);
+    ck_assert_str_eq(toy_show(&toy, "t", 1), "1/1,2,3 2 3");
+}
+END_TEST
+
+/* 10193: what waited when the seat was lost was never answered, and its client hung. */
+START_TEST(kafka_10193_what_waits_at_a_resignation_is_answered)
+{
+    toy.hold = true;
+    toy_create(&toy, "u", 1, IDS_OF(r1)); /* its write is out */
+    ck_assert_int_eq(grow_t(3), -99);     /* waits behind it */
+
+    int answers = toy.n_answers;
+
+    toy_step(&toy, (struct core_event){ .kind = CORE_RESIGNED });
+    ck_assert_int_eq(toy.n_answers, answers + 2);
+    ck_assert_int_eq(toy.answer_err, ERR_NOT_CONTROLLER);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("races");
@@ -455,5 +669,11 @@ int main(void)
     tcase_add_test(tc, kafka_15221_what_an_earlier_life_had_does_not_count);
     tcase_add_test(tc, growth_and_moves_of_one_topic_do_not_overwrite_each_other);
     tcase_add_test(tc, shutdown_is_asked_for_again_after_a_fail_over);
+    tcase_add_test(tc, kafka_10794_a_death_is_one_write_and_one_delta_for_any_number);
+    tcase_add_test(tc, kafka_7299_leaderships_go_back_together);
+    tcase_add_test(tc, kafka_9499_topics_go_together);
+    tcase_add_test(tc, kafka_17061_a_newcomer_is_told_all_at_once);
+    tcase_add_test(tc, kafka_9866_leadership_goes_back_to_who_is_in_sync_though_others_move);
+    tcase_add_test(tc, kafka_10193_what_waits_at_a_resignation_is_answered);
     return unit_run(tc);
 }
