@@ -414,7 +414,7 @@ static void join(struct world *w, struct bro *b, const struct crowd_request *req
     snprintf(uuid, sizeof uuid, "%llu", (unsigned long long)++w->ids);
     ev.join.who = who_of(req);
     ev.join.member = str_of(req->id);
-    ev.join.instance = STR_NULL;
+    ev.join.instance = CROWD_INSTANCE(req);
     ev.join.client_id = STR("c");
     ev.join.client_host = STR("/h");
     ev.join.protocol_type = STR("consumer");
@@ -445,7 +445,7 @@ static void sync(struct world *w, struct bro *b, const struct crowd_request *req
     }
     ev.sync.who = who_of(req);
     ev.sync.member = str_of(req->id);
-    ev.sync.instance = STR_NULL;
+    ev.sync.instance = CROWD_INSTANCE(req);
     ev.sync.generation = req->generation;
     ev.sync.protocol_type = STR_NULL;
     ev.sync.protocol = STR_NULL;
@@ -472,7 +472,8 @@ static void commit(struct world *w, struct bro *b, const struct crowd_request *r
 
     if (w->conf.mutation == MUTATION_COMMIT_ANY)
         generation = group_generation(group);
-    err = offsets_check(group, generation, str_of(req->id), STR_NULL, false, node_ms(w, b->node));
+    err = offsets_check(group, generation, str_of(req->id), CROWD_INSTANCE(req), false,
+                        node_ms(w, b->node));
     if (err != ERR_OK) {
         answer_simply(w, who_of(req), ASK_COMMIT, err);
         return;
@@ -528,8 +529,8 @@ void coord_on_request(struct world *w, struct event *ev)
         break;
     case ASK_BEAT:
         answer_simply(w, who_of(req), ASK_BEAT,
-                      group_heartbeat(b->coord->group, req->generation, str_of(req->id), STR_NULL,
-                                      node_ms(w, b->node)));
+                      group_heartbeat(b->coord->group, req->generation, str_of(req->id),
+                                      CROWD_INSTANCE(req), node_ms(w, b->node)));
         break;
     case ASK_COMMIT:
         commit(w, b, req);

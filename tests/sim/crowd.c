@@ -2,7 +2,8 @@
  * Clients of a group, as Java's consumer behaves: find the coordinator, join, hand out partitions
  * if they lead, beat and commit; what an error means to them is what it means to Kafka's. They are
  * no processes of the cluster: requests and answers take their time and get lost with a coordinator
- * that dies.
+ * that dies. Some are static members (group.instance.id): they do not say that they leave, and in
+ * their next life they come back by their instance to what they had.
  *
  * Checked: in one generation no partition has two owners; a commit counts only from the generation
  * that is, and one that was acknowledged is in the log of every later leader (the oracle's
@@ -22,6 +23,11 @@
 static int64_t pace_us(struct world *w)
 {
     return world_between(w, 40, 160) * 1000;
+}
+
+static bool is_static(const struct world *w, int i)
+{
+    return (w->conf.statics >> i & 1) != 0;
 }
 
 static void forget(struct crowd_client *c)
@@ -46,6 +52,8 @@ static void send(struct world *w, int i, struct crowd_request *req)
     c->call = req->who.call;
     c->call_ms = world_ms(w);
     memcpy(req->id, c->id, sizeof req->id);
+    if (is_static(w, i))
+        snprintf(req->instance, sizeof req->instance, "i%d", i);
     req->generation = c->generation;
     if (req->ask == ASK_COMMIT && world_chance(w, 3))
         req->generation--; /* a thread that was held up since the last rebalance */
@@ -124,7 +132,9 @@ static void on_error(struct crowd_client *c, enum err err)
     }
     c->phase = CROWD_OUT;
     c->owned = 0;
-    if (err == ERR_UNKNOWN_MEMBER_ID)
+    /* The fenced end: another has their instance, which here is what their last process had sent
+     * and came late. They are started again. */
+    if (err == ERR_UNKNOWN_MEMBER_ID || err == ERR_FENCED_INSTANCE_ID)
         forget(c);
     else if (err == ERR_ILLEGAL_GENERATION)
         c->generation = -1;
@@ -205,7 +215,7 @@ void crowd_trouble(struct world *w)
         break;
     case 1:
         world_tell(w, "client %d leaves", i);
-        if (c->phase == CROWD_MEMBER)
+        if (c->phase == CROWD_MEMBER && !is_static(w, i)) /* whose place is kept for them */
             send(w, i, &leave);
         c->phase = CROWD_ABSENT;
         break;

@@ -73,6 +73,9 @@ struct crowd {
 
 enum crowd_ask { ASK_JOIN, ASK_SYNC, ASK_BEAT, ASK_COMMIT, ASK_LEAVE };
 
+/* A request's instance for the cores: null when it has none. */
+#define CROWD_INSTANCE(req) ((req)->instance[0] != '\0' ? str_of((req)->instance) : STR_NULL)
+
 /* Whom an answer is for. */
 struct crowd_who {
     int client;
@@ -83,7 +86,7 @@ struct crowd_who {
 struct crowd_request {
     struct crowd_who who;
     enum crowd_ask ask;
-    char id[CROWD_ID];
+    char id[CROWD_ID], instance[CROWD_ID]; /* "" dynamic */
     int32_t generation;
     int part; /* of a commit */
     char members[CROWD_SHOWN][CROWD_ID];

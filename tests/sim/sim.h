@@ -266,7 +266,8 @@ struct boss {
 
 struct sim_conf {
     int brokers, bosses, parts, rf, min_isr;
-    int clients; /* of a group; 0: there is none */
+    int clients;      /* of a group; 0: there is none */
+    uint32_t statics; /* bits: which of them have a group.instance.id */
     int64_t lag_max_ms, session_ms, heartbeat_ms;
     int64_t faults_ms; /* how long things go wrong */
     int64_t delay_us;  /* of a message, typical */
