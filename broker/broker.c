@@ -642,10 +642,12 @@ static void on_expire_timer(struct reactor_timer *timer)
 static void on_settings_timer(struct reactor_timer *timer)
 {
     struct broker *broker = container_of(timer, struct broker, settings_timer);
+    const struct settings *settings = broker->settings;
     struct image *image = meta_get_ref(broker->meta);
 
-    pool_resize(broker->pool,
-                (int)settings_number(broker->settings, image, BROKER_CONF_num_io_threads));
+    pool_resize(broker->pool, (int)settings_number(settings, image, BROKER_CONF_num_io_threads));
+    fetchers_resize(broker->fetchers,
+                    (int32_t)settings_number(settings, image, BROKER_CONF_num_replica_fetchers));
     image_unref(&image);
     compaction_look(broker->compaction);
     reactor_timer_set_ms(broker->sched, timer, SETTINGS_MS);

@@ -153,6 +153,28 @@ static void show_dirs(const struct pages_source *source, FILE *out)
     gauge(out, "moldau_moves_bytes", "Bytes copied for such moves since the start.", moves.bytes);
 }
 
+static void note_fetcher(void *arg, int32_t leader, int32_t index, const struct fetcher_info *info)
+{
+    char *label = xasprintf("leader=\"%d\",loop=\"%d\"", leader, index);
+
+    stat_print_gauge(arg, "moldau_fetcher_partitions", label, NULL, info->partitions);
+    free(label);
+}
+
+static void show_fetchers(const struct pages_source *source, FILE *out)
+{
+    struct fetchers_info info;
+
+    fetchers_get_info(source->fetchers, &info);
+    gauge(out, "kafka_server_replicafetchermanager_maxlag",
+          "Records behind, of the partition most so.", info.lag_max);
+    gauge(out, "kafka_server_replicafetchermanager_failedpartitionscount",
+          "Partitions that are not followed any more because of an error.", info.failed);
+    fprintf(out, "# HELP moldau_fetcher_partitions Partitions that each loop fetches of a leader.\n"
+                 "# TYPE moldau_fetcher_partitions gauge\n");
+    fetchers_each(source->fetchers, note_fetcher, out);
+}
+
 static void show_throttles(const struct pages_source *source, FILE *out)
 {
     int64_t now_ms = clock_mono_ms();
@@ -181,7 +203,6 @@ static void show_metrics(FILE *out, void *arg)
 {
     const struct pages *pages = arg;
     struct parts_info parts;
-    struct fetchers_info fetchers;
     struct control_info control;
 
     show_loading(pages, out);
@@ -190,7 +211,6 @@ static void show_metrics(FILE *out, void *arg)
         return;
     }
     parts_get_info(pages->source.parts, &parts);
-    fetchers_get_info(pages->source.fetchers, &fetchers);
     control_get_info(pages->source.control, &control);
     gauge(out, "kafka_server_replicamanager_partitioncount", "Partitions hosted here.",
           (int64_t)parts.parts);
@@ -203,10 +223,7 @@ static void show_metrics(FILE *out, void *arg)
           (int64_t)parts.under_min_isr);
     gauge(out, "moldau_stray_logs", "Logs parked because nobody assigned or deleted them.",
           (int64_t)parts.strays);
-    gauge(out, "kafka_server_replicafetchermanager_maxlag",
-          "Records behind, of the partition most so.", fetchers.lag_max);
-    gauge(out, "kafka_server_replicafetchermanager_failedpartitionscount",
-          "Partitions that are not followed any more because of an error.", fetchers.failed);
+    show_fetchers(&pages->source, out);
     gauge(out, "moldau_logs", "Logs on disk.", (int64_t)logs_count(pages->source.logs));
     gauge(out, "moldau_control_stream_up", "1 while on the controller's stream.", control.is_up);
     gauge(out, "moldau_controller_epoch", "Of the controller last heard of.",

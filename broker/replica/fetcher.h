@@ -35,12 +35,6 @@ void fetcher_set_source(struct fetcher *fetcher, const struct fetcher_source *so
 void fetcher_follow(struct fetcher *fetcher, struct part *part, int32_t leader_epoch);
 void fetcher_unfollow(struct fetcher *fetcher, struct part *part);
 
-struct fetcher_info {
-    int32_t partitions, failed;
-    int64_t lag_max;  /* records behind the leader's high watermark, as of at most a second ago */
-    uint64_t fetches; /* answered so far */
-    uint64_t bytes;   /* of records appended so far */
-};
 void fetcher_get_info(struct fetcher *fetcher, struct fetcher_info *out);
 
 /* When its connection broke (monotonic), 0 while it stands or none is wanted. Any thread. */

@@ -9,6 +9,11 @@
  *
  * Loops stay once they were started. Without partitions one holds a thread that sleeps and, after a
  * while, no connection; there are as many as brokers times num.replica.fetchers.
+ *
+ * When that number changes, most partitions get another loop for the same leader in the same epoch.
+ * Two loops must not append for one partition then, so all are stopped first, and started anew with
+ * what is in the table by then: nothing is followed for some milliseconds, or as long as a slow
+ * disk takes for an append that is under way.
  */
 #include "broker/replica/fetchers.h"
 
@@ -28,20 +33,22 @@ struct loop {
 };
 
 struct assigned {
-    const struct part *part; /* the key; the loop has the reference */
-    struct fetcher *fetcher;
+    struct part *part; /* the key; a reference, as the loop has one */
+    int32_t leader, leader_epoch;
+    struct fetcher *fetcher; /* NULL while the loops are replaced */
     UT_hash_handle hh;
 };
 
 /* [I] set before anyone else sees it   [m] under lock */
 struct fetchers {
-    struct fetchers_conf conf; /* [I] */
+    struct fetchers_conf conf; /* [I] but per_leader, which is [m] */
     struct lock lock;          /* rank LOCK_LEAF */
     struct image *image;       /* [m] a reference; NULL before the first */
     struct loop *loops;        /* [m] */
     size_t loops_len, loops_cap;
     struct assigned *assigned; /* [m] */
     bool halted;               /* [m] */
+    bool resizing;             /* [m] there are no loops: the table alone is kept */
 };
 
 int32_t fetchers_index(struct str topic, int32_t partition, int32_t n)
@@ -68,25 +75,43 @@ struct fetchers *fetchers_start(const struct fetchers_conf *conf)
     return fetchers;
 }
 
-void fetchers_halt(struct fetchers *fetchers)
+/* What was there is the caller's. */
+static struct loop *take_loops_locked(struct fetchers *fetchers, size_t *len)
 {
-    struct assigned *entry, *next;
-
-    lock_take(&fetchers->lock);
     struct loop *loops = fetchers->loops;
-    size_t loops_len = fetchers->loops_len;
 
-    fetchers->halted = true;
+    lock_assert_held(&fetchers->lock);
+    *len = fetchers->loops_len;
     fetchers->loops = NULL;
     fetchers->loops_len = fetchers->loops_cap = 0;
-    HASH_ITER (hh, fetchers->assigned, entry, next) {
-        HASH_DEL(fetchers->assigned, entry);
-        free(entry);
-    }
-    lock_drop(&fetchers->lock);
-    for (size_t i = 0; i < loops_len; i++)
+    return loops;
+}
+
+static void stop_loops(struct loop *loops, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
         fetcher_stop(&loops[i].fetcher);
     free(loops);
+}
+
+void fetchers_halt(struct fetchers *fetchers)
+{
+    struct assigned *assigned, *entry, *next;
+    size_t len;
+
+    lock_take(&fetchers->lock);
+    struct loop *loops = take_loops_locked(fetchers, &len);
+
+    fetchers->halted = true;
+    assigned = fetchers->assigned;
+    fetchers->assigned = NULL;
+    lock_drop(&fetchers->lock);
+    stop_loops(loops, len);
+    HASH_ITER (hh, assigned, entry, next) {
+        HASH_DEL(assigned, entry);
+        part_unref(&entry->part);
+        free(entry);
+    }
 }
 
 void fetchers_stop(struct fetchers **fetchers_ptr)
@@ -159,29 +184,42 @@ static struct fetcher *loop_of(struct fetchers *fetchers, int32_t leader, int32_
     return loop->fetcher;
 }
 
+/* entry->fetcher: the loop it has had so far. */
+static void give_loop_locked(struct fetchers *fetchers, struct assigned *entry)
+
+{
+    int32_t index = fetchers_index(str_of(part_topic(entry->part)), part_partition(entry->part),
+                                   fetchers->conf.per_leader);
+
+    lock_assert_held(&fetchers->lock);
+    struct fetcher *fetcher = loop_of(fetchers, entry->leader, index);
+
+    if (entry->fetcher != NULL && entry->fetcher != fetcher)
+        fetcher_unfollow(entry->fetcher, entry->part);
+    entry->fetcher = fetcher;
+    fetcher_follow(fetcher, entry->part, entry->leader_epoch);
+}
+
 void fetchers_follow(struct fetchers *fetchers, struct part *part, int32_t leader,
                      int32_t leader_epoch)
 {
     struct assigned *entry;
-    int32_t index =
-        fetchers_index(str_of(part_topic(part)), part_partition(part), fetchers->conf.per_leader);
 
     lock_take(&fetchers->lock);
     if (fetchers->halted) {
         lock_drop(&fetchers->lock);
         return;
     }
-    struct fetcher *fetcher = loop_of(fetchers, leader, index);
     HASH_FIND_PTR(fetchers->assigned, &part, entry);
     if (entry == NULL) {
         entry = xcalloc(1, sizeof *entry);
-        entry->part = part;
+        entry->part = part_ref(part);
         HASH_ADD_PTR(fetchers->assigned, part, entry);
-    } else if (entry->fetcher != fetcher) {
-        fetcher_unfollow(entry->fetcher, part);
     }
-    entry->fetcher = fetcher;
-    fetcher_follow(fetcher, part, leader_epoch);
+    entry->leader = leader;
+    entry->leader_epoch = leader_epoch;
+    if (!fetchers->resizing)
+        give_loop_locked(fetchers, entry);
     lock_drop(&fetchers->lock);
 }
 
@@ -192,9 +230,54 @@ void fetchers_unfollow(struct fetchers *fetchers, struct part *part)
     lock_take(&fetchers->lock);
     HASH_FIND_PTR(fetchers->assigned, &part, entry);
     if (entry != NULL) {
-        fetcher_unfollow(entry->fetcher, part);
+        if (entry->fetcher != NULL)
+            fetcher_unfollow(entry->fetcher, part);
         HASH_DEL(fetchers->assigned, entry);
-        free(entry);
+    }
+    lock_drop(&fetchers->lock);
+    if (entry != NULL)
+        part_unref(&entry->part);
+    free(entry);
+}
+
+void fetchers_resize(struct fetchers *fetchers, int32_t per_leader)
+{
+    struct assigned *entry, *next;
+    size_t len;
+
+    assert(per_leader > 0);
+    lock_take(&fetchers->lock);
+    if (fetchers->halted || per_leader == fetchers->conf.per_leader) {
+        lock_drop(&fetchers->lock);
+        return;
+    }
+    struct loop *loops = take_loops_locked(fetchers, &len);
+
+    fetchers->conf.per_leader = per_leader;
+    fetchers->resizing = true;
+    HASH_ITER (hh, fetchers->assigned, entry, next)
+        entry->fetcher = NULL;
+    lock_drop(&fetchers->lock);
+    stop_loops(loops, len);
+
+    lock_take(&fetchers->lock);
+    fetchers->resizing = false;
+    HASH_ITER (hh, fetchers->assigned, entry, next)
+        give_loop_locked(fetchers, entry);
+    lock_drop(&fetchers->lock);
+}
+
+void fetchers_each(struct fetchers *fetchers,
+                   void (*note)(void *arg, int32_t leader, int32_t index,
+                                const struct fetcher_info *info),
+                   void *arg)
+{
+    lock_take(&fetchers->lock);
+    for (size_t i = 0; i < fetchers->loops_len; i++) {
+        struct fetcher_info info;
+
+        fetcher_get_info(fetchers->loops[i].fetcher, &info);
+        note(arg, fetchers->loops[i].leader, fetchers->loops[i].index, &info);
     }
     lock_drop(&fetchers->lock);
 }

@@ -18,7 +18,7 @@ struct fetchers;
 
 struct fetchers_conf {
     int32_t broker_id;
-    int32_t per_leader;           /* num.replica.fetchers */
+    int32_t per_leader;           /* num.replica.fetchers, to begin with */
     const char *listener;         /* of the brokers' endpoints: inter.broker.listener.name */
     int32_t partition_max_bytes;  /* replica.fetch.max.bytes */
     int32_t response_max_bytes;   /* replica.fetch.response.max.bytes */
@@ -46,10 +46,27 @@ void fetchers_follow(struct fetchers *fetchers, struct part *part, int32_t leade
 /* Returns at once; an append under way still ends (part_follow() refuses it by the epoch). */
 void fetchers_unfollow(struct fetchers *fetchers, struct part *part);
 
+/* From now on so many loops for each leader. Waits until the ones before have ended what they were
+ * at; one thread at a time calls it, and none that stops fetchers meanwhile. */
+void fetchers_resize(struct fetchers *fetchers, int32_t per_leader);
+
 /* Has the connection to that broker broken within the last within_ms, and not been made again?
  * Whoever asks knows before the controller has said so that a broker may just have died. Any
  * thread. */
 bool fetchers_just_lost(struct fetchers *fetchers, int32_t broker, int64_t within_ms);
+
+/* Of one loop. */
+struct fetcher_info {
+    int32_t partitions, failed;
+    int64_t lag_max;  /* records behind the leader's high watermark, as of at most a second ago */
+    uint64_t fetches; /* answered so far */
+    uint64_t bytes;   /* of records appended so far */
+};
+/* note is called under a lock: it calls nothing of ours. */
+void fetchers_each(struct fetchers *fetchers,
+                   void (*note)(void *arg, int32_t leader, int32_t index,
+                                const struct fetcher_info *info),
+                   void *arg);
 
 struct fetchers_info {
     int32_t loops, partitions, failed;

@@ -307,6 +307,70 @@ START_TEST(leaders_take_turns_and_logs_stay_the_same)
 }
 END_TEST
 
+static void note_busy(void *arg, int32_t leader, int32_t index, const struct fetcher_info *info)
+{
+    int32_t *busy = arg;
+
+    ck_assert_int_eq(leader, 1);
+    ck_assert_int_lt(index, 4);
+    busy[index] = info->partitions;
+}
+
+/* Of each loop of broker 2 so many; orders that are on their way to the loops are waited for. */
+static void wait_for_spread(const int32_t *should)
+{
+    int32_t busy[4];
+
+    for (int ms = 0; ms < 20000; ms++) {
+        memset(busy, 0, sizeof busy);
+        fetchers_each(cluster.brokers[2].fetchers, note_busy, busy);
+        if (memcmp(busy, should, sizeof busy) == 0)
+            return;
+        poll(NULL, 0, 1);
+    }
+    ck_abort_msg("%d %d %d %d of %d %d %d %d", busy[0], busy[1], busy[2], busy[3], should[0],
+                 should[1], should[2], should[3]);
+}
+
+/* In the middle of copying, and with roles that change meanwhile: every partition is fetched by its
+ * loop of the new number, by no other, and nothing is appended twice or left out. */
+START_TEST(the_number_of_loops_changes_under_way)
+{
+    static const int32_t numbers[] = { 2, 4, 1, 3 };
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    int64_t leo = 0;
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.partition_max_bytes = 20000; /* so that each is asked for many times */
+    kit_cluster_start(&cluster, 2);
+    for (state.index = 0; state.index < 8; state.index++)
+        kit_set_part(&cluster, 0, &state);
+    for (int round = 0; round < 12; round++) {
+        int32_t n = numbers[round % 4], should[4] = { 0 };
+        struct fetchers_info info;
+
+        for (int32_t p = 0; p < 8; p++)
+            kit_produce(&cluster, 1, 0, p, 100, 1, 1000);
+        leo += 100;
+        fetchers_resize(cluster.brokers[2].fetchers, n);
+        state.leader_epoch = state.partition_epoch = round + 1;
+        for (state.index = 0; state.index < 8; state.index += 2)
+            kit_set_part(&cluster, 0, &state);
+        for (int32_t p = 0; p < 8; p++) {
+            should[fetchers_index(kit_topic_name(0), p, n)]++;
+            kit_wait(&cluster, 2, 0, p, leo, -1);
+        }
+        wait_for_spread(should);
+        fetchers_get_info(cluster.brokers[2].fetchers, &info);
+        ck_assert_int_eq(info.loops, n);
+        ck_assert_int_eq(info.failed, 0);
+    }
+    for (int32_t p = 0; p < 8; p++)
+        kit_same(&cluster, 1, 2, 0, p);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(a_partition_that_is_gone_is_let_go_of)
 {
     struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
@@ -339,6 +403,7 @@ START_TEST(the_halted_follow_nobody)
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 3, -1);
     fetchers_halt(cluster.brokers[2].fetchers);
+    fetchers_resize(cluster.brokers[2].fetchers, 2);
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
     kit_set_part(&cluster, 0, &state);
@@ -466,6 +531,7 @@ int main(void)
     tcase_add_test(tc, a_newcomer_does_not_wait_for_a_parked_fetch);
     tcase_add_test(tc, a_leader_that_moves_is_found_again);
     tcase_add_test(tc, leaders_take_turns_and_logs_stay_the_same);
+    tcase_add_test(tc, the_number_of_loops_changes_under_way);
     tcase_add_test(tc, a_partition_that_is_gone_is_let_go_of);
     tcase_add_test(tc, the_halted_follow_nobody);
     tcase_add_test(tc, a_leader_throttles_who_is_listed_and_not_in_sync);
