@@ -6,11 +6,12 @@ import time
 import pytest
 from confluent_kafka import Producer
 
-from tests.kit import ops
+from tests.kit import batch, ops, raw
 from tests.kit.cluster import wait_until
 from tests.kit.rawload import RawLoad
 
 PARTITIONS = 6
+UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER = 3, 6
 
 
 def assert_nothing_lost(cluster, load):
@@ -297,3 +298,22 @@ def test_a_topic_made_anew_under_its_name_has_nothing_of_the_old_one(whole, topi
     whole.stop(next(b for b in whole.brokers if b != victim))
     ops.create_topic(whole, name + ".after", 3, 2)
     assert_nothing_lost(whole, load)
+
+
+@pytest.mark.moldau_only                # of whom every broker takes a deletion
+def test_who_waits_for_a_replica_of_a_topic_that_is_deleted_is_told(whole, topic):
+    """A follower hangs, so that acks=all has to wait; the deletion does not."""
+    name = topic(partitions=1)
+    part = ops.partitions_of(whole, name)[0]
+    hangs = next(b for b in whole.brokers if int(b) != part.leader)
+    with raw.Connection(*whole.address(str(part.leader))) as c, raw.Connection(*whole.address(str(part.leader))) as c2:
+        whole.pause(hangs)
+        try:
+            c.send(raw.PRODUCE, 9, raw.produce_body(name, {0: batch.build([b"x"])}))
+            wait_until(lambda: c2.epoch_end(name, 0, part.epoch)[3] == 1, 30, "it is appended")
+            c2.delete_topic(name)
+            answer, = raw.produce_answer(raw.open_answer(raw.PRODUCE, 9, c.receive()))[0].values()
+            assert answer.error in (UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER)   # both: ask for Metadata
+        finally:
+            whole.resume(hangs)
+    ops.wait_full_isr(whole)

@@ -5,7 +5,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.kit import batch, ops, raw
+from tests.kit import batch, ops, raw, settings
 from tests.kit.cluster import wait_until
 
 
@@ -174,6 +174,28 @@ def test_min_insync_replicas_is_held(whole, topic):
     assert produce(1) == 0
     whole.start(victim)
     wait_until(lambda: produce(-1) == 0, 60, "writable again")
+
+
+def test_a_raised_min_insync_replicas_holds_what_is_written_from_then_on(whole, topic):
+    name = topic(partitions=1, replication=3, configs={"min.insync.replicas": 2})
+    leader = ops.partitions_of(whole, name)[0].leader
+    victim = next(b for b in whole.brokers if int(b) != leader)
+    whole.stop(victim)
+    wait_until(lambda: len(ops.partitions_of(whole, name)[0].isr) == 2, 60, "ISR of two")
+
+    def produce(acks):
+        return ops.ask_leader(whole, name, 0,
+                              lambda c: c.produce(name, {0: batch.build([b"x"])}, acks=acks)[0].error)
+    assert produce(-1) == 0
+    settings.alter_topic(whole, name, {"min.insync.replicas": "3"})
+    wait_until(lambda: produce(-1) == 19, 30, "too few in sync")
+    end = ops.end_offset(whole, name, 0)
+    for _ in range(20):
+        assert produce(1) == 0
+    assert ops.end_offset(whole, name, 0) == end        # accepted, and not to be read
+    assert len(ops.read_partition(whole, name, 0)) == end
+    whole.start(victim)
+    wait_until(lambda: ops.end_offset(whole, name, 0) == end + 20, 60, "committed")
 
 
 def test_a_topic_is_created_by_producing_to_it(whole):
