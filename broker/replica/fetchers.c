@@ -17,7 +17,6 @@
  */
 #include "broker/replica/fetchers.h"
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -65,12 +64,18 @@ int32_t fetchers_index(struct str topic, int32_t partition, int32_t n)
     return (signed_hash < 0 ? -signed_hash : signed_hash) % n;
 }
 
+/* Kafka knows no bound for it, and fetches nothing with 0. */
+static int32_t at_least_one(int32_t per_leader)
+{
+    return per_leader > 1 ? per_leader : 1;
+}
+
 struct fetchers *fetchers_start(const struct fetchers_conf *conf)
 {
     struct fetchers *fetchers = xcalloc(1, sizeof *fetchers);
 
-    assert(conf->per_leader > 0);
     fetchers->conf = *conf;
+    fetchers->conf.per_leader = at_least_one(conf->per_leader);
     lock_init(&fetchers->lock, LOCK_LEAF);
     return fetchers;
 }
@@ -245,7 +250,7 @@ void fetchers_resize(struct fetchers *fetchers, int32_t per_leader)
     struct assigned *entry, *next;
     size_t len;
 
-    assert(per_leader > 0);
+    per_leader = at_least_one(per_leader);
     lock_take(&fetchers->lock);
     if (fetchers->halted || per_leader == fetchers->conf.per_leader) {
         lock_drop(&fetchers->lock);

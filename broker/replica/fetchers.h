@@ -18,7 +18,7 @@ struct fetchers;
 
 struct fetchers_conf {
     int32_t broker_id;
-    int32_t per_leader;           /* num.replica.fetchers, to begin with */
+    int32_t per_leader;           /* num.replica.fetchers at first; at least one */
     const char *listener;         /* of the brokers' endpoints: inter.broker.listener.name */
     int32_t partition_max_bytes;  /* replica.fetch.max.bytes */
     int32_t response_max_bytes;   /* replica.fetch.response.max.bytes */
