@@ -67,7 +67,8 @@ class Connect:
         self.written = [0] * SOURCES
         for topic in self.topics:
             ops.create_topic(cluster, topic, 1, 3)
-        self.names = [*(f"source-{i}" for i in range(SOURCES)), "sink"]
+        self.sink = f"sink-{self.name}"     # it reads as a group of that name, which other tests must not know
+        self.names = [*(f"source-{i}" for i in range(SOURCES)), self.sink]
 
     def __enter__(self):
         return self
@@ -86,7 +87,7 @@ class Connect:
             worker.insist(f"/connectors/source-{i}/config", "PUT", {
                 "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": 1,
                 "file": str(self.files[i]), "topic": topic})
-        worker.insist("/connectors/sink/config", "PUT", {
+        worker.insist(f"/connectors/{self.sink}/config", "PUT", {
             "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": 1,
             "file": str(self.out), "topics": ",".join(self.topics)})
 
@@ -181,7 +182,7 @@ def check_offsets(connect, worker):
             if [o["offset"]["position"] for o in found] != [path.stat().st_size]:
                 raise ValueError(found)
         found = {o["partition"]["kafka_topic"]: o["offset"]["kafka_offset"]
-                 for o in worker.ask("/connectors/sink/offsets")["offsets"]}
+                 for o in worker.ask(f"/connectors/{connect.sink}/offsets")["offsets"]}
         ends = {t: ops.end_offset(connect.cluster, t, 0) for t in connect.topics}
         if found != ends:
             raise ValueError((found, ends))
@@ -203,10 +204,10 @@ def check_topics(connect):
 def read_all_again(connect, worker):
     """The sink forgets its offsets (its group is deleted for that) and writes everything once more."""
     before = len(sum(connect.arrived(), []))
-    worker.insist("/connectors/sink/stop", "PUT")
-    wait_until(lambda: not worker.ask("/connectors/sink/status")["tasks"], 30, "the sink stopped")
-    worker.insist("/connectors/sink/offsets", "DELETE")
-    worker.insist("/connectors/sink/resume", "PUT")
+    worker.insist(f"/connectors/{connect.sink}/stop", "PUT")
+    wait_until(lambda: not worker.ask(f"/connectors/{connect.sink}/status")["tasks"], 30, "the sink stopped")
+    worker.insist(f"/connectors/{connect.sink}/offsets", "DELETE")
+    worker.insist(f"/connectors/{connect.sink}/resume", "PUT")
     stored = sum(ops.end_offset(connect.cluster, t, 0) for t in connect.topics)
     wait_until(lambda: len(sum(connect.arrived(), [])) >= before + stored, 30, "everything written again")
 
