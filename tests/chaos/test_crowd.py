@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from tests.kit import ops, raw, raw_groups
 from tests.kit.cluster import ROOT, wait_until
-from tests.kit.member import Member, skipped, wait_processed, wait_shared
+from tests.kit.member import Member, assert_in_order, skipped, wait_processed, wait_shared
 
 PARTITIONS = 12
 SESSION_S = 6
@@ -181,6 +181,7 @@ def history(cluster, seed, most, seconds):
         wait_processed(crowd.all, [str(i) for i in range(stream.sent)], timeout=60)
         ends = {p: ops.end_offset(cluster, topic, p) for p in range(PARTITIONS)}
         assert not skipped(crowd.all, ends)
+        assert_in_order(crowd.all)
         wait_until(lambda: committed(cluster, group) == ends, 30, "everything committed")
         print(f"{check_generations(cluster, group)} generations")
     finally:

@@ -24,7 +24,7 @@ class Stop:
 
 
 def confluent(bootstrap, group, topic, assignor, instance):
-    from confluent_kafka import Consumer, KafkaException
+    from confluent_kafka import Consumer, KafkaError, KafkaException
     conf = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
             "auto.offset.reset": "earliest", "partition.assignment.strategy": assignor,
             "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 500}
@@ -48,15 +48,20 @@ def confluent(bootstrap, group, topic, assignor, instance):
             c.unassign()
         say(owns=sorted(owned))
     consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+    uncommitted = False
     while not Stop.asked:
         batch = [m for m in consumer.consume(100, 0.2) if not m.error()]
         for m in batch:
             seen(m.partition(), m.offset(), m.value())
-        if batch:
+        uncommitted = uncommitted or bool(batch)
+        if uncommitted:
             try:
                 consumer.commit(asynchronous=False)
-            except KafkaException:
-                pass  # the group has moved on: whoever has the partition now reads it again
+                uncommitted = False
+            except KafkaException as e:
+                # The group has moved on. What was taken away somebody else reads again; what is kept, as cooperative
+                # members do, is committed at the next try, also when no record comes any more.
+                uncommitted = e.args[0].code() != KafkaError._NO_OFFSET     # noqa: SLF001
     consumer.close()
 
 

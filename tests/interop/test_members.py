@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.interop import programs
-from tests.kit import ops
+from tests.kit import ops, raw, raw_groups
 from tests.kit.cluster import wait_until
-from tests.kit.member import Member, skipped, wait_processed, wait_shared
+from tests.kit.member import Member, assert_in_order, skipped, wait_processed, wait_shared
 
 HERE = Path(__file__).parent
 PARTITIONS = 6
@@ -109,6 +109,7 @@ def test_members_share_and_take_over(whole, client, assignor):
         wait_processed(members, values)
         again = {k: n for k, n in times_processed(members).items() if n > 1}
         assert len(again) <= 60, f"{len(again)} records were processed more than once"
+        assert_in_order(members)
 
 
 @pytest.mark.parametrize("client", ["confluent", "kafka-python", "java-3.9.2", "franz-go"])
@@ -130,7 +131,47 @@ def test_the_coordinator_is_killed(whole, client):
         wait_shared(members, PARTITIONS, each=1)
         print(f"{client}: all processed {time.monotonic() - at:.1f} s after the kill")
         whole.start(killed)
+        assert_in_order(members)
         assert not skipped(members, {p: 30 for p in range(PARTITIONS)})
+
+
+def last_commits(cluster, group, topic):
+    """{partition: offset} once nobody is in the group any more."""
+    def known():
+        with raw.Connection(*cluster.address(ops.coordinator(cluster, group))) as c:
+            state = raw_groups.describe(c, group)[1]
+            if state != "Empty":
+                raise ValueError(f"{group} is {state}")
+            return {p: raw_groups.fetch(c, group).get((topic, p), (0,))[0] for p in range(PARTITIONS)}
+    return wait_until(known, SESSION_S + 40, "nobody in the group")
+
+
+@pytest.mark.parametrize("with_coordinator", [False, True], ids=["alone", "with-its-coordinator"])
+def test_after_a_crash_records_come_again_from_the_last_commit(whole, with_coordinator):
+    """Those after it and no others: nothing is skipped, and what was committed does not come again."""
+    topic = new_topic(whole, "crash")
+    group = f"g-{topic}"
+    values = produce(whole, topic, 0, 30_000)
+    with Members() as members:
+        members.append(start(whole, "confluent", group, topic, "range"))
+        first = members[0]
+        wait_until(lambda: len(first.records) > 1500, 40, "in the middle of its work")
+        first.kill()
+        killed = ops.coordinator(whole, group) if with_coordinator else None
+        if killed:
+            whole.kill(killed)
+        commits = last_commits(whole, group, topic)
+        members.append(start(whole, "confluent", group, topic, "range"))
+        wait_processed(members, values)
+        if killed:
+            whole.start(killed)
+        done = [[sorted(o for q, o, _ in m.records if q == p) for p in range(PARTITIONS)] for m in members]
+        for p, commit in commits.items():
+            assert done[0][p] == list(range(len(done[0][p]))) and len(done[0][p]) >= commit
+            assert done[1][p] == list(range(commit, 5000)), f"partition {p} goes on at {done[1][p][:1]}, not {commit}"
+        assert_in_order(members)
+        assert sum(commits.values()) > 0 and len(first.records) < len(values)
+        print(f"committed {sum(commits.values())}, again {len(first.records) - sum(commits.values())}")
 
 
 def test_kcat_goes_on_where_it_stopped(whole):

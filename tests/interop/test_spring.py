@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from tests.interop import programs
 from tests.kit import ops
 from tests.kit.cluster import wait_until
-from tests.kit.member import Member, skipped, wait_shared
+from tests.kit.member import Member, assert_in_order, skipped, wait_shared
 
 PARTITIONS = 4
 TRIES = 3
@@ -107,10 +107,7 @@ def check(cluster, topic, group, letters, members, exactly):
     if exactly:
         assert all(given[v] == (TRIES if v.startswith("poison") else 1) for v in wanted)
 
-    for m in members:   # what a partition's record is given after for the first time has a lower offset
-        for p in range(PARTITIONS):
-            first = list(dict.fromkeys(o for q, o, _ in m.records if q == p))
-            assert first == sorted(first), f"partition {p} out of order"
+    assert_in_order(members)
 
     letters_found = dead_letters(cluster, topic)
     origins = [(p, struct.unpack(">q", dict(r.headers)["kafka_dlt-original-offset"])[0]) for p, r in letters_found]

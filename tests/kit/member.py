@@ -93,3 +93,12 @@ def skipped(members, counts):
     """(partition, offset) that nobody processed, of counts {partition: end offset}."""
     done = {(p, o) for m in members for p, o, _ in m.records}
     return [(p, o) for p, end in counts.items() for o in range(end) if (p, o) not in done]
+
+
+def assert_in_order(members):
+    """What a member was given of a partition for the first time it was given in the order of the log, rebalances or
+    not; what came again is left aside."""
+    for m in members:
+        for partition in {p for p, _, _ in m.records}:
+            first = list(dict.fromkeys(o for p, o, _ in m.records if p == partition))
+            assert first == sorted(first), f"{m.argv}: partition {partition} out of order"
