@@ -126,8 +126,8 @@ static void show_groups(const struct pages_source *source, FILE *out)
           (int64_t)info.in_state[GROUP_DEAD]);
     gauge(out, "moldau_group_partitions", "Partitions of __consumer_offsets coordinated here.",
           (int64_t)info.owned);
-    gauge(out, "moldau_group_partitions_loading", "Of which are being read back.",
-          (int64_t)info.loading);
+    gauge(out, "moldau_group_partitions_loading",
+          "Partitions that are read back, to be coordinated here.", (int64_t)info.loading);
 #undef MANAGER
 }
 

@@ -347,6 +347,16 @@ static void block(struct pool_job *job)
         usleep(200);
 }
 
+/* What the operator is shown of a load. */
+static void progress_is(size_t owned, size_t loading)
+{
+    struct groups_info info;
+
+    groups_get_info(groups, &info);
+    ck_assert_uint_eq(info.owned, owned);
+    ck_assert_uint_eq(info.loading, loading);
+}
+
 START_TEST(a_late_load_never_wins_over_a_newer_role)
 {
     struct pool_job jobs[2] = { { .run = block }, { .run = block } };
@@ -358,6 +368,7 @@ START_TEST(a_late_load_never_wins_over_a_newer_role)
     for (int i = 0; i < 2; i++)
         pool_post(pool, &jobs[i]); /* nothing is read from here on */
     lead(1, 2);
+    progress_is(0, 1);
     ck_assert_int_eq(fetch("g", 0), -1000 - ERR_COORDINATOR_LOAD_IN_PROGRESS);
     ck_assert_int_eq(groups_heartbeat(groups, STR("g"), 1, STR("x"), STR_NULL), ERR_OK);
     lead(2, 3);
@@ -366,10 +377,12 @@ START_TEST(a_late_load_never_wins_over_a_newer_role)
     ck_assert_int_eq(commit("g", 0, 8), ERR_COORDINATOR_LOAD_IN_PROGRESS);
     atomic_store(&may_go, true);
     await_loaded();
+    progress_is(1, 0);
     ck_assert_int_eq(fetch("g", 0), 7);
     ck_assert_int_eq(commit("g", 0, 9), ERR_OK);
     ck_assert_int_eq(fetch("g", 0), 9);
     lead(2, 5);
+    progress_is(0, 0);
     ck_assert_int_eq(fetch("g", 0), -1000 - ERR_NOT_COORDINATOR);
 }
 END_TEST
