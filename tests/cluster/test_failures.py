@@ -1,4 +1,5 @@
 """Brokers and controllers die under load: nothing acknowledged is lost, writing goes on, replicas agree."""
+import os
 import shutil
 import threading
 import time
@@ -271,6 +272,39 @@ def test_an_empty_disk_is_not_taken_for_a_copy(whole, topic):
         whole.start(node)
     wait_until(lambda: all(int(victim) not in (p.leader, *p.isr)
                            for p in ops.partitions_of(whole, name).values()), 60, f"{victim} is out of every ISR")
+    for b in whole.brokers:
+        if b != victim:
+            whole.start(b)
+    ops.wait_full_isr(whole)
+    assert_nothing_lost(whole, load)
+    ops.assert_replicas_identical(whole, name)
+
+
+@pytest.mark.moldau_only
+@pytest.mark.parametrize("restarted", [False, True], ids=["process", "machine"])
+def test_a_machine_that_restarted_is_not_taken_for_a_copy(whole, topic, restarted):
+    """Everybody was killed, and one comes back first. As a new process on the same machine it has all it wrote, and
+    leads. When the machine itself was restarted, what was not flushed may be gone (here half of each log is), and it
+    waits for the others."""
+    name = topic(partitions=PARTITIONS)
+    load = run_load(whole, name)
+    load.stop()
+    victim = str(ops.partitions_of(whole, name)[0].leader)
+    for node in ("c1", "c2", *whole.brokers):   # the controllers first: nobody leaves an ISR
+        whole.kill(node)
+    if restarted:
+        (whole.data(victim) / "moldau.boot").write_text("00000000-0000-4000-8000-000000000000")
+        for p in range(PARTITIONS):
+            for path in (whole.data(victim) / f"{name}-{p}").glob("*.log"):
+                os.truncate(path, path.stat().st_size // 2)
+    for node in ("c1", "c2", victim):
+        whole.start(node)
+    if restarted:
+        wait_until(lambda: all(int(victim) not in (p.leader, *p.isr)
+                               for p in ops.partitions_of(whole, name).values()), 60, f"{victim} is out of every ISR")
+    else:
+        wait_until(lambda: all(p.leader == int(victim) for p in ops.partitions_of(whole, name).values()), 60,
+                   f"{victim} leads")
     for b in whole.brokers:
         if b != victim:
             whole.start(b)

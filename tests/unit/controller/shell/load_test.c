@@ -182,6 +182,37 @@ START_TEST(what_kafka_left_is_read_whole)
 }
 END_TEST
 
+START_TEST(a_load_tells_how_far_it_is)
+{
+    static char text[64 * 1024] = "{\"partitions\":{";
+    size_t parts = 0, done = 0, last = 0, len = strlen(text);
+    bool is_between = false;
+
+    for (int i = 0; i < 2500; i++) /* more than are asked for at once */
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s\"%d\":[1]", i > 0 ? "," : "", i);
+    snprintf(text + len, sizeof text - len,
+             "},\"topic_id\":\"AW6T_lL_R4iq6IuFZW4UEA\",\"adding_replicas\":{},"
+             "\"removing_replicas\":{},\"version\":3}");
+    ck_assert(!loader_progress(loader, &parts, &done));
+    fake_zk_put(fake, "/brokers/topics", NULL);
+    fake_zk_put(fake, "/brokers/topics/large", text);
+    load();
+    while (mailbox_run(&mailbox) > 0) {
+        if (!loader_progress(loader, &parts, &done))
+            continue;
+        ck_assert_uint_le(done, parts);
+        ck_assert_uint_ge(done, last);
+        is_between |= done > 0 && done < parts;
+        last = done;
+    }
+    ck_assert_int_eq(got.events, 1);
+    ck_assert(is_between);
+    ck_assert_uint_eq(parts, 2500);
+    ck_assert_uint_eq(got.n_parts, 2500);
+    ck_assert(!loader_progress(loader, &parts, &done));
+}
+END_TEST
+
 START_TEST(a_tree_of_older_brokers_is_read)
 {
     fake_zk_load(fake, "tree-ibp-2.6.jsonl");
@@ -316,6 +347,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, an_empty_zookeeper_becomes_an_empty_cluster);
     tcase_add_test(tc, what_kafka_left_is_read_whole);
+    tcase_add_test(tc, a_load_tells_how_far_it_is);
     tcase_add_test(tc, a_tree_of_older_brokers_is_read);
     tcase_add_test(tc, deletions_and_tombstones_are_read);
     tcase_add_test(tc, eligible_leaders_are_read);
