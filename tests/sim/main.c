@@ -26,8 +26,11 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/stories/stories.h"
 
-#define MUTATION_SEEDS       20000 /* a broken rule must show within so many, */
-#define MUTATION_STORY_SEEDS 50    /* or when a story is told so often */
+/* A broken rule must show within so many histories; after the first few, when a story is told so
+ * often. */
+#define MUTATION_SEEDS       20000
+#define MUTATION_FEW         3000
+#define MUTATION_STORY_SEEDS 50
 #define STORY_SEEDS          200
 
 static const struct {
@@ -211,23 +214,37 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, bool records,
     return total.failed > 0 ? 1 : 0;
 }
 
+/* Returns the last seed that was run; *story is "" for a history by chance. */
+static uint64_t look_for(struct sim_conf *conf, struct verdict *verdict, const char **story)
+{
+    uint64_t seed = 0;
+
+    *story = "";
+    while (verdict->ok && seed < MUTATION_FEW)
+        history_run(++seed, conf, verdict);
+    for (size_t s = 0; verdict->ok && s < n_stories; s++)
+        for (seed = 0; verdict->ok && seed < MUTATION_STORY_SEEDS;) {
+            story_run(&stories[s], ++seed, conf, verdict);
+            *story = stories[s].name;
+        }
+    if (!verdict->ok)
+        return seed;
+    *story = "";
+    for (seed = MUTATION_FEW; verdict->ok && seed < MUTATION_SEEDS;)
+        history_run(++seed, conf, verdict);
+    return seed;
+}
+
 static int run_mutations(struct sim_conf *conf)
 {
     int caught = 0, missed = 0;
 
     for (int i = 1; i < MUTATIONS; i++) {
         struct verdict verdict = { .ok = true };
-        const char *story = "";
-        uint64_t seed = 0;
+        const char *story;
 
         conf->mutation = (enum mutation)i;
-        while (verdict.ok && seed < MUTATION_SEEDS)
-            history_run(++seed, conf, &verdict);
-        for (size_t s = 0; verdict.ok && s < n_stories; s++)
-            for (seed = 0; verdict.ok && seed < MUTATION_STORY_SEEDS;) {
-                story_run(&stories[s], ++seed, conf, &verdict);
-                story = stories[s].name;
-            }
+        uint64_t seed = look_for(conf, &verdict, &story);
         if (verdict.ok) {
             missed++;
             printf("%-18s NOT caught: %s\n", mutations[i].name, mutations[i].doc);
