@@ -400,7 +400,8 @@ static enum exit_code choose_parts(struct cli *cli, struct link *link, struct gr
         return failed(cli, err);
     if (reset->path != NULL)
         code = read_file(cli, view, reset->path);
-    while (code == CLI_OK && (scope = args_next(&cli->args, "topic", &at)) != NULL)
+    while (code == CLI_OK && !args_has(&cli->args, "all-topics") &&
+           (scope = args_next(&cli->args, "topic", &at)) != NULL)
         code = group_add_scope(cli, link, view, scope);
     for (int32_t i = 0; i < committed.parts_len; i++) {
         const struct group_part *from = &committed.parts[i];

@@ -82,6 +82,8 @@ def test_a_group_without_members(both, names):
     both("--reset-offsets", "--group", group, "--shift-by", "-2", "--all-topics", "--dry-run")
     both("--reset-offsets", "--group", group, "--to-current", "--all-topics", "--export", "--dry-run")
     both("--reset-offsets", "--group", group, "--to-offset", "77", "--topic", f"{topic}:0,1", "--topic", other, "--dry-run")
+    # --all-topics is all with offsets, whatever --topic adds.
+    both("--reset-offsets", "--group", group, "--to-latest", "--all-topics", "--topic", f"{topic}:1", "--dry-run")
     both("--delete-offsets", "--group", group, "--topic", "no.such.topic")
     both("--delete", "--group", "no.such.group")
 
