@@ -349,17 +349,23 @@ bool dump_time_index(struct dump *dump, const struct dump_file *file)
 
 /* ---- .txnindex, .snapshot -------------------------------------------------------------------- */
 
+/* Two bytes are written, and Kafka's tool reads the first. */
+static int entry_version(const char *at)
+{
+    return (int8_t)at[0];
+}
+
 static void print_aborted(struct dump *dump, const char *at)
 {
     if (!dump_has_rows(dump)) {
         printf("version: %d producerId: %" PRId64 " firstOffset: %" PRId64 " lastOffset: %" PRId64
                " lastStableOffset: %" PRId64 "\n",
-               load_i16(at), load_i64(at + 2), load_i64(at + 10), load_i64(at + 18),
+               entry_version(at), load_i64(at + 2), load_i64(at + 10), load_i64(at + 18),
                load_i64(at + 26));
         return;
     }
     dump_row_begin(dump, "aborted_transaction");
-    dump_row_int("version", load_i16(at));
+    dump_row_int("version", entry_version(at));
     dump_row_int("producer_id", load_i64(at + 2));
     dump_row_int("first_offset", load_i64(at + 10));
     dump_row_int("last_offset", load_i64(at + 18));
@@ -378,9 +384,9 @@ bool dump_txn_index(struct dump *dump, const struct dump_file *file)
     for (size_t pos = 0; whole && len - pos >= TXN_ENTRY; pos += TXN_ENTRY) {
         const char *at = content + pos;
 
-        if (load_i16(at) > 0)
+        if (entry_version(at) > 0)
             whole = dump_fail(dump, file, "the entry at position %zu has the unknown version %d",
-                              pos, load_i16(at));
+                              pos, entry_version(at));
         else
             print_aborted(dump, at);
     }

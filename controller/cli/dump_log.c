@@ -41,6 +41,14 @@ static void print_optional(const char *before, bool given, int64_t value)
         printf("%sOptionalLong.empty", before);
 }
 
+/* As Kafka's tool has it, which takes only -1 for none here. */
+static int32_t shown_last_sequence(const struct batch_info *info)
+{
+    int64_t last = (int64_t)info->base_sequence + (info->last_offset - info->base_offset);
+
+    return info->base_sequence < -1 ? (int32_t)last : info->last_sequence;
+}
+
 static void print_batch(const uint8_t *entry, size_t size, const struct batch_info *info,
                         int64_t pos)
 {
@@ -52,8 +60,8 @@ static void print_batch(const uint8_t *entry, size_t size, const struct batch_in
                " producerEpoch: %d partitionLeaderEpoch: %" PRId32
                " isTransactional: %s isControl: %s",
                info->base_offset, info->last_offset, info->count, info->base_sequence,
-               info->last_sequence, info->producer_id, info->producer_epoch, info->leader_epoch,
-               yes_no(info->transactional), yes_no(info->control));
+               shown_last_sequence(info), info->producer_id, info->producer_epoch,
+               info->leader_epoch, yes_no(info->transactional), yes_no(info->control));
         print_optional(" deleteHorizonMs: ", info->delete_horizon, info->base_timestamp);
     } else {
         printf("offset: %" PRId64, info->last_offset);
@@ -75,7 +83,7 @@ static void row_batch(struct dump *dump, const uint8_t *entry, size_t size,
     dump_row_int("last_offset", info->last_offset);
     dump_row_optional("count", v2, info->count);
     dump_row_optional("base_sequence", v2, info->base_sequence);
-    dump_row_optional("last_sequence", v2, info->last_sequence);
+    dump_row_optional("last_sequence", v2, shown_last_sequence(info));
     dump_row_optional("producer_id", v2, info->producer_id);
     dump_row_optional("producer_epoch", v2, info->producer_epoch);
     dump_row_optional("leader_epoch", v2, info->leader_epoch);
@@ -377,6 +385,10 @@ static bool print_entry(struct walk *walk, const uint8_t *entry, size_t size)
         return dump_fail(walk->dump, walk->file,
                          "the batch at position %" PRId64 " names compression %d, which is none",
                          walk->pos, info.codec);
+    if (info.magic < 0)
+        return dump_fail(walk->dump, walk->file,
+                         "the batch at position %" PRId64 " has magic %d, which is none", walk->pos,
+                         info.magic);
     if (dump_has_rows(walk->dump))
         row_batch(walk->dump, entry, size, &info, walk->pos);
     else

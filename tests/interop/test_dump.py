@@ -2,9 +2,11 @@
 same exit code, and the same complaints wherever Kafka's ends well.
 
 What Kafka's says when it dies is a stack trace and not compared. A compressed batch that is damaged inside is read by
-Kafka record by record until it breaks and by us not at all; logs with such batches are left out.
+Kafka record by record until it breaks and by us not at all; logs with such batches are left out. So is why a record of
+an internal topic cannot be read ("Error at offset 2, skipping. ..."), and the line in which Kafka's dies half way.
 """
 import random
+import re
 import shutil
 import subprocess
 import tarfile
@@ -34,6 +36,11 @@ def damaged(data, r):
     return data
 
 
+def told(ran):
+    text = re.sub(rb"(Error at offset \d+, skipping\.).*", rb"\1", ran.stdout)
+    return text[:text.rfind(b"\n") + 1] if ran.returncode else text
+
+
 def one(seed, folder, java):
     r = random.Random(seed)
     archive, part = r.choice(PARTS)
@@ -51,7 +58,7 @@ def one(seed, folder, java):
     theirs, ours = (subprocess.run([*command, *args], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
                                    timeout=60) for command in (java, [ROOT / "build/bin/moldau", "log", "dump"]))
     where = f"seed {seed}: {args}, {victim.name} damaged"
-    assert theirs.stdout == ours.stdout, where
+    assert told(theirs) == told(ours), where
     assert (theirs.returncode != 0) == (ours.returncode != 0), f"{where}: {theirs.stderr[:400]} {ours.stderr[:400]}"
     if theirs.returncode == 0:
         assert theirs.stderr == ours.stderr, where
