@@ -181,4 +181,6 @@ clean: ; rm -rf build compile_commands.json   ## throw the build away
 help:   ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*   ## \(.*\)/\1\t\2/p' Makefile | awk -F"\t" '{ printf "  make %-22s %s\n", $$1, $$2 }'
 
--include $(shell find $(OUT)/obj build/fuzz/obj -name '*.d' 2>/dev/null)
+# Only what the goal needs: another make may be writing the others.
+-include $(shell find $(if $(filter-out fuzz,$(or $(MAKECMDGOALS),all)),$(OUT)/obj) \
+    $(if $(findstring fuzz,$(MAKECMDGOALS)),build/fuzz/obj) -name '*.d' 2>/dev/null)

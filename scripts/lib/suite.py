@@ -1,11 +1,20 @@
-"""suite - the sections of scripts/test, each with its own count, and their sum as the last line."""
+"""suite - the sections of scripts/test, each with its own count, and their sum as the last line.
+
+Tests of real processes mostly wait, and leave most of the cores idle. What only computes goes on beside them meanwhile,
+at a priority that takes nothing from them; its output is kept until its own section's turn.
+"""
+import collections
+import concurrent.futures
+import functools
 import glob
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -23,7 +32,7 @@ HELP = '''scripts/test [SECTION]... - installs what it needs, builds, tests; end
   --chaos     long runs with faults on real processes
   --all       all of these, and a longer simulation
 
-Without a section: all but --chaos, in under 25 minutes on two cores.
+Without a section: all but --chaos, in about 15 minutes on two cores. What only computes goes on beside what waits.
 A section that a machine does not permit is skipped loudly and counted apart. Exit 1 on any failure, or if nothing ran.
 '''
 
@@ -42,6 +51,7 @@ class Count:
         return f'{self.passed} passed, {self.failed} failed' + (f', {self.skipped} skipped' if self.skipped else '')
 
 
+PLAIN = ('all', 'switch', 'sim', 'reals', 'bench')   # of the plain build, needed by what goes on at the same time
 PASS, FAIL = Count(passed=1), Count(failed=1)
 
 
@@ -52,7 +62,10 @@ def skip(why):
 
 def run(command, limit_s, capture=False, env=None):
     """(exit code, output if captured). Ends the command's whole process group if it takes too long or we are ended."""
-    group = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True, text=True,
+    limit_s *= BESIDE_LIMIT if Beside.inside else 1
+    # Beside others it stays in the session that gives way: a session of its own would be a scheduling group of its own.
+    group = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=not Beside.inside,
+                             preexec_fn=os.setpgrp if Beside.inside else None, text=True,
                              errors='replace', stdout=subprocess.PIPE if capture else None,
                              stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
     try:
@@ -97,10 +110,105 @@ def counted(command, limit_s, env=None):
     return count
 
 
+# --- beside others ---------------------------------------------------------------------------------
+
+BESIDE_LIMIT = 4   # times as long as alone
+
+
+def give_way():
+    """This process, and what it starts, run on the time that others leave."""
+    os.setsid()
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:     # some sandboxes do not know it
+        os.nice(19)
+    try:
+        with open('/proc/self/autogroup', 'w', encoding='ascii') as file:  # where a session counts as one, not its threads
+            file.write('19')
+    except OSError:
+        pass
+
+
+class Beside:
+    """function() in a process of its own that gives way to all others; its output is kept until it is asked for."""
+    inside = False      # of such a process
+    running = []
+
+    def __init__(self, function):
+        self.said, self.count = tempfile.TemporaryFile('w+', errors='replace'), tempfile.TemporaryFile('w+')
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._child(function)
+        Beside.running.append(self)
+
+    def _child(self, function):
+        code = 1
+        try:
+            Beside.inside, Beside.running = True, []
+            give_way()
+            os.dup2(self.said.fileno(), 1)
+            os.dup2(1, 2)
+            count = function()
+            self.count.write(str(count))
+            self.count.flush()
+            code = 0
+        except BaseException:   # whatever it is: nothing of this process may go on as if it were its parent
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _each(self, pattern, function):
+        """function(id) of all of its session that are there now."""
+        for path in glob.glob(pattern):
+            try:
+                if os.getsid(int(os.path.basename(path))) == self.pid:
+                    function(int(os.path.basename(path)))
+            except OSError:
+                pass
+
+    def hurry(self):
+        """It is waited for, so it gives way no more; where we may not say so, it goes on as it did."""
+        for _ in range(2):  # what a task started during the first round has the priority that it had itself
+            self._each('/proc/[0-9]*/task/[0-9]*',
+                       lambda task: os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0)))
+        try:
+            with open(f'/proc/{self.pid}/autogroup', 'w', encoding='ascii') as file:
+                file.write('0')
+        except OSError:
+            pass
+
+    def wait(self):
+        """Its (count, output), once it is done; a failure when it ended without a count."""
+        self.hurry()
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self._each('/proc/[0-9]*', lambda pid: os.kill(pid, signal.SIGKILL))    # what it left behind
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        Beside.running.remove(self)
+        with self.said, self.count:
+            self.said.seek(0)
+            self.count.seek(0)
+            return (last_count(self.count.read()) if code == 0 else None) or FAIL, self.said.read()
+
+    @staticmethod
+    def end_all():
+        for beside in Beside.running:
+            os.kill(beside.pid, signal.SIGTERM)  # ours until wait(), even if it has ended
+        for beside in list(Beside.running):
+            beside.wait()
+
+
 # --- sections ------------------------------------------------------------------------------------
 
 def lint(_long):
-    return counted(['scripts/lint'], 1500)
+    return counted(['scripts/lint', '--quick'], 300)
+
+
+def tidy(_long):
+    return counted(['scripts/lint', 'tidy'], 1500)
 
 
 def units(san):
@@ -146,6 +254,11 @@ def permits(san):
                                         stderr=subprocess.DEVNULL).returncode == 0 for _ in range(5))
 
 
+def build_sanitized(san):
+    if permits(san):
+        make('all', 'units', f'SAN={san}')
+
+
 def sanitized(san):
     if not permits(san):
         return skip(f'this machine does not run programs built with -fsanitize={san}')
@@ -158,20 +271,25 @@ def fuzz(long):
         return skip('no tests/fuzz')
     if not make('fuzz'):
         return FAIL
-    count, seconds = Count(), 600 if long else 15
-    for source in sorted(glob.glob(os.path.join(ROOT, 'tests', 'fuzz', '*_fuzz.c'))):
-        name = os.path.basename(source)[:-2]
-        found = os.path.join(OUT, 'fuzz', name)
-        os.makedirs(found, exist_ok=True)
-        code, said = run([os.path.join(ROOT, 'build', 'fuzz', name), f'-max_total_time={seconds}', '-timeout=20',
-                          '-rss_limit_mb=2048', '-print_final_stats=1', f'-artifact_prefix={found}/'],
-                         seconds + 120, capture=True)
-        ran = re.search(r'number_of_executed_units: +(\d+)', said)
-        print(f'{name}: {ran[1] if ran else "no"} inputs', flush=True)
-        if code != 0:
-            print('\n'.join(said.rstrip().split('\n')[-60:]))
-        count += FAIL if code != 0 or not ran else PASS
+    sources = sorted(glob.glob(os.path.join(ROOT, 'tests', 'fuzz', '*_fuzz.c')))
+    count = Count()
+    with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
+        for one in pool.map(lambda source: fuzz_one(os.path.basename(source)[:-2], 600 if long else 15), sources):
+            count += one
     return count
+
+
+def fuzz_one(name, seconds):
+    found = os.path.join(OUT, 'fuzz', name)
+    os.makedirs(found, exist_ok=True)
+    code, said = run([os.path.join(ROOT, 'build', 'fuzz', name), f'-max_total_time={seconds}', '-timeout=20',
+                      '-rss_limit_mb=2048', '-print_final_stats=1', f'-artifact_prefix={found}/'],
+                     seconds + 120, capture=True)
+    ran = re.search(r'number_of_executed_units: +(\d+)', said)
+    failed = code != 0 or not ran
+    end = '\n'.join(said.rstrip().split('\n')[-60:]) + '\n' if failed else ''
+    print(f'{name}: {ran[1] if ran else "no"} inputs\n{end}', end='', flush=True)
+    return FAIL if failed else PASS
 
 
 def sim(long):
@@ -185,7 +303,7 @@ def sim(long):
     seeds = int(os.environ.get('MOLDAU_SIM_SEEDS', '100000' if long else '2000'))
     count = counted([program, '--stories'], 300)
     count += counted([program, '--mutations'], 300)  # what is broken on purpose must be caught
-    count += counted([program, '--seeds', f'1-{seeds}'], 3600 if long else 300)
+    count += counted([program, '--seeds', f'1-{seeds}', '--jobs', JOBS], 3600 if long else 300)
     return count
 
 
@@ -203,7 +321,7 @@ def pytest(folder, limit_s, *more):
     """One folder of Python tests, counted from the report that pytest writes."""
     if not os.path.isdir(os.path.join(ROOT, folder)):
         return skip(f'no {folder}')
-    if not make('all', 'switch'):
+    if not make(*PLAIN):
         return FAIL
     python = venv()
     if not python:
@@ -248,36 +366,65 @@ def chaos(_long):
     return pytest('tests/chaos', 7200, '--long')
 
 
-SECTIONS = [('lint', 'lint', lint),
-            ('unit', 'unit tests', lambda long: units('')),
-            ('unit', 'unit tests of the Python parts', python_units),
-            ('unit', 'unit tests, address and undefined-behaviour sanitizers', lambda long: sanitized('address')),
-            ('unit', 'unit tests, thread sanitizer', lambda long: sanitized('thread')),
-            ('fuzz', 'any bytes, no crash (clang, address and undefined-behaviour sanitizers)', fuzz),
-            ('sim', 'simulated clusters', sim),
-            ('cluster', 'clusters of real processes', cluster),
-            ('interop', 'clients of other makers', interop),
-            ('chaos', 'chaos', chaos)]
+# What is called while another section waits: `beside` is the section itself, `before` only what it can do ahead, whose
+# failures show again in the section.
+Section = collections.namedtuple('Section', 'name title run waits beside before', defaults=(False, False, None))
+SECTIONS = [
+    Section('lint', 'lint', lint),
+    Section('unit', 'unit tests', lambda long: units('')),
+    Section('unit', 'unit tests of the Python parts', python_units),
+    Section('cluster', 'clusters of real processes', cluster, waits=True),
+    Section('interop', 'clients of other makers', interop, waits=True),
+    Section('lint', 'clang-tidy', tidy, beside=True),
+    Section('sim', 'simulated clusters', sim, beside=True),
+    Section('unit', 'unit tests, address and undefined-behaviour sanitizers', lambda long: sanitized('address'),
+            before=lambda: build_sanitized('address')),
+    Section('unit', 'unit tests, thread sanitizer', lambda long: sanitized('thread'),
+            before=lambda: build_sanitized('thread')),
+    Section('fuzz', 'any bytes, no crash (clang, address and undefined-behaviour sanitizers)', fuzz,
+            before=lambda: make('fuzz')),
+    Section('chaos', 'chaos', chaos)]
+
+
+def start_beside(sections, long):
+    """What of these can go on beside a section that waits, by title. Nothing they share is made by two at once."""
+    able = [s for s in sections if s.beside or s.before]
+    if not able or not make(*PLAIN):
+        return {}
+    return {s.title: Beside(functools.partial(s.run, long) if s.beside else s.before) for s in able}
+
+
+def run_section(section, long, beside):
+    print(f'\n=== {section.title}', flush=True)
+    began = time.monotonic()
+    count = None
+    if beside:
+        count, said = beside.wait()
+        if section.beside:
+            print(said.rstrip(), flush=True)
+    if not section.beside or not beside:
+        count = section.run(long)
+    print(f'--- {section.title}: {count} in {time.monotonic() - began:.0f} s', flush=True)
+    return count
 
 
 def main():
     asked = {a[2:] for a in sys.argv[1:]}
-    known = {section for section, _, _ in SECTIONS}
+    known = {section.name for section in SECTIONS}
     if asked - known - {'all'} or any(not a.startswith('--') for a in sys.argv[1:]):
         print(HELP, end='')
         return 0 if asked & {'help'} or '-h' in sys.argv else 2
     long = 'all' in asked
     chosen = known if long else asked or known - {'chaos'}
     os.makedirs(OUT, exist_ok=True)
-    total, start = Count(), time.monotonic()
-    for section, title, function in SECTIONS:
-        if section not in chosen:
-            continue
-        print(f'\n=== {title}', flush=True)
-        began = time.monotonic()
-        count = function(long)
-        total += count
-        print(f'--- {title}: {count} in {time.monotonic() - began:.0f} s', flush=True)
+    total, start, todo, beside = Count(), time.monotonic(), [s for s in SECTIONS if s.name in chosen], {}
+    try:
+        for i, section in enumerate(todo):
+            if section.waits and not beside:
+                beside = start_beside(todo[i + 1:], long)
+            total += run_section(section, long, beside.get(section.title))
+    finally:
+        Beside.end_all()
     if total.passed + total.failed == 0:
         print('nothing ran')
     print(f'\nall sections in {time.monotonic() - start:.0f} s\n{total}', flush=True)
