@@ -94,8 +94,10 @@ def test_leadership_is_transferred(cli, topic, whole):
     done = cli("partition", "transfer", f"{name}-0", "--to", 2).stdout
     assert done == (f"broker 2 leads {name}-0, which broker 1 led\n"
                     "its replicas are 2,1,3 now: broker 2 is the preferred leader from here on\n")
-    part = ops.partitions_of(whole, name)[0]
-    assert (part.leader, part.replicas) == (2, [2, 1, 3])
+    def led_by_2():
+        part = ops.partitions_of(whole, name)[0]
+        return (part.leader, part.replicas) == (2, [2, 1, 3])
+    wait_until(led_by_2, 30, "broker 2 leads and is preferred")
     moved = json.loads(cli("partition", "transfer", f"{name}-0", "--to", 3, "--once", "--json").stdout)
     assert moved == [{"topic": name, "partition": 0, "from": 2, "to": 3, "replicas": [2, 1, 3]}]
     wait_until(lambda: ops.partitions_of(whole, name)[0].leader == 3, 30, "broker 3 leads")
@@ -141,6 +143,16 @@ def test_replicas_of_one_partition(cli, topic, whole):
         "moves": []}
 
 
+def wait_throttles(cli, brokers, topics):
+    """Each broker says what it goes by, and hears of a change a little later than who made it."""
+    def seen():
+        found = json.loads(cli("reassign", "throttle", "--json").stdout)
+        if found != {"brokers": brokers, "topics": topics}:
+            raise ValueError(found)
+        return True
+    wait_until(seen, 30, "the throttles")
+
+
 def load_of(cluster, names):
     """Replicas of these topics at each broker."""
     load = dict.fromkeys(range(1, 5), 0)
@@ -165,7 +177,7 @@ def test_a_broker_is_drained_and_filled_again(cli, topic, whole, tmp_path):
 
     cli("reassign", "plan", "--drain", 3, *where, "--apply", "-w", "--throttle", "10MB/s")
     wait_until(lambda: load_of(whole, names)[3] == 0, 60, "broker 3 is drained")
-    assert json.loads(cli("reassign", "throttle", "--json").stdout) == {"brokers": [], "topics": []}
+    wait_throttles(cli, [], [])
     back = json.loads(cli("reassign", "import", "before.json", "--json").stdout)
     assert not back["applied"] and len(back["moves"]) == 3
     cli("reassign", "apply", "before.json", "-w")
@@ -232,13 +244,12 @@ def test_throttles(cli, topic, whole):
     assert "nothing moves" in cli("reassign", "throttle", "1MB/s", code=3).stderr
     cli("reassign", "throttle", "fast", code=2)
     cli("partition", "replicas", name, "--to", "3,1", "--apply", "--throttle", "50MB/s")
-    seen = json.loads(cli("reassign", "throttle", "--json").stdout)
-    assert seen["brokers"] == [{"broker": b, "leader_bytes_per_second": 50_000_000,
-                                "follower_bytes_per_second": 50_000_000} for b in (1, 2, 3)]
-    assert seen["topics"] == [{"topic": name, "leader_replicas": "0:1,0:2", "follower_replicas": "0:3"}]
+    wait_throttles(cli, [{"broker": b, "leader_bytes_per_second": 50_000_000,
+                          "follower_bytes_per_second": 50_000_000} for b in (1, 2, 3)],
+                   [{"topic": name, "leader_replicas": "0:1,0:2", "follower_replicas": "0:3"}])
     wait_replicas(whole, name, [3, 1])
     assert cli("reassign", "throttle", "--clear").stdout == "no throttle is left\n"
-    assert json.loads(cli("reassign", "throttle", "--json").stdout) == {"brokers": [], "topics": []}
+    wait_throttles(cli, [], [])
 
 
 def test_settings_of_a_topic(cli, topic):
@@ -286,7 +297,7 @@ def test_partitions_are_added(cli, topic, whole):
     assert len(ops.partitions_of(whole, name)) == 1
     done = json.loads(cli("topic", "partitions", "add", name, "--to", 3, "--apply", "--json").stdout)
     assert done == {"topic": name, "from": 1, "to": 3, "applied": True}
-    assert len(ops.partitions_of(whole, name)) == 3
+    wait_until(lambda: len(ops.partitions_of(whole, name)) == 3, 30, "three partitions")
     assert "3 partitions" in cli("topic", "partitions", "add", name, "--to", 2, code=1).stderr
     cli("topic", "partitions", "add", name, code=2)
     cli("topic", "alter", name, "-c", "cleanup.policy=compact")

@@ -117,7 +117,8 @@ def test_the_active_controller_resigns(cli, whole, name, warm):
 
 @pytest.mark.moldau_only
 def test_the_last_controller_stays(cli, whole, warm):
-    standby = next(node for node in ("c1", "c2") if node != whole.active_controller())
+    keeper = wait_until(whole.active_controller, 30, "an active controller")
+    standby = next(node for node in ("c1", "c2") if node != keeper)
     whole.kill(standby)
     wait_until(lambda: json.loads(cli("controller", "status", "--json").stdout)["standbys"] == 0, 30, "nobody follows")
     assert "no standby follows it" in cli("controller", "resign", "--yes", code=4).stderr

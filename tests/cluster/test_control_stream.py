@@ -239,7 +239,8 @@ def test_who_is_refused_is_told_why_and_said(house):
     with socket.create_connection(("127.0.0.1", house.port(1)), 5) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert sock.recv(1) == b""
-    assert "refused a connection" in house.said(1) and "frame that is too long" in house.said(1)
+    wait_until(lambda: "refused a connection" in house.said(1) and "frame that is too long" in house.said(1), 10,
+               "both are in the log")
     broker.zk.close()
 
 
@@ -312,7 +313,7 @@ def test_a_clean_stop_hands_over_and_says_goodbye(house):
 
 def test_brokers_leave_a_controller_that_hangs(new_cluster):
     cluster = new_cluster("hung", brokers=1, controllers=2, settings={"zookeeper.session.timeout.ms": 4000})
-    hung = next(c["id"] for c in cluster.status()["controllers"] if c["active"])
+    hung = wait_until(cluster.active_controller, 30, "an active controller")
     cluster.pause(hung)
     try:
         wait_until(lambda: create(cluster, "after-the-hang"), 15, "a topic created through the other controller")

@@ -15,7 +15,14 @@ def name(what):
 
 
 def connect(cluster, group):
-    return raw.Connection(*cluster.address(ops.coordinator(cluster, group)))
+    """To the group's coordinator, once it has loaded the group."""
+    def ready():
+        c = raw.Connection(*cluster.address(ops.coordinator(cluster, group)))
+        if raw_groups.describe(c, group)[0] == 0:
+            return c
+        c.close()
+        return None
+    return wait_until(ready, 30, f"the coordinator of {group}")
 
 
 def ask(cluster, group, question, timeout=60):

@@ -9,6 +9,7 @@ from tests.kit import ops, raw
 from tests.kit.cluster import wait_until
 from tests.kit.netns import refusal
 from tests.kit.rawload import RawLoad
+from tests.kit.stalls import Stalls
 
 pytestmark = [pytest.mark.moldau_only, pytest.mark.skipif(refusal() is not None, reason=f"SKIPPED: {refusal()}")]
 
@@ -108,10 +109,12 @@ def test_a_broker_is_back_soon_after_a_cut_from_its_controllers_however_long_it_
     apart.cut("1", *(n for n in apart.nodes if n[0] == "c"))
     time.sleep(9)                                  # the fault itself: TCP's next try comes 3 to 6 s from here
     assert ops.metadata(Without(apart, "1"), [name]).topics[name][0].isr == [2]
-    mended = time.monotonic()
-    apart.mend()
-    ops.wait_full_isr(apart)
-    assert time.monotonic() - mended < 3
+    with Stalls() as stalls:
+        mended = time.monotonic()
+        apart.mend()
+        ops.wait_full_isr(apart)
+        took = time.monotonic() - mended
+    assert took < 3 + stalls.slack(), took
 
 
 def test_one_way_loses_what_the_node_says_and_nothing_else(apart):

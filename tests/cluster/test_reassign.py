@@ -45,7 +45,7 @@ def wait_moved(cluster, name, replicas):
         p = ops.partitions_of(cluster, name)[0]
         return p.replicas == replicas and sorted(p.isr) == sorted(replicas) and p.leader in replicas
     wait_until(moved, 60, f"{name} is on {replicas}")
-    assert ops.ask_controller(cluster, lambda c: c.list_reassignments()) == {}
+    wait_until(lambda: ops.ask_controller(cluster, lambda c: c.list_reassignments()) == {}, 30, "nothing moves")
 
 
 def wait_files_gone(cluster, name, *brokers):
@@ -111,7 +111,7 @@ def test_controllers_die_on_the_way(whole, topic):
     fill(whole, name, 2000)
     for target in ([3, 4], [1, 2], [4, 1]):
         assert move(whole, name, target) == 0
-        active = whole.active_controller()
+        active = wait_until(whole.active_controller, 30, "an active controller")
         whole.kill(active)
         wait_moved(whole, name, target)
         whole.start(active)

@@ -94,9 +94,9 @@ def test_writing_on_in_sync_replicas_is_never_throttled(unthrottled, topic):
 def test_a_throttle_that_is_taken_away_lets_the_move_run(unthrottled, topic):
     cluster = unthrottled
     name, mib = topic(assignments=[[1, 2]]), 16
-    fill(cluster, name, mib)
     set_replicas(cluster, name, {"leader": "0:1,0:2", "follower": "0:3"})
     set_rate(cluster, SIDES, 64 << 10)
+    fill(cluster, name, mib)        # meanwhile brokers look at the rate
     move(cluster, name, [1, 3])
     wait_until(lambda: copied(cluster, "3", name) > 0, 30, "something was copied")
     wait_until(lambda: ops.ask_controller(cluster, lambda c: c.list_reassignments()), 30, "it is under way")

@@ -137,7 +137,7 @@ def test_reassignment_under_way(tools, whole, topic):
         assert code == 0 and f"Successfully cancelled partition reassignment for: {name}-0" in text, text
     finally:
         whole.resume("3")
-    assert ops.partitions_of(whole, name)[0].replicas == [2, 1]
+    wait_assigned(whole, name, [2, 1])
 
 
 def test_topics_describe_with_its_filters(tools, whole, topic):
@@ -184,7 +184,7 @@ def test_unclean_leader_election(tools, whole, topic):
     code, text = tools.elect("--election-type", "unclean", "--topic", name, "--partition", 0)
     assert code == 0, text
     assert f"Successfully completed leader election (UNCLEAN) for partitions {name}-0" in text
-    assert ops.partitions_of(whole, name)[0].leader == 2
+    wait_until(lambda: ops.partitions_of(whole, name)[0].leader == 2, 30, "broker 2 leads")
 
 
 def test_configs_of_topics_and_brokers(tools, whole, topic):
