@@ -35,9 +35,9 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     conf->mischief_ms = 100 + (int64_t)rand_below(&rand, 1200);
     conf->clients = (int)rand_below(&rand, 2) * (1 + (int)rand_below(&rand, CROWD_MOST));
     conf->mischief = (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
-    conf->statics =
-        (uint32_t)(rand_below(&rand, 1u << CROWD_MOST) & rand_below(&rand, 1u << CROWD_MOST));
-    if (rand_below(&rand, 3) == 0) /* a few kinds at a time */
+    conf->statics = (uint32_t)rand_below(&rand, 1u << CROWD_MOST);
+    conf->statics &= (uint32_t)rand_below(&rand, 1u << CROWD_MOST); /* a quarter */
+    if (rand_below(&rand, 3) == 0)                                  /* a few kinds at a time */
         conf->mischief &= (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
 }
 
