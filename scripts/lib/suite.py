@@ -32,7 +32,7 @@ HELP = '''scripts/test [SECTION]... - installs what it needs, builds, tests; end
   --chaos     long runs with faults on real processes
   --all       all of these, and a longer simulation
 
-Without a section: all but --chaos, in about 15 minutes on two cores. What only computes goes on beside what waits.
+Without a section: all but --chaos, in under half an hour on two cores. What only computes goes on beside what waits.
 A section that a machine does not permit is skipped loudly and counted apart. Exit 1 on any failure, or if nothing ran.
 '''
 
