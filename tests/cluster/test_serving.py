@@ -160,8 +160,9 @@ def test_partitions_of_one_request_are_committed_apart(whole, topic):
         assert ops.end_offset(whole, t, 0) == 20
 
 
-def test_min_insync_replicas_is_held(whole, topic):
-    name = topic(partitions=1, replication=3, configs={"min.insync.replicas": 3})
+def two_in_sync(whole, topic, min_insync):
+    """(a topic of one partition, who of its three replicas is stopped, produce(acks) to it, the error)."""
+    name = topic(partitions=1, replication=3, configs={"min.insync.replicas": min_insync})
     leader = ops.partitions_of(whole, name)[0].leader
     victim = next(b for b in whole.brokers if int(b) != leader)
     whole.stop(victim)
@@ -170,6 +171,11 @@ def test_min_insync_replicas_is_held(whole, topic):
     def produce(acks):
         return ops.ask_leader(whole, name, 0,
                               lambda c: c.produce(name, {0: batch.build([b"x"])}, acks=acks)[0].error)
+    return name, victim, produce
+
+
+def test_min_insync_replicas_is_held(whole, topic):
+    name, victim, produce = two_in_sync(whole, topic, 3)
     assert produce(-1) == 19
     assert produce(1) == 0
     whole.start(victim)
@@ -177,15 +183,7 @@ def test_min_insync_replicas_is_held(whole, topic):
 
 
 def test_a_raised_min_insync_replicas_holds_what_is_written_from_then_on(whole, topic):
-    name = topic(partitions=1, replication=3, configs={"min.insync.replicas": 2})
-    leader = ops.partitions_of(whole, name)[0].leader
-    victim = next(b for b in whole.brokers if int(b) != leader)
-    whole.stop(victim)
-    wait_until(lambda: len(ops.partitions_of(whole, name)[0].isr) == 2, 60, "ISR of two")
-
-    def produce(acks):
-        return ops.ask_leader(whole, name, 0,
-                              lambda c: c.produce(name, {0: batch.build([b"x"])}, acks=acks)[0].error)
+    name, victim, produce = two_in_sync(whole, topic, 2)
     assert produce(-1) == 0
     settings.alter_topic(whole, name, {"min.insync.replicas": "3"})
     wait_until(lambda: produce(-1) == 19, 30, "too few in sync")
