@@ -258,26 +258,40 @@ def test_a_broker_with_an_empty_disk_is_filled_again(whole, topic):
     ops.assert_replicas_identical(whole, name)
 
 
-@pytest.mark.moldau_only                # Kafka elects whoever of the ISR comes first, with whatever it has
-def test_an_empty_disk_is_not_taken_for_a_copy(whole, topic):
-    """Everybody was down, and the first to come back does so on an empty disk: it waits for who has the records."""
+def written_and_all_killed(whole, topic):
+    """(a topic, the load that wrote to it, the broker that led its first partition); nobody has left an ISR."""
     name = topic(partitions=PARTITIONS)
     load = run_load(whole, name)
     load.stop()
     victim = str(ops.partitions_of(whole, name)[0].leader)
-    for node in ("c1", "c2", *whole.brokers):   # the controllers first: nobody leaves an ISR
+    for node in ("c1", "c2", *whole.brokers):   # the controllers first: they would write that one has left
         whole.kill(node)
-    shutil.rmtree(whole.data(victim))
-    for node in ("c1", "c2", victim):
-        whole.start(node)
+    return name, load, victim
+
+
+def wait_left_out(whole, name, victim):
     wait_until(lambda: all(int(victim) not in (p.leader, *p.isr)
                            for p in ops.partitions_of(whole, name).values()), 60, f"{victim} is out of every ISR")
+
+
+def assert_whole_with_the_others(whole, name, load, victim):
     for b in whole.brokers:
         if b != victim:
             whole.start(b)
     ops.wait_full_isr(whole)
     assert_nothing_lost(whole, load)
     ops.assert_replicas_identical(whole, name)
+
+
+@pytest.mark.moldau_only                # Kafka elects whoever of the ISR comes first, with whatever it has
+def test_an_empty_disk_is_not_taken_for_a_copy(whole, topic):
+    """Everybody was down, and the first to come back does so on an empty disk: it waits for who has the records."""
+    name, load, victim = written_and_all_killed(whole, topic)
+    shutil.rmtree(whole.data(victim))
+    for node in ("c1", "c2", victim):
+        whole.start(node)
+    wait_left_out(whole, name, victim)
+    assert_whole_with_the_others(whole, name, load, victim)
 
 
 @pytest.mark.moldau_only
@@ -286,12 +300,7 @@ def test_a_machine_that_restarted_is_not_taken_for_a_copy(whole, topic, restarte
     """Everybody was killed, and one comes back first. As a new process on the same machine it has all it wrote, and
     leads. When the machine itself was restarted, what was not flushed may be gone (here half of each log is), and it
     waits for the others."""
-    name = topic(partitions=PARTITIONS)
-    load = run_load(whole, name)
-    load.stop()
-    victim = str(ops.partitions_of(whole, name)[0].leader)
-    for node in ("c1", "c2", *whole.brokers):   # the controllers first: nobody leaves an ISR
-        whole.kill(node)
+    name, load, victim = written_and_all_killed(whole, topic)
     if restarted:
         (whole.data(victim) / "moldau.boot").write_text("00000000-0000-4000-8000-000000000000")
         for p in range(PARTITIONS):
@@ -300,17 +309,11 @@ def test_a_machine_that_restarted_is_not_taken_for_a_copy(whole, topic, restarte
     for node in ("c1", "c2", victim):
         whole.start(node)
     if restarted:
-        wait_until(lambda: all(int(victim) not in (p.leader, *p.isr)
-                               for p in ops.partitions_of(whole, name).values()), 60, f"{victim} is out of every ISR")
+        wait_left_out(whole, name, victim)
     else:
         wait_until(lambda: all(p.leader == int(victim) for p in ops.partitions_of(whole, name).values()), 60,
                    f"{victim} leads")
-    for b in whole.brokers:
-        if b != victim:
-            whole.start(b)
-    ops.wait_full_isr(whole)
-    assert_nothing_lost(whole, load)
-    ops.assert_replicas_identical(whole, name)
+    assert_whole_with_the_others(whole, name, load, victim)
 
 
 @pytest.mark.moldau_only                # Kafka's deletion waits for the broker that is away
