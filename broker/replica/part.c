@@ -269,7 +269,7 @@ void part_step_and_see_to(struct part *part, const struct part_event *ev, int64_
     struct aftermath after = { .low_watermark = -1 };
 
     lock_take(&part->state);
-    if (part->closed || part_is_offline(part)) {
+    if (part->closed != ERR_OK || part_is_offline(part)) {
         lock_drop(&part->state);
         return;
     }
@@ -359,9 +359,9 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
 
     lock_take(&part->append);
     lock_take(&part->state);
-    err = part_is_offline(part) ? ERR_KAFKA_STORAGE_ERROR
-          : part->closed        ? ERR_NOT_LEADER_OR_FOLLOWER
-                                : part_check_produce(&part->core, acks);
+    err = part_is_offline(part)    ? ERR_KAFKA_STORAGE_ERROR
+          : part->closed != ERR_OK ? part->closed
+                                   : part_check_produce(&part->core, acks);
     *leader_epoch = part->core.leader_epoch;
     lock_drop(&part->state);
     if (err == ERR_OK) {
@@ -391,6 +391,8 @@ enum part_ack part_check_acked(struct part *part, int64_t end, int32_t leader_ep
 {
     lock_take(&part->state);
     enum part_ack ack = part_acked(&part->core, end, leader_epoch, err);
+    if (part->closed != ERR_OK)
+        *err = part->closed;
     lock_drop(&part->state);
     if (ack != PART_ACK_WAIT || !part_is_offline(part))
         return ack;
@@ -405,8 +407,9 @@ static enum err check_epoch_locked(struct part *part, int32_t current_leader_epo
     lock_assert_held(&part->state);
     if (part_is_offline(part))
         return ERR_KAFKA_STORAGE_ERROR;
-    return part->closed ? ERR_NOT_LEADER_OR_FOLLOWER
-                        : part_check_epoch(&part->core, current_leader_epoch, leader_only);
+    return part->closed != ERR_OK
+               ? part->closed
+               : part_check_epoch(&part->core, current_leader_epoch, leader_only);
 }
 
 static enum err check_read_locked(struct part *part, const struct part_read *read)
@@ -584,7 +587,7 @@ static enum err check_following(struct part *part, int32_t leader_epoch)
 {
     lock_assert_held(&part->append);
     lock_take(&part->state);
-    bool follows = !part->closed && part->core.role == PART_FOLLOWER &&
+    bool follows = part->closed == ERR_OK && part->core.role == PART_FOLLOWER &&
                    part->core.leader_epoch == leader_epoch;
     lock_drop(&part->state);
     return follows ? ERR_OK : ERR_FENCED_LEADER_EPOCH;
@@ -793,11 +796,12 @@ void part_wake_all(struct part *part)
     flush_watches(part);
 }
 
-void part_close(struct part *part)
+void part_close(struct part *part, enum err why)
 {
+    assert(why != ERR_OK);
     lock_take(&part->append);
     lock_take(&part->state);
-    part->closed = true;
+    part->closed = why;
     part->core.role = PART_IDLE;
     part_note_change_locked(part);
     lock_drop(&part->state);

@@ -236,8 +236,10 @@ void part_decided(struct part *part, uint64_t proposal_id, enum err err, int64_t
 void part_stop(struct part *part, int64_t now_ms);
 /* Every waiter is to look again. */
 void part_wake_all(struct part *part);
-/* Gone from here: nothing is served any more, every waiter is told. */
-void part_close(struct part *part);
+/* Gone from here: nothing is served any more, every waiter is told why: NOT_LEADER_OR_FOLLOWER, or
+ * UNKNOWN_TOPIC_OR_PARTITION when it is gone from the cluster, too. (Kafka:
+ * ReplicaManager.getPartitionOrError) */
+void part_close(struct part *part, enum err why);
 
 #define PART_DELETE_TO_HW (-1)
 /* Moves the log start up to *offset, or to the high watermark, which *offset is then. The answer

@@ -26,11 +26,11 @@ struct part {
     struct log **former; /* [s] references: logs that were moved away from */
     size_t former_len, former_cap;
 
-    struct lock append;                               /* rank LOCK_PART_APPEND */
-    struct lock state;                                /* rank LOCK_PART_STATE */
-    struct part_core core;                            /* [s]; role and epochs change under both */
-    struct validate_conf validate;                    /* [s] */
-    bool closed;                                      /* [s] written under both */
+    struct lock append;            /* rank LOCK_PART_APPEND */
+    struct lock state;             /* rank LOCK_PART_STATE */
+    struct part_core core;         /* [s]; role and epochs change under both */
+    struct validate_conf validate; /* [s] */
+    enum err closed; /* [s] what everybody is told; ERR_OK: it is not; written under both */
     _Atomic uint64_t changes;                         /* [a] moved under state */
     atomic_bool throttled_leader, throttled_follower; /* [a] relaxed */
     atomic_bool is_full;                              /* [a] relaxed; see part_take_full() */

@@ -213,7 +213,7 @@ static enum err swap_locked(struct part *part, struct logs *logs, struct part_co
 enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy)
 {
     struct aftermath after = { .low_watermark = -1 };
-    bool closed;
+    enum err closed;
 
     /* Nearly all of it, while others may still append. */
     enum err err = log_flush(part->future);
@@ -224,7 +224,7 @@ enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy)
     lock_take(&part->state);
     closed = part->closed;
     lock_drop(&part->state);
-    if (!closed)
+    if (closed == ERR_OK)
         err = swap_locked(part, logs, copy, &after);
     lock_drop(&part->append);
     if (copy->is_swapped)

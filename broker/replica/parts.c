@@ -162,7 +162,9 @@ static void remove_part(struct change *change, struct part *part)
 {
     if (change->parts->conf.fetchers != NULL)
         fetchers_unfollow(change->parts->conf.fetchers, part);
-    part_close(part);
+    part_close(part, image_part(change->image, part_topic_id(part), part_partition(part)) != NULL
+                         ? ERR_NOT_LEADER_OR_FOLLOWER
+                         : ERR_UNKNOWN_TOPIC_OR_PARTITION);
     if (change->parts->conf.moves != NULL)
         moves_forget(change->parts->conf.moves, part);
     if (is_removed(change, part))
@@ -825,7 +827,7 @@ void parts_free(struct parts **parts_ptr)
     *parts_ptr = NULL;
     parts_checkpoint_hw(parts);
     for (size_t i = 0; i < table->count; i++)
-        part_close(table->all[i]);
+        part_close(table->all[i], ERR_NOT_LEADER_OR_FOLLOWER);
     parts_put_table(&table);
     part_forget_restless(&parts->restless);
     snap_fini(&parts->table);

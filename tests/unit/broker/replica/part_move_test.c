@@ -77,7 +77,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    part_close(part);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
     part_unref(&part);
     buf_fini(&buffer);
     logs_close(&logs);

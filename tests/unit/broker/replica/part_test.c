@@ -64,7 +64,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    part_close(part);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
     for (int i = 0; i < 4; i++)
         reactor_turn(reactor, false);
     part_unref(&part);
@@ -603,7 +603,7 @@ START_TEST(transactions_that_ended_before_a_crash_are_settled)
 
     ck_assert_int_eq(log_kit_append(&kit, &data, 0, NULL), ERR_OK);
     ck_assert_int_eq(log_kit_marker(&kit, true, 7, 0), ERR_OK);
-    part_close(part);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
     part_unref(&part);
     log_kit_shut(&kit, false);
     ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
@@ -650,26 +650,29 @@ START_TEST(what_a_read_could_notice_is_counted)
     ck_assert(has_changed(&seen));
     role(2, 4, 1, 2);
     ck_assert(has_changed(&seen));
-    part_close(part);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
     ck_assert(has_changed(&seen));
 }
 END_TEST
 
-START_TEST(a_closed_partition_serves_nobody)
+START_TEST(a_closed_partition_says_why_to_everybody)
 {
+    enum err why = _i == 0 ? ERR_NOT_LEADER_OR_FOLLOWER : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     struct part_read read = fetch_of(-1, 0, -1);
     struct waiter waiter;
     int64_t bound;
     int32_t epoch;
+    enum err err;
 
     role(1, 3, 0, 1);
     wait_on(&waiter, part_committed(part), 100);
-    part_close(part);
+    part_close(part, why);
     ck_assert_int_eq(completed(&waiter), 1);
-    ck_assert_int_eq(append(1), ERR_NOT_LEADER_OR_FOLLOWER);
-    ck_assert_int_eq(read_and_drop(&read), ERR_NOT_LEADER_OR_FOLLOWER);
-    ck_assert_int_eq(part_list_bound(part, -1, true, PART_READ_LOG_END, &bound, &epoch),
-                     ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(part_check_acked(part, 100, 3, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(err, why);
+    ck_assert_int_eq(append(1), why);
+    ck_assert_int_eq(read_and_drop(&read), why);
+    ck_assert_int_eq(part_list_bound(part, -1, true, PART_READ_LOG_END, &bound, &epoch), why);
 }
 END_TEST
 
@@ -698,6 +701,6 @@ int main(void)
     tcase_add_test(tc, list_offsets_waits_for_a_new_leader_to_know);
     tcase_add_test(tc, transactions_that_ended_before_a_crash_are_settled);
     tcase_add_test(tc, what_a_read_could_notice_is_counted);
-    tcase_add_test(tc, a_closed_partition_serves_nobody);
+    tcase_add_loop_test(tc, a_closed_partition_says_why_to_everybody, 0, 2);
     return unit_run(tc);
 }

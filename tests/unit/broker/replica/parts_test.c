@@ -526,6 +526,31 @@ START_TEST(a_table_outlives_what_it_shows)
 }
 END_TEST
 
+static enum err why_not_acked(size_t at, const struct parts_table *table)
+{
+    enum err err;
+
+    ck_assert_int_eq(part_check_acked(parts_at(table, at), 100, 0, &err), PART_ACK_FAILED);
+    return err;
+}
+
+START_TEST(who_waits_is_told_whether_the_topic_is_gone_or_only_we)
+{
+    struct image_part moved = state(2, 1, 1);
+
+    moved.replicas = moved.isr = IDS_OF(others);
+    set("a", 0, state(1, 0, 0));
+    set("b", 1, state(1, 0, 0));
+    const struct parts_table *table = parts_get_table(parts);
+    drop_topic(0, true);
+    set("b", 1, moved);
+    ck_assert_str_eq(part_name(parts_at(table, 0)), "a-0");
+    ck_assert_int_eq(why_not_acked(0, table), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(why_not_acked(1, table), ERR_NOT_LEADER_OR_FOLLOWER);
+    parts_put_table(&table);
+}
+END_TEST
+
 START_TEST(lag_and_proposals_follow_the_clock)
 {
     int64_t now_ms = clock_mono_ms();
@@ -757,6 +782,7 @@ int main(void)
     tcase_add_test(tc, a_smaller_min_isr_is_not_for_the_role_that_is_lost);
     tcase_add_test(tc, high_watermarks_survive_a_restart);
     tcase_add_test(tc, a_table_outlives_what_it_shows);
+    tcase_add_test(tc, who_waits_is_told_whether_the_topic_is_gone_or_only_we);
     tcase_add_test(tc, lag_and_proposals_follow_the_clock);
     tcase_add_test(tc, ticks_are_slow_while_nobody_waits_for_time_to_pass);
     tcase_add_test(tc, a_failed_directory_is_answered_with_a_storage_error);
