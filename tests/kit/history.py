@@ -11,13 +11,14 @@ contradictions are those of the checkers that others have written for logs of th
   disorder     writes of one producer in another order than it made them
   phantom      in the log, and written by nobody, or refused for good
   dirty read   shown to a consumer, and not what the log has there
+  aborted read shown to a consumer, and part of a transaction that was aborted
   went back    a consumer was shown an older record after a younger one without asking for it
   skipped      a consumer was shown what lies behind a record, and never that record
   fatal        a client that gave up: what it was told cannot be explained to its user
 """
 from dataclasses import dataclass, field
 
-ACKED, FAILED, UNKNOWN = "acked", "failed", "unknown"
+ACKED, FAILED, UNKNOWN, ABORTED = "acked", "failed", "unknown", "aborted"    # aborted: with its transaction
 STORIES_MAX = 5     # of one kind
 
 
@@ -100,7 +101,8 @@ class History:
         return sum(w.outcome == outcome for ws in self.writes.values() for w in ws)
 
     def judge(self, logs, exactly_once):
-        """logs: {partition: [(offset, value)]}; exactly_once: producers that promise neither twice nor out of order."""
+        """logs: {partition: [(offset, value)]}, aborted records included; exactly_once: producers that promise neither
+        twice nor out of order. Consumers are taken to read what is committed."""
         found = [Contradiction("fatal", -1, text) for text in self.fatal]
         places = {}
         for partition, log in logs.items():
@@ -109,8 +111,10 @@ class History:
         for producer, writes in self.writes.items():
             found += judge_writes(writes, places, producer in exactly_once)
         found += judge_phantoms(self.writes, logs)
+        aborted = {w.value: w for ws in self.writes.values() for w in ws if w.outcome == ABORTED}
+        shown = {p: [(offset, value) for offset, value in log if value not in aborted] for p, log in logs.items()}
         for reads in self.reads.values():
-            found += judge_reads(reads, logs)
+            found += judge_reads(reads, shown, aborted)
         return found
 
     def verdict(self, found):
@@ -168,12 +172,17 @@ def judge_phantoms(all_writes, logs):
     return found
 
 
-def judge_reads(reads, logs):
+def judge_reads(reads, logs, aborted):
+    """logs: what is to be shown; aborted: {value: write}."""
     found, last = [], {}
     contents = {partition: dict(log) for partition, log in logs.items()}
     order = {partition: {offset: i for i, (offset, _) in enumerate(log)} for partition, log in logs.items()}
     for read in reads:
         log, before = contents.get(read.partition, {}), last.get(read.partition)
+        if read.value in aborted:
+            found.append(Contradiction("aborted read", read.partition, f"{read.consumer} was shown {read.value}, whose "
+                                       "transaction was aborted", [aborted[read.value], read]))
+            continue
         if log.get(read.offset) != read.value:
             found.append(Contradiction("dirty read", read.partition, f"{read.consumer} was shown {read.value} at "
                                        f"{read.offset}, where there is {log.get(read.offset)}", [read]))

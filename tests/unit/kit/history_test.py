@@ -6,7 +6,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
-from tests.kit.history import ACKED, FAILED, UNKNOWN, Fault, History, Read, Write  # noqa: E402
+from tests.kit.history import ABORTED, ACKED, FAILED, UNKNOWN, Fault, History, Read, Write  # noqa: E402
 
 
 def sound(writes=6):
@@ -38,6 +38,14 @@ class TestHistory(unittest.TestCase):
         history, log = sound()
         history.reads.clear()
         self.assertEqual(kinds(history, log[:-1]), ["lost"])
+
+    def test_what_was_aborted_is_in_the_log_or_not_and_shown_to_nobody(self):
+        history, log = sound()
+        history.writer("p")[2].outcome = ABORTED
+        self.assertEqual(kinds(history, log), ["aborted read"])
+        del history.reader("c")[2]
+        self.assertEqual(kinds(history, log), [])
+        self.assertEqual(kinds(history, log[:2] + log[3:]), [])
 
     def test_an_acknowledged_write_elsewhere_has_moved(self):
         history, log = sound()
