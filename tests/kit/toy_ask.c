@@ -189,7 +189,8 @@ int toy_delete(struct toy *toy, const char *name)
     return toy_ask(toy, API_DELETE_TOPICS, 6, &req);
 }
 
-int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value)
+int toy_edit(struct toy *toy, const char *topic, int8_t operation, const char *key,
+             const char *value)
 {
     static struct incremental_alter_configs_request_config config;
     static struct incremental_alter_configs_request_resource resource;
@@ -200,6 +201,7 @@ int toy_alter(struct toy *toy, const char *topic, const char *key, const char *v
     incremental_alter_configs_request_config_init(&config);
     config.name = str_of(key);
     config.value = str_of(value);
+    config.config_operation = operation;
     resource.resource_type = 2;
     resource.resource_name = str_of(topic);
     resource.configs = &config;
@@ -207,6 +209,45 @@ int toy_alter(struct toy *toy, const char *topic, const char *key, const char *v
     req.resources = &resource;
     req.resources_len = 1;
     return toy_ask(toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
+}
+
+int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value)
+{
+    return toy_edit(toy, topic, 0, key, value);
+}
+
+int toy_grow(struct toy *toy, const char *name, int32_t count)
+{
+    static struct create_partitions_request_topic topic;
+    static struct create_partitions_request req;
+
+    create_partitions_request_init(&req);
+    create_partitions_request_topic_init(&topic);
+    topic.name = str_of(name);
+    topic.count = count;
+    topic.assignments_len = -1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    req.timeout_ms = 30000;
+    return toy_ask(toy, API_CREATE_PARTITIONS, 3, &req);
+}
+
+int toy_elect(struct toy *toy, int8_t type, const char *name)
+{
+    static int32_t zero;
+    static struct elect_leaders_request_topic topic;
+    static struct elect_leaders_request req;
+
+    elect_leaders_request_init(&req);
+    elect_leaders_request_topic_init(&topic);
+    topic.topic = str_of(name);
+    topic.partitions = &zero;
+    topic.partitions_len = 1;
+    req.election_type = type;
+    req.topic_partitions = &topic;
+    req.topic_partitions_len = 1;
+    req.timeout_ms = 30000;
+    return toy_ask(toy, API_ELECT_LEADERS, 2, &req);
 }
 
 int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target)
@@ -284,29 +325,6 @@ const char *toy_stones(struct toy *toy, const char *topic)
     return text;
 }
 
-void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
-                 struct ids isr)
-{
-    const struct toy_part *part = toy_part(toy, topic, partition);
-    struct core_member members[8];
-    struct core_proposal p = { .topic_id = toy_topic(toy, topic)->id,
-                               .partition = partition,
-                               .proposal_id = 7,
-                               .leader_epoch = part->state.leader_epoch,
-                               .partition_epoch = part->state.partition_epoch,
-                               .n_isr = isr.n,
-                               .isr = members };
-
-    for (uint32_t i = 0; i < isr.n; i++)
-        members[i] = (struct core_member){ isr.at[i], toy->brokers[isr.at[i]].epoch };
-    toy_step(toy,
-             (struct core_event){ .kind = CORE_ALTER_PARTITION,
-                                  .alter_partition = { .stream = toy->brokers[from].stream,
-                                                       .broker_epoch = toy->brokers[from].epoch,
-                                                       .n = 1,
-                                                       .proposals = &p } });
-}
-
 const char *toy_show(struct toy *toy, const char *name, int32_t partition)
 {
     static char text[128];
@@ -322,4 +340,16 @@ const char *toy_show(struct toy *toy, const char *name, int32_t partition)
     snprintf(text + len, sizeof text - (size_t)len, " %d %d", part->state.leader_epoch,
              part->state.partition_epoch);
     return text;
+}
+
+const struct image_part *toy_known(struct toy *toy, int32_t id, const char *topic,
+                                   int32_t partition)
+{
+    return image_part(toy_image(toy, id), toy_topic(toy, topic)->id, partition);
+}
+
+struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, const char *key)
+{
+    return image_config_value(image_config(toy_image(toy, id), STR("topics"), str_of(topic)),
+                              str_of(key));
 }

@@ -9,8 +9,7 @@
 
 static struct endpoint endpoints[TOY_BROKERS + 1];
 
-/* ---- the queue of events that follow
- * --------------------------------------------------------------- */
+/* ---- the queue of events that follow -------------------------------------------------------- */
 
 static struct core_event *push(struct toy *toy, enum core_event_kind kind)
 {
@@ -22,8 +21,7 @@ static struct core_event *push(struct toy *toy, enum core_event_kind kind)
     return ev;
 }
 
-/* ---- ZooKeeper
- * ------------------------------------------------------------------------------------------ */
+/* ---- ZooKeeper ------------------------------------------------------------------------------ */
 
 struct toy_topic *toy_topic(struct toy *toy, const char *name)
 {
@@ -431,8 +429,7 @@ static void reload(struct toy *toy, const struct core_reload *r)
     }
 }
 
-/* ---- brokers
- * --------------------------------------------------------------------------------------------- */
+/* ---- brokers -------------------------------------------------------------------------------- */
 
 static struct toy_broker *of_stream(struct toy *toy, uint64_t stream, int32_t *id)
 {
@@ -486,9 +483,7 @@ static void take_delta(struct toy *toy, const struct core_send_delta *send)
     }
 }
 
-/* ---- effects
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- effects -------------------------------------------------------------------------------- */
 
 static void take_probe(struct toy *toy, const struct core_probe *probe)
 {
@@ -671,14 +666,13 @@ void toy_advance(struct toy *toy, int64_t ms)
     }
 }
 
-/* ---- what tests do
- * ----------------------------------------------------------------------------------------- */
+/* ---- what tests do -------------------------------------------------------------------------- */
 
-void toy_init(struct toy *toy)
+static void init(struct toy *toy, bool balancing)
 {
     memset(toy, 0, sizeof *toy);
     core_settings_init(&toy->settings);
-    toy->settings.auto_leader_rebalance_enable = false;
+    toy->settings.auto_leader_rebalance_enable = balancing;
     toy->settings.broker_settings = &broker_conf_table;
     toy->core = core_new(&toy->settings, 42);
     toy->now_ms = 1000;
@@ -686,6 +680,11 @@ void toy_init(struct toy *toy)
     toy->configs = image_new(0, 0, 0, STR_EMPTY);
     toy->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
     toy->czxid = 100;
+}
+
+void toy_init(struct toy *toy)
+{
+    init(toy, false);
 }
 
 void toy_fini(struct toy *toy)
@@ -748,21 +747,36 @@ void toy_start(struct toy *toy, int32_t id)
     toy_hello(toy, id, true, false);
 }
 
-void toy_up(struct toy *toy, int32_t n)
+static void up(struct toy *toy, int32_t n, bool balancing)
 {
-    toy_init(toy);
+    init(toy, balancing);
     toy_win(toy);
     for (int32_t id = 1; id <= n; id++)
         toy_start(toy, id);
 }
 
-void toy_next_controller(struct toy *toy)
+void toy_up(struct toy *toy, int32_t n)
 {
-    toy_win(toy);
+    up(toy, n, false);
+}
+
+void toy_up_balancing(struct toy *toy, int32_t n)
+{
+    up(toy, n, true);
+}
+
+void toy_all_hello(struct toy *toy)
+{
     for (int32_t id = 1; id <= TOY_BROKERS; id++) {
         if (toy->brokers[id].registered && toy->brokers[id].probe == PROBE_ANSWERED)
             toy_hello(toy, id, false, false);
     }
+}
+
+void toy_next_controller(struct toy *toy)
+{
+    toy_win(toy);
+    toy_all_hello(toy);
 }
 
 void toy_kill(struct toy *toy, int32_t id)
@@ -777,21 +791,31 @@ void toy_kill(struct toy *toy, int32_t id)
                                            .stream_ended = { .stream = stream } });
 }
 
-void toy_ack(struct toy *toy, int32_t id)
-{
-    const struct toy_broker *b = &toy->brokers[id];
-
-    toy_step(toy,
-             (struct core_event){ .kind = CORE_ACKED,
-                                  .acked = { .stream = b->stream,
-                                             .controller_epoch = image_controller_epoch(b->image),
-                                             .version = image_version(b->image) } });
-}
-
 void toy_expire(struct toy *toy, int32_t id)
 {
     toy->brokers[id].registered = false;
     toy_nodes(toy);
+}
+
+void toy_vanish(struct toy *toy, int32_t id)
+{
+    struct toy_broker *b = &toy->brokers[id];
+
+    b->stream = 0;
+    b->registered = false;
+    b->probe = PROBE_REFUSED;
+}
+
+const struct image *toy_image(const struct toy *toy, int32_t id)
+{
+    return id == 0 ? core_image(toy->core) : toy->brokers[id].image;
+}
+
+enum node_state toy_state(const struct toy *toy, int32_t id)
+{
+    const struct node *node = image_node(core_image(toy->core), id);
+
+    return node != NULL ? node->state : NODE_DEAD;
 }
 
 void toy_agree(struct toy *toy)

@@ -107,20 +107,33 @@ struct toy {
     size_t n_queue;
 };
 
+/* Brokers given one by one: IDS(1, 2, 3). They live as long as the block around them. */
+#define IDS(...) IDS_OF(((const int32_t[]){ __VA_ARGS__ }))
+
 void toy_init(struct toy *toy);
 void toy_fini(struct toy *toy);
+/* All of a new cluster: the seat, and brokers from 1 to n. */
+void toy_up(struct toy *toy, int32_t n);
+/* The same with a controller that looks after the balance of leaderships. */
+void toy_up_balancing(struct toy *toy, int32_t n);
 /* One event, and all that follows from it at once. */
 void toy_step(struct toy *toy, struct core_event ev);
 /* Time passes; brokers that beat do so every 200 ms. */
 void toy_advance(struct toy *toy, int64_t ms);
+/* The WRITE that is held is carried out. */
+void toy_release(struct toy *toy);
+
+/* ---- controllers ---- */
 
 /* The seat is won in the next epoch: what is in ZooKeeper is loaded. */
 void toy_win(struct toy *toy);
-/* As above, and all brokers that are up say hello to it. */
+/* All brokers that are up say hello to it. */
+void toy_all_hello(struct toy *toy);
+/* Both. */
 void toy_next_controller(struct toy *toy);
-/* All of a new cluster: the seat, and brokers from 1 to n. */
-void toy_up(struct toy *toy, int32_t n);
-void toy_release(struct toy *toy);
+
+/* ---- what brokers do ---- */
+
 /* Registers and says hello: a new process, or the same one again. */
 void toy_start(struct toy *toy, int32_t id);
 void toy_hello(struct toy *toy, int32_t id, bool fresh, bool unclean);
@@ -129,23 +142,63 @@ void toy_register(struct toy *toy, int32_t id);
 void toy_nodes(struct toy *toy);
 /* kill -9: the stream ends, the port refuses; the registration stays until it is taken. */
 void toy_kill(struct toy *toy, int32_t id);
-/* The broker acknowledges what it has been sent so far. */
-void toy_ack(struct toy *toy, int32_t id);
 void toy_expire(struct toy *toy, int32_t id);
-/* n_parts partitions, each with these replicas, through CreateTopics. */
-void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas);
+/* kill -9 while there is no controller: the next one finds neither process nor registration. */
+void toy_vanish(struct toy *toy, int32_t id);
+
+/* ---- what brokers say ---- */
+
+/* It acknowledges what it has been sent so far; */
+void toy_ack(struct toy *toy, int32_t id);
+/* and that this went wrong with it; */
+void toy_ack_failure(struct toy *toy, int32_t id, const struct core_failure *failure);
+/* and that files are gone, whosever the tombstones are; */
+void toy_ack_deleted(struct toy *toy, int32_t id, size_t n, const struct image_tombstone *stones);
+/* or all that it is asked to delete. Nothing without a stream and an image. */
+void toy_delete_files(struct toy *toy, int32_t id);
+/* The directory of this partition has failed. */
+void toy_fail_dir(struct toy *toy, int32_t id, const char *topic, int32_t partition);
+/* It wants to stop. Each time that was answered it asks under the next number. */
+void toy_want_shutdown(struct toy *toy, int32_t id);
+/* This ISR, by the state in ZooKeeper and the epochs that brokers have now; */
 void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t partition,
                  struct ids isr);
+/* or whatever it makes up. */
+void toy_send_proposal(struct toy *toy, int32_t from, const struct core_proposal *proposal);
+
+/* ---- what clients ask ---- */
+
 /* A client's request; the request lives until it is answered. Returns toy->errors[0], -99 when
- * there is no answer yet. */
+ * there is no answer yet, and so do those below. */
 int toy_ask(struct toy *toy, int16_t api_key, int16_t api_version, const void *request);
+/* n_parts partitions, each with these replicas, through CreateTopics. */
+void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas);
+/* CreatePartitions: so many in all. */
+int toy_grow(struct toy *toy, const char *topic, int32_t count);
 int toy_delete(struct toy *toy, const char *topic);
-/* IncrementalAlterConfigs of one setting of a topic. */
+/* IncrementalAlterConfigs of one setting of a topic; */
 int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value);
+/* by operation, 0 to 3: set, delete, append, subtract. */
+int toy_edit(struct toy *toy, const char *topic, int8_t operation, const char *key,
+             const char *value);
+/* AlterPartitionReassignments of one partition; target.n 0: cancel. */
+int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target);
+/* ElectLeaders of partition 0; type 0: the preferred one, 1: an unclean one. */
+int toy_elect(struct toy *toy, int8_t type, const char *topic);
+
+/* ---- what other hands write ---- */
+
+/* /admin/reassign_partitions, as tools of before 2.4 do. */
+void toy_want_moves(struct toy *toy, size_t n, const struct core_named_part *parts);
+void toy_want_move(struct toy *toy, const char *topic, int32_t partition, struct ids target);
+/* All settings of this entity are this one, none for a value NULL. */
+void toy_set_config(struct toy *toy, const char *type, const char *name, const char *key,
+                    const char *value);
+
+/* ---- what there is ---- */
+
 struct toy_topic *toy_topic(struct toy *toy, const char *name); /* NULL */
 const struct toy_part *toy_part(struct toy *toy, const char *name, int32_t partition);
-/* AlterPartitionReassignments of one partition; target.n 0: cancel. Returns its error code. */
-int toy_reassign(struct toy *toy, const char *topic, int32_t partition, struct ids target);
 /* "3,2,1 +3 -1": replicas, adding, removing in the topic's znode; static storage. */
 const char *toy_assigned(struct toy *toy, const char *topic, int32_t partition);
 /* "2,3" of the partition's znode of eligible leaders, "void: 2,3" when it is not of the state. */
@@ -154,10 +207,19 @@ const char *toy_eligible(struct toy *toy, const char *topic, int32_t partition);
 const char *toy_stones(struct toy *toy, const char *topic);
 /* "leader/isr le pe" as in "2/2,3 1 1"; static storage. */
 const char *toy_show(struct toy *toy, const char *name, int32_t partition);
-/* Between the two halves of the toy: an ADMIN's answer, and the end of its request (0: of all). */
-void toy_answered(struct toy *toy, const struct core_answer_admin *answer);
-void toy_forget_request(struct toy *toy, uint64_t id);
+/* What the controller thinks of a broker. */
+enum node_state toy_state(const struct toy *toy, int32_t id);
+/* The image of a broker, 0: the controller's; what it says of a partition, NULL; of a setting of a
+ * topic, null. */
+const struct image *toy_image(const struct toy *toy, int32_t id);
+const struct image_part *toy_known(struct toy *toy, int32_t id, const char *topic,
+                                   int32_t partition);
+struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, const char *key);
 /* ZooKeeper, the core and every broker on a stream tell the same. */
 void toy_agree(struct toy *toy);
+
+/* Between the parts of the toy: an ADMIN's answer, and the end of its request (0: of all). */
+void toy_answered(struct toy *toy, const struct core_answer_admin *answer);
+void toy_forget_request(struct toy *toy, uint64_t id);
 
 #endif

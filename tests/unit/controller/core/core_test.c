@@ -7,37 +7,19 @@
 
 #include <check.h>
 
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
-
-static const int32_t r123[] = { 1, 2, 3 }, r231[] = { 2, 3, 1 }, r12[] = { 1, 2 }, r1[] = { 1 };
-static struct toy toy;
-
-#define SHOWS(topic, partition, text) ck_assert_str_eq(toy_show(&toy, topic, partition), text)
-
-static enum node_state state_of(int32_t id)
-{
-    const struct node *node = image_node(core_image(toy.core), id);
-
-    return node != NULL ? node->state : NODE_DEAD;
-}
 
 static void three_brokers(void)
 {
     toy_up(&toy, 3);
     for (int32_t id = 1; id <= 3; id++)
-        ck_assert_int_eq(state_of(id), NODE_LIVE);
-}
-
-static void teardown(void)
-{
-    toy_agree(&toy);
-    toy_fini(&toy);
+        IS(id, NODE_LIVE);
 }
 
 START_TEST(creation_starts_at_nothing)
 {
-    toy_create(&toy, "t", 3, IDS_OF(r123));
+    toy_create(&toy, "t", 3, IDS(1, 2, 3));
     ck_assert_int_eq(toy.n_answers, 1);
     ck_assert_int_eq(toy.errors[0], 0);
     SHOWS("t", 2, "1/1,2,3 0 0");
@@ -47,14 +29,13 @@ END_TEST
 
 START_TEST(a_new_controller_changes_nothing)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
     toy_win(&toy);
     for (int32_t id = 1; id <= 3; id++)
-        ck_assert_int_eq(state_of(id), NODE_UNKNOWN);
+        IS(id, NODE_UNKNOWN);
+    toy_all_hello(&toy);
     for (int32_t id = 1; id <= 3; id++)
-        toy_hello(&toy, id, false, false);
-    for (int32_t id = 1; id <= 3; id++)
-        ck_assert_int_eq(state_of(id), NODE_LIVE);
+        IS(id, NODE_LIVE);
     toy_advance(&toy, 60000);
     SHOWS("t", 0, "1/1,2,3 0 0");
 }
@@ -62,12 +43,12 @@ END_TEST
 
 START_TEST(killed_leader)
 {
-    toy_create(&toy, "t", 5, IDS_OF(r123));
+    toy_create(&toy, "t", 5, IDS(1, 2, 3));
     toy_kill(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 1");
     SHOWS("t", 4, "2/2,3 1 1");
     ck_assert_uint_eq(toy.last_ops, 5); /* together */
-    ck_assert_int_eq(state_of(1), NODE_DEAD);
+    IS(1, NODE_DEAD);
     toy_expire(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 1");
 }
@@ -75,8 +56,8 @@ END_TEST
 
 START_TEST(killed_follower_leaves_in_the_same_batch)
 {
-    toy_create(&toy, "led", 1, IDS_OF(r123));
-    toy_create(&toy, "followed", 1, IDS_OF(r231));
+    toy_create(&toy, "led", 1, IDS(1, 2, 3));
+    toy_create(&toy, "followed", 1, IDS(2, 3, 1));
     size_t writes = toy.n_writes;
 
     toy_kill(&toy, 1);
@@ -88,7 +69,7 @@ END_TEST
 
 START_TEST(killed_leader_and_controller)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.brokers[1].stream = 0;
     toy.brokers[1].probe = PROBE_REFUSED;
     toy_win(&toy);
@@ -102,41 +83,32 @@ END_TEST
 
 START_TEST(controlled_shutdown_and_return)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    toy_create(&toy, "f", 1, IDS_OF(r231));
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
-                                  .shutdown_wanted = { .stream = toy.brokers[1].stream,
-                                                       .number = 1,
-                                                       .broker_epoch = toy.brokers[1].epoch } });
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    toy_create(&toy, "f", 1, IDS(2, 3, 1));
+    toy_want_shutdown(&toy, 1);
     ck_assert_int_eq(toy.brokers[1].n_shutdowns, 1);
     ck_assert_int_eq(toy.brokers[1].still_led, 0);
     SHOWS("t", 0, "2/2,3 1 1");
     SHOWS("f", 0, "2/2,3 1 1");
-    ck_assert_int_eq(state_of(1), NODE_STOPPING);
+    IS(1, NODE_STOPPING);
     toy_kill(&toy, 1);
     toy_expire(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 1");
 
     toy_start(&toy, 1);
-    ck_assert_int_eq(state_of(1), NODE_LIVE);
+    IS(1, NODE_LIVE);
     SHOWS("t", 0, "2/2,3 1 1");
-    toy_propose(&toy, 2, "t", 0, IDS_OF(r231));
-    ck_assert_int_eq(toy.brokers[2].alter_err, ERR_OK);
+    JOINS(2, "t", 0, IDS(2, 3, 1));
     SHOWS("t", 0, "2/2,3,1 1 2");
 }
 END_TEST
 
 START_TEST(shutdown_of_the_last_one_in_sync_leaves_it_leading)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy_kill(&toy, 2);
     SHOWS("t", 0, "1/1 1 1");
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
-                                  .shutdown_wanted = { .stream = toy.brokers[1].stream,
-                                                       .number = 1,
-                                                       .broker_epoch = toy.brokers[1].epoch } });
+    toy_want_shutdown(&toy, 1);
     ck_assert_int_eq(toy.brokers[1].still_led, 1);
     SHOWS("t", 0, "1/1 1 1");
     toy_kill(&toy, 1);
@@ -146,13 +118,9 @@ END_TEST
 
 START_TEST(shutdown_of_everybody_waits_for_nobody)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     for (int32_t id = 1; id <= 3; id++) {
-        toy_step(&toy, (struct core_event){
-                           .kind = CORE_SHUTDOWN_WANTED,
-                           .shutdown_wanted = { .stream = toy.brokers[id].stream,
-                                                .number = 1,
-                                                .broker_epoch = toy.brokers[id].epoch } });
+        toy_want_shutdown(&toy, id);
         ck_assert_int_eq(toy.brokers[id].n_shutdowns, 1);
         ck_assert_int_eq(toy.brokers[id].still_led, 0);
     }
@@ -163,15 +131,15 @@ END_TEST
 /* Its beats may be older than the other's death. */
 START_TEST(nobody_leaves_an_isr_before_a_stayer_has_spoken)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy.brokers[1].acks = false;
     toy_kill(&toy, 2);
     SHOWS("t", 0, "1/1,2 0 0");
-    ck_assert_int_eq(state_of(2), NODE_UNKNOWN); /* as clients are told */
+    IS(2, NODE_UNKNOWN); /* as clients are told */
     ck_assert(core_is_busy(toy.core));
     toy_ack(&toy, 1);
     SHOWS("t", 0, "1/1 1 1");
-    ck_assert_int_eq(state_of(2), NODE_DEAD);
+    IS(2, NODE_DEAD);
     ck_assert(!core_is_busy(toy.core));
 }
 END_TEST
@@ -179,15 +147,9 @@ END_TEST
 /* The directory may come back with all it has, and who stays may have lost its machine. */
 START_TEST(nobody_leaves_an_isr_for_a_failed_directory_before_a_stayer_has_spoken)
 {
-    struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
-
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    failure.topic_id = toy_topic(&toy, "t")->id;
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy.brokers[1].acks = false;
-    toy_step(&toy,
-             (struct core_event){
-                 .kind = CORE_DIR_FAILED,
-                 .dir_failed = { .stream = toy.brokers[2].stream, .n = 1, .parts = &failure } });
+    toy_fail_dir(&toy, 2, "t", 0);
     SHOWS("t", 0, "1/1,2 0 0");
     ck_assert(core_is_busy(toy.core));
     toy_ack(&toy, 1);
@@ -201,28 +163,23 @@ END_TEST
 START_TEST(a_replica_that_found_room_may_come_back)
 {
     struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
-    struct core_event acked = {
-        .kind = CORE_ACKED,
-        .acked = { .stream = toy.brokers[2].stream, .n_failures = 1, .failures = &failure }
-    };
 
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     failure.topic_id = toy_topic(&toy, "t")->id;
-    acked.acked.controller_epoch = image_controller_epoch(toy.brokers[1].image);
-    toy_step(&toy, acked);
+    toy_ack_failure(&toy, 2, &failure);
     SHOWS("t", 0, "1/1 1 1");
-    ck_assert(ids_has(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline, 2));
+    ck_assert(ids_has(toy_known(&toy, 1, "t", 0)->offline, 2));
     failure.err = ERR_OK;
-    toy_step(&toy, acked);
-    ck_assert(!ids_has(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline, 2));
-    toy_step(&toy, acked); /* once more is once */
-    ck_assert_uint_eq(image_part(toy.brokers[1].image, failure.topic_id, 0)->offline.n, 0);
+    toy_ack_failure(&toy, 2, &failure);
+    ck_assert(!ids_has(toy_known(&toy, 1, "t", 0)->offline, 2));
+    toy_ack_failure(&toy, 2, &failure); /* once more is once */
+    ck_assert_uint_eq(toy_known(&toy, 1, "t", 0)->offline.n, 0);
 }
 END_TEST
 
 START_TEST(a_leader_and_its_follower_that_go_silent_together_keep_the_isr)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy.brokers[1].acks = toy.brokers[1].beats = false;
     toy_kill(&toy, 2);
     toy_advance(&toy, 30000);
@@ -235,7 +192,7 @@ END_TEST
 
 START_TEST(a_new_leader_waits_for_one_word_only)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.brokers[2].acks = false;
     toy_kill(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 1"); /* 3 has spoken: whatever became of 2, one has everything */
@@ -244,7 +201,7 @@ END_TEST
 
 START_TEST(all_die_and_one_returns)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_kill(&toy, 3);
     SHOWS("t", 0, "1/1,2 1 1");
     toy_kill(&toy, 2);
@@ -260,12 +217,9 @@ END_TEST
 
 START_TEST(cold_start_in_any_order_keeps_the_isr)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    for (int32_t id = 1; id <= 3; id++) {
-        toy.brokers[id].stream = 0;
-        toy.brokers[id].registered = false;
-        toy.brokers[id].probe = PROBE_REFUSED;
-    }
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    for (int32_t id = 1; id <= 3; id++)
+        toy_vanish(&toy, id);
     toy_win(&toy);
     SHOWS("t", 0, "1/1,2,3 0 0"); /* they may be on their way */
     toy_advance(&toy, 4000);
@@ -281,21 +235,21 @@ END_TEST
 
 START_TEST(a_quick_restart_never_leads_in_the_old_epoch)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    toy_create(&toy, "alone", 1, IDS_OF(r1));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    toy_create(&toy, "alone", 1, IDS(1));
     toy.brokers[1].probe = PROBE_ANSWERED;
     /* it is back, with a new registration, before anybody noticed */
     toy_start(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 1");
     SHOWS("alone", 0, "1/1 1 1"); /* nobody else: the same one, in a new epoch */
-    ck_assert_int_eq(state_of(1), NODE_LIVE);
-    ck_assert_int_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 0)->leader, 2);
+    IS(1, NODE_LIVE);
+    ck_assert_int_eq(toy_known(&toy, 1, "t", 0)->leader, 2);
 }
 END_TEST
 
 START_TEST(the_image_waits_for_the_leave)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_register(&toy, 1);
     toy_nodes(&toy);
     toy.brokers[1].incarnation.bytes[3] = 99;
@@ -311,13 +265,13 @@ END_TEST
 
 START_TEST(an_unclean_return_leaves_the_isr)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     for (int32_t id = 1; id <= 3; id++)
         toy_kill(&toy, id);
     SHOWS("t", 0, "-1/3 3 3");
     toy_fini(&toy);
     toy_up(&toy, 3);
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     for (int32_t id = 1; id <= 2; id++) {
         toy.brokers[id].stream = 0;
         toy.brokers[id].registered = false;
@@ -339,15 +293,15 @@ END_TEST
 
 START_TEST(a_hung_broker_is_moved_but_not_written_off)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    toy_create(&toy, "alone", 1, IDS_OF(r1));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    toy_create(&toy, "alone", 1, IDS(1));
     toy.brokers[1].beats = false;
     toy.brokers[1].probe = PROBE_SILENT;
     toy_advance(&toy, 1100);
-    ck_assert_int_eq(state_of(1), NODE_UNKNOWN);
+    IS(1, NODE_UNKNOWN);
     SHOWS("t", 0, "1/1,2,3 0 0");
     toy_advance(&toy, 600);
-    ck_assert_int_eq(state_of(1), NODE_DEAD);
+    IS(1, NODE_DEAD);
     ck_assert_int_eq(toy.brokers[1].goodbye, GOODBYE_FENCED);
     SHOWS("t", 0, "2/2,3 1 1");
     SHOWS("alone", 0, "1/1 0 0");
@@ -358,32 +312,32 @@ END_TEST
 
 START_TEST(beats_that_come_back_change_nothing)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.brokers[1].beats = false;
     toy_advance(&toy, 1100);
-    ck_assert_int_eq(state_of(1), NODE_UNKNOWN);
+    IS(1, NODE_UNKNOWN);
     toy.brokers[1].beats = true;
     toy_advance(&toy, 5000);
-    ck_assert_int_eq(state_of(1), NODE_LIVE);
+    IS(1, NODE_LIVE);
     SHOWS("t", 0, "1/1,2,3 0 0");
 }
 END_TEST
 
 START_TEST(a_controller_that_was_held_up_fences_nobody)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.now_ms += 10000;
     toy_step(&toy, (struct core_event){ .kind = CORE_TICK });
     toy_advance(&toy, 3000);
     for (int32_t id = 1; id <= 3; id++)
-        ck_assert_int_eq(state_of(id), NODE_LIVE);
+        IS(id, NODE_LIVE);
     SHOWS("t", 0, "1/1,2,3 0 0");
 }
 END_TEST
 
 START_TEST(a_zookeeper_hiccup_is_no_bounce)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     for (int32_t id = 1; id <= 3; id++)
         toy.brokers[id].registered = false;
     toy_nodes(&toy);
@@ -404,7 +358,7 @@ END_TEST
  * the brokers register one after the other, the same processes as before. */
 START_TEST(a_hiccup_that_moves_the_seat_changes_no_role)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     for (int32_t id = 1; id <= 3; id++) {
         toy.brokers[id].registered = false;
         toy.brokers[id].stream = 0;
@@ -423,7 +377,7 @@ END_TEST
 
 START_TEST(a_registration_that_stays_away_fences)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_expire(&toy, 1);
     toy_advance(&toy, 17000);
     SHOWS("t", 0, "1/1,2,3 0 0");
@@ -435,7 +389,7 @@ END_TEST
 
 START_TEST(a_fenced_controller_resigns)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.fenced = true;
     toy_kill(&toy, 1);
     ck_assert(!toy.active);
@@ -443,7 +397,7 @@ START_TEST(a_fenced_controller_resigns)
     SHOWS("t", 0, "1/1,2,3 0 0");
     toy_hello(&toy, 1, false, false);
     ck_assert_int_eq(toy.brokers[1].goodbye, GOODBYE_NOT_ACTIVE);
-    toy_create(&toy, "u", 1, IDS_OF(r123));
+    toy_create(&toy, "u", 1, IDS(1, 2, 3));
     ck_assert_int_eq(toy.answer_err, ERR_NOT_CONTROLLER);
     toy_win(&toy);
     toy_hello(&toy, 2, false, false);
@@ -454,7 +408,7 @@ END_TEST
 
 START_TEST(a_state_that_is_not_as_known_is_read_again)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_topic(&toy, "t")->parts[0].state.partition_epoch = 5; /* another hand */
     toy_kill(&toy, 1);
     SHOWS("t", 0, "2/2,3 1 6");
@@ -463,12 +417,12 @@ END_TEST
 
 START_TEST(events_during_a_write_share_the_next)
 {
-    toy_create(&toy, "a", 3, IDS_OF(r123));
-    toy_create(&toy, "b", 3, IDS_OF(r231));
+    toy_create(&toy, "a", 3, IDS(1, 2, 3));
+    toy_create(&toy, "b", 3, IDS(2, 3, 1));
     toy.hold = true;
-    toy_propose(&toy, 1, "a", 0, IDS_OF(r12));
-    toy_propose(&toy, 1, "a", 1, IDS_OF(r12));
-    toy_propose(&toy, 1, "a", 2, IDS_OF(r12));
+    toy_propose(&toy, 1, "a", 0, IDS(1, 2));
+    toy_propose(&toy, 1, "a", 1, IDS(1, 2));
+    toy_propose(&toy, 1, "a", 2, IDS(1, 2));
     size_t writes = toy.n_writes;
 
     toy_release(&toy);
@@ -481,18 +435,14 @@ END_TEST
 
 START_TEST(unclean_election_when_switched_on)
 {
-    const struct image_setting on = { STR("unclean.leader.election.enable"), STR("true") };
-
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_kill(&toy, 2);
     toy_kill(&toy, 3);
     toy_kill(&toy, 1);
     SHOWS("t", 0, "-1/1 3 3");
     toy_start(&toy, 3);
     SHOWS("t", 0, "-1/1 3 3");
-    toy_step(&toy, (struct core_event){
-                       .kind = CORE_CONFIG_READ,
-                       .config_read = { .config = { STR("topics"), STR("t"), 1, &on } } });
+    toy_set_config(&toy, "topics", "t", "unclean.leader.election.enable", "true");
     SHOWS("t", 0, "3/3 4 4");
     ck_assert(toy_part(&toy, "t", 0)->state.recovering);
 }
@@ -500,19 +450,13 @@ END_TEST
 
 START_TEST(leadership_goes_back_to_the_preferred)
 {
-    core_free(&toy.core);
-    toy.settings.auto_leader_rebalance_enable = true;
-    toy.core = core_new(&toy.settings, 1);
-    for (int32_t id = 1; id <= 3; id++)
-        toy.brokers[id].stream = 0;
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 3; id++)
-        toy_start(&toy, id);
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_fini(&toy);
+    toy_up_balancing(&toy, 3);
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy_advance(&toy, 6000); /* the first look finds nothing to do */
     toy_kill(&toy, 1);
     toy_start(&toy, 1);
-    toy_propose(&toy, 2, "t", 0, IDS_OF(r231));
+    toy_propose(&toy, 2, "t", 0, IDS(2, 3, 1));
     SHOWS("t", 0, "2/2,3,1 1 2");
     toy_advance(&toy, 290000);
     SHOWS("t", 0, "2/2,3,1 1 2");
@@ -525,7 +469,7 @@ int main(void)
 {
     TCase *tc = tcase_create("core");
 
-    tcase_add_checked_fixture(tc, three_brokers, teardown);
+    tcase_add_checked_fixture(tc, three_brokers, core_kit_end);
     tcase_add_test(tc, creation_starts_at_nothing);
     tcase_add_test(tc, a_new_controller_changes_nothing);
     tcase_add_test(tc, killed_leader);

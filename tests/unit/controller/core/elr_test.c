@@ -3,30 +3,15 @@
  * lost when the last one in sync loses its tail; entries are void as soon as they could be wrong.
  */
 #include <check.h>
-#include <stdio.h>
 
-#include "gen/wire/apis.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
-static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r1[] = { 1 }, r32[] = { 3, 2 },
-                     r21[] = { 2, 1 }, r13[] = { 1, 3 };
-static struct toy toy;
-
-#define SHOWS(text)    ck_assert_str_eq(toy_show(&toy, "t", 0), text)
 #define ELIGIBLE(text) ck_assert_str_eq(toy_eligible(&toy, "t", 0), text)
 
-static void set_config(const char *type, const char *name, const char *min_isr)
+static void set_min_isr(const char *type, const char *name, const char *value)
 {
-    struct image_setting setting = { STR("min.insync.replicas"), str_of(min_isr) };
-    struct image_config config = { .type = str_of(type),
-                                   .name = str_of(name),
-                                   .n_settings = min_isr != NULL,
-                                   .settings = &setting };
-
-    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
+    toy_set_config(&toy, type, name, "min.insync.replicas", value);
 }
 
 /* The machine of a broker that is down was restarted: what it had not flushed is gone. */
@@ -45,34 +30,28 @@ static void start_unclean(int32_t id)
 static void only_1_is_left(void)
 {
     toy_up(&toy, 3);
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    set_config("topics", "t", "2");
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    set_min_isr("topics", "t", "2");
     toy_kill(&toy, 3);
-    SHOWS("1/1,2 1 1");
+    SHOWS("t", 0, "1/1,2 1 1");
     ELIGIBLE(""); /* enough are in sync: the high watermark goes on without 3 */
     toy_kill(&toy, 2);
-    SHOWS("1/1 2 2");
+    SHOWS("t", 0, "1/1 2 2");
     ELIGIBLE("2");
-}
-
-static void teardown(void)
-{
-    toy_agree(&toy);
-    toy_fini(&toy);
 }
 
 START_TEST(the_last_one_loses_its_tail_and_comes_back_first)
 {
     toy_kill(&toy, 1);
-    SHOWS("-1/1 3 3");
+    SHOWS("t", 0, "-1/1 3 3");
     ELIGIBLE("2");
     start_unclean(1);
     /* 2 stands in the ISR instead, so that Kafka would not lead 1 either */
-    SHOWS("-1/2 4 4");
+    SHOWS("t", 0, "-1/2 4 4");
     toy_start(&toy, 3);
-    SHOWS("-1/2 4 4");
+    SHOWS("t", 0, "-1/2 4 4");
     toy_start(&toy, 2);
-    SHOWS("2/2 5 5");
+    SHOWS("t", 0, "2/2 5 5");
 }
 END_TEST
 
@@ -80,13 +59,13 @@ START_TEST(the_last_one_is_gone_and_an_eligible_one_comes_back)
 {
     toy_kill(&toy, 1);
     toy_start(&toy, 3);
-    SHOWS("-1/1 3 3"); /* 3 was not in sync when the high watermark last moved */
+    SHOWS("t", 0, "-1/1 3 3"); /* 3 was not in sync when the high watermark last moved */
     toy_start(&toy, 2);
-    SHOWS("2/2 4 4");
+    SHOWS("t", 0, "2/2 4 4");
     ELIGIBLE("1"); /* it had all of it as well, wherever it is */
     toy_start(&toy, 1);
-    toy_propose(&toy, 2, "t", 0, IDS_OF(r21));
-    SHOWS("2/2,1 4 5");
+    toy_propose(&toy, 2, "t", 0, IDS(2, 1));
+    SHOWS("t", 0, "2/2,1 4 5");
     ELIGIBLE("");
 }
 END_TEST
@@ -95,7 +74,7 @@ START_TEST(all_in_sync_leave_in_one_write)
 {
     toy_start(&toy, 2);
     toy_start(&toy, 3);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3));
     ELIGIBLE("");
     toy.hold = true;
     toy_kill(&toy, 3);
@@ -109,12 +88,12 @@ END_TEST
 START_TEST(an_eligible_one_that_loses_its_tail_is_none)
 {
     start_unclean(2);
-    SHOWS("1/1 2 2"); /* without a new state */
+    SHOWS("t", 0, "1/1 2 2"); /* without a new state */
     ELIGIBLE("");
     toy_kill(&toy, 1);
-    SHOWS("-1/1 3 3");
+    SHOWS("t", 0, "-1/1 3 3");
     start_unclean(1);
-    SHOWS("1/1 4 4"); /* nobody is better: as in Kafka */
+    SHOWS("t", 0, "1/1 4 4"); /* nobody is better: as in Kafka */
 }
 END_TEST
 
@@ -122,9 +101,9 @@ START_TEST(both_lose_it)
 {
     toy_kill(&toy, 1);
     start_unclean(1);
-    SHOWS("-1/2 4 4");
+    SHOWS("t", 0, "-1/2 4 4");
     start_unclean(2);
-    SHOWS("2/2 5 5"); /* nobody is better */
+    SHOWS("t", 0, "2/2 5 5"); /* nobody is better */
 }
 END_TEST
 
@@ -133,9 +112,9 @@ START_TEST(less_is_wanted_in_sync)
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), 0);
     ELIGIBLE(""); /* from now on 1 may go on alone */
     toy_kill(&toy, 1);
-    SHOWS("-1/1 3 3");
+    SHOWS("t", 0, "-1/1 3 3");
     toy_start(&toy, 2);
-    SHOWS("-1/1 3 3");
+    SHOWS("t", 0, "-1/1 3 3");
 }
 END_TEST
 
@@ -154,9 +133,9 @@ START_TEST(as_much_is_wanted_as_before)
 {
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
     ELIGIBLE("2");
-    set_config("brokers", "<default>", "1"); /* the topic's own counts */
+    set_min_isr("brokers", "<default>", "1"); /* the topic's own counts */
     ELIGIBLE("2");
-    set_config("topics", "other", "1");
+    set_min_isr("topics", "other", "1");
     ELIGIBLE("2");
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "3"), 0);
     ELIGIBLE("2");
@@ -166,26 +145,20 @@ END_TEST
 START_TEST(another_hand_wants_less)
 {
     toy.hold = true;
-    set_config("topics", "t", "1");
+    set_min_isr("topics", "t", "1");
     /* brokers hear of it when the entry is gone from ZooKeeper */
-    ck_assert_str_eq(image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
-                                        STR("min.insync.replicas"))
-                         .ptr,
-                     "2");
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "2");
     ELIGIBLE("2");
     toy_release(&toy);
     ELIGIBLE("");
-    ck_assert_str_eq(image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
-                                        STR("min.insync.replicas"))
-                         .ptr,
-                     "1");
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "1");
 }
 END_TEST
 
 START_TEST(another_hand_wants_less_and_the_last_one_is_known_to_live)
 {
     toy.brokers[1].acks = false;
-    set_config("topics", "t", "1");
+    set_min_isr("topics", "t", "1");
     ELIGIBLE("2");
     toy_ack(&toy, 1);
     ELIGIBLE("");
@@ -207,7 +180,7 @@ static void a_write_comes_between(void)
 static void share_a_topic_with_3(void)
 {
     toy_start(&toy, 3);
-    toy_create(&toy, "u", 1, IDS_OF(r13));
+    toy_create(&toy, "u", 1, IDS(1, 3));
     toy.brokers[1].acks = false;
 }
 
@@ -222,7 +195,7 @@ END_TEST
 START_TEST(less_of_another_hand_that_had_to_wait_needs_a_younger_word)
 {
     share_a_topic_with_3();
-    set_config("topics", "t", "1");
+    set_min_isr("topics", "t", "1");
     a_write_comes_between();
 }
 END_TEST
@@ -251,7 +224,7 @@ START_TEST(the_next_controller_knows)
     ELIGIBLE("2");
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
-    SHOWS("2/2 4 4");
+    SHOWS("t", 0, "2/2 4 4");
 }
 END_TEST
 
@@ -262,7 +235,7 @@ START_TEST(a_controller_that_is_not_ours_makes_it_void)
     ELIGIBLE("");
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
-    SHOWS("-1/1 3 3");
+    SHOWS("t", 0, "-1/1 3 3");
 }
 END_TEST
 
@@ -280,10 +253,10 @@ END_TEST
 
 START_TEST(a_leader_that_wants_less_in_its_own_file)
 {
-    set_config("topics", "t", NULL); /* its leader's file says nothing: 1 */
+    set_min_isr("topics", "t", NULL); /* its leader's file says nothing: 1 */
     ELIGIBLE("");
     toy_start(&toy, 2);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
     toy_kill(&toy, 2);
     ELIGIBLE("");
 }
@@ -292,9 +265,9 @@ END_TEST
 START_TEST(who_is_moved_away_is_none)
 {
     toy_start(&toy, 3);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r1)), 0);
+    MOVES("t", 0, IDS(1));
     ELIGIBLE("");
-    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "1");
+    ASSIGNS("t", 0, "1");
 }
 END_TEST
 
@@ -302,25 +275,19 @@ START_TEST(a_move_begins_and_keeps_them)
 {
     toy_start(&toy, 2);
     toy_start(&toy, 3);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
-    ck_assert_str_eq(toy_assigned(&toy, "t", 0), "3,2,1 -1");
+    MOVES("t", 0, IDS(3, 2));
+    ASSIGNS("t", 0, "3,2,1 -1");
     ELIGIBLE("2");
     toy_kill(&toy, 1);
-    SHOWS("2/2 4 4");
+    SHOWS("t", 0, "2/2 4 4");
 }
 END_TEST
 
 START_TEST(a_failed_directory_holds_nothing)
 {
-    struct core_failure failure = { .topic_id = toy_topic(&toy, "t")->id,
-                                    .err = ERR_KAFKA_STORAGE_ERROR };
-
     toy_start(&toy, 2);
     ELIGIBLE("2");
-    toy_step(&toy,
-             (struct core_event){
-                 .kind = CORE_DIR_FAILED,
-                 .dir_failed = { .stream = toy.brokers[2].stream, .n = 1, .parts = &failure } });
+    toy_fail_dir(&toy, 2, "t", 0);
     ELIGIBLE("");
 }
 END_TEST
@@ -329,7 +296,7 @@ END_TEST
 START_TEST(nobody_becomes_eligible_under_settings_that_go)
 {
     toy_start(&toy, 2);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
     ELIGIBLE("");
     toy.hold = true;
     toy_alter(&toy, "t", "min.insync.replicas", "2"); /* a WRITE that is out */
@@ -337,7 +304,7 @@ START_TEST(nobody_becomes_eligible_under_settings_that_go)
     toy_alter(&toy, "t", "min.insync.replicas", "1");
     toy_release(&toy);
     toy_advance(&toy, 100);
-    SHOWS("1/1 3 4");
+    SHOWS("t", 0, "1/1 3 4");
     ELIGIBLE("");
 }
 END_TEST
@@ -356,7 +323,7 @@ int main(void)
 {
     TCase *tc = tcase_create("elr");
 
-    tcase_add_checked_fixture(tc, only_1_is_left, teardown);
+    tcase_add_checked_fixture(tc, only_1_is_left, core_kit_end);
     tcase_add_test(tc, the_last_one_loses_its_tail_and_comes_back_first);
     tcase_add_test(tc, nobody_becomes_eligible_under_settings_that_go);
     tcase_add_test(tc, the_last_one_is_gone_and_an_eligible_one_comes_back);

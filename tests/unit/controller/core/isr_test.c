@@ -4,24 +4,15 @@
  */
 #include <check.h>
 
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
-static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r23[] = { 2, 3 }, r124[] = { 1, 2, 4 },
-                     r112[] = { 1, 1, 2 };
-static struct toy toy;
 static uint64_t proposal_id; /* of the last proposal */
 
 static void topic_of_three(void)
 {
     toy_up(&toy, 4);
-    toy_create(&toy, "t", 2, IDS_OF(r123));
-}
-
-static void teardown(void)
-{
-    toy_agree(&toy);
-    toy_fini(&toy);
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
 }
 
 /* A proposal of broker `from` with changed epochs. */
@@ -39,50 +30,45 @@ static enum err propose(int32_t from, struct ids isr, int32_t leader_epoch, int3
     for (uint32_t i = 0; i < isr.n; i++)
         members[i] = (struct core_member){ isr.at[i], toy.brokers[isr.at[i]].epoch + epoch_shift };
     toy.brokers[from].alter_err = ERR_UNKNOWN_SERVER_ERROR;
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_ALTER_PARTITION,
-                                  .alter_partition = { .stream = toy.brokers[from].stream,
-                                                       .broker_epoch = toy.brokers[from].epoch,
-                                                       .n = 1,
-                                                       .proposals = &p } });
+    toy_send_proposal(&toy, from, &p);
     return toy.brokers[from].alter_err;
 }
 
 START_TEST(checks_in_order)
 {
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 1, 0), ERR_NOT_CONTROLLER);
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 1, 0, 0), ERR_NOT_CONTROLLER);
-    ck_assert_int_eq(propose(2, IDS_OF(r12), 0, 0, 0), ERR_INVALID_REQUEST);
-    ck_assert_int_eq(propose(1, IDS_OF(r23), 0, 0, 0), ERR_INVALID_REQUEST);
-    ck_assert_int_eq(propose(1, IDS_OF(r124), 0, 0, 0), ERR_INVALID_REQUEST);
-    ck_assert_int_eq(propose(1, IDS_OF(r112), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 1, 0), ERR_NOT_CONTROLLER);
+    ck_assert_int_eq(propose(1, IDS(1, 2), 1, 0, 0), ERR_NOT_CONTROLLER);
+    ck_assert_int_eq(propose(2, IDS(1, 2), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS(2, 3), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 4), 0, 0, 0), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(propose(1, IDS(1, 1, 2), 0, 0, 0), ERR_INVALID_REQUEST);
     ck_assert_int_eq(propose(1, IDS_NONE, 0, 0, 0), ERR_INVALID_REQUEST);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2,3 0 0");
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK); /* its answer was lost */
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 0, 0), ERR_INVALID_UPDATE_VERSION);
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, -1), ERR_INELIGIBLE_REPLICA);
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_OK);
+    SHOWS("t", 0, "1/1,2,3 0 0");
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK);
+    SHOWS("t", 0, "1/1,2 0 1");
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK); /* its answer was lost */
+    SHOWS("t", 0, "1/1,2 0 1");
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 0, 0), ERR_INVALID_UPDATE_VERSION);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, -1), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_OK);
     toy_kill(&toy, 1);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "2/2,3 1 3");
-    ck_assert_int_eq(propose(2, IDS_OF(r23), 0, 3, 0), ERR_FENCED_LEADER_EPOCH);
-    ck_assert_int_eq(propose(2, IDS_OF(r123), 1, 3, 0), ERR_INELIGIBLE_REPLICA);
+    SHOWS("t", 0, "2/2,3 1 3");
+    ck_assert_int_eq(propose(2, IDS(2, 3), 0, 3, 0), ERR_FENCED_LEADER_EPOCH);
+    ck_assert_int_eq(propose(2, IDS(1, 2, 3), 1, 3, 0), ERR_INELIGIBLE_REPLICA);
 }
 END_TEST
 
 START_TEST(a_stale_sender)
 {
     toy.brokers[1].epoch--;
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_STALE_BROKER_EPOCH);
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_STALE_BROKER_EPOCH);
     toy.brokers[1].epoch++;
 }
 END_TEST
 
 START_TEST(the_unknown_may_stay_but_not_join)
 {
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK);
     toy.brokers[2].probe = toy.brokers[3].probe = PROBE_SILENT;
     for (int32_t id = 2; id <= 3; id++) {
         uint64_t stream = toy.brokers[id].stream;
@@ -91,9 +77,9 @@ START_TEST(the_unknown_may_stay_but_not_join)
         toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
                                             .stream_ended = { .stream = stream } });
     }
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
-    ck_assert_int_eq(propose(1, (struct ids){ r12, 1 }, 0, 1, 0), ERR_OK);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1 0 2");
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS(1), 0, 1, 0), ERR_OK);
+    SHOWS("t", 0, "1/1 0 2");
 }
 END_TEST
 
@@ -102,16 +88,16 @@ START_TEST(a_refusal_is_for_good)
 {
     uint64_t stream = toy.brokers[3].stream;
 
-    ck_assert_int_eq(propose(1, IDS_OF(r12), 0, 0, 0), ERR_OK);
+    ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK);
     toy.brokers[3].probe = PROBE_SILENT;
     toy.brokers[3].stream = 0;
     toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
                                         .stream_ended = { .stream = stream } });
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
     toy_hello(&toy, 3, false, false);
     proposal_id--;
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
-    ck_assert_int_eq(propose(1, IDS_OF(r123), 0, 1, 0), ERR_OK);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_OK);
 }
 END_TEST
 
@@ -120,11 +106,7 @@ START_TEST(an_unknown_topic_id)
     struct core_proposal p = { .proposal_id = 1 };
 
     p.topic_id.bytes[0] = 77;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ALTER_PARTITION,
-                                        .alter_partition = { .stream = toy.brokers[1].stream,
-                                                             .broker_epoch = toy.brokers[1].epoch,
-                                                             .n = 1,
-                                                             .proposals = &p } });
+    toy_send_proposal(&toy, 1, &p);
     ck_assert_int_eq(toy.brokers[1].alter_err, ERR_UNKNOWN_TOPIC_ID);
 }
 END_TEST
@@ -134,29 +116,25 @@ START_TEST(the_same_proposal_twice_in_one_round)
     int before = toy.brokers[1].n_alters;
 
     toy.hold = true;
-    toy_propose(&toy, 1, "t", 1, IDS_OF(r12)); /* goes out and is held */
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_propose(&toy, 1, "t", 1, IDS(1, 2)); /* goes out and is held */
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
     toy_release(&toy);
     ck_assert_int_eq(toy.brokers[1].n_alters, before + 3);
     ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2 0 1");
+    SHOWS("t", 0, "1/1,2 0 1");
 }
 END_TEST
 
 START_TEST(a_failed_directory_moves_its_leaders)
 {
-    struct core_failure part = { .topic_id = toy_topic(&toy, "t")->id, .partition = 1 };
-
-    toy_step(&toy, (struct core_event){
-                       .kind = CORE_DIR_FAILED,
-                       .dir_failed = { .stream = toy.brokers[1].stream, .n = 1, .parts = &part } });
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/1,2,3 0 0");
-    ck_assert_str_eq(toy_show(&toy, "t", 1), "2/2,3 1 1");
-    ck_assert(ids_has(image_part(toy.brokers[3].image, part.topic_id, 1)->offline, 1));
+    toy_fail_dir(&toy, 1, "t", 1);
+    SHOWS("t", 0, "1/1,2,3 0 0");
+    SHOWS("t", 1, "2/2,3 1 1");
+    ck_assert(ids_has(toy_known(&toy, 3, "t", 1)->offline, 1));
     toy_kill(&toy, 1);
     toy_start(&toy, 1);
-    ck_assert(!ids_has(image_part(toy.brokers[3].image, part.topic_id, 1)->offline, 1));
+    ck_assert(!ids_has(toy_known(&toy, 3, "t", 1)->offline, 1));
 }
 END_TEST
 
@@ -184,19 +162,13 @@ static void hello_unknown(int32_t id)
 
 START_TEST(two_brokers_back_in_one_step_both_have_their_directories)
 {
-    for (int32_t id = 2; id <= 3; id++) {
-        struct core_failure part = { .topic_id = toy_topic(&toy, "t")->id, .partition = 1 };
-
-        toy_step(&toy,
-                 (struct core_event){
-                     .kind = CORE_DIR_FAILED,
-                     .dir_failed = { .stream = toy.brokers[id].stream, .n = 1, .parts = &part } });
-    }
-    ck_assert_uint_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 1)->offline.n, 2);
+    for (int32_t id = 2; id <= 3; id++)
+        toy_fail_dir(&toy, id, "t", 1);
+    ck_assert_uint_eq(toy_known(&toy, 1, "t", 1)->offline.n, 2);
     hello_unknown(2);
     hello_unknown(3);
     toy_nodes(&toy);
-    ck_assert_uint_eq(image_part(toy.brokers[1].image, toy_topic(&toy, "t")->id, 1)->offline.n, 0);
+    ck_assert_uint_eq(toy_known(&toy, 1, "t", 1)->offline.n, 0);
 }
 END_TEST
 
@@ -216,7 +188,7 @@ START_TEST(producer_ids_never_repeat)
     want_pids(2);
     ck_assert_int_eq(toy.brokers[2].first_pid, 1000);
     toy.hold = true;
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
     want_pids(3);
     want_pids(1);
     toy_release(&toy);
@@ -235,7 +207,7 @@ int main(void)
 {
     TCase *tc = tcase_create("isr");
 
-    tcase_add_checked_fixture(tc, topic_of_three, teardown);
+    tcase_add_checked_fixture(tc, topic_of_three, core_kit_end);
     tcase_add_test(tc, checks_in_order);
     tcase_add_test(tc, a_stale_sender);
     tcase_add_test(tc, the_unknown_may_stay_but_not_join);

@@ -9,13 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
 #define SEEDS 150
 #define STEPS 200
 
-static struct toy toy;
 static unsigned long chance_state;
 
 static int chance(int n)
@@ -100,28 +99,6 @@ static void delete_something(void)
              (struct core_event){ .kind = CORE_DELETE_MARKS, .names = { .n = 1, .names = &text } });
 }
 
-static void delete_files(int32_t id)
-{
-    const struct image *image = toy.brokers[id].image;
-    struct image_tombstone mine[256];
-    const struct image_tombstone *stone;
-    struct image_cursor at = { 0 };
-    size_t n = 0;
-
-    if (toy.brokers[id].stream == 0 || image == NULL)
-        return;
-    while ((stone = image_next_tombstone(image, &at)) != NULL) {
-        if (stone->broker == id)
-            mine[n++] = *stone;
-    }
-    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
-                                        .acked = { .stream = toy.brokers[id].stream,
-                                                   .controller_epoch = toy.controller_epoch,
-                                                   .version = image_version(image),
-                                                   .n_deleted = n,
-                                                   .deleted = mine } });
-}
-
 static void one_thing(void)
 {
     int32_t id = chance(4) + 1;
@@ -164,7 +141,7 @@ static void one_thing(void)
     case 10:
         if (chance(2) == 0)
             toy.lose = chance(2) == 0 ? TOY_LOSE_BEFORE : TOY_LOSE_AFTER;
-        delete_files(id);
+        toy_delete_files(&toy, id);
         break;
     case 11:
         toy_advance(&toy, chance(3000));
@@ -196,16 +173,13 @@ static void everybody_back(void)
     }
     toy_advance(&toy, 30000);
     for (int32_t id = 1; id <= 4; id++)
-        delete_files(id);
+        toy_delete_files(&toy, id);
 }
 
 START_TEST(whatever_comes)
 {
     chance_state = (unsigned long)_i + 1;
-    toy_init(&toy);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 4; id++)
-        toy_start(&toy, id);
+    toy_up(&toy, 4);
     for (int step = 0; step < STEPS; step++)
         one_thing();
     everybody_back();
@@ -223,7 +197,7 @@ START_TEST(whatever_comes)
     ck_assert_uint_eq(toy.n_stones, 0);
     ck_assert_uint_eq(toy.n_marks, 0);
     for (int32_t id = 1; id <= 4; id++)
-        ck_assert_int_eq(image_node(core_image(toy.core), id)->state, NODE_LIVE);
+        IS(id, NODE_LIVE);
     toy_fini(&toy);
 }
 END_TEST

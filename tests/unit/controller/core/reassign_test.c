@@ -5,34 +5,15 @@
  * it takes replicas out of the ISR one by one.
  */
 #include <check.h>
-#include <stdio.h>
 
 #include "gen/wire/apis.h"
 #include "gen/wire/list_partition_reassignments.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
-
-static const int32_t r12[] = { 1, 2 }, r123[] = { 1, 2, 3 }, r31[] = { 3, 1 }, r32[] = { 3, 2 },
-                     r213[] = { 2, 1, 3 }, r456[] = { 4, 5, 6 }, r14[] = { 1, 4 }, r4[] = { 4 },
-                     r1[] = { 1 }, r99[] = { 99 }, r11[] = { 1, 1 }, r9[] = { -9 },
-                     r21[] = { 2, 1 }, r123456[] = { 1, 2, 3, 4, 5, 6 }, r1234[] = { 1, 2, 3, 4 },
-                     r124[] = { 1, 2, 4 }, r125[] = { 1, 2, 5 }, r143[] = { 1, 4, 3 };
-static struct toy toy;
-
-#define SHOWS(topic, partition, text)   ck_assert_str_eq(toy_show(&toy, topic, partition), text)
-#define ASSIGNS(topic, partition, text) ck_assert_str_eq(toy_assigned(&toy, topic, partition), text)
-#define STONES(topic, text)             ck_assert_str_eq(toy_stones(&toy, topic), text)
-#define CANCEL                          IDS_NONE
 
 static void six_brokers(void)
 {
     toy_up(&toy, 6);
-}
-
-static void teardown(void)
-{
-    toy_agree(&toy);
-    toy_fini(&toy);
 }
 
 static void say_deleted(int32_t broker, const char *topic, int32_t partition, int32_t leader_epoch)
@@ -41,14 +22,8 @@ static void say_deleted(int32_t broker, const char *topic, int32_t partition, in
                                      .topic_id = toy_topic(&toy, topic)->id,
                                      .partition = partition,
                                      .leader_epoch = leader_epoch };
-    struct toy_broker *b = &toy.brokers[broker];
 
-    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
-                                        .acked = { .stream = b->stream,
-                                                   .controller_epoch = toy.controller_epoch,
-                                                   .version = image_version(b->image),
-                                                   .n_deleted = 1,
-                                                   .deleted = &stone } });
+    toy_ack_deleted(&toy, broker, 1, &stone);
 }
 
 static const char *list(void)
@@ -57,32 +32,26 @@ static const char *list(void)
 
     list_partition_reassignments_request_init(&req);
     req.topics_len = -1;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_LIST_PARTITION_REASSIGNMENTS,
-                                                   .request = &req } });
+    toy_ask(&toy, API_LIST_PARTITION_REASSIGNMENTS, 0, &req);
     return toy.listed;
 }
 
 START_TEST(from_beginning_to_end)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r123));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r456)), 0);
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
+    MOVES("t", 0, IDS(4, 5, 6));
     ASSIGNS("t", 0, "4,5,6,1,2,3 +4,5,6 -1,2,3");
     ASSIGNS("t", 1, "1,2,3");
     SHOWS("t", 0, "1/1,2,3 1 1");
     STONES("t", "");
     ck_assert_str_eq(list(), "t-0 4,5,6,1,2,3 +4 +5 +6 -1 -2 -3;");
 
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r1234));
-    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    JOINS(1, "t", 0, IDS(1, 2, 3, 4));
     SHOWS("t", 0, "1/1,2,3,4 1 2");
     ASSIGNS("t", 0, "4,5,6,1,2,3 +4,5,6 -1,2,3");
 
     /* the write that completes the ISR is followed by the one that ends it */
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r123456));
-    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    JOINS(1, "t", 0, IDS(1, 2, 3, 4, 5, 6));
     SHOWS("t", 0, "4/4,5,6 2 4");
     ASSIGNS("t", 0, "4,5,6");
     STONES("t", "1:0@2 2:0@2 3:0@2");
@@ -99,12 +68,12 @@ END_TEST
 
 START_TEST(what_is_in_sync_already_is_done_at_once)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    MOVES("t", 0, IDS(3, 1));
     ASSIGNS("t", 0, "3,1");
     SHOWS("t", 0, "1/1,3 1 1"); /* the leader stays */
     STONES("t", "2:0@1");
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
+    MOVES("t", 0, IDS(3, 1));
     ASSIGNS("t", 0, "3,1");
     SHOWS("t", 0, "1/1,3 2 2");
     STONES("t", "2:0@1");
@@ -113,8 +82,8 @@ END_TEST
 
 START_TEST(a_leader_that_leaves_hands_over)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    MOVES("t", 0, IDS(3, 2));
     ASSIGNS("t", 0, "3,2");
     SHOWS("t", 0, "3/2,3 1 1");
     STONES("t", "1:0@1");
@@ -125,9 +94,9 @@ END_TEST
  */
 START_TEST(nobody_is_dropped_before_a_stayer_has_spoken)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.brokers[1].acks = toy.brokers[3].acks = false;
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), -99);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(3, 1)), -99);
     ASSIGNS("t", 0, "1,2,3");
     SHOWS("t", 0, "1/1,2,3 0 0");
     ck_assert(core_is_busy(toy.core));
@@ -140,10 +109,10 @@ END_TEST
 
 START_TEST(nobody_is_dropped_in_the_end_before_a_newcomer_has_spoken)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r1));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    toy_create(&toy, "t", 1, IDS(1));
+    MOVES("t", 0, IDS(4));
     toy.brokers[4].acks = false;
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 4));
     ASSIGNS("t", 0, "4,1 +4 -1");
     SHOWS("t", 0, "1/1,4 1 2");
     toy_ack(&toy, 4);
@@ -155,35 +124,28 @@ END_TEST
 /* It was no replica when it came back with all its directories, and then it is one again. */
 START_TEST(an_old_failure_of_a_directory_is_forgotten_with_the_replica)
 {
-    struct core_failure failure = { .err = ERR_KAFKA_STORAGE_ERROR };
-
-    toy_create(&toy, "t", 1, IDS_OF(r14));
-    failure.topic_id = toy_topic(&toy, "t")->id;
-    toy_step(&toy,
-             (struct core_event){
-                 .kind = CORE_DIR_FAILED,
-                 .dir_failed = { .stream = toy.brokers[4].stream, .n = 1, .parts = &failure } });
+    toy_create(&toy, "t", 1, IDS(1, 4));
+    toy_fail_dir(&toy, 4, "t", 0);
     SHOWS("t", 0, "1/1 1 1");
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r1)), 0);
+    MOVES("t", 0, IDS(1));
     toy_kill(&toy, 4);
     toy_start(&toy, 4);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r14)), 0);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
-    ck_assert_int_eq(toy.brokers[1].alter_err, ERR_OK);
+    MOVES("t", 0, IDS(1, 4));
+    JOINS(1, "t", 0, IDS(1, 4));
 }
 END_TEST
 
 START_TEST(refusals)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r99)), ERR_INVALID_REPLICA_ASSIGNMENT);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r11)), ERR_INVALID_REPLICA_ASSIGNMENT);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r9)), ERR_INVALID_REPLICA_ASSIGNMENT);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(99)), ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(1, 1)), ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(-9)), ERR_INVALID_REPLICA_ASSIGNMENT);
     ck_assert_int_eq(toy_reassign(&toy, "t", 0, CANCEL), ERR_NO_REASSIGNMENT_IN_PROGRESS);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 1, IDS_OF(r12)), ERR_UNKNOWN_TOPIC_OR_PARTITION);
-    ck_assert_int_eq(toy_reassign(&toy, "u", 0, IDS_OF(r12)), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 1, IDS(1, 2)), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(toy_reassign(&toy, "u", 0, IDS(1, 2)), ERR_UNKNOWN_TOPIC_OR_PARTITION);
     toy_kill(&toy, 4);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r14)), ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(1, 4)), ERR_INVALID_REPLICA_ASSIGNMENT);
     SHOWS("t", 0, "1/1,2 0 0");
     ASSIGNS("t", 0, "1,2");
 }
@@ -191,11 +153,11 @@ END_TEST
 
 START_TEST(cancel)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(3, 2));
     ASSIGNS("t", 0, "3,2,1 +3 -1");
     SHOWS("t", 0, "1/1,2 1 1");
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, CANCEL), 0);
+    MOVES("t", 0, CANCEL);
     /* as in Kafka the order of before is lost: 2 is in both lists */
     ASSIGNS("t", 0, "2,1");
     SHOWS("t", 0, "1/1,2 2 2");
@@ -205,12 +167,12 @@ END_TEST
 
 START_TEST(cancel_takes_a_newcomer_out_of_the_isr)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r456)), 0);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r124));
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(4, 5, 6));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 4));
     toy_kill(&toy, 1);
     SHOWS("t", 0, "4/2,4 2 3"); /* the replicas wanted come first */
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, CANCEL), 0);
+    MOVES("t", 0, CANCEL);
     ASSIGNS("t", 0, "1,2");
     SHOWS("t", 0, "2/2 3 4");
     STONES("t", "4:0@3 5:0@3 6:0@3");
@@ -219,9 +181,9 @@ END_TEST
 
 START_TEST(cancel_never_throws_away_the_only_ones_in_sync)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r1));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r456)), 0);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    toy_create(&toy, "t", 1, IDS(1));
+    MOVES("t", 0, IDS(4, 5, 6));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 4));
     toy_kill(&toy, 1);
     SHOWS("t", 0, "4/4 2 3");
     ck_assert_int_eq(toy_reassign(&toy, "t", 0, CANCEL), ERR_INVALID_REPLICA_ASSIGNMENT);
@@ -233,15 +195,15 @@ END_TEST
 
 START_TEST(another_move_replaces_the_one_under_way)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r14)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(1, 4));
     ASSIGNS("t", 0, "1,4,2 +4 -2");
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r125)), 0);
+    MOVES("t", 0, IDS(1, 2, 5));
     ASSIGNS("t", 0, "1,2,5 +5");
     STONES("t", "4:0@2");
     SHOWS("t", 0, "1/1,2 2 2");
     /* wanted again before it has deleted anything: the tombstone goes */
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r124)), 0);
+    MOVES("t", 0, IDS(1, 2, 4));
     ASSIGNS("t", 0, "1,2,4 +4");
     STONES("t", "5:0@3");
 }
@@ -249,12 +211,12 @@ END_TEST
 
 START_TEST(the_next_controller_goes_on)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(3, 2));
     toy_next_controller(&toy);
     ASSIGNS("t", 0, "3,2,1 +3 -1");
     ck_assert_str_eq(list(), "t-0 3,2,1 +3 -1;");
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3));
     SHOWS("t", 0, "3/2,3 2 3");
     ASSIGNS("t", 0, "3,2");
     toy_next_controller(&toy);
@@ -269,16 +231,16 @@ START_TEST(the_controller_dies_with_the_last_write)
     for (int carried_out = 0; carried_out < 2; carried_out++) {
         const char *name = carried_out ? "b" : "a";
 
-        toy_create(&toy, name, 1, IDS_OF(r12));
-        ck_assert_int_eq(toy_reassign(&toy, name, 0, IDS_OF(r32)), 0);
-        toy_propose(&toy, 1, name, 0, IDS_OF(r123));
+        toy_create(&toy, name, 1, IDS(1, 2));
+        MOVES(name, 0, IDS(3, 2));
+        toy_propose(&toy, 1, name, 0, IDS(1, 2, 3));
         ASSIGNS(name, 0, "3,2");
-        ck_assert_int_eq(toy_reassign(&toy, name, 0, IDS_OF(r12)), 0);
+        MOVES(name, 0, IDS(1, 2));
         toy.lose = carried_out ? TOY_LOSE_AFTER : TOY_LOSE_BEFORE;
-        toy_propose(&toy, 3, name, 0, IDS_OF(r123));
+        toy_propose(&toy, 3, name, 0, IDS(1, 2, 3));
         toy_next_controller(&toy);
         if (toy_part(&toy, name, 0)->n_adding > 0)
-            toy_propose(&toy, 3, name, 0, IDS_OF(r123));
+            toy_propose(&toy, 3, name, 0, IDS(1, 2, 3));
         ASSIGNS(name, 0, "1,2");
         ck_assert_int_ne(toy_part(&toy, name, 0)->state.leader, 3);
     }
@@ -287,14 +249,14 @@ END_TEST
 
 START_TEST(waits_for_everybody_wanted)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r143)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    MOVES("t", 0, IDS(1, 4, 3));
     toy_kill(&toy, 3);
     SHOWS("t", 0, "1/1,2 2 2");
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r124));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 4));
     ASSIGNS("t", 0, "1,4,3,2 +4 -2"); /* 3 is wanted and dead */
     toy_start(&toy, 3);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r1234));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3, 4));
     ASSIGNS("t", 0, "1,4,3");
     SHOWS("t", 0, "1/1,3,4 3 5");
     STONES("t", "2:0@3");
@@ -303,10 +265,10 @@ END_TEST
 
 START_TEST(the_leader_is_dead_when_all_are_there)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(4));
     toy.hold = true; /* the proposal's write is out when the leader dies */
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r124));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 4));
     toy_kill(&toy, 1);
     toy_release(&toy);
     ASSIGNS("t", 0, "4");
@@ -318,14 +280,14 @@ END_TEST
 
 START_TEST(a_partition_without_a_leader_begins_to_move)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r1));
+    toy_create(&toy, "t", 1, IDS(1));
     toy_kill(&toy, 1);
     SHOWS("t", 0, "-1/1 1 1");
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    MOVES("t", 0, IDS(4));
     ASSIGNS("t", 0, "4,1 +4 -1");
     toy_start(&toy, 1);
     ck_assert_int_eq(toy_part(&toy, "t", 0)->state.leader, 1);
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 4));
     ASSIGNS("t", 0, "4");
     ck_assert_int_eq(toy_part(&toy, "t", 0)->state.leader, 4);
 }
@@ -333,9 +295,8 @@ END_TEST
 
 START_TEST(deletion_ends_a_move)
 {
-
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r32)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(3, 2));
     toy_delete(&toy, "t");
     ck_assert_ptr_null(toy_topic(&toy, "t"));
     ck_assert_uint_eq(toy.n_stones, 3); /* newcomers too */
@@ -345,26 +306,14 @@ END_TEST
 
 START_TEST(a_tombstone_of_a_move_outlives_the_topic)
 {
-
-    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
     toy_kill(&toy, 2);
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
+    MOVES("t", 0, IDS(3, 1));
     STONES("t", "2:0@2");
     toy_delete(&toy, "t");
     ck_assert_uint_eq(toy.n_stones, 6); /* 1 and 3 both partitions, 2 both as well */
 }
 END_TEST
-
-static void want_moves(const char *topic, int32_t partition, struct ids target)
-{
-    struct core_named_part part = { .topic = str_of(topic), .partition = partition };
-
-    part.replicas = target;
-    toy.moves.there = true;
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_MOVES_WANTED,
-                                  .wishes = { .there = true, .parts = { .n = 1, .at = &part } } });
-}
 
 /* A move has the word it asked for, and then has to wait for a write that its topic's znode or its
  * partition is part of. By the time that this is done, who gave the word may be gone. */
@@ -373,7 +322,7 @@ static void want_moves(const char *topic, int32_t partition, struct ids target)
 static void hold_two_writes(void)
 {
     toy.hold = toy.hold_next = true;
-    toy_propose(&toy, 1, "u", 0, IDS_OF(r1));
+    toy_propose(&toy, 1, "u", 0, IDS(1));
 }
 
 static void release_both(void)
@@ -385,14 +334,14 @@ static void release_both(void)
 
 START_TEST(the_end_of_a_move_that_had_to_wait_needs_a_younger_word)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r1));
-    toy_create(&toy, "u", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r4)), 0);
+    toy_create(&toy, "t", 2, IDS(1));
+    toy_create(&toy, "u", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(4));
     toy.brokers[4].acks = false;
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r14));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 4));
     hold_two_writes();
     toy_ack(&toy, 4);
-    want_moves("t", 1, IDS_OF(r12)); /* the second write is of the topic's znode */
+    toy_want_move(&toy, "t", 1, IDS(1, 2)); /* the second write is of the topic's znode */
     release_both();
     ASSIGNS("t", 1, "1,2 +2");
     ASSIGNS("t", 0, "4,1 +4 -1");
@@ -405,13 +354,13 @@ END_TEST
 
 START_TEST(a_request_that_had_to_wait_needs_a_younger_word)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r123));
-    toy_create(&toy, "u", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
+    toy_create(&toy, "u", 1, IDS(1, 2));
     toy.brokers[1].acks = toy.brokers[3].acks = false;
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), -99);
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS(3, 1)), -99);
     hold_two_writes();
     toy_ack(&toy, 3);
-    want_moves("t", 1, IDS_OF(r1234));
+    toy_want_move(&toy, "t", 1, IDS(1, 2, 3, 4));
     release_both();
     ASSIGNS("t", 1, "1,2,3,4 +4");
     ASSIGNS("t", 0, "1,2,3");
@@ -422,9 +371,9 @@ END_TEST
 
 START_TEST(a_wish_that_had_to_wait_needs_a_younger_word)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     toy.brokers[1].acks = toy.brokers[3].acks = false;
-    want_moves("t", 0, IDS_OF(r1));
+    toy_want_move(&toy, "t", 0, IDS(1));
     toy_kill(&toy, 2);
     ASSIGNS("t", 0, "1,2,3");
     SHOWS("t", 0, "1/1,2,3 0 0");
@@ -441,18 +390,18 @@ END_TEST
 
 START_TEST(a_znode_of_wishes_is_carried_out)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    want_moves("t", 0, IDS_OF(r32));
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    toy_want_move(&toy, "t", 0, IDS(3, 2));
     ASSIGNS("t", 0, "3,2,1 +3 -1");
     ck_assert(toy.moves.there); /* old tools look whether it is */
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r123));
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3));
     ASSIGNS("t", 0, "3,2");
     ck_assert(!toy.moves.there);
-    want_moves("t", 0, IDS_OF(r32)); /* done already */
+    toy_want_move(&toy, "t", 0, IDS(3, 2)); /* done already */
     ck_assert(!toy.moves.there);
-    want_moves("t", 0, IDS_OF(r99)); /* cannot be done */
+    toy_want_move(&toy, "t", 0, IDS(99)); /* cannot be done */
     ck_assert(!toy.moves.there);
-    want_moves("nothing", 7, IDS_OF(r12));
+    toy_want_move(&toy, "nothing", 7, IDS(1, 2));
     ck_assert(!toy.moves.there);
     ASSIGNS("t", 0, "3,2");
 }
@@ -460,9 +409,9 @@ END_TEST
 
 START_TEST(a_request_is_newer_than_a_wish)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    want_moves("t", 0, IDS_OF(r32));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r14)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    toy_want_move(&toy, "t", 0, IDS(3, 2));
+    MOVES("t", 0, IDS(1, 4));
     ASSIGNS("t", 0, "1,4,2 +4 -2");
     ck_assert(!toy.moves.there);
 }
@@ -470,12 +419,11 @@ END_TEST
 
 START_TEST(wishes_wait_for_the_brokers_to_say_hello)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy_win(&toy);
-    want_moves("t", 0, IDS_OF(r32));
+    toy_want_move(&toy, "t", 0, IDS(3, 2));
     ASSIGNS("t", 0, "1,2");
-    for (int32_t id = 1; id <= 6; id++)
-        toy_hello(&toy, id, false, false);
+    toy_all_hello(&toy);
     ASSIGNS("t", 0, "3,2,1 +3 -1");
 }
 END_TEST
@@ -486,10 +434,10 @@ START_TEST(a_znode_of_elections_is_carried_out)
                                        { .topic = STR("t"), .partition = 9 },
                                        { .topic = STR("u"), .partition = 0 } };
 
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy_kill(&toy, 1);
     toy_start(&toy, 1);
-    toy_propose(&toy, 2, "t", 0, IDS_OF(r21));
+    toy_propose(&toy, 2, "t", 0, IDS(2, 1));
     SHOWS("t", 0, "2/2,1 1 2");
     toy.elections_there = true;
     toy_step(&toy,
@@ -505,7 +453,7 @@ START_TEST(a_state_that_another_hand_changed_is_read_again)
     struct core_named_part part = { .topic = STR("t"), .partition = 0 };
     struct toy_topic *t;
 
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     t = toy_topic(&toy, "t");
     t->parts[0].state.isr.n = 2;
     t->parts[0].state.partition_epoch = 1;
@@ -517,15 +465,14 @@ END_TEST
 
 START_TEST(moves_of_many_partitions_share_multis)
 {
-    toy_create(&toy, "t", 40, IDS_OF(r12));
+    toy_create(&toy, "t", 40, IDS(1, 2));
     size_t writes = toy.n_writes;
+    const struct ids target = IDS(2, 1, 3);
     struct core_named_part parts[16];
 
     for (int32_t i = 0; i < 16; i++)
-        parts[i] = (struct core_named_part){ STR("t"), i, IDS_OF(r213) };
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_MOVES_WANTED,
-                                  .wishes = { .there = true, .parts = { .n = 16, .at = parts } } });
+        parts[i] = (struct core_named_part){ STR("t"), i, target };
+    toy_want_moves(&toy, 16, parts);
     ck_assert_uint_eq(toy.n_writes, writes + 1);
     ck_assert_uint_eq(toy.last_ops, 17);
     ASSIGNS("t", 15, "2,1,3 +3");
@@ -537,7 +484,7 @@ int main(void)
 {
     TCase *tc = tcase_create("reassign");
 
-    tcase_add_checked_fixture(tc, six_brokers, teardown);
+    tcase_add_checked_fixture(tc, six_brokers, core_kit_end);
     tcase_add_test(tc, from_beginning_to_end);
     tcase_add_test(tc, what_is_in_sync_already_is_done_at_once);
     tcase_add_test(tc, a_leader_that_leaves_hands_over);

@@ -8,16 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gen/wire/apis.h"
-#include "gen/wire/create_partitions.h"
-#include "gen/wire/elect_leaders.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
-static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r312[] = { 3, 1, 2 }, r3[] = { 3 },
-                     r231[] = { 2, 3, 1 }, r21[] = { 2, 1 }, r321[] = { 3, 2, 1 }, r32[] = { 3, 2 },
-                     r213[] = { 2, 1, 3 }, r31[] = { 3, 1 };
-static struct toy toy;
 static FILE *story;
 static char line[512];
 
@@ -31,67 +24,12 @@ static void expire(int32_t id)
 
 static void stop(int32_t id)
 {
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_SHUTDOWN_WANTED,
-                                  .shutdown_wanted = { .stream = toy.brokers[id].stream,
-                                                       .number = 1,
-                                                       .broker_epoch = toy.brokers[id].epoch } });
+    toy_want_shutdown(&toy, id);
     expire(id);
 }
 
-static void elect(int8_t type, const char *name)
-{
-    static int32_t zero;
-    static struct elect_leaders_request_topic topic;
-    static struct elect_leaders_request req;
-
-    elect_leaders_request_init(&req);
-    elect_leaders_request_topic_init(&topic);
-    topic.topic = str_of(name);
-    topic.partitions = &zero;
-    topic.partitions_len = 1;
-    req.election_type = type;
-    req.topic_partitions = &topic;
-    req.topic_partitions_len = 1;
-    req.timeout_ms = 30000;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_ELECT_LEADERS,
-                                                   .api_version = 2,
-                                                   .request = &req } });
-    ck_assert_int_eq(toy.errors[0], 0);
-}
-
-#define PREFER(name) elect(0, name)
-
-static void grow(const char *name, int32_t count)
-{
-    static struct create_partitions_request_topic topic;
-    static struct create_partitions_request req;
-
-    create_partitions_request_init(&req);
-    create_partitions_request_topic_init(&topic);
-    topic.name = str_of(name);
-    topic.count = count;
-    topic.assignments_len = -1;
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 30000;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ADMIN,
-                                        .admin = { .id = ++toy.requests,
-                                                   .stream = 1,
-                                                   .api_key = API_CREATE_PARTITIONS,
-                                                   .api_version = 3,
-                                                   .request = &req } });
-    ck_assert_int_eq(toy.errors[0], 0);
-}
-
-static void join(int32_t leader, const char *topic, struct ids isr)
-{
-    toy_propose(&toy, leader, topic, 0, isr);
-    ck_assert_int_eq(toy.brokers[leader].alter_err, ERR_OK);
-}
+#define ELECT(type, topic) ck_assert_int_eq(toy_elect(&toy, type, topic), ERR_OK)
+#define PREFER(topic)      ELECT(0, topic)
 
 /* ---- what is held against it ---------------------------------------------------------------- */
 
@@ -154,23 +92,23 @@ static void holds(const char *title)
 
 static void first_part(void)
 {
-    toy_create(&toy, "ep", 1, IDS_OF(r123));
-    toy_create(&toy, "ep2", 1, IDS_OF(r12));
-    toy_create(&toy, "unc", 1, IDS_OF(r12));
-    toy_create(&toy, "plain", 1, IDS_OF(r312));
+    toy_create(&toy, "ep", 1, IDS(1, 2, 3));
+    toy_create(&toy, "ep2", 1, IDS(1, 2));
+    toy_create(&toy, "unc", 1, IDS(1, 2));
+    toy_create(&toy, "plain", 1, IDS(3, 1, 2));
     holds("created");
     toy_next_controller(&toy);
     holds("the controller is deposed, all brokers alive");
-    ck_assert_int_eq(toy_reassign(&toy, "ep2", 0, IDS_OF(r3)), 0);
-    join(1, "ep2", IDS_OF(r123));
+    MOVES("ep2", 0, IDS(3));
+    JOINS(1, "ep2", 0, IDS(1, 2, 3));
     holds("ep2 moves from 1,2 to 3");
     holds("before the controlled shutdown of 1");
     stop(1);
     holds("controlled shutdown of 1");
     toy_start(&toy, 1);
-    join(2, "ep", IDS_OF(r231));
-    join(2, "unc", IDS_OF(r21));
-    join(3, "plain", IDS_OF(r321));
+    JOINS(2, "ep", 0, IDS(2, 3, 1));
+    JOINS(2, "unc", 0, IDS(2, 1));
+    JOINS(3, "plain", 0, IDS(3, 2, 1));
     holds("1 is back");
     PREFER("ep");
     holds("preferred election of ep");
@@ -178,9 +116,9 @@ static void first_part(void)
     expire(1);
     holds("kill -9 of 1");
     toy_start(&toy, 1);
-    join(2, "ep", IDS_OF(r231));
-    join(2, "unc", IDS_OF(r21));
-    join(3, "plain", IDS_OF(r321));
+    JOINS(2, "ep", 0, IDS(2, 3, 1));
+    JOINS(2, "unc", 0, IDS(2, 1));
+    JOINS(3, "plain", 0, IDS(3, 2, 1));
     holds("1 is restarted");
     PREFER("ep");
     PREFER("unc");
@@ -192,8 +130,8 @@ static void second_part(void)
     expire(3);
     holds("kill -9 of 3");
     toy_start(&toy, 3);
-    join(1, "ep", IDS_OF(r213));
-    join(1, "plain", IDS_OF(r213));
+    JOINS(1, "ep", 0, IDS(2, 1, 3));
+    JOINS(1, "plain", 0, IDS(2, 1, 3));
     holds("3 is back");
     stop(2);
     toy_next_controller(&toy); /* it was the controller */
@@ -202,39 +140,35 @@ static void second_part(void)
     expire(1);
     holds("kill -9 of 1, alone in sync for unc");
     toy_start(&toy, 2);
-    join(3, "ep", IDS_OF(r32));
-    join(3, "plain", IDS_OF(r32));
+    JOINS(3, "ep", 0, IDS(3, 2));
+    JOINS(3, "plain", 0, IDS(3, 2));
     holds("2 is back, 1 still dead");
-    elect(1, "unc");
+    ELECT(1, "unc");
     holds("unclean election of unc");
     toy_start(&toy, 1);
-    join(3, "ep", IDS_OF(r321));
-    join(2, "unc", IDS_OF(r21));
-    join(3, "plain", IDS_OF(r321));
+    JOINS(3, "ep", 0, IDS(3, 2, 1));
+    JOINS(2, "unc", 0, IDS(2, 1));
+    JOINS(3, "plain", 0, IDS(3, 2, 1));
     holds("1 is back and joins");
 }
 
 /* Dies with the controller that it is: its successor finds both. */
 static void dies_as_controller(int32_t id)
 {
-    toy.brokers[id].stream = 0;
-    toy.brokers[id].registered = false;
-    toy.brokers[id].probe = PROBE_REFUSED;
+    toy_vanish(&toy, id);
     toy_next_controller(&toy);
     toy_advance(&toy, 4000);
 }
 
 static void third_part(void)
 {
-    toy_create(&toy, "unc2", 1, IDS_OF(r12));
+    toy_create(&toy, "unc2", 1, IDS(1, 2));
     ck_assert_int_eq(toy_alter(&toy, "unc2", "unclean.leader.election.enable", "true"), 0);
     dies_as_controller(3);
     holds("one by one: kill -9 of 3");
     dies_as_controller(2);
     holds("one by one: kill -9 of 2");
-    toy.brokers[1].stream = 0;
-    toy.brokers[1].registered = false;
-    toy.brokers[1].probe = PROBE_REFUSED;
+    toy_vanish(&toy, 1);
     holds("one by one: kill -9 of 1, and no controller is left");
     toy_win(&toy);
     toy_start(&toy, 2);
@@ -242,33 +176,28 @@ static void third_part(void)
     holds("only 2 is back");
     toy_start(&toy, 1);
     toy_start(&toy, 3);
-    join(1, "ep", IDS_OF(r12));
-    join(1, "ep", IDS_OF(r123));
-    join(1, "unc", IDS_OF(r12));
-    join(2, "unc2", IDS_OF(r21));
+    JOINS(1, "ep", 0, IDS(1, 2));
+    JOINS(1, "ep", 0, IDS(1, 2, 3));
+    JOINS(1, "unc", 0, IDS(1, 2));
+    JOINS(2, "unc2", 0, IDS(2, 1));
     holds("1 and 3 are back");
 }
 
 static void fourth_part(void)
 {
-    struct core_named_part wish = { .topic = STR("reasg3"), .partition = 0 };
-
-    toy_create(&toy, "reasg2", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "reasg2", 0, IDS_OF(r32)), 0);
+    toy_create(&toy, "reasg2", 1, IDS(1, 2));
+    MOVES("reasg2", 0, IDS(3, 2));
     holds("reasg2 begins to move from 1,2 to 3,2");
-    ck_assert_int_eq(toy_reassign(&toy, "reasg2", 0, IDS_NONE), 0);
+    MOVES("reasg2", 0, CANCEL);
     holds("reasg2 is cancelled");
-    ck_assert_int_eq(toy_reassign(&toy, "reasg2", 0, IDS_OF(r32)), 0);
+    MOVES("reasg2", 0, IDS(3, 2));
     holds("reasg2 begins again");
-    join(1, "reasg2", IDS_OF(r123));
+    JOINS(1, "reasg2", 0, IDS(1, 2, 3));
     holds("reasg2 has moved");
-    toy_create(&toy, "reasg3", 1, IDS_OF(r123));
-    wish.replicas = IDS_OF(r31);
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_MOVES_WANTED,
-                                  .wishes = { .there = true, .parts = { .n = 1, .at = &wish } } });
+    toy_create(&toy, "reasg3", 1, IDS(1, 2, 3));
+    toy_want_move(&toy, "reasg3", 0, IDS(3, 1));
     holds("reasg3 moves from 1,2,3 to 3,1 by the znode of old tools");
-    grow("ep", 3);
+    ck_assert_int_eq(toy_grow(&toy, "ep", 3), ERR_OK);
     ck_assert_int_eq(toy_alter(&toy, "ep", "retention.ms", "1000"), 0);
     holds("ep gets more partitions, and other settings");
 }
@@ -286,8 +215,7 @@ START_TEST(the_recorded_story)
     fourth_part();
     ck_assert(!next_line(fields)); /* all of it was told */
     fclose(story);
-    toy_agree(&toy);
-    toy_fini(&toy);
+    core_kit_end();
 }
 END_TEST
 

@@ -4,34 +4,21 @@
  */
 #include <check.h>
 
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
-
-static const int32_t r12[] = { 1, 2 }, r13[] = { 1, 3 }, r34[] = { 3, 4 }, r1[] = { 1 },
-                     r3[] = { 3 }, r123[] = { 1, 2, 3 };
-static struct toy toy;
-
-#define SHOWS(topic, text) ck_assert_str_eq(toy_show(&toy, topic, 0), text)
 
 static void four_brokers(void)
 {
     toy_up(&toy, 4);
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    toy_create(&toy, "other", 1, IDS_OF(r34));
-}
-
-static void teardown(void)
-{
-    if (core_is_active(toy.core))
-        toy_agree(&toy);
-    toy_fini(&toy);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    toy_create(&toy, "other", 1, IDS(3, 4));
 }
 
 /* Something is being written, and what comes meanwhile waits. */
 static void hold_a_write(void)
 {
     toy.hold = true;
-    toy_propose(&toy, 3, "other", 0, IDS_OF(r3));
+    toy_propose(&toy, 3, "other", 0, IDS(3));
 }
 
 /* Its next process, before anybody has missed the one before. */
@@ -49,11 +36,11 @@ START_TEST(what_waits_of_a_stream_that_has_ended_is_dropped)
     uint64_t old = toy.brokers[1].stream;
 
     hold_a_write();
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r1));
+    toy_propose(&toy, 1, "t", 0, IDS(1));
     toy_hello(&toy, 1, false, false); /* it will send again what still holds */
     toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { old } });
     toy_release(&toy);
-    SHOWS("t", "1/1,2 0 0");
+    SHOWS("t", 0, "1/1,2 0 0");
     ck_assert_int_eq(toy.brokers[1].n_alters, 0);
 }
 END_TEST
@@ -67,10 +54,10 @@ START_TEST(a_refusal_counts_when_somebody_has_said_hello)
     }
     toy_win(&toy);
     toy_advance(&toy, 1000);
-    SHOWS("t", "1/1,2 0 0");
+    SHOWS("t", 0, "1/1,2 0 0");
     toy.brokers[2].probe = PROBE_ANSWERED;
     toy_hello(&toy, 2, false, false);
-    SHOWS("t", "2/2 1 1");
+    SHOWS("t", 0, "2/2 1 1");
 }
 END_TEST
 
@@ -105,7 +92,7 @@ START_TEST(beats_without_progress_do_not_count)
                                                            .incarnation = b->incarnation,
                                                            .stalled = true } });
     }
-    SHOWS("t", "2/2 1 1");
+    SHOWS("t", 0, "2/2 1 1");
 }
 END_TEST
 
@@ -116,19 +103,12 @@ START_TEST(a_state_that_a_broker_refuses_as_old_is_read_again)
                                     .leader_epoch = 5,
                                     .partition_epoch = 9,
                                     .err = ERR_FENCED_LEADER_EPOCH };
-    struct core_event acked = { .kind = CORE_ACKED,
-                                .acked = { .stream = toy.brokers[1].stream,
-                                           .controller_epoch =
-                                               image_controller_epoch(toy.brokers[1].image),
-                                           .version = image_version(toy.brokers[1].image),
-                                           .n_failures = 1,
-                                           .failures = &failure } };
 
     part->state.leader_epoch = 5;
     part->state.partition_epoch = 9;
-    toy_step(&toy, acked);
-    ck_assert_int_eq(image_part(core_image(toy.core), failure.topic_id, 0)->leader_epoch, 5);
-    ck_assert_int_eq(image_part(core_image(toy.core), failure.topic_id, 0)->partition_epoch, 9);
+    toy_ack_failure(&toy, 1, &failure);
+    ck_assert_int_eq(toy_known(&toy, 0, "t", 0)->leader_epoch, 5);
+    ck_assert_int_eq(toy_known(&toy, 0, "t", 0)->partition_epoch, 9);
 }
 END_TEST
 
@@ -140,10 +120,10 @@ START_TEST(the_image_waits_for_a_leave_that_could_not_be_stored)
     toy_topic(&toy, "t")->parts[0].state.partition_epoch++; /* another hand's write */
     toy_release(&toy);
     ck_assert_int_eq(toy.brokers[1].n_images, 0);
-    SHOWS("t", "1/1,2 0 1");
+    SHOWS("t", 0, "1/1,2 0 1");
     toy.hold_next = false;
     toy_release(&toy);
-    SHOWS("t", "2/2 1 2");
+    SHOWS("t", 0, "2/2 1 2");
     ck_assert_int_eq(toy.brokers[1].n_images, 1);
 }
 END_TEST
@@ -152,17 +132,17 @@ END_TEST
  * long as 2 is in the ISR of t without its tail, it must not be live: it could be elected. */
 START_TEST(nobody_is_taken_back_whose_place_in_an_isr_is_undecided)
 {
-    toy_create(&toy, "u", 1, IDS_OF(r13));
+    toy_create(&toy, "u", 1, IDS(1, 3));
     toy.brokers[3].acks = false;
     hold_a_write();
     come_back(1, false);
     come_back(2, true);
     toy_release(&toy);
-    SHOWS("t", "1/1,2 0 0");
+    SHOWS("t", 0, "1/1,2 0 0");
     ck_assert_int_eq(toy.brokers[1].n_images + toy.brokers[2].n_images, 0);
     toy_ack(&toy, 3);
-    SHOWS("u", "3/3 1 1");
-    SHOWS("t", "1/1 1 1");
+    SHOWS("u", 0, "3/3 1 1");
+    SHOWS("t", 0, "1/1 1 1");
     ck_assert_int_eq(toy.brokers[2].n_images, 1);
 }
 END_TEST
@@ -173,66 +153,54 @@ static void yield(int32_t broker, const char *topic)
 {
     struct core_failure failure = { .topic_id = toy_topic(&toy, topic)->id, .yields = true };
 
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_ACKED,
-                                  .acked = { .stream = toy.brokers[broker].stream,
-                                             .controller_epoch = toy.controller_epoch,
-                                             .version = image_version(toy.brokers[broker].image),
-                                             .n_failures = 1,
-                                             .failures = &failure } });
+    toy_ack_failure(&toy, broker, &failure);
 }
 
 START_TEST(a_leader_without_room_is_relieved)
 {
-    toy_create(&toy, "u", 1, IDS_OF(r123));
+    toy_create(&toy, "u", 1, IDS(1, 2, 3));
     yield(1, "u");
-    SHOWS("u", "2/1,2,3 1 1"); /* it keeps its place in the ISR */
-    ck_assert_uint_eq(image_part(core_image(toy.core), toy_topic(&toy, "u")->id, 0)->offline.n, 0);
+    SHOWS("u", 0, "2/1,2,3 1 1"); /* it keeps its place in the ISR */
+    ck_assert_uint_eq(toy_known(&toy, 0, "u", 0)->offline.n, 0);
     yield(3, "u"); /* it does not lead, but is passed over */
-    SHOWS("u", "2/1,2,3 1 1");
+    SHOWS("u", 0, "2/1,2,3 1 1");
     yield(2, "u"); /* all of them are full: nobody would be better */
-    SHOWS("u", "2/1,2,3 1 1");
+    SHOWS("u", 0, "2/1,2,3 1 1");
     toy_kill(&toy, 2); /* an election that must be does not ask */
-    SHOWS("u", "1/1,3 2 2");
+    SHOWS("u", 0, "1/1,3 2 2");
     toy_advance(&toy, 300000);
     yield(1, "u");
-    SHOWS("u", "3/1,3 3 3");
+    SHOWS("u", 0, "3/1,3 3 3");
 }
 END_TEST
 
 START_TEST(a_leader_without_room_stays_where_nobody_else_can_lead)
 {
     toy_kill(&toy, 2);
-    SHOWS("t", "1/1 1 1");
+    SHOWS("t", 0, "1/1 1 1");
     yield(1, "t");
-    SHOWS("t", "1/1 1 1");
+    SHOWS("t", 0, "1/1 1 1");
     toy_start(&toy, 2); /* lives, but is not in sync */
     yield(1, "t");
-    SHOWS("t", "1/1 1 1");
-    toy_propose(&toy, 1, "t", 0, IDS_OF(r12));
+    SHOWS("t", 0, "1/1 1 1");
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2));
     yield(1, "t");
-    SHOWS("t", "2/1,2 2 3");
+    SHOWS("t", 0, "2/1,2 2 3");
 }
 END_TEST
 
 START_TEST(who_has_no_room_is_not_preferred)
 {
     toy_fini(&toy);
-    toy_init(&toy);
-    core_free(&toy.core);
-    toy.settings.auto_leader_rebalance_enable = true;
-    toy.core = core_new(&toy.settings, 1);
-    toy_win(&toy);
-    for (int32_t id = 1; id <= 4; id++)
-        toy_start(&toy, id);
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_up_balancing(&toy, 4);
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy_advance(&toy, 200000);
     yield(1, "t");
-    SHOWS("t", "2/1,2 1 1");
+    SHOWS("t", 0, "2/1,2 1 1");
     toy_advance(&toy, 290000); /* in between leadership is balanced */
-    SHOWS("t", "2/1,2 1 1");
+    SHOWS("t", 0, "2/1,2 1 1");
     toy_advance(&toy, 310000);
-    SHOWS("t", "1/1,2 2 2");
+    SHOWS("t", 0, "1/1,2 2 2");
 }
 END_TEST
 
@@ -240,7 +208,7 @@ int main(void)
 {
     TCase *tc = tcase_create("rules");
 
-    tcase_add_checked_fixture(tc, four_brokers, teardown);
+    tcase_add_checked_fixture(tc, four_brokers, core_kit_end_anyhow);
     tcase_add_test(tc, what_waits_of_a_stream_that_has_ended_is_dropped);
     tcase_add_test(tc, a_refusal_counts_when_somebody_has_said_hello);
     tcase_add_test(tc, who_is_outlived_resigns);

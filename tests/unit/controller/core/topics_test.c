@@ -6,59 +6,35 @@
 #include <stdio.h>
 
 #include "gen/wire/apis.h"
-#include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
-#include "gen/wire/elect_leaders.h"
-#include "gen/wire/incremental_alter_configs.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
-
-static const int32_t r123[] = { 1, 2, 3 }, r12[] = { 1, 2 }, r149[] = { 1, 4, 9 }, r11[] = { 1, 1 };
-static struct toy toy;
 
 static void three_brokers(void)
 {
     toy_up(&toy, 3);
 }
 
-static void teardown(void)
+/* What CreateTopics is asked for next; kept until it is answered. */
+static struct create_topics_request_topic topic;
+static struct create_topics_request req;
+
+static void ask_for(const char *name, int32_t n, int16_t factor)
 {
-    toy_agree(&toy);
-    toy_fini(&toy);
-}
-
-static struct create_topics_request_topic asked;
-static struct create_topics_request create_req;
-
-static int create(const char *name, int32_t n, int16_t factor)
-{
-    create_topics_request_init(&create_req);
-    create_topics_request_topic_init(&asked);
-    asked.name = str_of(name);
-    asked.num_partitions = n;
-    asked.replication_factor = factor;
-    create_req.topics = &asked;
-    create_req.topics_len = 1;
-    create_req.timeout_ms = 30000;
-    toy_ask(&toy, API_CREATE_TOPICS, 7, &create_req);
-    return toy.errors[0];
-}
-
-static int grow(const char *name, int32_t count)
-{
-    static struct create_partitions_request_topic topic;
-    static struct create_partitions_request req;
-
-    create_partitions_request_init(&req);
-    create_partitions_request_topic_init(&topic);
+    create_topics_request_init(&req);
+    create_topics_request_topic_init(&topic);
     topic.name = str_of(name);
-    topic.count = count;
-    topic.assignments_len = -1;
+    topic.num_partitions = n;
+    topic.replication_factor = factor;
     req.topics = &topic;
     req.topics_len = 1;
     req.timeout_ms = 30000;
-    toy_ask(&toy, API_CREATE_PARTITIONS, 3, &req);
-    return toy.errors[0];
+}
+
+static int create(const char *name, int32_t n, int16_t factor)
+{
+    ask_for(name, n, factor);
+    return toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
 }
 
 START_TEST(refusals)
@@ -75,9 +51,9 @@ START_TEST(refusals)
     ck_assert_int_eq(create("n", 1, 4), ERR_INVALID_REPLICATION_FACTOR);
     ck_assert_int_eq(create("n", -1, -1), 0);
     ck_assert_uint_eq(toy_topic(&toy, "n")->n_parts, 1);
-    toy_create(&toy, "hand", 1, IDS_OF(r149));
+    toy_create(&toy, "hand", 1, IDS(1, 4, 9));
     ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
-    toy_create(&toy, "hand", 1, IDS_OF(r11));
+    toy_create(&toy, "hand", 1, IDS(1, 1));
     ck_assert_int_eq(toy.errors[0], ERR_INVALID_REPLICA_ASSIGNMENT);
     ck_assert_ptr_null(toy_topic(&toy, "hand"));
 }
@@ -86,18 +62,10 @@ END_TEST
 START_TEST(settings_of_a_new_topic)
 {
     struct create_topics_request_config config = { STR("retention.ms"), STR("5") };
-    struct create_topics_request_topic topic;
-    struct create_topics_request req;
 
-    create_topics_request_init(&req);
-    create_topics_request_topic_init(&topic);
-    topic.name = STR("c");
-    topic.num_partitions = topic.replication_factor = 1;
+    ask_for("c", 1, 1);
     topic.configs = &config;
     topic.configs_len = 1;
-    req.topics = &topic;
-    req.topics_len = 1;
-    req.timeout_ms = 1000;
     req.validate_only = true;
     toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], 0);
@@ -112,9 +80,7 @@ START_TEST(settings_of_a_new_topic)
     ck_assert(str_is(
         image_config_value(image_config(toy.configs, STR("topics"), STR("c")), STR("retention.ms")),
         "5"));
-    ck_assert(str_is(image_config_value(image_config(toy.brokers[2].image, STR("topics"), STR("c")),
-                                        STR("retention.ms")),
-                     "5"));
+    ck_assert(str_is(toy_setting(&toy, 2, "c", "retention.ms"), "5"));
 }
 END_TEST
 
@@ -133,15 +99,7 @@ END_TEST
 
 START_TEST(who_does_not_wait_is_told_so)
 {
-    struct create_topics_request_topic topic;
-    struct create_topics_request req;
-
-    create_topics_request_init(&req);
-    create_topics_request_topic_init(&topic);
-    topic.name = STR("t");
-    topic.num_partitions = topic.replication_factor = 1;
-    req.topics = &topic;
-    req.topics_len = 1;
+    ask_for("t", 1, 1);
     req.timeout_ms = 0;
     toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     toy_advance(&toy, 10);
@@ -153,9 +111,9 @@ END_TEST
 START_TEST(a_topic_grows)
 {
     ck_assert_int_eq(create("t", 2, 3), 0);
-    ck_assert_int_eq(grow("t", 2), ERR_INVALID_PARTITIONS);
-    ck_assert_int_eq(grow("u", 2), ERR_UNKNOWN_TOPIC_OR_PARTITION);
-    ck_assert_int_eq(grow("t", 5), 0);
+    ck_assert_int_eq(toy_grow(&toy, "t", 2), ERR_INVALID_PARTITIONS);
+    ck_assert_int_eq(toy_grow(&toy, "u", 2), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(toy_grow(&toy, "t", 5), 0);
     ck_assert_uint_eq(toy_topic(&toy, "t")->n_parts, 5);
     for (int32_t i = 2; i < 5; i++) {
         const struct toy_part *part = toy_part(&toy, "t", i);
@@ -171,38 +129,16 @@ START_TEST(a_partition_without_a_live_replica_is_born_later)
     toy_register(&toy, 4);
     toy_nodes(&toy);
 
-    static const int32_t four[] = { 4 };
-
-    toy_create(&toy, "t", 1, IDS_OF(four));
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "none");
+    toy_create(&toy, "t", 1, IDS(4));
+    SHOWS("t", 0, "none");
     toy_start(&toy, 4);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "4/4 0 0");
+    SHOWS("t", 0, "4/4 0 0");
 }
 END_TEST
 
-static void delete_files(int32_t id)
-{
-    const struct image *image = toy.brokers[id].image;
-    struct image_tombstone mine[64];
-    const struct image_tombstone *stone;
-    struct image_cursor at = { 0 };
-    size_t n = 0;
-
-    while ((stone = image_next_tombstone(image, &at)) != NULL) {
-        if (stone->broker == id)
-            mine[n++] = *stone;
-    }
-    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
-                                        .acked = { .stream = toy.brokers[id].stream,
-                                                   .controller_epoch = toy.controller_epoch,
-                                                   .version = image_version(image),
-                                                   .n_deleted = n,
-                                                   .deleted = mine } });
-}
-
 START_TEST(deletion_does_not_wait_for_the_absent)
 {
-    toy_create(&toy, "t", 4, IDS_OF(r123));
+    toy_create(&toy, "t", 4, IDS(1, 2, 3));
     toy_kill(&toy, 3);
     ck_assert_int_eq(toy_delete(&toy, "t"), 0);
     ck_assert_ptr_null(toy_topic(&toy, "t"));
@@ -211,18 +147,18 @@ START_TEST(deletion_does_not_wait_for_the_absent)
     ck_assert_uint_eq(image_n_tombstones(toy.brokers[1].image), 12);
     ck_assert_int_eq(toy_delete(&toy, "t"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
     /* the name is free, under another id */
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     ck_assert_int_eq(toy.errors[0], 0);
 
-    delete_files(1);
-    delete_files(2);
+    toy_delete_files(&toy, 1);
+    toy_delete_files(&toy, 2);
     ck_assert_uint_eq(toy.n_stones, 4);
     toy_win(&toy); /* another controller, much later */
     toy_hello(&toy, 1, false, false);
     toy_hello(&toy, 2, false, false);
     toy_start(&toy, 3);
     ck_assert_uint_eq(image_n_tombstones(toy.brokers[3].image), 4);
-    delete_files(3);
+    toy_delete_files(&toy, 3);
     ck_assert_uint_eq(toy.n_stones, 0);
     ck_assert_uint_eq(image_n_tombstones(toy.brokers[3].image), 0);
 }
@@ -230,19 +166,14 @@ END_TEST
 
 START_TEST(nobody_speaks_for_another)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     ck_assert_int_eq(toy_delete(&toy, "t"), 0);
 
     struct image_tombstone stone = toy.stones[0];
     int32_t other = stone.broker == 1 ? 2 : 1;
 
     stone.broker = 9;
-    toy_step(&toy, (struct core_event){ .kind = CORE_ACKED,
-                                        .acked = { .stream = toy.brokers[other].stream,
-                                                   .controller_epoch = toy.controller_epoch,
-                                                   .version = 1,
-                                                   .n_deleted = 1,
-                                                   .deleted = &stone } });
+    toy_ack_deleted(&toy, other, 1, &stone);
     ck_assert_uint_eq(toy.n_stones, 1);
     ck_assert_int_ne(toy.stones[0].broker, other);
 }
@@ -252,7 +183,7 @@ START_TEST(a_mark_of_another_hand_deletes)
 {
     const struct str names[] = { STR("t"), STR("unknown") };
 
-    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
     snprintf(toy.marks[0], sizeof toy.marks[0], "t");
     snprintf(toy.marks[1], sizeof toy.marks[1], "unknown");
     toy.n_marks = 2;
@@ -266,7 +197,7 @@ END_TEST
 
 START_TEST(a_mark_left_by_an_earlier_controller_is_carried_out)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r123));
+    toy_create(&toy, "t", 2, IDS(1, 2, 3));
     toy.hold = true;
     toy_delete(&toy, "t");
     toy_release(&toy); /* the mark is stored; then the seat is lost */
@@ -276,27 +207,6 @@ START_TEST(a_mark_left_by_an_earlier_controller_is_carried_out)
 }
 END_TEST
 
-static int alter(int8_t op, const char *key, const char *value)
-{
-    static struct incremental_alter_configs_request_config config;
-    static struct incremental_alter_configs_request_resource resource;
-    static struct incremental_alter_configs_request req;
-
-    incremental_alter_configs_request_init(&req);
-    config = (struct incremental_alter_configs_request_config){ str_of(key), op, str_of(value) };
-    resource = (struct incremental_alter_configs_request_resource){ 2, STR("t"), &config, 1 };
-    req.resources = &resource;
-    req.resources_len = 1;
-    toy_ask(&toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
-    return toy.errors[0];
-}
-
-static struct str setting(const char *key)
-{
-    return image_config_value(image_config(toy.brokers[1].image, STR("topics"), STR("t")),
-                              str_of(key));
-}
-
 /* Its tombstones are stored and its states gone, when the seat changes: nothing is born again, and
  * the brokers' files are still covered by the stones. */
 START_TEST(a_deletion_that_was_interrupted_goes_on)
@@ -304,7 +214,7 @@ START_TEST(a_deletion_that_was_interrupted_goes_on)
     struct toy_topic *t;
     struct uuid id;
 
-    toy_create(&toy, "t", 1, IDS_OF(r123));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
     t = toy_topic(&toy, "t");
     id = t->id;
     snprintf(toy.marks[toy.n_marks++], sizeof toy.marks[0], "t");
@@ -313,9 +223,7 @@ START_TEST(a_deletion_that_was_interrupted_goes_on)
             .broker = broker, .topic_id = id, .topic = STR("t"), .leader_epoch = 5
         };
     t->parts[0].has_state = false;
-    toy_win(&toy);
-    for (int32_t broker = 1; broker <= 3; broker++)
-        toy_hello(&toy, broker, false, false);
+    toy_next_controller(&toy);
     ck_assert_ptr_null(toy_topic(&toy, "t"));
     ck_assert_uint_eq(toy.n_marks, 0);
     ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 0);
@@ -328,7 +236,7 @@ END_TEST
 /* The outcome of taking its znodes away is not known: what is read again does not bring it back. */
 START_TEST(a_deleted_topic_is_not_read_back)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
+    toy_create(&toy, "t", 1, IDS(1, 2));
     toy.hold = toy.hold_next = true;
     toy_delete(&toy, "t"); /* mark and tombstones wait */
     toy_release(&toy);     /* and now the end of its znodes */
@@ -344,62 +252,44 @@ END_TEST
 
 START_TEST(settings_change)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    ck_assert_int_eq(alter(0, "retention.ms", "77"), 0);
-    ck_assert(str_is(setting("retention.ms"), "77"));
-    ck_assert_int_eq(alter(0, "retention.ms", "x"), ERR_INVALID_CONFIG);
-    ck_assert_int_eq(alter(2, "cleanup.policy", "compact"), 0);
-    ck_assert(str_is(setting("cleanup.policy"), "delete,compact"));
-    ck_assert_int_eq(alter(3, "cleanup.policy", "delete"), 0);
-    ck_assert(str_is(setting("cleanup.policy"), "compact"));
-    ck_assert_int_eq(alter(2, "retention.ms", "1"), ERR_INVALID_CONFIG);
-    ck_assert_int_eq(alter(1, "retention.ms", NULL), 0);
-    ck_assert(str_is_null(setting("retention.ms")));
-    ck_assert_int_eq(alter(1, "no.such", NULL), 0);
-    ck_assert(str_is(setting("cleanup.policy"), "compact"));
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    ck_assert_int_eq(toy_edit(&toy, "t", 0, "retention.ms", "77"), 0);
+    ck_assert(str_is(toy_setting(&toy, 1, "t", "retention.ms"), "77"));
+    ck_assert_int_eq(toy_edit(&toy, "t", 0, "retention.ms", "x"), ERR_INVALID_CONFIG);
+    ck_assert_int_eq(toy_edit(&toy, "t", 2, "cleanup.policy", "compact"), 0);
+    ck_assert(str_is(toy_setting(&toy, 1, "t", "cleanup.policy"), "delete,compact"));
+    ck_assert_int_eq(toy_edit(&toy, "t", 3, "cleanup.policy", "delete"), 0);
+    ck_assert(str_is(toy_setting(&toy, 1, "t", "cleanup.policy"), "compact"));
+    ck_assert_int_eq(toy_edit(&toy, "t", 2, "retention.ms", "1"), ERR_INVALID_CONFIG);
+    ck_assert_int_eq(toy_edit(&toy, "t", 1, "retention.ms", NULL), 0);
+    ck_assert(str_is_null(toy_setting(&toy, 1, "t", "retention.ms")));
+    ck_assert_int_eq(toy_edit(&toy, "t", 1, "no.such", NULL), 0);
+    ck_assert(str_is(toy_setting(&toy, 1, "t", "cleanup.policy"), "compact"));
 }
 END_TEST
 
-static int elect(int8_t type, const char *name)
-{
-    static int32_t zero;
-    static struct elect_leaders_request_topic topic;
-    static struct elect_leaders_request req;
-
-    elect_leaders_request_init(&req);
-    topic = (struct elect_leaders_request_topic){ str_of(name), &zero, 1 };
-    req.election_type = type;
-    req.topic_partitions = &topic;
-    req.topic_partitions_len = 1;
-    req.timeout_ms = 30000;
-    toy_ask(&toy, API_ELECT_LEADERS, 2, &req);
-    return toy.errors[0];
-}
-
 START_TEST(elections_on_demand)
 {
-    static const int32_t r231[] = { 2, 3, 1 };
-
-    toy_create(&toy, "t", 1, IDS_OF(r123));
-    ck_assert_int_eq(elect(0, "t"), ERR_ELECTION_NOT_NEEDED);
-    ck_assert_int_eq(elect(1, "t"), ERR_ELECTION_NOT_NEEDED);
-    ck_assert_int_eq(elect(0, "u"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    ck_assert_int_eq(toy_elect(&toy, 0, "t"), ERR_ELECTION_NOT_NEEDED);
+    ck_assert_int_eq(toy_elect(&toy, 1, "t"), ERR_ELECTION_NOT_NEEDED);
+    ck_assert_int_eq(toy_elect(&toy, 0, "u"), ERR_UNKNOWN_TOPIC_OR_PARTITION);
     toy_kill(&toy, 1);
-    ck_assert_int_eq(elect(0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
+    ck_assert_int_eq(toy_elect(&toy, 0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
     toy_start(&toy, 1);
-    ck_assert_int_eq(elect(0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
-    toy_propose(&toy, 2, "t", 0, IDS_OF(r231));
-    ck_assert_int_eq(elect(0, "t"), 0);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "1/2,3,1 2 3");
+    ck_assert_int_eq(toy_elect(&toy, 0, "t"), ERR_PREFERRED_LEADER_NOT_AVAILABLE);
+    toy_propose(&toy, 2, "t", 0, IDS(2, 3, 1));
+    ck_assert_int_eq(toy_elect(&toy, 0, "t"), 0);
+    SHOWS("t", 0, "1/2,3,1 2 3");
 
-    toy_create(&toy, "two", 1, IDS_OF(r12));
+    toy_create(&toy, "two", 1, IDS(1, 2));
     toy_kill(&toy, 2);
     toy_kill(&toy, 1);
-    ck_assert_str_eq(toy_show(&toy, "two", 0), "-1/1 2 2");
-    ck_assert_int_eq(elect(1, "two"), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+    SHOWS("two", 0, "-1/1 2 2");
+    ck_assert_int_eq(toy_elect(&toy, 1, "two"), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
     toy_start(&toy, 2);
-    ck_assert_int_eq(elect(1, "two"), 0);
-    ck_assert_str_eq(toy_show(&toy, "two", 0), "2/2 3 3");
+    ck_assert_int_eq(toy_elect(&toy, 1, "two"), 0);
+    SHOWS("two", 0, "2/2 3 3");
     ck_assert(toy_part(&toy, "two", 0)->state.recovering);
 }
 END_TEST
@@ -415,7 +305,7 @@ int main(void)
 {
     TCase *tc = tcase_create("topics");
 
-    tcase_add_checked_fixture(tc, three_brokers, teardown);
+    tcase_add_checked_fixture(tc, three_brokers, core_kit_end);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, settings_of_a_new_topic);
     tcase_add_test(tc, the_answer_waits_for_every_live_broker);

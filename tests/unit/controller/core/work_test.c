@@ -3,12 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gen/wire/apis.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
-static const int32_t r12[] = { 1, 2 }, r31[] = { 3, 1 };
-static struct toy toy;
 static char told[512];
 
 static void note(void *arg, const struct core_work *work)
@@ -35,33 +32,28 @@ static void three_brokers(void)
     toy_up(&toy, 3);
 }
 
-static void teardown(void)
-{
-    toy_fini(&toy);
-}
-
 START_TEST(an_idle_controller_has_nothing_to_do)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r12));
+    toy_create(&toy, "t", 2, IDS(1, 2));
     ck_assert_str_eq(work(), "");
 }
 END_TEST
 
 START_TEST(a_move_is_told_until_it_is_there_and_then_its_files)
 {
-    toy_create(&toy, "t", 2, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 1, IDS_OF(r31)), 0);
+    toy_create(&toy, "t", 2, IDS(1, 2));
+    MOVES("t", 1, IDS(3, 1));
     ck_assert_str_eq(work(), "move t-1 b-1 +1 -1 1;");
-    toy_propose(&toy, 1, "t", 1, IDS_OF(((int32_t[]){ 1, 2, 3 })));
-    ck_assert_str_eq(toy_assigned(&toy, "t", 1), "3,1");
+    toy_propose(&toy, 1, "t", 1, IDS(1, 2, 3));
+    ASSIGNS("t", 1, "3,1");
     ck_assert_str_eq(work(), "files --1 b2 +0 -0 1;");
 }
 END_TEST
 
 START_TEST(who_is_not_active_has_nothing_to_do)
 {
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-    ck_assert_int_eq(toy_reassign(&toy, "t", 0, IDS_OF(r31)), 0);
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    MOVES("t", 0, IDS(3, 1));
     toy_step(&toy, (struct core_event){ .kind = CORE_RESIGNED });
     ck_assert_str_eq(work(), "");
 }
@@ -71,7 +63,7 @@ int main(void)
 {
     TCase *tc = tcase_create("work");
 
-    tcase_add_checked_fixture(tc, three_brokers, teardown);
+    tcase_add_checked_fixture(tc, three_brokers, core_kit_end_anyhow);
     tcase_add_test(tc, an_idle_controller_has_nothing_to_do);
     tcase_add_test(tc, a_move_is_told_until_it_is_there_and_then_its_files);
     tcase_add_test(tc, who_is_not_active_has_nothing_to_do);

@@ -10,25 +10,13 @@
 #include "gen/wire/alter_configs.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/incremental_alter_configs.h"
-#include "tests/kit/toy_core.h"
+#include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
-
-static const int32_t r12[] = { 1, 2 };
-static struct toy toy;
 
 static void two_brokers(void)
 {
-    toy_init(&toy);
-    toy_win(&toy);
-    toy_start(&toy, 1);
-    toy_start(&toy, 2);
-    toy_create(&toy, "t", 1, IDS_OF(r12));
-}
-
-static void teardown(void)
-{
-    toy_agree(&toy);
-    toy_fini(&toy);
+    toy_up(&toy, 2);
+    toy_create(&toy, "t", 1, IDS(1, 2));
 }
 
 static struct incremental_alter_configs_request_config edits[2];
@@ -164,14 +152,7 @@ END_TEST
 
 START_TEST(what_somebody_else_put_there_stays)
 {
-    struct image_setting setting = { STR("of.a.newer.version"), STR("x") };
-    struct image_config config = {
-        .type = STR("topics"), .name = STR("t"), .n_settings = 1, .settings = &setting
-    };
-
-    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
+    toy_set_config(&toy, "topics", "t", "of.a.newer.version", "x");
     ck_assert_int_eq(TOPIC(CONFIG_SET, "retention.ms", "5"), 0);
     ck_assert_str_eq(stored("topics", "t", "of.a.newer.version"), "x");
     ck_assert_str_eq(stored("topics", "t", "retention.ms"), "5");
@@ -184,7 +165,7 @@ static void leave_2_alone_out_of_sync(void)
     toy_kill(&toy, 2);
     toy_kill(&toy, 1);
     toy_start(&toy, 2);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "-1/1 2 2");
+    SHOWS("t", 0, "-1/1 2 2");
 }
 
 static int unclean(int8_t type, const char *name, const char *value)
@@ -196,7 +177,7 @@ START_TEST(unclean_election_of_a_topic_at_once)
 {
     leave_2_alone_out_of_sync();
     ck_assert_int_eq(unclean(CONFIG_OF_TOPIC, "t", "true"), 0);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "2/2 3 3");
+    SHOWS("t", 0, "2/2 3 3");
 }
 END_TEST
 
@@ -204,7 +185,7 @@ START_TEST(unclean_election_for_all_at_once)
 {
     leave_2_alone_out_of_sync();
     ck_assert_int_eq(unclean(CONFIG_OF_BROKER, "", "true"), 0);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "2/2 3 3");
+    SHOWS("t", 0, "2/2 3 3");
 }
 END_TEST
 
@@ -213,22 +194,15 @@ START_TEST(the_topics_own_no_is_stronger)
     ck_assert_int_eq(TOPIC(CONFIG_SET, "unclean.leader.election.enable", "false"), 0);
     leave_2_alone_out_of_sync();
     ck_assert_int_eq(unclean(CONFIG_OF_BROKER, "", "true"), 0);
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "-1/1 2 2");
+    SHOWS("t", 0, "-1/1 2 2");
 }
 END_TEST
 
 START_TEST(unclean_election_allowed_by_another_hand)
 {
-    struct image_setting setting = { STR("unclean.leader.election.enable"), STR("true") };
-    struct image_config config = {
-        .type = STR("brokers"), .name = STR("<default>"), .n_settings = 1, .settings = &setting
-    };
-
     leave_2_alone_out_of_sync();
-    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
-    toy_step(&toy,
-             (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
-    ck_assert_str_eq(toy_show(&toy, "t", 0), "2/2 3 3");
+    toy_set_config(&toy, "brokers", "<default>", "unclean.leader.election.enable", "true");
+    SHOWS("t", 0, "2/2 3 3");
 }
 END_TEST
 
@@ -236,7 +210,7 @@ int main(void)
 {
     TCase *tc = tcase_create("config_change");
 
-    tcase_add_checked_fixture(tc, two_brokers, teardown);
+    tcase_add_checked_fixture(tc, two_brokers, core_kit_end);
     tcase_add_test(tc, brokers_settings_are_stored_where_kafka_has_them);
     tcase_add_test(tc, refusals_for_brokers);
     tcase_add_test(tc, refusals_for_topics);
