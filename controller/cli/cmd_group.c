@@ -80,13 +80,7 @@ static enum exit_code members(struct cli *cli, struct link *link)
 
 enum exit_code cmd_group_members(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = members(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, members);
 }
 
 /* ---- show and lag ---------------------------------------------------------------------------- */

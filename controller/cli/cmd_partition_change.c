@@ -325,13 +325,7 @@ static enum exit_code transfer(struct cli *cli, struct link *link)
 
 enum exit_code cmd_partition_transfer(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = transfer(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, transfer);
 }
 
 /* ---- replicas -------------------------------------------------------------------------------- */
@@ -375,11 +369,5 @@ static enum exit_code replicas(struct cli *cli, struct link *link)
 
 enum exit_code cmd_partition_replicas(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = replicas(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, replicas);
 }

@@ -180,13 +180,7 @@ static enum exit_code plan(struct cli *cli, struct link *link)
 
 enum exit_code cmd_reassign_plan(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = plan(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, plan);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -383,15 +377,8 @@ static enum exit_code cancel(struct cli *cli, struct link *link)
 
 enum exit_code cmd_reassign_cancel(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code;
-
     if (args_has(&cli->args, "all") == (cli->args.operands_len > 0))
         return cli_fail(cli, CLI_USAGE, "say which partitions, or --all", "nothing was cancelled",
                         "moldau reassign status");
-    code = link_open(cli, &link);
-    if (code == CLI_OK)
-        code = cancel(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, cancel);
 }

@@ -306,11 +306,5 @@ static enum exit_code show(struct cli *cli, struct link *link)
 
 enum exit_code cmd_topic_show(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = show(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, show);
 }

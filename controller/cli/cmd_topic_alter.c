@@ -146,13 +146,7 @@ static enum exit_code alter(struct cli *cli, struct link *link)
 
 enum exit_code cmd_topic_alter(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = alter(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, alter);
 }
 
 /* ---- partitions ------------------------------------------------------------------------------ */
@@ -299,11 +293,5 @@ static enum exit_code add_partitions(struct cli *cli, struct link *link)
 
 enum exit_code cmd_topic_partitions_add(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = add_partitions(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, add_partitions);
 }

@@ -193,13 +193,7 @@ static enum exit_code create(struct cli *cli, struct link *link)
 
 enum exit_code cmd_topic_create(struct cli *cli)
 {
-    struct link *link;
-    enum exit_code code = link_open(cli, &link);
-
-    if (code == CLI_OK)
-        code = create(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, create);
 }
 
 /* ---- delete ---------------------------------------------------------------------------------- */

@@ -160,7 +160,6 @@ enum exit_code kafka_run(struct cli *cli, const struct kafka_action *actions, si
                          const char *names, int64_t timeout_ms)
 {
     const struct kafka_action *action = choose(&cli->args, actions, len);
-    struct link *link;
     enum exit_code code;
 
     if (action == NULL)
@@ -181,11 +180,7 @@ enum exit_code kafka_run(struct cli *cli, const struct kafka_action *actions, si
     code = kafka_read_conf(cli, "command-config");
     if (code != CLI_OK)
         return code;
-    code = link_open(cli, &link);
-    if (code == CLI_OK)
-        code = action->run(cli, link);
-    link_close(&link);
-    return code;
+    return link_run(cli, action->run);
 }
 
 const char *kafka_error(struct cli *cli, enum err err, const char *message)

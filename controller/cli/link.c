@@ -124,6 +124,17 @@ void link_close(struct link **link_ptr)
     free(link);
 }
 
+enum exit_code link_run(struct cli *cli, enum exit_code (*work)(struct cli *cli, struct link *link))
+{
+    struct link *link;
+    enum exit_code code = link_open(cli, &link);
+
+    if (code == CLI_OK)
+        code = work(cli, link);
+    link_close(&link);
+    return code;
+}
+
 const struct place *link_place(const struct link *link)
 {
     return &link->place;

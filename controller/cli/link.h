@@ -23,6 +23,9 @@ enum exit_code link_open(struct cli *cli, struct link **out);
 /* The same at a place that is known. */
 enum exit_code link_open_at(struct cli *cli, const struct place *place, struct link **out);
 void link_close(struct link **link);
+/* Runs work with a link that is open for as long. */
+enum exit_code link_run(struct cli *cli,
+                        enum exit_code (*work)(struct cli *cli, struct link *link));
 const struct place *link_place(const struct link *link);
 
 /* broker LINK_ANY: whoever answers; if its connection is lost, the next one is asked. */
