@@ -35,6 +35,18 @@ static enum exit_code with_group(struct cli *cli,
 
 /* ---- get, export ----------------------------------------------------------------------------- */
 
+/* All that the group has committed, in order. */
+static enum exit_code find_committed(struct cli *cli, struct link *link, struct group_view *view)
+{
+    enum exit_code code = group_describe(cli, link, view);
+
+    if (code == CLI_OK)
+        code = group_add_committed(cli, link, view);
+    if (code == CLI_OK)
+        group_sort(view);
+    return code;
+}
+
 static enum exit_code get(struct cli *cli, struct link *link, struct group_view *view)
 {
     static const struct column columns[] = {
@@ -47,13 +59,10 @@ static enum exit_code get(struct cli *cli, struct link *link, struct group_view 
     };
     struct report *report = report_new(&cli->arena);
     struct table *table = report_table(report, "offsets", columns);
-    enum exit_code code = group_describe(cli, link, view);
+    enum exit_code code = find_committed(cli, link, view);
 
-    if (code == CLI_OK)
-        code = group_add_committed(cli, link, view);
     if (code != CLI_OK)
         return code;
-    group_sort(view);
     for (int32_t i = 0; i < view->parts_len; i++) {
         const struct group_part *part = &view->parts[i];
         struct cell *row = table_row(table);
@@ -77,13 +86,10 @@ enum exit_code cmd_group_offsets_get(struct cli *cli)
 
 static enum exit_code export_them(struct cli *cli, struct link *link, struct group_view *view)
 {
-    enum exit_code code = group_describe(cli, link, view);
+    enum exit_code code = find_committed(cli, link, view);
 
-    if (code == CLI_OK)
-        code = group_add_committed(cli, link, view);
     if (code != CLI_OK)
         return code;
-    group_sort(view);
     for (int32_t i = 0; i < view->parts_len; i++) {
         if (view->parts[i].at.committed >= 0)
             printf("%.*s,%d,%" PRId64 "\n", STR_ARG(view->parts[i].topic), view->parts[i].partition,
@@ -154,31 +160,19 @@ static enum exit_code read_reset(struct cli *cli, struct reset *reset)
 static enum exit_code read_file(struct cli *cli, struct group_view *view, const char *path)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    enum exit_code code = CLI_OK;
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
+    struct str bad;
+    int number;
 
     if (file == NULL)
         return usage(cli, cli_text(cli, "cannot read %s: %s", path, strerror(errno)),
                      "nothing was changed");
-    for (int number = 1; code == CLI_OK && (n = getline(&line, &cap, file)) >= 0; number++) {
-        struct str text = str_trim(arena_str(&cli->arena, (struct str){ line, (size_t)n }));
-        struct offset_line parsed;
-
-        if (text.len == 0 || text.ptr[0] == '#')
-            continue;
-        if (!offset_line_parse(text, &parsed))
-            code = usage(
-                cli, cli_text(cli, "line %d of %s is no offset: %.*s", number, path, STR_ARG(text)),
-                "nothing was changed; what is meant is TOPIC,PARTITION,OFFSET");
-        else if (str_is_null(parsed.group) || str_is(parsed.group, view->name))
-            group_part(view, parsed.topic, parsed.partition)->at.at_time = parsed.offset;
-    }
-    free(line);
+    number = group_read_offsets(view, file, true, &bad);
     if (file != stdin)
         fclose(file);
-    return code;
+    if (number == 0)
+        return CLI_OK;
+    return usage(cli, cli_text(cli, "line %d of %s is no offset: %.*s", number, path, STR_ARG(bad)),
+                 "nothing was changed; what is meant is TOPIC,PARTITION,OFFSET");
 }
 
 /* The parts that are to move: those of the file, of --topic, or all that have offsets. */
@@ -197,17 +191,9 @@ static enum exit_code choose_parts(struct cli *cli, struct link *link, struct gr
         code = read_file(cli, view, reset->path);
     while (code == CLI_OK && (scope = args_next(&cli->args, "topic", &at)) != NULL)
         code = group_add_scope(cli, link, view, scope);
-    for (int32_t i = 0; code == CLI_OK && i < committed.parts_len; i++) {
-        const struct group_part *from = &committed.parts[i];
-        bool all = reset->path == NULL && !args_has(&cli->args, "topic");
-
-        if (all)
-            group_part(view, from->topic, from->partition)->at.committed = from->at.committed;
-        for (int32_t j = 0; !all && j < view->parts_len; j++)
-            if (view->parts[j].partition == from->partition &&
-                str_eq(view->parts[j].topic, from->topic))
-                view->parts[j].at.committed = from->at.committed;
-    }
+    if (code == CLI_OK)
+        group_take_committed(view, &committed,
+                             reset->path == NULL && !args_has(&cli->args, "topic"));
     if (code == CLI_OK && view->parts_len == 0)
         return cli_fail(cli, CLI_NOT_FOUND,
                         cli_text(cli, "group %s has no offsets and no topic is named", view->name),

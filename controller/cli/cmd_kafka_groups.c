@@ -360,28 +360,17 @@ static void warn(const char *text)
 static enum exit_code read_file(struct cli *cli, struct group_view *view, const char *path)
 {
     FILE *file = fopen(path, "re");
-    enum exit_code code = CLI_OK;
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
+    struct str bad;
+    bool good;
 
     if (file == NULL)
         return kafka_usage(cli, cli_text(cli, "%s (%s)", path, strerror(errno)));
-    while (code == CLI_OK && (n = getline(&line, &cap, file)) >= 0) {
-        struct str text = str_trim(arena_str(&cli->arena, (struct str){ line, (size_t)n }));
-        struct offset_line parsed;
-
-        if (text.len == 0)
-            continue;
-        if (!offset_line_parse(text, &parsed))
-            code = kafka_usage(
-                cli, cli_text(cli, "%s has a line that is no offset: %.*s", path, STR_ARG(text)));
-        else if (str_is_null(parsed.group) || str_is(parsed.group, view->name))
-            group_part(view, parsed.topic, parsed.partition)->at.at_time = parsed.offset;
-    }
-    free(line);
+    good = group_read_offsets(view, file, false, &bad) == 0;
     fclose(file);
-    return code;
+    if (good)
+        return CLI_OK;
+    return kafka_usage(cli,
+                       cli_text(cli, "%s has a line that is no offset: %.*s", path, STR_ARG(bad)));
 }
 
 static enum exit_code choose_parts(struct cli *cli, struct link *link, struct group_view *view,
@@ -403,16 +392,7 @@ static enum exit_code choose_parts(struct cli *cli, struct link *link, struct gr
     while (code == CLI_OK && !args_has(&cli->args, "all-topics") &&
            (scope = args_next(&cli->args, "topic", &at)) != NULL)
         code = group_add_scope(cli, link, view, scope);
-    for (int32_t i = 0; i < committed.parts_len; i++) {
-        const struct group_part *from = &committed.parts[i];
-
-        if (args_has(&cli->args, "all-topics"))
-            (void)group_part(view, from->topic, from->partition);
-        for (int32_t j = 0; j < view->parts_len; j++)
-            if (view->parts[j].partition == from->partition &&
-                str_eq(view->parts[j].topic, from->topic))
-                view->parts[j].at.committed = from->at.committed;
-    }
+    group_take_committed(view, &committed, args_has(&cli->args, "all-topics"));
     return code;
 }
 

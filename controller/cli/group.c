@@ -337,6 +337,47 @@ struct group_part *group_part(struct group_view *view, struct str topic, int32_t
     return part;
 }
 
+int group_read_offsets(struct group_view *view, FILE *file, bool comments, struct str *bad)
+{
+    int number = 0;
+    bool good = true;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+
+    while (good && (n = getline(&line, &cap, file)) >= 0) {
+        struct str text = str_trim(arena_str(view->arena, (struct str){ line, (size_t)n }));
+        struct offset_line parsed;
+
+        number++;
+        if (text.len == 0 || (comments && text.ptr[0] == '#'))
+            continue;
+        good = offset_line_parse(text, &parsed);
+        if (!good)
+            *bad = text;
+        else if (str_is_null(parsed.group) || str_is(parsed.group, view->name))
+            group_part(view, parsed.topic, parsed.partition)->at.at_time = parsed.offset;
+    }
+    free(line);
+    return good ? 0 : number;
+}
+
+void group_take_committed(struct group_view *view, const struct group_view *committed, bool add)
+{
+    for (int32_t i = 0; i < committed->parts_len; i++) {
+        const struct group_part *from = &committed->parts[i];
+
+        if (add)
+            (void)group_part(view, from->topic, from->partition);
+        for (int32_t j = 0; j < view->parts_len; j++) {
+            struct group_part *part = &view->parts[j];
+
+            if (part->partition == from->partition && str_eq(part->topic, from->topic))
+                part->at.committed = from->at.committed;
+        }
+    }
+}
+
 static int by_topic(const void *a, const void *b)
 {
     const struct group_part *left = a, *right = b;

@@ -87,6 +87,14 @@ void group_add_assigned(struct group_view *view);
 /* Adds partitions of a scope, "TOPIC" or "TOPIC:0,1". */
 enum exit_code group_add_scope(struct cli *cli, struct link *link, struct group_view *view,
                                const char *scope);
+/* at_time of each part that the lines of a file name (offset_plan.h), made if it is not in the
+ * view; lines about another group say nothing, nor do empty ones and, where they are comments,
+ * those that begin with #. Returns 0, or the number of the first line that is none, *bad, where it
+ * ends. */
+int group_read_offsets(struct group_view *view, FILE *file, bool comments, struct str *bad);
+/* Of each part of the view: what another view of the group knows to be committed. add: also of
+ * those that are only there, which are made. */
+void group_take_committed(struct group_view *view, const struct group_view *committed, bool add);
 void group_sort(struct group_view *view);
 
 /* Finds leaders, then first and end of every log; what is not found stays -1. */
