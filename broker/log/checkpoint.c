@@ -99,6 +99,22 @@ static bool read_head(struct str *rest, int64_t *count)
     return str_to_i64(str_trim(line), count) && *count >= 0;
 }
 
+/* A file that must be there: parse() makes out of its text what out points to. */
+static enum err parse_file(struct disk *disk, const char *path,
+                           bool (*parse)(struct str text, void *out), void *out)
+{
+    char *text;
+    size_t len;
+    enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &text, &len);
+
+    if (err != ERR_OK)
+        return err;
+    if (!parse((struct str){ text, len }, out))
+        err = ERR_BAD_FORMAT;
+    free(text);
+    return err;
+}
+
 /* --- topic-offset checkpoints --------------------------------------------------------------------
  */
 
@@ -312,8 +328,9 @@ enum err checkpoint_lower_in_place(struct disk *disk, const char *path, const ch
 /* --- leader-epoch-checkpoint -------------------------------------------------------------------
  */
 
-static bool parse_epochs(struct str rest, struct epochs *out)
+static bool parse_epochs(struct str rest, void *into)
 {
+    struct epochs *out = into;
     int64_t count;
 
     if (!read_head(&rest, &count))
@@ -334,19 +351,12 @@ static bool parse_epochs(struct str rest, struct epochs *out)
 
 enum err epochs_file_read(struct disk *disk, const char *path, struct epochs *out)
 {
-    char *text;
-    size_t len;
-    enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &text, &len);
-
     epochs_init(out);
-    if (err != ERR_OK)
-        return err;
-    bool ok = parse_epochs((struct str){ text, len }, out);
+    enum err err = parse_file(disk, path, parse_epochs, out);
 
-    free(text);
-    if (!ok)
+    if (err == ERR_BAD_FORMAT)
         epochs_fini(out);
-    return ok ? ERR_OK : ERR_BAD_FORMAT;
+    return err;
 }
 
 static struct text print_epochs(const struct epochs *epochs)
@@ -396,27 +406,23 @@ static bool value_of(struct str line, const char *name, struct str *value)
     return true;
 }
 
+static bool parse_metadata(struct str rest, void *into)
+{
+    struct uuid *topic_id = into;
+    struct str value;
+    int64_t version;
+    struct str line = str_split(rest, '\n', &rest);
+
+    if (!value_of(line, "version:", &value) || !str_to_i64(value, &version) || version != 0)
+        return false;
+    line = str_split(rest, '\n', &rest);
+    return value_of(line, "topic_id:", &value) && uuid_parse(value, topic_id) &&
+           !uuid_is_zero(*topic_id);
+}
+
 enum err metadata_file_read(struct disk *disk, const char *path, struct uuid *topic_id)
 {
-    char *text;
-    size_t len;
-    enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &text, &len);
-
-    if (err != ERR_OK)
-        return err;
-    struct str rest = { text, len };
-    struct str value;
-    struct str line = str_split(rest, '\n', &rest);
-    int64_t version;
-    bool ok = value_of(line, "version:", &value) && str_to_i64(value, &version) && version == 0;
-
-    if (ok) {
-        line = str_split(rest, '\n', &rest);
-        ok = value_of(line, "topic_id:", &value) && uuid_parse(value, topic_id) &&
-             !uuid_is_zero(*topic_id);
-    }
-    free(text);
-    return ok ? ERR_OK : ERR_BAD_FORMAT;
+    return parse_file(disk, path, parse_metadata, topic_id);
 }
 
 enum err metadata_file_write(struct disk *disk, const char *path, struct uuid topic_id)
@@ -469,22 +475,20 @@ static bool parse_meta_line(struct str line, struct meta *out)
     return true;
 }
 
+static bool parse_meta(struct str rest, void *into)
+{
+    struct meta *out = into;
+
+    while (rest.ptr != NULL)
+        if (!parse_meta_line(str_split(rest, '\n', &rest), out))
+            return false;
+    return out->version >= 0;
+}
+
 enum err meta_file_read(struct disk *disk, const char *path, struct meta *out)
 {
-    char *text;
-    size_t len;
-    enum err err = disk_read_file(disk, path, FILE_BYTES_MAX, &text, &len);
-
     *out = (struct meta){ .version = -1, .broker_id = -1 };
-    if (err != ERR_OK)
-        return err;
-    struct str rest = { text, len };
-
-    while (rest.ptr != NULL && err == ERR_OK)
-        if (!parse_meta_line(str_split(rest, '\n', &rest), out))
-            err = ERR_BAD_FORMAT;
-    free(text);
-    return err == ERR_OK && out->version < 0 ? ERR_BAD_FORMAT : err;
+    return parse_file(disk, path, parse_meta, out);
 }
 
 enum err meta_file_write(struct disk *disk, const char *path, const struct meta *meta,
