@@ -342,14 +342,19 @@ const char *toy_show(struct toy *toy, const char *name, int32_t partition)
     return text;
 }
 
+static const struct image *image_of(const struct toy *toy, int32_t id)
+{
+    return id == 0 ? core_image(toy->core) : toy->brokers[id].image;
+}
+
 const struct image_part *toy_known(struct toy *toy, int32_t id, const char *topic,
                                    int32_t partition)
 {
-    return image_part(toy_image(toy, id), toy_topic(toy, topic)->id, partition);
+    return image_part(image_of(toy, id), toy_topic(toy, topic)->id, partition);
 }
 
 struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, const char *key)
 {
-    return image_config_value(image_config(toy_image(toy, id), STR("topics"), str_of(topic)),
+    return image_config_value(image_config(image_of(toy, id), STR("topics"), str_of(topic)),
                               str_of(key));
 }

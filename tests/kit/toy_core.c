@@ -682,11 +682,6 @@ static void init(struct toy *toy, bool balancing)
     toy->czxid = 100;
 }
 
-void toy_init(struct toy *toy)
-{
-    init(toy, false);
-}
-
 void toy_fini(struct toy *toy)
 {
     for (int32_t id = 1; id <= TOY_BROKERS; id++)
@@ -804,11 +799,6 @@ void toy_vanish(struct toy *toy, int32_t id)
     b->stream = 0;
     b->registered = false;
     b->probe = PROBE_REFUSED;
-}
-
-const struct image *toy_image(const struct toy *toy, int32_t id)
-{
-    return id == 0 ? core_image(toy->core) : toy->brokers[id].image;
 }
 
 enum node_state toy_state(const struct toy *toy, int32_t id)

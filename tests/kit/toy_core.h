@@ -110,12 +110,11 @@ struct toy {
 /* Brokers given one by one: IDS(1, 2, 3). They live as long as the block around them. */
 #define IDS(...) IDS_OF(((const int32_t[]){ __VA_ARGS__ }))
 
-void toy_init(struct toy *toy);
-void toy_fini(struct toy *toy);
 /* All of a new cluster: the seat, and brokers from 1 to n. */
 void toy_up(struct toy *toy, int32_t n);
 /* The same with a controller that looks after the balance of leaderships. */
 void toy_up_balancing(struct toy *toy, int32_t n);
+void toy_fini(struct toy *toy);
 /* One event, and all that follows from it at once. */
 void toy_step(struct toy *toy, struct core_event ev);
 /* Time passes; brokers that beat do so every 200 ms. */
@@ -209,9 +208,7 @@ const char *toy_stones(struct toy *toy, const char *topic);
 const char *toy_show(struct toy *toy, const char *name, int32_t partition);
 /* What the controller thinks of a broker. */
 enum node_state toy_state(const struct toy *toy, int32_t id);
-/* The image of a broker, 0: the controller's; what it says of a partition, NULL; of a setting of a
- * topic, null. */
-const struct image *toy_image(const struct toy *toy, int32_t id);
+/* What a broker, 0: the controller, knows of a partition, NULL; of a setting of a topic, null. */
 const struct image_part *toy_known(struct toy *toy, int32_t id, const char *topic,
                                    int32_t partition);
 struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, const char *key);
