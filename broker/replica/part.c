@@ -442,6 +442,27 @@ static enum err check_divergence(struct part *part, struct part_read *read)
     return ERR_OK;
 }
 
+/* The role may have changed during the read, and the log have become another leader's: what was
+ * found then must not go behind the records that the follower has of our epoch. From here on
+ * whatever cuts the log makes the range invalid. */
+static enum err check_again_locked(struct part *part, const struct part_read *read)
+{
+    enum err err = check_read_locked(part, read);
+
+    /* Who has not said in which epoch it asks passes for one of the new epoch. */
+    if (err == ERR_OK && part->core.leader_epoch != read->leader_epoch)
+        err = ERR_NOT_LEADER_OR_FOLLOWER;
+    return err;
+}
+
+static enum err check_again(struct part *part, const struct part_read *read)
+{
+    lock_take(&part->state);
+    enum err err = check_again_locked(part, read);
+    lock_drop(&part->state);
+    return err;
+}
+
 static enum err note_follower(struct part *part, const struct part_read *read, int64_t leader_leo,
                               int64_t now_ms)
 {
@@ -456,7 +477,7 @@ static enum err note_follower(struct part *part, const struct part_read *read, i
                              } };
 
     lock_take(&part->state);
-    enum err err = check_read_locked(part, read); /* the role may have changed during the read */
+    enum err err = check_again_locked(part, read);
     if (err != ERR_OK) {
         lock_drop(&part->state);
         return err;
@@ -520,13 +541,15 @@ enum err part_read(struct part *part, struct part_read *read, int64_t now_ms)
                        &read->range);
     if (err == ERR_OK && read->held_ms > 0 && read->range.len > 0)
         log_range_done(&read->range); /* looked for all the same: it may be out of range */
-    if (err == ERR_OK && read->replica >= 0 && read->note_follower) {
-        err = note_follower(part, read, leo, now_ms);
-        if (err != ERR_OK && read->range.len > 0)
+    if (err == ERR_OK && read->replica >= 0)
+        err = read->note_follower   ? note_follower(part, read, leo, now_ms)
+              : read->range.len > 0 ? check_again(part, read)
+                                    : ERR_OK;
+    if (err != ERR_OK) {
+        if (read->range.len > 0)
             log_range_done(&read->range);
-    }
-    if (err != ERR_OK)
         forget_ends(read);
+    }
     return err;
 }
 

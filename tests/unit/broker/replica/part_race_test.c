@@ -1,0 +1,212 @@
+/*
+ * part: what happens in the very moment in which another thread is in the middle of its call. The
+ * disk below calls out from there, so that nothing is left to chance: a fetch never gives records
+ * of another epoch than it was asked in, half of an answer counts, and a log's start and its end
+ * move one after the other.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "broker/replica/part_int.h"
+#include "common/base/say.h"
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+static struct log_kit kit;
+static struct part *part;
+static struct part_env env;
+static int64_t now_ms;
+
+static const int32_t ids[] = { 1, 2 };
+
+/* ---- a disk that calls out, once, on another thread ---- */
+
+static struct disk_ops ops;
+static struct disk disk = { &ops };
+static void (*on_read)(void);
+static const char *no_space_for; /* a file that cannot be made */
+
+static void *run_hook(void *arg)
+{
+    void (**hook)(void) = arg;
+
+    (*hook)();
+    return NULL;
+}
+
+static void call_out(void (**hook)(void))
+{
+    void (*now)(void) = *hook;
+    pthread_t thread;
+
+    if (now == NULL)
+        return;
+    *hook = NULL;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_hook, &now), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+static enum err hooked_pread(struct disk *self, int file, void *into, size_t len, int64_t pos,
+                             size_t *got)
+{
+    enum err err = disk_posix()->ops->pread(self, file, into, len, pos, got);
+
+    call_out(&on_read);
+    return err;
+}
+
+static enum err hooked_open(struct disk *self, const char *path, int flags, int *file)
+{
+    if (no_space_for != NULL && strstr(path, no_space_for) != NULL && (flags & DISK_CREATE) != 0)
+        return ERR_NO_SPACE;
+    return disk_posix()->ops->open(self, path, flags, file);
+}
+
+/* ---- the partition ---- */
+
+static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
+{
+    (void)ctx;
+    (void)which;
+    (void)proposal;
+}
+
+static void role(int32_t leader, int32_t epoch)
+{
+    const struct part_live live[] = { { 1, 10, true }, { 2, 20, true } };
+    struct part_effects effects;
+    struct part_event ev = { .kind = PART_EV_ROLE,
+                             .role = { .leader = leader,
+                                       .leader_epoch = epoch,
+                                       .partition_epoch = epoch,
+                                       .replicas = ids,
+                                       .replicas_len = 2,
+                                       .isr = ids,
+                                       .isr_len = 2,
+                                       .live = live,
+                                       .my_epoch = 10 } };
+
+    part_set_role(part, &ev, now_ms, &effects);
+}
+
+static void setup(void)
+{
+    say_setup(SAY_ERROR, SAY_TEXT, "test");
+    now_ms = 1000000;
+    ops = *disk_posix()->ops;
+    ops.pread = hooked_pread;
+    ops.open = hooked_open;
+    on_read = NULL;
+    no_space_for = NULL;
+    log_kit_init(&kit, &disk, NULL);
+    ck_assert_int_eq(log_kit_open(&kit, true, 0), ERR_OK);
+    env = (struct part_env){ .broker_id = 1, .propose = on_propose };
+    struct log *log = log_ref(kit.log);
+    part = part_new(&env, "t", UUID_ZERO, 0, &log, -1, 1, 30000);
+}
+
+static void teardown(void)
+{
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
+    part_unref(&part);
+    log_kit_fini(&kit);
+}
+
+static void append(int count)
+{
+    struct buf buf = BUF_EMPTY;
+    struct validated batch;
+    struct validate_conf conf;
+    struct log_appended appended;
+    struct arena arena;
+    int32_t epoch;
+
+    arena_init(&arena, SIZE_MAX);
+    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
+    part_get_validate_conf(part, &conf);
+    ck_assert_int_eq(validate_batches(buf.bytes, buf.len, 9, &conf, kit.now_ms, &arena, &batch),
+                     ERR_OK);
+    ck_assert_int_eq(
+        part_append(part, &batch, 1, LOG_FROM_CLIENT, kit.now_ms, now_ms, &appended, &epoch),
+        ERR_OK);
+    buf_fini(&buf);
+    arena_fini(&arena);
+}
+
+/* An answer of a leader in this epoch: batches of so many records each, from offset on. */
+static enum err follow(int32_t epoch, int64_t offset, int batches, int count, int64_t leader_hw,
+                       int64_t leader_start)
+{
+    struct part_fetch_start start;
+    struct buf buf = BUF_EMPTY;
+
+    for (int i = 0; i < batches; i++, offset += count) {
+        size_t at = buf.len;
+
+        kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
+        batch_stamp(buf.bytes + at, offset, epoch);
+    }
+    enum err err = part_follow(part, epoch, buf.bytes, buf.len, leader_hw, leader_start, kit.now_ms,
+                               now_ms, &start);
+    buf_fini(&buf);
+    return err;
+}
+
+static struct part_read fetch_of(int32_t replica, int64_t offset, int32_t epoch)
+{
+    return (struct part_read){ .offset = offset,
+                               .max_bytes = 1 << 20,
+                               .min_one = true,
+                               .current_leader_epoch = epoch,
+                               .isolation = PART_READ_LOG_END,
+                               .replica = replica,
+                               .replica_epoch = replica * 10,
+                               .last_fetched_epoch = -1 };
+}
+
+/* Another led meanwhile, and all from 10 on is its: as a follower, and perhaps as the leader that
+ * it has become again. */
+static void follow_another(void)
+{
+    struct part_fetch_start start;
+
+    role(2, 5);
+    ck_assert_int_eq(part_follow_diverged(part, 5, 3, 10, now_ms, &start), ERR_OK);
+    ck_assert_int_eq(start.offset, 10);
+    ck_assert_int_eq(follow(5, 10, 200, 1, 10, 0), ERR_OK);
+}
+
+static void lead_again(void)
+{
+    follow_another();
+    role(1, 6);
+}
+
+START_TEST(a_fetch_never_gives_records_of_a_later_epoch)
+{
+    bool second_look = (_i & 1) != 0, says_epoch = (_i & 2) != 0, leads_again = (_i & 4) != 0;
+    enum err should = says_epoch ? ERR_FENCED_LEADER_EPOCH : ERR_NOT_LEADER_OR_FOLLOWER;
+
+    role(1, 3);
+    for (int i = 0; i < 100; i++)
+        append(1);
+    struct part_read read = fetch_of(2, 60, says_epoch ? 3 : -1);
+    read.note_follower = !second_look;
+    on_read = leads_again ? lead_again : follow_another;
+    enum err err = part_read(part, &read, now_ms);
+    ck_assert(on_read == NULL);
+    ck_assert_int_eq(err, should);
+    ck_assert_uint_eq(read.range.len, 0);
+    ck_assert_int_eq(read.hw, -1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("part_race");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, a_fetch_never_gives_records_of_a_later_epoch, 0, 8);
+    return unit_run(tc);
+}
