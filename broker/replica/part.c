@@ -673,9 +673,13 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
+    int64_t before = log_leo(part_log(part));
     if (err == ERR_OK && len > 0)
         err = append_from_leader(part, bytes, len, wall_ms, now_ms);
-    if (err == ERR_OK) {
+    /* An answer is written in pieces: those before one that failed are there. A leader's epoch
+     * begins at the core's end, which must be the log's. */
+    bool takes_in = err == ERR_OK || log_leo(part_log(part)) != before;
+    if (takes_in) {
         struct part_event ev = {
             .kind = PART_EV_FOLLOWED,
             .followed = { .leo = log_leo(part_log(part)), .leader_hw = leader_hw },
@@ -687,11 +691,12 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
     }
     part_get_fetch_start(part, out);
     lock_drop(&part->append);
+    if (takes_in && len > 0)
+        watch_list_reach(&part->grown, after.leo);
+    if (takes_in)
+        part_see_to(part, &after);
     if (err != ERR_OK)
         return err;
-    if (len > 0)
-        watch_list_reach(&part->grown, after.leo);
-    part_see_to(part, &after);
     follow_log_start(part, leader_log_start, now_ms);
     out->log_start = log_start_offset(part_log(part));
     return ERR_OK;

@@ -202,11 +202,37 @@ START_TEST(a_fetch_never_gives_records_of_a_later_epoch)
 }
 END_TEST
 
+/* Three batches of which two fit a segment, and no room for another. */
+START_TEST(what_came_before_a_failure_belongs_to_the_epoch_it_came_in)
+{
+    struct part_info info;
+
+    kit.conf.segment_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    role(2, 5);
+    no_space_for = "00000000000000000020.log";
+    ck_assert_int_eq(follow(5, 0, 3, 10, 15, 0), ERR_NO_SPACE);
+    no_space_for = NULL;
+    ck_assert_int_eq(log_leo(kit.log), 20);
+    part_get_info(part, &info);
+    ck_assert_int_eq(info.leo, 20);
+    ck_assert_int_eq(info.hw, 15);
+
+    role(1, 6);
+    ck_assert_int_eq(log_epoch_end(kit.log, 5).end_offset, 20);
+    struct part_read read = fetch_of(2, 20, 6); /* a follower that has the same */
+    read.last_fetched_epoch = 5;
+    ck_assert_int_eq(part_read(part, &read, now_ms), ERR_OK);
+    ck_assert(!read.diverging);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("part_race");
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_fetch_never_gives_records_of_a_later_epoch, 0, 8);
+    tcase_add_test(tc, what_came_before_a_failure_belongs_to_the_epoch_it_came_in);
     return unit_run(tc);
 }
