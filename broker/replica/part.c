@@ -616,16 +616,29 @@ static enum err check_following(struct part *part, int32_t leader_epoch)
     return follows ? ERR_OK : ERR_FENCED_LEADER_EPOCH;
 }
 
+void part_note_start(struct part *part, int64_t now_ms, struct aftermath *after)
+{
+    struct part_event ev = { .kind = PART_EV_LOG_START,
+                             .log_start = { .log_start = log_start_offset(part_log(part)) } };
+
+    lock_assert_held(&part->append);
+    lock_take(&part->state);
+    part_step_locked(part, &ev, now_ms, after);
+    lock_drop(&part->state);
+}
+
 /* A leader's log start: what it no longer has is of no use here either. */
-static void follow_log_start(struct part *part, int64_t leader_log_start, int64_t now_ms)
+static bool follow_log_start(struct part *part, int64_t leader_log_start, int64_t now_ms,
+                             struct aftermath *after)
 {
     int64_t leo = log_leo(part_log(part));
     int64_t start = leader_log_start < leo ? leader_log_start : leo;
 
+    lock_assert_held(&part->append);
     if (start <= log_start_offset(part_log(part)) || !log_advance_start(part_log(part), start))
-        return;
-    struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = start } };
-    part_step_and_see_to(part, &ev, now_ms);
+        return false;
+    part_note_start(part, now_ms, after);
+    return true;
 }
 
 static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after);
@@ -670,6 +683,7 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
                      struct part_fetch_start *out)
 {
     struct aftermath after = { .low_watermark = -1 };
+    struct aftermath start_after = { .low_watermark = -1 };
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
@@ -689,17 +703,17 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
         part_step_locked(part, &ev, now_ms, &after);
         lock_drop(&part->state);
     }
+    bool start_moves =
+        err == ERR_OK && follow_log_start(part, leader_log_start, now_ms, &start_after);
     part_get_fetch_start(part, out);
     lock_drop(&part->append);
     if (takes_in && len > 0)
         watch_list_reach(&part->grown, after.leo);
     if (takes_in)
         part_see_to(part, &after);
-    if (err != ERR_OK)
-        return err;
-    follow_log_start(part, leader_log_start, now_ms);
-    out->log_start = log_start_offset(part_log(part));
-    return ERR_OK;
+    if (start_moves)
+        part_see_to(part, &start_after);
+    return err;
 }
 
 /* The log was cut or begun anew: the core learns of it before anybody else can append. */
@@ -846,7 +860,6 @@ enum err part_get_low_watermark(struct part *part, int64_t *low_watermark)
     return err;
 }
 
-/* Under append, so that no cut comes between the log's new start and the core's. */
 static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms,
                               struct aftermath *after)
 {
@@ -866,13 +879,8 @@ static enum err advance_start(struct part *part, int64_t *offset, int64_t now_ms
         *offset = hw;
     if (*offset < 0 || *offset > hw)
         return ERR_OFFSET_OUT_OF_RANGE;
-    if (!log_advance_start(part_log(part), *offset))
-        return ERR_OK;
-    struct part_event ev = { .kind = PART_EV_LOG_START, .log_start = { .log_start = *offset } };
-
-    lock_take(&part->state);
-    part_step_locked(part, &ev, now_ms, after);
-    lock_drop(&part->state);
+    if (log_advance_start(part_log(part), *offset))
+        part_note_start(part, now_ms, after);
     return ERR_OK;
 }
 

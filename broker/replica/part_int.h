@@ -64,6 +64,9 @@ void part_see_to(struct part *part, struct aftermath *after);
 void part_note_change_locked(struct part *part);
 /* One step with all that comes of it; nothing when the partition is gone or offline. */
 void part_step_and_see_to(struct part *part, const struct part_event *ev, int64_t now_ms);
+/* The log's start has moved. Under append from before it did, so that no cut comes between the
+ * log's new start and the core's. */
+void part_note_start(struct part *part, int64_t now_ms, struct aftermath *after);
 /* part_time.c: after a step; then, without a lock. */
 void part_look_at_time_locked(struct part *part, struct aftermath *after);
 void part_join_restless(struct part *part);

@@ -114,17 +114,17 @@ void part_stop(struct part *part, int64_t now_ms)
 
 size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)
 {
+    struct aftermath after = { .low_watermark = -1 };
+
     lock_take(&part->append);
     lock_take(&part->state);
     int64_t hw = part->core.hw;
     lock_drop(&part->state);
     size_t deleted = log_retain(part_log(part), hw, wall_ms);
+    if (deleted > 0)
+        part_note_start(part, now_ms, &after);
     lock_drop(&part->append);
-    if (deleted > 0) {
-        struct part_event ev = { .kind = PART_EV_LOG_START,
-                                 .log_start = { .log_start = log_start_offset(part_log(part)) } };
-
-        part_step_and_see_to(part, &ev, now_ms);
-    }
+    if (deleted > 0)
+        part_see_to(part, &after);
     return deleted;
 }

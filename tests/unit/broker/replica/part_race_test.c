@@ -5,7 +5,10 @@
  * move one after the other.
  */
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "broker/replica/part_int.h"
@@ -25,6 +28,7 @@ static const int32_t ids[] = { 1, 2 };
 static struct disk_ops ops;
 static struct disk disk = { &ops };
 static void (*on_read)(void);
+static void (*on_rename)(void);
 static const char *no_space_for; /* a file that cannot be made */
 
 static void *run_hook(void *arg)
@@ -54,6 +58,12 @@ static enum err hooked_pread(struct disk *self, int file, void *into, size_t len
 
     call_out(&on_read);
     return err;
+}
+
+static enum err hooked_rename(struct disk *self, const char *from, const char *to)
+{
+    call_out(&on_rename);
+    return disk_posix()->ops->rename(self, from, to);
 }
 
 static enum err hooked_open(struct disk *self, const char *path, int flags, int *file)
@@ -97,7 +107,9 @@ static void setup(void)
     ops = *disk_posix()->ops;
     ops.pread = hooked_pread;
     ops.open = hooked_open;
+    ops.rename = hooked_rename;
     on_read = NULL;
+    on_rename = NULL;
     no_space_for = NULL;
     log_kit_init(&kit, &disk, NULL);
     ck_assert_int_eq(log_kit_open(&kit, true, 0), ERR_OK);
@@ -227,6 +239,130 @@ START_TEST(what_came_before_a_failure_belongs_to_the_epoch_it_came_in)
 }
 END_TEST
 
+/* ---- the log's start ---- */
+
+/* Whoever gets the append lock may cut the log: by then the core must have its start. */
+static struct {
+    pthread_t thread;
+    atomic_bool has_append;
+    int64_t log_start, core_start;
+} cutter;
+
+static void *cut(void *arg)
+{
+    lock_take(&part->append);
+    cutter.log_start = log_start_offset(kit.log);
+    cutter.core_start = part->core.log_start; /* whoever may change it is held up */
+    atomic_store(&cutter.has_append, true);
+    lock_drop(&part->append);
+    return arg;
+}
+
+static void cutter_start(void)
+{
+    ck_assert_int_eq(pthread_create(&cutter.thread, NULL, cut, NULL), 0);
+}
+
+static void cutter_join(void)
+{
+    ck_assert_int_eq(pthread_join(cutter.thread, NULL), 0);
+}
+
+static atomic_bool holds_state;
+
+/* Holds all that would tell the core, until the cutter has come first, or has not for a while. */
+static void *hold_state(void *arg)
+{
+    lock_take(&part->state);
+    atomic_store(&holds_state, true);
+    for (int ms = 0; ms < 100 && !atomic_load(&cutter.has_append); ms++)
+        poll(NULL, 0, 1);
+    lock_drop(&part->state);
+    return arg;
+}
+
+static pthread_t holder;
+
+static void hold_up(void)
+{
+    ck_assert_int_eq(pthread_create(&holder, NULL, hold_state, NULL), 0);
+    while (!atomic_load(&holds_state))
+        sched_yield();
+    cutter_start();
+}
+
+START_TEST(retention_tells_the_core_before_the_log_can_be_cut)
+{
+    kit.conf.segment_bytes = 3000;
+    kit.conf.retention_bytes = 3000;
+    log_set_conf(kit.log, &kit.conf);
+    role(2, 3);
+    for (int i = 0; i < 6; i++)
+        ck_assert_int_eq(follow(3, 10 * i, 1, 10, 60, 0), ERR_OK);
+    on_rename = hold_up;
+    ck_assert_uint_gt(part_retain(part, kit.now_ms, now_ms), 0);
+    ck_assert(on_rename == NULL);
+    cutter_join();
+    ck_assert_int_eq(pthread_join(holder, NULL), 0);
+    ck_assert_int_gt(cutter.log_start, 0);
+    ck_assert_int_eq(cutter.core_start, cutter.log_start);
+}
+END_TEST
+
+static void *hold_waiters(void *arg)
+{
+    struct watch_list *list = part_grown(part);
+
+    lock_take(&list->lock);
+    atomic_store(&holds_state, true);
+    while (!atomic_load(&cutter.has_append))
+        sched_yield();
+    lock_drop(&list->lock);
+    return arg;
+}
+
+static void *follow_on(void *arg)
+{
+    ck_assert_int_eq(follow(3, 0, 1, 10, 10, 5), ERR_OK);
+    return arg;
+}
+
+static void on_grown(struct delayed *op, enum delayed_why why)
+{
+    (void)op;
+    ck_assert_int_eq(why, DELAYED_MET);
+}
+
+/* Who is woken by the records holds their follower up, which has let go of the append lock. */
+START_TEST(a_leaders_start_is_taken_over_with_its_records)
+{
+    struct reactor *reactor = reactor_new();
+    struct watch_node node;
+    struct delayed waiter;
+    pthread_t follower;
+
+    role(2, 3);
+    delayed_init(&waiter, reactor, on_grown, &node);
+    delayed_watch(&waiter, part_grown(part), 1);
+    delayed_start(&waiter, true, 3600000);
+    ck_assert_int_eq(pthread_create(&holder, NULL, hold_waiters, NULL), 0);
+    while (!atomic_load(&holds_state))
+        sched_yield();
+    ck_assert_int_eq(pthread_create(&follower, NULL, follow_on, NULL), 0);
+    while (log_leo(kit.log) == 0)
+        sched_yield();
+    cutter_start();
+    cutter_join();
+    ck_assert_int_eq(pthread_join(holder, NULL), 0);
+    ck_assert_int_eq(pthread_join(follower, NULL), 0);
+    ck_assert_int_eq(cutter.log_start, 5);
+    ck_assert_int_eq(cutter.core_start, 5);
+    for (int i = 0; i < 4; i++)
+        reactor_turn(reactor, false);
+    reactor_free(&reactor);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("part_race");
@@ -234,5 +370,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_fetch_never_gives_records_of_a_later_epoch, 0, 8);
     tcase_add_test(tc, what_came_before_a_failure_belongs_to_the_epoch_it_came_in);
+    tcase_add_test(tc, retention_tells_the_core_before_the_log_can_be_cut);
+    tcase_add_test(tc, a_leaders_start_is_taken_over_with_its_records);
     return unit_run(tc);
 }
