@@ -43,6 +43,20 @@ void settings_on_read(struct core *core, const struct core_config_read *read)
     STAILQ_INSERT_TAIL(&core->read_configs, copy, link);
 }
 
+/* The topic went after they had been read; who takes its name must not inherit them. */
+static bool is_of_nobody(const struct core *core, const struct image_config *config)
+{
+    return str_is(config->type, "topics") && image_topic_named(core->image, config->name) == NULL;
+}
+
+static void plan_read(struct core *core, const struct image_config *config)
+{
+    struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
+
+    item->config = copy_config(&core->making->arena, config);
+    item->n_ops = elr_plan_config(core, &item->config, true);
+}
+
 void settings_plan_read(struct core *core)
 {
     bool shared = core->making->n_parts > 0, waits = shared;
@@ -57,10 +71,8 @@ void settings_plan_read(struct core *core)
     if (waits)
         return;
     STAILQ_FOREACH (read, &core->read_configs, link) {
-        struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
-
-        item->config = copy_config(&core->making->arena, &read->config);
-        item->n_ops = elr_plan_config(core, &item->config, true);
+        if (!is_of_nobody(core, &read->config))
+            plan_read(core, &read->config);
     }
     settings_forget(core);
 }

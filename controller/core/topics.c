@@ -228,7 +228,7 @@ static void topic_stored(struct core *core, struct plan_item *item,
         }
         view_pend_part(core, item->topic_id, item->topic, &part);
     }
-    if (item->kind == PLAN_TOPIC && item->config.n_settings > 0)
+    if (item->kind == PLAN_TOPIC) /* also when it has none: nothing is inherited by name */
         view_pend_config(core, &item->config);
     core_say(core, CORE_SAY_INFO, "%s topic=%.*s partitions=%zu",
              item->kind == PLAN_TOPIC   ? "created"
@@ -376,7 +376,6 @@ static void doom_stored(struct core *core, struct plan *plan, struct plan_item *
                         struct doomed *doomed)
 {
     const struct image_topic *topic = image_topic(core->image, item->topic_id);
-    const struct image_config *config = image_config(core->image, STR("topics"), item->topic);
 
     doomed->stored = item->err == ERR_OK;
     if (!doomed->stored || topic == NULL)
@@ -384,9 +383,8 @@ static void doom_stored(struct core *core, struct plan *plan, struct plan_item *
     view_pend_topic_gone(core, item->topic_id);
     stones_stored(core, plan, item);
     elr_ops_stored(core, plan, item);
-    if (config != NULL)
-        view_pend_config(core,
-                         &(struct image_config){ .type = config->type, .name = config->name });
+    /* also when it has none by what is published: this plan may have changed them */
+    view_pend_config(core, &(struct image_config){ .type = STR("topics"), .name = item->topic });
     view_drop_extra(core, item->topic_id);
 }
 

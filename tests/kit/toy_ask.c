@@ -115,7 +115,21 @@ struct toy_request {
     struct create_topics_request_assignment assignments[TOY_PARTS];
     struct create_topics_request_topic topic;
     struct create_topics_request req;
+    char key[64], value[256];
+    struct incremental_alter_configs_request_config config;
+    struct incremental_alter_configs_request_resource resource;
+    struct incremental_alter_configs_request alter;
 };
+
+static struct toy_request *request_new(struct toy *toy)
+{
+    struct toy_request *asked = xcalloc(1, sizeof *asked);
+
+    asked->id = ++toy->requests;
+    asked->next = toy->asked;
+    toy->asked = asked;
+    return asked;
+}
 
 void toy_forget_request(struct toy *toy, uint64_t id)
 {
@@ -135,11 +149,8 @@ void toy_forget_request(struct toy *toy, uint64_t id)
 
 void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids replicas)
 {
-    struct toy_request *asked = xcalloc(1, sizeof *asked);
+    struct toy_request *asked = request_new(toy);
 
-    asked->id = ++toy->requests;
-    asked->next = toy->asked;
-    toy->asked = asked;
     create_topics_request_init(&asked->req);
     create_topics_request_topic_init(&asked->topic);
     set_ids(asked->ids, replicas);
@@ -163,16 +174,22 @@ void toy_create(struct toy *toy, const char *name, size_t n_parts, struct ids re
                                                   .request = &asked->req } });
 }
 
-int toy_ask(struct toy *toy, int16_t api_key, int16_t api_version, const void *request)
+static int ask_as(struct toy *toy, uint64_t id, int16_t api_key, int16_t api_version,
+                  const void *request)
 {
     toy->errors[0] = toy->errors[1] = -99;
     toy_step(toy, (struct core_event){ .kind = CORE_ADMIN,
-                                       .admin = { .id = ++toy->requests,
+                                       .admin = { .id = id,
                                                   .stream = 1,
                                                   .api_key = api_key,
                                                   .api_version = api_version,
                                                   .request = request } });
     return toy->errors[0];
+}
+
+int toy_ask(struct toy *toy, int16_t api_key, int16_t api_version, const void *request)
+{
+    return ask_as(toy, ++toy->requests, api_key, api_version, request);
 }
 
 int toy_delete(struct toy *toy, const char *name)
@@ -192,23 +209,27 @@ int toy_delete(struct toy *toy, const char *name)
 int toy_edit(struct toy *toy, const char *topic, int8_t operation, const char *key,
              const char *value)
 {
-    static struct incremental_alter_configs_request_config config;
-    static struct incremental_alter_configs_request_resource resource;
-    static struct incremental_alter_configs_request req;
+    struct toy_request *asked = request_new(toy);
 
-    incremental_alter_configs_request_init(&req);
-    incremental_alter_configs_request_resource_init(&resource);
-    incremental_alter_configs_request_config_init(&config);
-    config.name = str_of(key);
-    config.value = str_of(value);
-    config.config_operation = operation;
-    resource.resource_type = 2;
-    resource.resource_name = str_of(topic);
-    resource.configs = &config;
-    resource.configs_len = 1;
-    req.resources = &resource;
-    req.resources_len = 1;
-    return toy_ask(toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &req);
+    incremental_alter_configs_request_init(&asked->alter);
+    incremental_alter_configs_request_resource_init(&asked->resource);
+    incremental_alter_configs_request_config_init(&asked->config);
+    snprintf(asked->name, sizeof asked->name, "%s", topic);
+    snprintf(asked->key, sizeof asked->key, "%s", key);
+    asked->config.name = str_of(asked->key);
+    asked->config.value = STR_NULL;
+    if (value != NULL) {
+        snprintf(asked->value, sizeof asked->value, "%s", value);
+        asked->config.value = str_of(asked->value);
+    }
+    asked->config.config_operation = operation;
+    asked->resource.resource_type = 2;
+    asked->resource.resource_name = str_of(asked->name);
+    asked->resource.configs = &asked->config;
+    asked->resource.configs_len = 1;
+    asked->alter.resources = &asked->resource;
+    asked->alter.resources_len = 1;
+    return ask_as(toy, asked->id, API_INCREMENTAL_ALTER_CONFIGS, 1, &asked->alter);
 }
 
 int toy_alter(struct toy *toy, const char *topic, const char *key, const char *value)

@@ -188,6 +188,11 @@ static void do_eligible(struct toy *toy, const struct core_eligible *eligible)
     }
 }
 
+static void put_config(struct toy *toy, const struct image_config *config)
+{
+    image_add(toy->configs, &(struct image_delta){ .n_configs = 1, .configs = config });
+}
+
 static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
 {
     struct core_op_result ok = { .err = ERR_OK };
@@ -203,6 +208,7 @@ static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
     case OP_TOPIC_DELETE:
         if ((topic = topic_of(toy, op->topic)) != NULL)
             topic->there = false;
+        put_config(toy, &(struct image_config){ STR("topics"), op->topic, 0, NULL });
         do_mark(toy, op->topic, false);
         break;
     case OP_MARK_CREATE:
@@ -213,7 +219,7 @@ static struct core_op_result do_op(struct toy *toy, const struct core_op *op)
         do_tombstones(toy, &op->tombstones);
         break;
     case OP_CONFIG_SET:
-        image_add(toy->configs, &(struct image_delta){ .n_configs = 1, .configs = &op->config });
+        put_config(toy, &op->config);
         break;
     case OP_CONFIG_NOTIFY:
         break;

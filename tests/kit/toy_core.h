@@ -190,6 +190,8 @@ int toy_elect(struct toy *toy, int8_t type, const char *topic);
 /* /admin/reassign_partitions, as tools of before 2.4 do. */
 void toy_want_moves(struct toy *toy, size_t n, const struct core_named_part *parts);
 void toy_want_move(struct toy *toy, const char *topic, int32_t partition, struct ids target);
+/* A note of changed settings is dealt with: they are read as they are now. */
+void toy_note_config(struct toy *toy, const char *type, const char *name);
 /* All settings of this entity are this one, none for a value NULL. */
 void toy_set_config(struct toy *toy, const char *type, const char *name, const char *key,
                     const char *value);

@@ -126,6 +126,16 @@ void toy_want_move(struct toy *toy, const char *topic, int32_t partition, struct
     toy_want_moves(toy, 1, &part);
 }
 
+void toy_note_config(struct toy *toy, const char *type, const char *name)
+{
+    struct core_event ev = { .kind = CORE_CONFIG_READ };
+    const struct image_config *config = image_config(toy->configs, str_of(type), str_of(name));
+
+    ev.config_read.config =
+        config != NULL ? *config : (struct image_config){ str_of(type), str_of(name), 0, NULL };
+    toy_step(toy, ev);
+}
+
 void toy_set_config(struct toy *toy, const char *type, const char *name, const char *key,
                     const char *value)
 {
@@ -136,6 +146,5 @@ void toy_set_config(struct toy *toy, const char *type, const char *name, const c
                                    .settings = &setting };
 
     image_add(toy->configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
-    toy_step(toy,
-             (struct core_event){ .kind = CORE_CONFIG_READ, .config_read = { .config = config } });
+    toy_note_config(toy, type, name);
 }
