@@ -369,7 +369,6 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
 
     end_stream(core, b, GOODBYE_REPLACED);
     b->phase = STREAM_CHECK;
-    b->said_hello = true;
     b->looked = b->leave_planned = b->image_wanted = false;
     b->acked_version = 0;
     b->stream = hello->stream;
@@ -377,7 +376,7 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
     b->hello_incarnation = hello->incarnation;
     b->fresh = hello->fresh;
     b->unclean = hello->unclean;
-    b->min_isr = hello->min_isr;
+    b->hello_min_isr = hello->min_isr;
     admit(core, b);
     if (b->phase != STREAM_NONE && !core->any_hello) {
         core->any_hello = true;
@@ -412,6 +411,8 @@ static void admit(struct core *core, struct broker *b)
 
     b->epoch = b->hello_epoch;
     b->incarnation = b->hello_incarnation;
+    b->min_isr = b->hello_min_isr;
+    b->admitted = true;
     b->heard_ms = core->now_ms;
     b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
     if (new_process && !same) {
@@ -421,7 +422,9 @@ static void admit(struct core *core, struct broker *b)
     core_say(core, CORE_SAY_INFO, "broker said hello broker=%d epoch=%" PRId64 " new_process=%d",
              b->id, b->epoch, new_process);
     b->phase = new_process ? STREAM_LEAVE : STREAM_WANT_IMAGE;
-    if (new_process) {
+    if (!new_process) {
+        elr_on_hello(core, b->id);
+    } else {
         /* not certain: what it led and nobody else can lead stays its own, in a new epoch */
         b->certain = false;
         b->state = NODE_DEAD;
@@ -448,7 +451,7 @@ void brokers_send_images(struct core *core)
 
     for (size_t i = 0; i < core->n_brokers; i++)
         wanted |= core->brokers[i]->phase == STREAM_WANT_IMAGE || core->brokers[i]->image_wanted;
-    if (!wanted)
+    if (!wanted || elr_has_void(core))
         return;
     view_publish(core); /* what follows is the image with all that is known now */
     for (size_t i = 0; i < core->n_brokers; i++) {

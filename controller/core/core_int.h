@@ -35,7 +35,7 @@ struct broker {
     int32_t id;
     struct node *reg; /* as registered in ZooKeeper, or last registered */
     bool registered;
-    bool said_hello;    /* to this controller, ever */
+    bool admitted;      /* it has said hello to this controller, and was believed */
     bool certain;       /* when dead: refused or expired, not merely silent */
     bool stopping;      /* controlled shutdown */
     bool unclean;       /* hello: what was not flushed is gone */
@@ -48,8 +48,10 @@ struct broker {
     uint64_t stream; /* of phases beyond NONE */
     int64_t epoch;   /* confirmed by hello or heartbeat; -1 */
     struct uuid incarnation;
-    int32_t min_isr; /* hello: its own min.insync.replicas; 0: not said */
+    int32_t min_isr; /* its own min.insync.replicas, by its last hello that was admitted; 0: */
+                     /* not said */
     int64_t hello_epoch;
+    int32_t hello_min_isr;
     struct uuid hello_incarnation;
     uint64_t image_version; /* that it must acknowledge to be live */
     uint64_t acked_version;
@@ -560,6 +562,10 @@ void elr_stored(struct core *core, const struct plan_part *part, int32_t version
 void elr_scan(struct core *core);
 void elr_done(struct core *core, struct plan *plan, const struct plan_item *item);
 void elr_load(struct core *core, const struct core_loaded *loaded);
+/* What a leader's own settings file says is known from now on: entries that it makes void go. */
+void elr_on_hello(struct core *core, int32_t broker);
+/* Some entry is void, and still in ZooKeeper: no leader may be told yet what makes it so. */
+bool elr_has_void(const struct core *core);
 /* The operations that settings need before anybody goes by them, in the group that is open unless
  * the first is to open one; how many. */
 size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group);

@@ -118,7 +118,8 @@ static bool set_in(const struct core *core, const struct image_config *changed, 
     return true;
 }
 
-/* What the topic's leader goes by: its own settings file counts, too. */
+/* What the topic's leader goes by: its own settings file counts, too. 0: it is only known to the
+ * leader, which has not said hello to us yet. */
 static int32_t min_isr_at(const struct core *core, const struct image_config *changed,
                           struct str topic, int32_t leader)
 {
@@ -132,7 +133,9 @@ static int32_t min_isr_at(const struct core *core, const struct image_config *ch
         set_in(core, changed, STR("brokers"), str_of(name), &min_isr) ||
         set_in(core, changed, STR("brokers"), STR("<default>"), &min_isr))
         return min_isr;
-    if (b != NULL && b->min_isr > 0)
+    if (b == NULL || !b->admitted)
+        return 0;
+    if (b->min_isr > 0)
         return b->min_isr;
     topic_conf_load(&conf, core->settings.n_topic_defaults, core->settings.topic_defaults, NULL);
     return conf.min_insync_replicas;
@@ -176,6 +179,22 @@ static struct ids after(const struct core *core, const struct plan_part *to,
     return left;
 }
 
+/* What to goes by once it is stored. Without a leader nothing goes on, and a leader that is not
+ * heard of yet goes by no less than what its entry was made under. */
+static int32_t min_isr_of(const struct core *core, const struct plan_part *to,
+                          const struct elr *old)
+{
+    int32_t min_isr;
+
+    if (to->part.leader == LEADER_NONE)
+        min_isr = old != NULL ? old->min_isr : INT32_MAX;
+    else
+        min_isr = min_isr_at(core, NULL, to->topic, to->part.leader);
+    if (min_isr == 0)
+        min_isr = old != NULL && !old->is_void ? old->min_isr : 1;
+    return min_isr < (int32_t)to->part.replicas.n ? min_isr : (int32_t)to->part.replicas.n;
+}
+
 void elr_plan(struct core *core, struct plan_part *to, const struct image_part *part)
 {
     struct plan *plan = core->making;
@@ -188,11 +207,7 @@ void elr_plan(struct core *core, struct plan_part *to, const struct image_part *
     if (old == NULL && ids_within(part->isr, to->part.isr))
         return;
     room = arena_alloc(&plan->arena, ((size_t)replicas.n + 1) * sizeof *room);
-    min_isr = to->part.leader != LEADER_NONE ? min_isr_at(core, NULL, to->topic, to->part.leader)
-              : old != NULL                  ? old->min_isr
-                                             : INT32_MAX;
-    if ((int64_t)min_isr > replicas.n)
-        min_isr = (int32_t)replicas.n;
+    min_isr = min_isr_of(core, to, old);
     to->eligible = (struct core_eligible){
         .topic_id = to->topic_id,
         .partition = part->index,
@@ -269,17 +284,19 @@ void elr_scan(struct core *core)
 /* ---- loading, changes of settings, topics that go ------------------------------------------- */
 
 /* The leader goes by no less than what the entry was made under. Another leader will be decided on
- * with its own. */
+ * with its own, and so will a new process of the same. One that has not said hello to us does not
+ * know of settings that changed since the entry was made: it is judged before it is told. */
 static bool holds_under(const struct core *core, const struct image_config *changed,
                         const struct elr *elr, const struct image_topic *topic,
                         const struct image_part *part)
 {
+    const struct broker *b = broker_get(core, part->leader);
     int32_t min_isr;
 
-    if (part->leader == LEADER_NONE)
+    if (part->leader == LEADER_NONE || (b != NULL && b->phase == STREAM_LEAVE))
         return true;
     min_isr = min_isr_at(core, changed, topic->name, part->leader);
-    return min_isr >= elr->min_isr || min_isr >= (int32_t)part->replicas.n;
+    return min_isr == 0 || min_isr >= elr->min_isr || min_isr >= (int32_t)part->replicas.n;
 }
 
 void elr_load(struct core *core, const struct core_loaded *loaded)
@@ -297,6 +314,34 @@ void elr_load(struct core *core, const struct core_loaded *loaded)
         elr->is_void = part == NULL || e->controller_epoch < loaded->ours_since ||
                        !is_of(elr, part) || !holds_under(core, NULL, elr, topic, part);
     }
+}
+
+void elr_on_hello(struct core *core, int32_t broker)
+{
+    struct elr *elr, *next;
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
+        const struct image_part *part =
+            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
+
+        if (part == NULL || part->leader != broker || elr->is_void ||
+            holds_under(core, NULL, elr, topic, part))
+            continue;
+        elr->is_void = true;
+        core->scan = true;
+    }
+}
+
+bool elr_has_void(const struct core *core)
+{
+    struct elr *elr, *next;
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        if (elr->is_void)
+            return true;
+    }
+    return false;
 }
 
 static bool somebody_acked(const struct core *core, const struct image_part *part, uint64_t word)

@@ -730,7 +730,8 @@ void toy_hello(struct toy *toy, int32_t id, bool fresh, bool unclean)
                                                   .broker_epoch = b->epoch,
                                                   .incarnation = b->incarnation,
                                                   .fresh = fresh,
-                                                  .unclean = unclean } });
+                                                  .unclean = unclean,
+                                                  .min_isr = b->min_isr } });
 }
 
 void toy_start(struct toy *toy, int32_t id)

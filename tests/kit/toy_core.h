@@ -40,6 +40,7 @@ struct toy_broker {
     int64_t epoch;
     struct uuid incarnation;
     const char *rack;
+    int32_t min_isr; /* min.insync.replicas of its own settings file; 0: it says nothing of it */
     enum core_probe_result probe;
     /* its end of the stream */
     uint64_t stream; /* 0: none */

@@ -159,7 +159,7 @@ void admin_create(struct world *w, int parts, int rf)
     req->create.topic.num_partitions = parts;
     req->create.topic.replication_factor = (int16_t)rf;
     req->create.topic.configs = &req->create.config;
-    req->create.topic.configs_len = 1;
+    req->create.topic.configs_len = w->conf.in_files ? 0 : 1;
     req->create.config.name = STR("min.insync.replicas");
     req->create.config.value = number(w->conf.min_isr);
     req->create.req.topics = &req->create.topic;

@@ -265,6 +265,7 @@ static void say_hello(struct world *w, struct bro *b)
                                       .incarnation = b->incarnation,
                                       .fresh = b->fresh,
                                       .unclean = unclean,
+                                      .min_isr = bro_min_isr(w),
                                       .seen_controller_epoch = b->apply_epoch };
     if (w->conf.mutation == MUTATION_OLD_OBEYED)
         msg->hello.seen_controller_epoch = -1;

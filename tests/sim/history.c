@@ -39,6 +39,7 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     conf->statics &= (uint32_t)rand_below(&rand, 1u << CROWD_MOST); /* a quarter */
     if (rand_below(&rand, 3) == 0)                                  /* a few kinds at a time */
         conf->mischief &= (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
+    conf->in_files = rand_below(&rand, 2) == 0;
 }
 
 /* Somebody is still in a controlled shutdown. */

@@ -299,7 +299,7 @@ static void check_copies(struct world *w, struct bro *b, int p, int64_t offset)
 {
     const struct part_core *core = &b->reps[p].core;
     const struct image_config *config;
-    int64_t min_isr = 1;
+    int64_t min_isr = bro_min_isr(w);
     int want, have = 0;
 
     if (!b->reps[p].open || b->image == NULL)

@@ -169,6 +169,11 @@ static void bury(struct change *c, const struct image_tombstone *stone)
 
 /* ---- settings ---- */
 
+int32_t bro_min_isr(const struct world *w)
+{
+    return w->conf.in_files ? w->conf.min_isr : 1;
+}
+
 static int32_t min_isr_in(const struct world *w, const struct image *image)
 {
     const struct image_config *config = image_config(image, STR("topics"), SIM_TOPIC);
@@ -179,7 +184,7 @@ static int32_t min_isr_in(const struct world *w, const struct image *image)
     if (config != NULL &&
         str_to_i64(image_config_value(config, STR("min.insync.replicas")), &value))
         return (int32_t)value;
-    return 1;
+    return bro_min_isr(w);
 }
 
 /* Before the roles the larger one of before and now, after them as it is. */

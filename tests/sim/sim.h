@@ -267,6 +267,7 @@ struct boss {
 struct sim_conf {
     int brokers, bosses, parts, rf, min_isr;
     int clients;      /* of a group; 0: there is none */
+    bool in_files;    /* min_isr stands in the brokers' settings files, not in ZooKeeper */
     uint32_t statics; /* bits: which of them have a group.instance.id */
     int64_t lag_max_ms, session_ms, heartbeat_ms;
     int64_t faults_ms; /* how long things go wrong */
@@ -615,6 +616,8 @@ void bro_acknowledge(struct world *w, struct bro *b, struct ack_msg *ack);
 /* Takes the reference on image; delta NULL: all of it. Fills the acknowledgement. */
 void roles_apply(struct world *w, struct bro *b, struct image *image,
                  const struct image_delta *delta, struct ack_msg *ack);
+/* min.insync.replicas of every broker's own settings file. */
+int32_t bro_min_isr(const struct world *w);
 void roles_close(struct world *w, struct bro *b, int p);
 /* Replicas that found no room are tried again. */
 void roles_retry(struct world *w, struct bro *b);

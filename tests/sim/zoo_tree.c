@@ -41,7 +41,9 @@ void zoo_tree_init(struct world *w, struct tree *tree)
         for (int i = 0; i < w->conf.rf; i++)
             topic->parts[p].replicas[i] = (p + i) % w->conf.brokers + 1;
     }
-    tree->config = (struct zoo_config){ .there = true, .min_isr = w->conf.min_isr, .unclean = -1 };
+    tree->config = (struct zoo_config){ .there = true, .unclean = -1 };
+    if (!w->conf.in_files)
+        tree->config.min_isr = w->conf.min_isr;
 }
 
 /* ---- one operation ---- */

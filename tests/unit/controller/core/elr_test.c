@@ -262,6 +262,91 @@ START_TEST(a_leader_that_wants_less_in_its_own_file)
 }
 END_TEST
 
+/* From now on min.insync.replicas stands in the brokers' own files only. */
+static void only_files_say(int32_t min_isr)
+{
+    for (int32_t id = 1; id <= 3; id++)
+        toy.brokers[id].min_isr = min_isr;
+    toy_all_hello(&toy); /* the same processes again */
+    set_min_isr("topics", "t", NULL);
+}
+
+START_TEST(the_next_controller_waits_for_what_the_leaders_file_says)
+{
+    only_files_say(2);
+    ELIGIBLE("2");
+    toy_win(&toy);
+    ELIGIBLE("2");
+    toy_hello(&toy, 1, false, false);
+    ELIGIBLE("2");
+    toy_kill(&toy, 1);
+    toy_start(&toy, 2);
+    SHOWS("t", 0, "2/2 4 4");
+    start_unclean(1);
+    SHOWS("t", 0, "2/2 4 4");
+}
+END_TEST
+
+START_TEST(the_leader_dies_before_it_is_heard_of)
+{
+    only_files_say(2);
+    toy_win(&toy);
+    toy_start(&toy, 2);
+    toy_kill(&toy, 1);
+    toy_advance(&toy, 100);
+    SHOWS("t", 0, "2/2 3 3");
+}
+END_TEST
+
+/* The leader goes by its file as soon as it is sent the image. */
+START_TEST(the_leader_is_told_when_what_its_file_makes_void_is_gone)
+{
+    struct image_config none = { .type = STR("topics"), .name = STR("t") };
+
+    toy.brokers[1].min_isr = 1;
+    toy_all_hello(&toy);
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &none });
+    toy_win(&toy);
+    toy.hold = true;
+    toy_hello(&toy, 1, false, false);
+    ELIGIBLE("2");
+    ck_assert_int_eq(toy.brokers[1].n_images, 2); /* none of this controller */
+    toy_release(&toy);
+    ELIGIBLE("");
+    ck_assert_int_eq(toy.brokers[1].n_images, 3);
+}
+END_TEST
+
+/* The old one went by 2, and what it acknowledged is on 2. */
+START_TEST(a_new_process_with_another_file_takes_nothing_from_who_is_eligible)
+{
+    only_files_say(2);
+    toy_win(&toy);
+    toy.brokers[1].min_isr = 1;
+    start_unclean(1);
+    SHOWS("t", 0, "-1/2 3 3");
+    toy_start(&toy, 2);
+    SHOWS("t", 0, "2/2 4 4");
+}
+END_TEST
+
+START_TEST(a_state_without_the_leaders_word_keeps_them)
+{
+    toy_start(&toy, 2);
+    toy_start(&toy, 3);
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3));
+    set_min_isr("topics", "t", "3");
+    only_files_say(3);
+    toy_kill(&toy, 2);
+    ELIGIBLE("2");
+    toy_win(&toy);
+    toy.brokers[3].stream = 0;
+    start_unclean(3); /* leaves the ISR of a leader that is not heard of yet */
+    ck_assert_uint_eq(toy_part(&toy, "t", 0)->state.isr.n, 1);
+    ELIGIBLE("2");
+}
+END_TEST
+
 START_TEST(who_is_moved_away_is_none)
 {
     toy_start(&toy, 3);
@@ -342,6 +427,11 @@ int main(void)
     tcase_add_test(tc, a_controller_that_is_not_ours_makes_it_void);
     tcase_add_test(tc, a_state_written_by_another_makes_it_void);
     tcase_add_test(tc, a_leader_that_wants_less_in_its_own_file);
+    tcase_add_test(tc, the_next_controller_waits_for_what_the_leaders_file_says);
+    tcase_add_test(tc, the_leader_dies_before_it_is_heard_of);
+    tcase_add_test(tc, the_leader_is_told_when_what_its_file_makes_void_is_gone);
+    tcase_add_test(tc, a_new_process_with_another_file_takes_nothing_from_who_is_eligible);
+    tcase_add_test(tc, a_state_without_the_leaders_word_keeps_them);
     tcase_add_test(tc, who_is_moved_away_is_none);
     tcase_add_test(tc, a_move_begins_and_keeps_them);
     tcase_add_test(tc, a_failed_directory_holds_nothing);
