@@ -4,7 +4,7 @@
  * settings nor the directories have one -> everything that serves -> register and find the
  * controller -> with the first image applied, accept clients. Stop:   hand leaderships over ->
  * accept nobody, let open requests end -> fetchers -> session and stream
- *         -> reactors -> high watermarks, logs, clean-shutdown marker.
+ *         -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown marker.
  *
  * Clients that connect before the first image wait in the listeners' backlog; that they can connect
  * tells the controller that the process is there.
@@ -27,6 +27,7 @@
 #include "broker/net/conn.h"
 #include "broker/net/listener.h"
 #include "broker/compaction.h"
+#include "broker/drain.h"
 #include "broker/loading.h"
 #include "broker/pages.h"
 #include "broker/replica/moves.h"
@@ -772,37 +773,13 @@ static void close_conns(void *arg)
     conns_close_all(arg);
 }
 
-struct open_count {
-    struct conns *conns;
-    size_t open;
-};
-
-static void count_open(void *arg)
+static struct drain drain_of(const struct broker *broker)
 {
-    struct open_count *count = arg;
-
-    count->open = conns_open_requests(count->conns);
-}
-
-static size_t open_requests(struct broker *broker)
-{
-    size_t open = 0;
-
-    for (size_t i = 0; i < broker->reactors_len; i++) {
-        struct open_count count = { .conns = broker->conns[i] };
-
-        reactor_call(broker->reactors[i], count_open, &count);
-        open += count.open;
-    }
-    return open;
-}
-
-static void await_requests(struct broker *broker, int64_t within_ms)
-{
-    int64_t until_ms = clock_mono_ms() + within_ms;
-
-    while (open_requests(broker) > 0 && clock_mono_ms() < until_ms)
-        usleep(2000);
+    return (struct drain){ .reactors = broker->reactors,
+                           .conns = broker->conns,
+                           .len = broker->reactors_len,
+                           .parts = broker->parts,
+                           .pids = broker->pids };
 }
 
 static void stop_clients(struct broker *broker)
@@ -812,11 +789,15 @@ static void stop_clients(struct broker *broker)
     reactor_call(broker->reactors[0], stop_listeners, broker);
     for (size_t i = 0; i < broker->reactors_len; i++)
         reactor_call(broker->reactors[i], close_conns, broker->conns[i]);
-    await_requests(broker, DRAIN_MS);
+    struct drain drain = drain_of(broker);
+    (void)drain_wait_ms(&drain, DRAIN_MS); /* what is open then is ended in free_clients() */
 }
 
 static void free_clients(struct broker *broker)
 {
+    struct drain drain = drain_of(broker);
+
+    drain_end(&drain);
     for (size_t i = 0; i < broker->reactors_len; i++) {
         reactor_stop(broker->reactors[i]);
         reactor_turn(broker->reactors[i], false); /* hand-overs that came late */

@@ -819,16 +819,22 @@ struct parts *parts_new(const struct parts_conf *conf)
     return parts;
 }
 
-void parts_free(struct parts **parts_ptr)
+void parts_close(struct parts *parts)
 {
-    struct parts *parts = *parts_ptr;
     const struct parts_table *table = parts_get_table(parts);
 
-    *parts_ptr = NULL;
-    parts_checkpoint_hw(parts);
     for (size_t i = 0; i < table->count; i++)
         part_close(table->all[i], ERR_NOT_LEADER_OR_FOLLOWER);
     parts_put_table(&table);
+}
+
+void parts_free(struct parts **parts_ptr)
+{
+    struct parts *parts = *parts_ptr;
+
+    *parts_ptr = NULL;
+    parts_checkpoint_hw(parts);
+    parts_close(parts);
     part_forget_restless(&parts->restless);
     snap_fini(&parts->table);
     image_unref(&parts->image);

@@ -2,7 +2,8 @@
  * parts - every partition hosted here, and the roles that the image gives them.
  *
  * Ownership:  the table holds a reference on each; a lookup lends out of a table snapshot.
- * Threads:    lookups: any. parts_apply() and parts_close(): the control thread. The rest as said.
+ * Threads:    lookups: any. parts_apply(): the control thread; parts_close(): when that has been
+ *             stopped. The rest as said.
  *
  * Nothing is deleted by absence: a replica's files go only on a tombstone of the same topic id and
  * a leader epoch not below ours. What is here and neither assigned nor tombstoned is parked as
@@ -48,7 +49,10 @@ struct parts_conf {
 };
 
 struct parts *parts_new(const struct parts_conf *conf);
-/* Every partition is closed and let go of; high watermarks are written first. */
+/* The broker stops: every partition is closed, and whoever waits for one is told that it is not
+ * led here any more. Nothing is applied afterwards. */
+void parts_close(struct parts *parts);
+/* High watermarks are written, then every partition is closed and let go of. */
 void parts_free(struct parts **parts);
 
 /* ---- lookups ---- */

@@ -354,3 +354,28 @@ def test_who_waits_for_a_replica_of_a_topic_that_is_deleted_is_told(whole, topic
         finally:
             whole.resume(hangs)
     ops.wait_full_isr(whole)
+
+
+@pytest.mark.moldau_only                # whose controllers can be killed without a broker
+def test_a_broker_stops_cleanly_although_a_produce_waits(whole, topic):
+    """A follower hangs and no controller is there to shrink the ISR: what waits for it must not spoil a stop."""
+    name = topic(partitions=1)
+    part = ops.partitions_of(whole, name)[0]
+    leader = str(part.leader)
+    hangs = next(b for b in whole.brokers if b != leader)
+    for controller in ("c1", "c2"):
+        whole.kill(controller)
+    with raw.Connection(*whole.address(leader)) as c, raw.Connection(*whole.address(leader)) as c2:
+        whole.pause(hangs)
+        try:
+            c.send(raw.PRODUCE, 9, raw.produce_body(name, {0: batch.build([b"x"])}, timeout_ms=300000))
+            wait_until(lambda: c2.epoch_end(name, 0, part.epoch)[3] == 1, 30, "it is appended")
+            whole.terminate_at_once(leader)
+            whole.wait_gone(leader, 60)
+        finally:
+            whole.resume(hangs)
+    assert (whole.data(leader) / ".kafka_cleanshutdown").exists(), whole.log(leader)[-2000:]
+    for node in ("c1", "c2", leader):
+        whole.start(node)
+    whole.wait_serving()
+    ops.wait_full_isr(whole)
