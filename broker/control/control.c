@@ -233,7 +233,6 @@ static void on_registered(void *ctx, int64_t broker_epoch)
     struct control *control = ctx;
 
     (void)broker_epoch;
-    save_sessions(control);
     note_info(control);
     if (control->seek == NULL)
         return;
@@ -260,6 +259,7 @@ static void on_session(struct zk_listener *listener, const struct zk_session *se
              (unsigned long long)session->id, session->timeout_ms);
     if (session->state != ZK_CONNECTED || !session->is_new)
         return;
+    save_sessions(control); /* before it can own a registration that we may die with */
     if (control->seek != NULL)
         seek_on_session(control->seek);
 }

@@ -1,4 +1,4 @@
-"""broker.id=-1: the id comes from the log directories, else out of ZooKeeper, and is kept."""
+"""broker.id=-1: the id comes from the log directories, else out of ZooKeeper, and is kept. What a start leaves on record."""
 import re
 import subprocess
 import uuid
@@ -19,7 +19,8 @@ class House:
         self.address = cluster.status()["zookeeper"]
         self.root = f"/ids-{uuid.uuid4().hex[:8]}"
         host, port = re.match(r"([^:,/]+):(\d+)", self.address).groups()
-        self.zk = Zk(host, int(port))
+        self.zk_address = host, int(port)
+        self.zk = Zk(*self.zk_address)
 
     def start(self, dirs, **settings):
         conf = self.tmp / "server.properties"
@@ -94,3 +95,19 @@ def test_ids_that_cannot_be_are_refused(house):
     assert "reserved.broker.max.id" in house.refusal("c", broker_id="1003")
     assert "broker.id" in house.refusal("c", broker_id_generation_enable="false")
     assert house.id_of("a") == 1001, "nothing was spoilt"
+
+
+def test_a_session_is_on_record_before_it_owns_a_registration(house):
+    """Else a process that dies right after registering leaves a node that its successor can only wait for."""
+    house.id_of("a", broker_id="7")
+    with Zk(*house.zk_address, 6000) as other:      # of whom nobody answers
+        other.create(f"{house.root}/brokers/ids/7", b'{"version":5,"endpoints":[]}', ephemeral=True)
+        process = house.start("a", broker_id="7")
+        try:
+            wait_until(lambda: "another session has registered our id" in house.log(), 30, "it is not let in")
+        finally:
+            process.kill()
+            process.wait()
+    session, = re.findall(r"ZooKeeper connected session=0x([0-9a-f]+)", house.log())
+    on_record = (house.tmp / "a" / "moldau.session").read_bytes()[:8]
+    assert int.from_bytes(on_record, "little") == int(session, 16)
