@@ -1,4 +1,6 @@
 """Clients of a chaos run, which note what they did and saw in a History (tests/kit/history.py)."""
+import collections
+import logging
 import threading
 import time
 
@@ -96,6 +98,26 @@ class Librdkafka:
         write.offset = -1 if error or message.offset() is None else message.offset()
 
 
+class Positions(logging.Handler):
+    """The last that librdkafka said about leaders and positions: why it gave up stands there."""
+
+    WORDS = ("VALIDATE", "OFFSETVALID", "OFFSET", "LEADER", "BROKER", "PARTSTATE")
+
+    def __init__(self):
+        super().__init__()
+        self.lines = collections.deque(maxlen=200)
+
+    def emit(self, record):
+        text = record.getMessage()
+        if text.split(" ", 1)[0] in self.WORDS:
+            self.lines.append(f"{time.monotonic():.3f} {text}")
+
+    def logger(self, name):
+        logger = logging.Logger(name, logging.DEBUG)
+        logger.addHandler(self)
+        return logger
+
+
 class Reader:
     """Reads all partitions from the beginning, and never asks for anything twice."""
 
@@ -103,12 +125,14 @@ class Reader:
         self.history, self.name = history, name
         self.reads = history.reader(name)
         self.next = dict.fromkeys(range(partitions), 0)
+        self.positions = Positions()
         self.consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name,
                                   "enable.auto.commit": False, "auto.offset.reset": "error",
                                   "isolation.level": "read_committed", "fetch.wait.max.ms": 100,
                                   # librdkafka 2.16 locks itself up when it bootstraps anew while an
                                   # OffsetForLeaderEpoch is out: its main thread waits for its own lock for ever
-                                  "metadata.recovery.strategy": "none", "log_level": 2})
+                                  "metadata.recovery.strategy": "none", "log_level": 7, "debug": "fetch,topic"},
+                                 logger=self.positions.logger(name))
         self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
         self.ends = None        # {partition: offset} to read up to; None: go on
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -133,7 +157,8 @@ class Reader:
                     elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:     # noqa: SLF001
                         raise KafkaException(message.error())
         except KafkaException as e:
-            self.history.fatal.append(f"{self.name}: {e}")
+            self.history.fatal.append("\n".join([f"{self.name}: {e}", *self.positions.lines]))
+            print(f"{time.monotonic():.3f} {self.name} gives up: {e}", flush=True)
         finally:
             self.consumer.close()
 

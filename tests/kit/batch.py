@@ -249,6 +249,17 @@ def high_watermarks(data_dir):
     return {(t, int(p)): int(o) for t, p, o in (line.rsplit(" ", 2) for line in lines)}
 
 
+def epoch_ends(batches):
+    """{leader epoch: where it ends} of those that have records; ValueError when they go back."""
+    ends, last = {}, -1
+    for b in batches:
+        if b.leader_epoch < last:
+            raise ValueError(f"offset {b.base_offset} is of epoch {b.leader_epoch} and comes after epoch {last}")
+        last = b.leader_epoch
+        ends[last] = b.last_offset + 1
+    return ends
+
+
 def replica_difference(directories, up_to):
     """None when the partition directories hold the same batches below offset up_to; else what differs."""
     first, *others = [[b for b in partition_batches(d) if b.base_offset < up_to] for d in directories]

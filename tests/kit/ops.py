@@ -129,6 +129,20 @@ def assert_replicas_identical(cluster, topic, timeout=60):
         wait_until(same, timeout, f"identical replicas of {topic}-{index} below {hw}", every=0.2)
 
 
+def assert_epochs_are_told(cluster, topic):
+    """Each partition's leader says of every leader epoch where its records end in its log, and they never go back."""
+    for index in partitions_of(cluster, topic):
+        def ask(c, index=index):
+            ends = batch.epoch_ends(batch.partition_batches(replica_dir(cluster, str(leader), topic, index)))
+            for epoch, end in ends.items():
+                error, _, _, told = c.epoch_end(topic, index, epoch)
+                assert error == 0, f"{topic}-{index}: epoch {epoch}: error {error}"
+                assert told == end, f"{topic}-{index}: epoch {epoch} ends at {end}, broker {leader} says at {told}"
+            return True
+        leader = partitions_of(cluster, topic)[index].leader
+        ask_leader(cluster, topic, index, ask)
+
+
 def coordinator(cluster, group, timeout=30):
     """The broker that coordinates the group."""
     def ask():
