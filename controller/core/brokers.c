@@ -560,10 +560,9 @@ void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wa
         };
         return;
     }
-    if (!b->stopping) {
-        core->scan = true;
+    core->scan = true; /* its answer comes with the plan of that */
+    if (!b->stopping)
         is_to_go(core, b);
-    }
     b->stopping = true;
     if (b->state == NODE_LIVE)
         set_state(core, b, NODE_STOPPING, "it asked to stop");
@@ -703,6 +702,7 @@ bool brokers_have_word(struct core *core, const struct image_part *part,
         if (b == NULL || ids_has(next->isr, b->id))
             continue;
         b->held = b->state == NODE_DEAD;
+        b->waits_word = true;
         b->leave_planned = false; /* what it led before is not taken from it yet */
     }
     return false;

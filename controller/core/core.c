@@ -217,7 +217,7 @@ static void forget(struct core *core)
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
     core->wake_ms = NEVER_MS;
-    core->scan = core->waits_word = core->word_wanted = false;
+    core->scan = core->waits_word = core->word_wanted = core->states_first = false;
     core->brokers_asked = core->any_hello = core->pid_block_asked = false;
 }
 
@@ -420,13 +420,31 @@ static void absorb(struct core *core, const struct core_event *ev)
     }
 }
 
-/* All that waits, in one plan: the dead first, so that what follows is decided on what will be. */
-static void make_plan(struct core *core)
+/* Of those who want to stop, which the plan has moved all it can from. */
+static void note_moved_from(struct core *core)
 {
+    struct wait_shutdown *wait;
+
+    STAILQ_FOREACH (wait, &core->shutdowns, link) {
+        const struct broker *b = broker_get(core, wait->broker);
+
+        wait->planned = b == NULL || !b->waits_word;
+    }
+}
+
+/* All that waits, in one plan: the dead first, so that what follows is decided on what will be.
+ * Settings do not share one with states, so they take turns. True: it was the turn of states and
+ * there were none, so that one more plan is to be made. */
+static bool make_plan(struct core *core)
+{
+    bool turn = core->states_first;
+
     core->making = plan_new(core);
     if (core->scan) {
         core->scan = false;
         core->making->all = parts_scan(core);
+        if (core->making->all)
+            note_moved_from(core);
     }
     settings_plan_read(core);
     topics_plan_ids(core);
@@ -439,10 +457,11 @@ static void make_plan(struct core *core)
     topics_plan(core); /* after those who may doom one */
     stones_plan_acked(core);
     balance_plan(core);
+    core->states_first = core->making->has_settings;
 
     if (core->making->n_ops == 0) {
         plan_finish(core, &core->making, NULL);
-        return;
+        return turn;
     }
     core->writing = core->making;
     core->making = NULL;
@@ -452,21 +471,31 @@ static void make_plan(struct core *core)
                              .controller_epoch = core->controller_epoch,
                              .n = core->writing->n_ops,
                              .ops = core->writing->ops };
+    return false;
 }
 
-/* A broker that wants to stop is answered once no plan of moving it is under way. */
-static void answer_shutdowns(struct core *core)
+/* A broker that wants to stop is answered once the plan of moving all from it is done. */
+void shutdowns_moved(struct core *core)
 {
     struct wait_shutdown *wait;
 
-    if (core->writing != NULL || core->scan || core->waits_word)
-        return;
-    while ((wait = STAILQ_FIRST(&core->shutdowns)) != NULL) {
+    STAILQ_FOREACH (wait, &core->shutdowns, link)
+        wait->moved = wait->planned && !core->reloading;
+}
+
+static void answer_shutdowns(struct core *core)
+{
+    struct wait_shutdown *wait, *next;
+
+    for (wait = STAILQ_FIRST(&core->shutdowns); wait != NULL; wait = next) {
+        next = STAILQ_NEXT(wait, link);
+        if (!wait->moved)
+            continue;
         emit(core, CORE_DO_ANSWER_SHUTDOWN)->answer_shutdown =
             (struct core_answer_shutdown){ .stream = wait->stream,
                                            .number = wait->number,
                                            .still_led = broker_still_led(core, wait->broker) };
-        STAILQ_REMOVE_HEAD(&core->shutdowns, link);
+        STAILQ_REMOVE(&core->shutdowns, wait, wait_shutdown, link);
         free(wait);
     }
 }
@@ -517,11 +546,12 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
         if ((finished && core->writing == NULL) || view_is_pending(core) ||
             (core->word_wanted && core->writing != NULL))
             view_publish(core);
+        /* before the next plan: there may always be one */
+        if (core->writing == NULL)
+            brokers_send_images(core);
         /* a plan without operations may leave something to look at again */
-        do {
-            if (core->writing == NULL && !core->reloading)
-                make_plan(core);
-        } while (core->writing == NULL && core->scan && !core->reloading);
+        for (bool again = true; again && core->writing == NULL && !core->reloading;)
+            again = make_plan(core) || core->scan;
         if (core->writing == NULL) {
             brokers_send_images(core);
             view_publish(core);

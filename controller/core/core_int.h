@@ -58,6 +58,7 @@ struct broker {
     uint64_t
         gone_version;    /* who acknowledges this has lived after we knew that this one is to go */
     bool held;           /* it is dead, but some partition waits for such a word */
+    bool waits_word;     /* some partition does, so that it stays in the ISR for now */
     int64_t gone_ms;     /* that moment; NEVER_MS */
     int64_t heard_ms;    /* last beat */
     int64_t vanished_ms; /* registration gone while its stream is well; NEVER_MS */
@@ -167,6 +168,8 @@ struct wait_shutdown {
     STAILQ_ENTRY(wait_shutdown) link;
     uint64_t stream, number;
     int32_t broker;
+    bool planned; /* the last look at all partitions left nothing of it for later */
+    bool moved;   /* and what that planned is done */
 };
 
 struct wait_pid {
@@ -329,6 +332,7 @@ struct core {
     uint64_t word_version; /* that all words would be of */
     int64_t word_ms;       /* when it is looked again with the words that are there; NEVER_MS */
     bool leaders_went;     /* the last plan of a look had new leaders only */
+    bool states_first;     /* the last plan had settings: they wait for the next but one */
     bool word_wanted;      /* a version is to be published for that, even an empty one */
     bool brokers_asked;    /* RELOAD_BROKERS is out */
     bool any_hello;        /* since LOADED */
@@ -371,6 +375,8 @@ uint64_t core_chance(struct core *core);
 /* Frees the plan with the effects of this step: they may point into it. */
 void core_retire_plan(struct core *core, struct plan **plan);
 void core_hold_image(struct core *core, struct image **image);
+/* A plan that has all that the reconciliation found is done. */
+void shutdowns_moved(struct core *core);
 
 /* view.c: what is known of topics and partitions */
 void view_load(struct core *core, const struct core_loaded *loaded);

@@ -205,7 +205,7 @@ bool parts_scan(struct core *core)
     core->waits_word = false;
     core->n_waiting = 0;
     for (size_t i = 0; i < core->n_brokers; i++) {
-        core->brokers[i]->held = false;
+        core->brokers[i]->held = core->brokers[i]->waits_word = false;
         core->brokers[i]->leave_planned = core->brokers[i]->phase == STREAM_LEAVE;
         leaving |= core->brokers[i]->leave_planned;
     }

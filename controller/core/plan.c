@@ -311,8 +311,10 @@ void plan_finish(struct core *core, struct plan **planp, const struct core_op_re
         item_done(core, plan, plan->items[i], results);
     if (plan->has_elections)
         jobs_on_elected(core, plan, results);
-    if (plan->all)
+    if (plan->all) {
         brokers_left(core, !plan->failed);
+        shutdowns_moved(core);
+    }
     view_publish(core); /* the delta goes before the answers */
     isr_answer(core, plan, results);
     core_retire_plan(core, planp);

@@ -59,7 +59,7 @@ static void plan_read(struct core *core, const struct image_config *config)
 
 void settings_plan_read(struct core *core)
 {
-    bool shared = core->making->n_parts > 0, waits = shared;
+    bool shared = core->making->n_parts > 0 || core->states_first, waits = shared;
     struct read_config *read;
 
     STAILQ_FOREACH (read, &core->read_configs, link) {

@@ -39,7 +39,7 @@ static void plan_all(struct core *core, struct job *job, struct config_change *c
 /* Settings and states do not share a plan, and what may void eligible leaders needs a word. */
 static bool has_to_wait(struct core *core, struct job *job)
 {
-    bool shared = core->making->n_parts > 0;
+    bool shared = core->making->n_parts > 0 || core->states_first;
 
     if (shared)
         job->word = 0; /* it would be old by the time of the next plan */
