@@ -186,9 +186,26 @@ static void end_stream(struct core *core, struct broker *b, enum core_goodbye re
     b->phase = STREAM_NONE;
 }
 
+/* A new process on its way in is waited for by partitions, and may lead already. */
+static bool is_on_its_way(const struct broker *b)
+{
+    return b->state == NODE_DEAD && b->phase >= STREAM_LEAVE;
+}
+
+/* It was, and its stream ends: from now on that is a death as any other. */
+static void has_turned_back(struct core *core, struct broker *b)
+{
+    core_say(core, CORE_SAY_WARN, "broker went before it had applied its image broker=%d", b->id);
+    b->fence_ms = NEVER_MS;
+    core->scan = true;
+    is_to_go(core, b);
+}
+
 static void fence(struct core *core, struct broker *b, bool certain, enum core_goodbye reason,
                   const char *why)
 {
+    if (is_on_its_way(b))
+        has_turned_back(core, b);
     end_stream(core, b, reason);
     if (certain && !b->certain)
         core->scan = true;
@@ -202,9 +219,11 @@ static void fence(struct core *core, struct broker *b, bool certain, enum core_g
 /* From now on it must show itself by fence_ms. */
 static void doubt(struct core *core, struct broker *b, int64_t wait_ms, const char *why)
 {
-    if (b->state == NODE_DEAD)
+    if (b->state == NODE_DEAD && !is_on_its_way(b))
         return;
     b->fence_ms = core->now_ms + wait_ms;
+    if (b->state == NODE_DEAD)
+        return;
     b->certain = false;
     set_state(core, b, NODE_UNKNOWN, why);
     probe(core, b, PROBE_EVERY_MS);
@@ -352,6 +371,18 @@ static void probe_the_silent(struct core *core)
     }
 }
 
+static bool is_stale(const struct broker *b, int64_t epoch)
+{
+    return b->registered && b->reg->epoch > epoch;
+}
+
+/* We have ended its stream ourselves, and there may be no next one. */
+static void has_no_stream(struct core *core, struct broker *b)
+{
+    if (b->fence_ms == NEVER_MS)
+        doubt(core, b, core->settings.heartbeat_timeout_ms, "its stream was replaced");
+}
+
 void brokers_on_hello(struct core *core, const struct core_hello *hello)
 {
     if (hello->seen_controller_epoch > core->controller_epoch) {
@@ -367,6 +398,14 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
 
     struct broker *b = broker_add(core, hello->broker);
 
+    if (is_stale(b, hello->broker_epoch)) { /* an earlier life's: the stream that is there stays */
+        emit(core, CORE_DO_END_STREAM)->end_stream =
+            (struct core_end_stream){ .stream = hello->stream,
+                                      .reason = GOODBYE_STALE_BROKER_EPOCH };
+        return;
+    }
+    if (is_on_its_way(b))
+        has_turned_back(core, b);
     end_stream(core, b, GOODBYE_REPLACED);
     b->phase = STREAM_CHECK;
     b->looked = b->leave_planned = b->image_wanted = false;
@@ -378,6 +417,8 @@ void brokers_on_hello(struct core *core, const struct core_hello *hello)
     b->unclean = hello->unclean;
     b->hello_min_isr = hello->min_isr;
     admit(core, b);
+    if (b->phase < STREAM_LEAVE)
+        has_no_stream(core, b);
     if (b->phase != STREAM_NONE && !core->any_hello) {
         core->any_hello = true;
         probe_the_silent(core);
@@ -389,7 +430,7 @@ static void admit(struct core *core, struct broker *b)
 {
     bool known = b->registered && b->reg->epoch == b->hello_epoch;
 
-    if (!known && b->registered && b->reg->epoch > b->hello_epoch) {
+    if (!known && is_stale(b, b->hello_epoch)) {
         end_stream(core, b, GOODBYE_STALE_BROKER_EPOCH);
         return;
     }
@@ -478,13 +519,14 @@ void brokers_on_stream_ended(struct core *core, uint64_t stream)
 
     if (b == NULL)
         return;
-    b->phase = STREAM_NONE;
     if (b->state == NODE_DEAD) {
-        /* a new process that has not come far: nothing is its own yet, but for what it led before
-         */
+        if (is_on_its_way(b))
+            has_turned_back(core, b);
+        b->phase = STREAM_NONE;
         b->probe_ms = core->now_ms;
         return;
     }
+    b->phase = STREAM_NONE;
     /* also without a registration: one that registers anew ends its stream to say so in a hello */
     doubt(core, b, core->settings.heartbeat_timeout_ms, "its stream has ended");
 }
@@ -510,10 +552,11 @@ void brokers_on_heartbeat(struct core *core, const struct core_heartbeat *beat)
     if (beat->stalled)
         return;
     b->heard_ms = core->now_ms;
-    if (b->state == NODE_UNKNOWN && b->phase == STREAM_LIVE) {
-        b->fence_ms = b->probe_ms = NEVER_MS;
+    if (b->phase < STREAM_LEAVE)
+        return; /* its next stream is what it has to show */
+    b->fence_ms = b->probe_ms = NEVER_MS;
+    if (b->state == NODE_UNKNOWN && b->phase == STREAM_LIVE)
         set_state(core, b, b->stopping ? NODE_STOPPING : NODE_LIVE, "its beats are back");
-    }
 }
 
 /* A word has come. Where many partitions wait, a moment is given to the other words: each look goes
@@ -577,9 +620,11 @@ void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wa
  * ------------------------------------------------------------------------------------------------
  */
 
+/* From its admission on, whatever it is taken for until it has applied its image: that may take
+ * long, but beats do not wait for it. */
 static bool beats_are_due(const struct broker *b)
 {
-    return b->phase >= STREAM_IMAGE_SENT && (b->state == NODE_LIVE || b->state == NODE_STOPPING);
+    return b->phase >= STREAM_LEAVE && b->fence_ms == NEVER_MS;
 }
 
 static void broker_on_time(struct core *core, struct broker *b)

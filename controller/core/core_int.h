@@ -62,7 +62,7 @@ struct broker {
     int64_t gone_ms;     /* that moment; NEVER_MS */
     int64_t heard_ms;    /* last beat */
     int64_t vanished_ms; /* registration gone while its stream is well; NEVER_MS */
-    int64_t fence_ms;    /* when an unknown one becomes dead; NEVER_MS */
+    int64_t fence_ms;    /* when an unknown one becomes dead, or a new process is given up */
     int64_t probe_ms;    /* when to probe next; NEVER_MS */
     uint64_t probe;      /* number of the last one; 0: none is out */
 };
