@@ -252,10 +252,15 @@ static void plan_entry(struct core *core, const struct elr *elr, struct ids left
 
 void elr_done(struct core *core, struct plan *plan, const struct plan_item *item)
 {
-    if (item->err == ERR_OK)
-        put(core, &plan->ops[item->first_op].eligible);
-    else
+    const struct core_eligible *stored = &plan->ops[item->first_op].eligible;
+    const struct elr *now = find(core, stored->topic_id, stored->partition);
+
+    if (item->err != ERR_OK)
         plan->failed = true;
+    /* the same plan may have given the partition a state, with an entry that is younger */
+    else if (now != NULL && now->leader_epoch == stored->leader_epoch &&
+             now->partition_epoch == stored->partition_epoch)
+        put(core, stored);
 }
 
 void elr_scan(struct core *core)

@@ -394,6 +394,34 @@ START_TEST(nobody_becomes_eligible_under_settings_that_go)
 }
 END_TEST
 
+/* Its entry shrinks in the plan in which the partition gets another state. */
+START_TEST(who_comes_back_without_its_tail_as_a_move_begins)
+{
+    toy_start(&toy, 4);
+    toy_create(&toy, "u", 1, IDS(1));
+    toy_start(&toy, 2);
+    toy_start(&toy, 3);
+    toy_propose(&toy, 1, "t", 0, IDS(1, 2, 3));
+    set_min_isr("topics", "t", "3");
+    toy_kill(&toy, 3);
+    toy_kill(&toy, 2);
+    ELIGIBLE("2,3");
+    toy.hold = toy.hold_next = true;
+    toy_alter(&toy, "u", "retention.ms", "5");
+    start_unclean(2);
+    toy_reassign(&toy, "t", 0, IDS(1, 2, 3, 4));
+    toy_release(&toy);
+    ck_assert_uint_ge(toy.held->n, 3); /* the entry, and the move with an entry of its own */
+    toy.hold_next = false;
+    toy_release(&toy);
+    ASSIGNS("t", 0, "1,2,3,4 +4");
+    ELIGIBLE("3");
+    toy_kill(&toy, 4); /* it is looked again */
+    toy_advance(&toy, 100);
+    ELIGIBLE("3");
+}
+END_TEST
+
 START_TEST(it_goes_with_the_topic)
 {
     struct toy_part *part = &toy_topic(&toy, "t")->parts[0];
@@ -435,6 +463,7 @@ int main(void)
     tcase_add_test(tc, who_is_moved_away_is_none);
     tcase_add_test(tc, a_move_begins_and_keeps_them);
     tcase_add_test(tc, a_failed_directory_holds_nothing);
+    tcase_add_test(tc, who_comes_back_without_its_tail_as_a_move_begins);
     tcase_add_test(tc, it_goes_with_the_topic);
     return unit_run(tc);
 }
