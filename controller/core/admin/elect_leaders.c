@@ -98,18 +98,23 @@ static void plan_one(struct core *core, struct job *job, size_t at, const struct
 static void plan(struct core *core, struct job *job)
 {
     const struct elect_leaders_request *req = job->request;
+    int8_t type = job->api_version == 0 ? ELECT_PREFERRED : req->election_type;
+    struct wish *wishes;
     size_t n;
-    struct wish *wishes = list_wishes(core, job, &n);
 
     job->again = core->making->has_settings;
     if (job->again)
         return;
+    wishes = list_wishes(core, job, &n);
     job_setup(job, n, req->timeout_ms);
     for (size_t i = 0; i < n; i++) {
         job->items[i].topic = wishes[i].topic;
         job->items[i].n_partitions = wishes[i].partition;
-        plan_one(core, job, i, &wishes[i],
-                 job->api_version == 0 ? ELECT_PREFERRED : req->election_type);
+        /* what costs records is done for no word that is not understood */
+        if (type == ELECT_PREFERRED || type == ELECT_UNCLEAN)
+            plan_one(core, job, i, &wishes[i], type);
+        else
+            job_fail_item(job, i, ERR_INVALID_REQUEST, "Unknown election type %d", type);
     }
 }
 

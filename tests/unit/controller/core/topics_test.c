@@ -288,6 +288,9 @@ START_TEST(elections_on_demand)
     SHOWS("two", 0, "-1/1 2 2");
     ck_assert_int_eq(toy_elect(&toy, 1, "two"), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
     toy_start(&toy, 2);
+    ck_assert_int_eq(toy_elect(&toy, 77, "two"), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(toy_elect(&toy, -1, "two"), ERR_INVALID_REQUEST);
+    SHOWS("two", 0, "-1/1 2 2");
     ck_assert_int_eq(toy_elect(&toy, 1, "two"), 0);
     SHOWS("two", 0, "2/2 3 3");
     ck_assert(toy_part(&toy, "two", 0)->state.recovering);
