@@ -162,24 +162,41 @@ void checkpoint_sort(struct checkpoint *checkpoint)
         qsort(checkpoint->entries, checkpoint->count, sizeof *checkpoint->entries, compare_entries);
 }
 
-int64_t checkpoint_find(const struct checkpoint *checkpoint, const char *topic, int32_t partition)
+static struct checkpoint_entry *find_entry(const struct checkpoint *checkpoint, const char *topic,
+                                           int32_t partition)
 {
     size_t low = 0;
     size_t high = checkpoint->count;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        const struct checkpoint_entry *entry = &checkpoint->entries[mid];
+        struct checkpoint_entry *entry = &checkpoint->entries[mid];
         int by_topic = strcmp(entry->topic, topic);
 
         if (by_topic == 0 && entry->partition == partition)
-            return entry->offset;
+            return entry;
         if (by_topic < 0 || (by_topic == 0 && entry->partition < partition))
             low = mid + 1;
         else
             high = mid;
     }
-    return -1;
+    return NULL;
+}
+
+int64_t checkpoint_find(const struct checkpoint *checkpoint, const char *topic, int32_t partition)
+{
+    const struct checkpoint_entry *entry = find_entry(checkpoint, topic, partition);
+
+    return entry != NULL ? entry->offset : -1;
+}
+
+void checkpoint_lower(struct checkpoint *checkpoint, const char *topic, int32_t partition,
+                      int64_t offset)
+{
+    struct checkpoint_entry *entry = find_entry(checkpoint, topic, partition);
+
+    if (entry != NULL && entry->offset > offset)
+        entry->offset = offset;
 }
 
 static bool parse_checkpoint(struct str rest, struct checkpoint *out)

@@ -43,9 +43,12 @@ void checkpoint_init(struct checkpoint *checkpoint);
 void checkpoint_fini(struct checkpoint *checkpoint);
 void checkpoint_add(struct checkpoint *checkpoint, const char *topic, int32_t partition,
                     int64_t offset);
-/* -1 when it is not listed. Linear until checkpoint_sort(). */
-int64_t checkpoint_find(const struct checkpoint *checkpoint, const char *topic, int32_t partition);
 void checkpoint_sort(struct checkpoint *checkpoint);
+/* Of one that was read or sorted: -1 when it is not listed. */
+int64_t checkpoint_find(const struct checkpoint *checkpoint, const char *topic, int32_t partition);
+/* Likewise; what is not listed or lower stays as it is. */
+void checkpoint_lower(struct checkpoint *checkpoint, const char *topic, int32_t partition,
+                      int64_t offset);
 /* A missing or empty file reads as none. */
 MUST_USE enum err checkpoint_read(struct disk *disk, const char *path, struct checkpoint *out);
 MUST_USE enum err checkpoint_write(struct disk *disk, const char *path,

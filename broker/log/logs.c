@@ -167,7 +167,7 @@ struct logs_dir *logs_dir_by_path(const struct logs *logs, const char *path)
     return NULL;
 }
 
-static struct logs_dir *dir_of(struct logs *logs, const struct log *log)
+struct logs_dir *logs_dir_of(const struct logs *logs, const struct log *log)
 {
     return logs_dir_by_path(logs, log_parent_dir(log));
 }
@@ -211,8 +211,10 @@ enum err logs_make(struct logs *logs, struct logs_dir *dir, const char *key, con
     };
 
     logs_conf_of(logs, topic, &conf);
-    enum err err = log_open(&dir->env, name, topic, partition, &conf, &load, out);
+    enum err err = logs_dir_forget_name(dir, topic, partition);
 
+    if (err == ERR_OK)
+        err = log_open(&dir->env, name, topic, partition, &conf, &load, out);
     if (err == ERR_OK) {
         struct log *log = log_ref(*out);
 
@@ -403,7 +405,8 @@ static enum err part_with(struct logs *logs, const char *topic, int32_t partitio
     enum err err = log_is_offline(log) ? ERR_KAFKA_STORAGE_ERROR : log_rename(log, name);
 
     if (err == ERR_OK && remove)
-        logs_remove_later(dir_of(logs, log), path, clock_wall_ms() + conf.file_delete_delay_ms);
+        logs_remove_later(logs_dir_of(logs, log), path,
+                          clock_wall_ms() + conf.file_delete_delay_ms);
     free(path);
     free(name);
     log_unref(&log);
@@ -471,12 +474,12 @@ void logs_fail_dir(struct logs *logs, const char *path)
 
 size_t logs_dir_index(const struct logs *logs, const struct log *log)
 {
-    return logs_dir_by_path(logs, log_parent_dir(log))->index;
+    return logs_dir_of(logs, log)->index;
 }
 
 struct group_commit *logs_group_commit(struct logs *logs, const struct log *log)
 {
-    return dir_of(logs, log)->commit;
+    return logs_dir_of(logs, log)->commit;
 }
 
 struct files *logs_files(struct logs *logs)
@@ -489,51 +492,10 @@ struct disk *logs_disk(const struct logs *logs)
     return logs->disk;
 }
 
-/* --- checkpoints ---------------------------------------------------------------------------------
- */
-
-int64_t logs_saved_hw(struct logs *logs, const struct log *log)
-{
-    return checkpoint_find(&dir_of(logs, log)->hws, log_topic(log), log_partition(log));
-}
-
 void logs_checkpoint(struct logs *logs)
 {
     for (size_t i = 0; i < logs->dir_count; i++)
         logs_dir_checkpoint(&logs->dirs[i]);
-}
-
-void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct log *log), void *ctx)
-{
-    for (size_t d = 0; d < logs->dir_count; d++) {
-        struct logs_dir *dir = &logs->dirs[d];
-        struct checkpoint hws;
-        struct log **list;
-
-        if (atomic_load(&dir->env.failed))
-            continue;
-        checkpoint_init(&hws);
-        size_t count = logs_list(logs, dir, &list);
-
-        for (size_t i = 0; i < count; i++) {
-            int64_t hw = hw_of(ctx, list[i]);
-
-            if (hw >= 0)
-                checkpoint_add(&hws, log_topic(list[i]), log_partition(list[i]), hw);
-            log_unref(&list[i]);
-        }
-        free(list);
-        char *path = xasprintf("%s/" HW_FILE, dir->path);
-
-        lock_take(&dir->checkpoint_lock);
-        enum err err = checkpoint_write(logs->disk, path, &hws);
-
-        lock_drop(&dir->checkpoint_lock);
-        if (err != ERR_OK && err != ERR_NO_SPACE)
-            logs_dir_fail(dir);
-        checkpoint_fini(&hws);
-        free(path);
-    }
 }
 
 /* --- open and close ------------------------------------------------------------------------------

@@ -147,13 +147,18 @@ void logs_fail_dir(struct logs *logs, const char *dir);
 /* Settings of a topic have changed. */
 void logs_set_conf(struct logs *logs, const char *topic, const struct log_conf *conf);
 
-/* The high watermark that the directory's file had for this log at load; -1 when none. */
+/* The high watermark that the directory's file has for this log; -1 when none. */
 int64_t logs_saved_hw(struct logs *logs, const struct log *log);
-/* Writes replication-offset-checkpoint of every directory: hw_of says each log's, -1 leaves it out.
- */
+/* Writes replication-offset-checkpoint of every directory: hw_of says each log's, for -1 the file
+ * goes on saying what it does. */
 void logs_checkpoint_hw(struct logs *logs, int64_t (*hw_of)(void *ctx, struct log *log), void *ctx);
 /* Writes recovery-point-offset-checkpoint and log-start-offset-checkpoint now. */
 void logs_checkpoint(struct logs *logs);
+/* How far cleaner-offset-checkpoint of its directory says that it was compacted; -1 when it says
+ * nothing. */
+int64_t logs_saved_mark(struct logs *logs, const struct log *log);
+/* Writes that file of a directory: log_cleaned_upto() of each log. */
+MUST_USE enum err logs_save_marks(struct logs *logs, const char *dir);
 
 /* Which of its directories, as logs_dir_info() counts them. */
 size_t logs_dir_index(const struct logs *logs, const struct log *log);

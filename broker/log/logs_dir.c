@@ -106,11 +106,11 @@ static enum err write_starts(struct logs_dir *dir)
 {
     struct checkpoint starts;
     struct log **list;
-    char *path = path_in(dir, LOG_START_FILE);
-    size_t count = logs_list(dir->logs, dir, &list);
 
     checkpoint_init(&starts);
     lock_take(&dir->checkpoint_lock);
+    size_t count = logs_list(dir->logs, dir, &list);
+
     for (size_t i = 0; i < count; i++) {
         if (log_start_needs_saving(list[i]))
             checkpoint_add(&starts, log_topic(list[i]), log_partition(list[i]),
@@ -118,11 +118,9 @@ static enum err write_starts(struct logs_dir *dir)
         log_unref(&list[i]);
     }
     free(list);
-    enum err err = checkpoint_write(dir->env.disk, path, &starts);
+    enum err err = logs_dir_write_file_locked(dir, LOGS_STARTS, &starts);
 
     lock_drop(&dir->checkpoint_lock);
-    checkpoint_fini(&starts);
-    free(path);
     return err;
 }
 
@@ -179,9 +177,8 @@ void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const 
     lock_init(&dir->points_lock, LOCK_POINTS);
     lock_init(&dir->checkpoint_lock, LOCK_CHECKPOINT);
     STAILQ_INIT(&dir->removals);
-    checkpoint_init(&dir->recovery);
-    checkpoint_init(&dir->starts);
-    checkpoint_init(&dir->hws);
+    for (int i = 0; i < LOGS_FILES; i++)
+        checkpoint_init(&dir->saved[i]);
 }
 
 void logs_dir_fini(struct logs_dir *dir)
@@ -190,9 +187,8 @@ void logs_dir_fini(struct logs_dir *dir)
     logs_dir_forget_removals(dir);
     if (dir->lock_fd >= 0)
         disk_close(dir->env.disk, dir->lock_fd);
-    checkpoint_fini(&dir->recovery);
-    checkpoint_fini(&dir->starts);
-    checkpoint_fini(&dir->hws);
+    for (int i = 0; i < LOGS_FILES; i++)
+        checkpoint_fini(&dir->saved[i]);
     lock_fini(&dir->checkpoint_lock);
     lock_fini(&dir->points_lock);
     free(dir->path);
@@ -264,19 +260,6 @@ static enum err take_clean_mark(struct logs_dir *dir)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static enum err read_checkpoint(struct logs_dir *dir, const char *name, struct checkpoint *out)
-{
-    char *path = path_in(dir, name);
-    enum err err = checkpoint_read(dir->env.disk, path, out);
-
-    if (err == ERR_BAD_FORMAT) {
-        say_error("cannot understand, doing without file=%s", path);
-        err = ERR_OK;
-    }
-    free(path);
-    return err;
-}
-
 enum err logs_dir_prepare(struct logs_dir *dir)
 {
     char *lock_path = path_in(dir, LOCK_FILE);
@@ -292,13 +275,7 @@ enum err logs_dir_prepare(struct logs_dir *dir)
     if (err != ERR_OK)
         return err;
     err = take_clean_mark(dir);
-    if (err == ERR_OK)
-        err = read_checkpoint(dir, RECOVERY_POINT_FILE, &dir->recovery);
-    if (err == ERR_OK)
-        err = read_checkpoint(dir, LOG_START_FILE, &dir->starts);
-    if (err == ERR_OK)
-        err = read_checkpoint(dir, HW_FILE, &dir->hws);
-    return err;
+    return err == ERR_OK ? logs_dir_read_files(dir) : err;
 }
 
 /* --- load --------------------------------------------------------------------------------------
@@ -376,8 +353,8 @@ static enum err load_one(struct load_list *list, const char *name)
     logs_conf_of(dir->logs, topic, &conf);
     struct log_load load = {
         .is_clean = dir->was_clean,
-        .recovery_point = checkpoint_find(&dir->recovery, topic, partition),
-        .start_offset = checkpoint_find(&dir->starts, topic, partition),
+        .recovery_point = logs_dir_saved(dir, LOGS_POINTS, topic, partition),
+        .start_offset = logs_dir_saved(dir, LOGS_STARTS, topic, partition),
         .now_ms = clock_wall_ms(),
     };
     enum err err = log_open(&dir->env, name, topic, partition, &conf, &load, &log);

@@ -28,6 +28,9 @@ struct logs_wish {
     UT_hash_handle hh;
 };
 
+/* The files of a directory that tell an offset of each log, which they know by its name alone. */
+enum logs_file { LOGS_POINTS, LOGS_STARTS, LOGS_HWS, LOGS_MARKS, LOGS_FILES };
+
 /* A file or directory that is to go. */
 struct removal {
     char *path;
@@ -40,36 +43,34 @@ struct removal {
  * [o] its ticking thread
  */
 struct logs_dir {
-    struct log_env env;              /* first: the log's way back to its directory */
-    struct logs *logs;               /* [I] */
-    char *path;                      /* [I] */
-    size_t index;                    /* [I] */
-    size_t log_count;                /* [m] of logs: entries of this directory */
-    int lock_fd;                     /* [I] -1: not ours */
-    bool was_clean;                  /* [I] */
-    bool is_loaded;                  /* [I] every log of it */
-    struct meta meta;                /* [I] after logs_open() */
-    bool has_meta;                   /* [I] */
-    bool is_new;                     /* [I] nothing said whose it is when it was opened */
-    struct checkpoint recovery;      /* [I] as found */
-    struct checkpoint starts;        /* [I] as found */
-    struct checkpoint hws;           /* [I] as found */
-    size_t load_total;               /* [I] logs found at the start */
-    _Atomic size_t load_done;        /* [a] of them */
-    _Atomic int64_t load_bytes;      /* [a] read anew */
-    struct group_commit *commit;     /* [I] */
-    STAILQ_HEAD(, removal) removals; /* [m] of logs */
-    struct thread ticker;            /* [I] */
-    int64_t next_write_out_ms;       /* [o] */
-    int64_t appended_ms;             /* [o] when it was last seen that somebody had appended */
-    bool write_out_wanted;           /* [o] there is something, which has not been looked for yet */
-    int64_t next_checkpoint_ms;      /* [o] */
-    int64_t next_start_ms;           /* [o] */
-    int64_t next_flush_ms;           /* [o] */
-    int64_t next_producers_ms;       /* [o] */
-    int64_t next_far_ms;             /* [o] */
-    struct lock points_lock;         /* rank LOCK_POINTS: one at a time moves recovery points */
-    struct lock checkpoint_lock;     /* rank LOCK_CHECKPOINT */
+    struct log_env env;                  /* first: the log's way back to its directory */
+    struct logs *logs;                   /* [I] */
+    char *path;                          /* [I] */
+    size_t index;                        /* [I] */
+    size_t log_count;                    /* [m] of logs: entries of this directory */
+    int lock_fd;                         /* [I] -1: not ours */
+    bool was_clean;                      /* [I] */
+    bool is_loaded;                      /* [I] every log of it */
+    struct meta meta;                    /* [I] after logs_open() */
+    bool has_meta;                       /* [I] */
+    bool is_new;                         /* [I] nothing said whose it is when it was opened */
+    struct checkpoint saved[LOGS_FILES]; /* [c] what they hold, sorted */
+    size_t load_total;                   /* [I] logs found at the start */
+    _Atomic size_t load_done;            /* [a] of them */
+    _Atomic int64_t load_bytes;          /* [a] read anew */
+    struct group_commit *commit;         /* [I] */
+    STAILQ_HEAD(, removal) removals;     /* [m] of logs */
+    struct thread ticker;                /* [I] */
+    int64_t next_write_out_ms;           /* [o] */
+    int64_t appended_ms;                 /* [o] when it was last seen that somebody had appended */
+    bool write_out_wanted;       /* [o] there is something, which has not been looked for yet */
+    int64_t next_checkpoint_ms;  /* [o] */
+    int64_t next_start_ms;       /* [o] */
+    int64_t next_flush_ms;       /* [o] */
+    int64_t next_producers_ms;   /* [o] */
+    int64_t next_far_ms;         /* [o] */
+    struct lock points_lock;     /* rank LOCK_POINTS: one at a time moves recovery points */
+    struct lock checkpoint_lock; /* rank LOCK_CHECKPOINT */
 };
 
 struct logs {
@@ -103,6 +104,7 @@ char *logs_parting_name(struct logs *logs, const struct log *log, const char *su
 void logs_random_hex(struct logs *logs, char out[33]);
 void logs_entry_free(struct logs_entry *entry);
 struct logs_dir *logs_dir_by_path(const struct logs *logs, const char *path);
+struct logs_dir *logs_dir_of(const struct logs *logs, const struct log *log);
 /* Makes a log in a directory of that name and puts it into the table under key. */
 MUST_USE enum err logs_make(struct logs *logs, struct logs_dir *dir, const char *key,
                             const char *name, const char *topic, int32_t partition,
@@ -138,6 +140,20 @@ MUST_USE enum err logs_dir_save_points(struct logs_dir *dir);
 MUST_USE enum err logs_dir_lower_point(struct logs_dir *dir, struct log *log);
 /* So many files are better synced with everything else on the file system, and can be. */
 bool logs_dir_syncs_together(const struct logs_dir *dir, size_t files);
+
+/* logs_saved.c */
+char *logs_dir_file_path(const struct logs_dir *dir, enum logs_file which);
+/* As they are found; what cannot be understood is said, and says nothing. */
+MUST_USE enum err logs_dir_read_files(struct logs_dir *dir);
+/* What the file says of a log, -1 nothing. */
+int64_t logs_dir_saved(struct logs_dir *dir, enum logs_file which, const char *topic,
+                       int32_t partition);
+/* Under checkpoint_lock; whatever comes of it, content is used up. It was settled under that lock
+ * which logs it names: none that has left. */
+MUST_USE enum err logs_dir_write_file_locked(struct logs_dir *dir, enum logs_file which,
+                                             struct checkpoint *content);
+/* Before a log of that name is made: no file says anything of a former one afterwards. */
+MUST_USE enum err logs_dir_forget_name(struct logs_dir *dir, const char *topic, int32_t partition);
 
 /* logs_dir.c */
 void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const char *path);

@@ -156,7 +156,6 @@ static int64_t offset_of(const struct point *point)
 static enum err write_points_locked(struct logs_dir *dir, const struct points *points)
 {
     struct checkpoint file;
-    char *path = xasprintf("%s/" RECOVERY_POINT_FILE, dir->path);
     int64_t *offsets = xcalloc(points->count + 1, sizeof *offsets);
 
     lock_assert_held(&dir->checkpoint_lock);
@@ -165,10 +164,10 @@ static enum err write_points_locked(struct logs_dir *dir, const struct points *p
         struct log *log = points->list[i].log;
 
         offsets[i] = offset_of(&points->list[i]);
-        if (offsets[i] >= 0 && !log_is_future(log))
+        if (offsets[i] >= 0 && !log_is_future(log) && !atomic_load(&log->is_deleted))
             checkpoint_add(&file, log_topic(log), log_partition(log), offsets[i]);
     }
-    enum err err = checkpoint_write(dir->env.disk, path, &file);
+    enum err err = logs_dir_write_file_locked(dir, LOGS_POINTS, &file);
 
     for (size_t i = 0; i < points->count && err == ERR_OK; i++)
         if (offsets[i] == points->list[i].offset)
@@ -176,8 +175,6 @@ static enum err write_points_locked(struct logs_dir *dir, const struct points *p
         else if (offsets[i] >= 0)
             atomic_store(&points->list[i].log->saved_recovery_point, offsets[i]);
     free(offsets);
-    checkpoint_fini(&file);
-    free(path);
     return err;
 }
 
@@ -199,14 +196,16 @@ enum err logs_dir_save_points(struct logs_dir *dir)
 /* A full disk must not take the directory offline. */
 static enum err lower_in_place_locked(struct logs_dir *dir, struct log *log)
 {
-    char *path = xasprintf("%s/" RECOVERY_POINT_FILE, dir->path);
+    char *path = logs_dir_file_path(dir, LOGS_POINTS);
     int64_t point = log_recovery_point(log);
     enum err err =
         checkpoint_lower_in_place(dir->env.disk, path, log_topic(log), log_partition(log), point);
 
     lock_assert_held(&dir->checkpoint_lock);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        checkpoint_lower(&dir->saved[LOGS_POINTS], log_topic(log), log_partition(log), point);
         atomic_store(&log->saved_recovery_point, point);
+    }
     free(path);
     return err;
 }

@@ -267,6 +267,16 @@ static bool is_new(const struct change *change, struct uuid topic_id, const stru
     return change->takes_new || (old != NULL && !was_ours);
 }
 
+/* The same name, but a topic that was deleted while we were away. Its files are not this one's. */
+static void park_former(struct change *change, const struct image_topic *topic, int32_t partition)
+{
+    struct part *old = parts_find(change->before, topic->name, partition);
+
+    if (old != NULL && !is_removed(change, old))
+        remove_part(change, old);
+    park(change, topic->name.ptr, partition, "another topic id");
+}
+
 static enum err open_log(struct change *change, const struct image_topic *topic,
                          const struct image_part *state, struct log **log)
 {
@@ -276,13 +286,8 @@ static enum err open_log(struct change *change, const struct image_topic *topic,
 
     if (err != ERR_INCONSISTENT_TOPIC_ID)
         return err;
-    /* The same name, but a topic that was deleted while we were away. Its files are not this one's.
-     */
     log_unref(log);
-    struct part *old = parts_find(change->before, topic->name, state->index);
-    if (old != NULL && !is_removed(change, old))
-        remove_part(change, old);
-    park(change, topic->name.ptr, state->index, "another topic id");
+    park_former(change, topic, state->index);
     return logs_create(logs, topic->name.ptr, state->index, topic->id,
                        is_new(change, topic->id, state), NULL, log);
 }
@@ -462,12 +467,25 @@ struct wanted {
     size_t n, cap;
 };
 
+static bool is_taken(struct change *change, const struct image_topic *topic, int32_t partition)
+{
+    struct log *log = logs_get_ref(change->parts->conf.logs, topic->name.ptr, partition);
+    struct uuid id = log != NULL ? log_topic_id(log) : UUID_ZERO;
+
+    log_unref(&log);
+    return !uuid_is_zero(id) && !uuid_eq(id, topic->id);
+}
+
+/* All logs that are in the way go before the first one is made: making one after some have gone
+ * writes their directory's files anew. */
 static void want(struct change *change, const struct image_topic *topic,
                  const struct image_part *state, struct wanted *wanted)
 {
     if (state == NULL || !ids_has(state->replicas, change->parts->conf.broker_id) ||
         find_now(change, topic->id, state->index) != NULL)
         return;
+    if (is_taken(change, topic, state->index))
+        park_former(change, topic, state->index);
     array_reserve(&wanted->at, &wanted->cap, wanted->n, sizeof *wanted->at);
     wanted->at[wanted->n++] = (struct logs_wanted){ .topic = topic->name.ptr,
                                                     .partition = state->index,

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/checkpoint.h"
 #include "broker/log/clean/pick.h"
 #include "broker/log/clean/rewrite.h"
 #include "broker/log/log_swap.h"
@@ -65,7 +64,6 @@ struct cleaner {
     double max_dirty_ratio; /* [m] */
     int64_t last_run_ms;    /* [m] */
     int64_t cleaning;       /* [m] */
-    struct lock file_lock;  /* rank LOCK_CHECKPOINT: the checkpoint files */
     struct crew *crew;      /* [m] which; only the keeper changes it */
 };
 
@@ -201,60 +199,24 @@ static int dirtiest_first(const void *a, const void *b)
 /* --- checkpoint files ----------------------------------------------------------------------------
  */
 
-static void read_marks(struct cleaner *cleaner, const char *dir)
+static void read_mark(void *ctx, struct log *log)
 {
-    struct logs *logs = cleaner->conf.logs;
-    struct checkpoint marks;
-    char *path = xasprintf("%s/" CLEANER_FILE, dir);
-    enum err err = checkpoint_read(logs_disk(logs), path, &marks);
+    struct cleaner *cleaner = ctx;
+    int64_t upto = log_is_gone(log) ? -1 : logs_saved_mark(cleaner->conf.logs, log);
 
-    if (err != ERR_OK)
-        say_warn("cannot read, compaction begins at the starts of logs file=%s err=%s", path,
-                 err_name(err));
-    for (size_t i = 0; err == ERR_OK && i < marks.count; i++) {
-        struct log *log = logs_get_ref(logs, marks.entries[i].topic, marks.entries[i].partition);
-
-        if (log != NULL && strcmp(log_parent_dir(log), dir) == 0)
-            log_set_cleaned_upto(log, marks.entries[i].offset);
-        log_unref(&log);
-    }
-    if (err == ERR_OK)
-        checkpoint_fini(&marks);
-    free(path);
-}
-
-struct marks {
-    const char *dir;
-    struct checkpoint list;
-};
-
-static void add_mark(void *ctx, struct log *log)
-{
-    struct marks *marks = ctx;
-    int64_t upto = log_cleaned_upto(log);
-
-    if (upto >= 0 && strcmp(log_parent_dir(log), marks->dir) == 0)
-        checkpoint_add(&marks->list, log_topic(log), log_partition(log), upto);
+    if (upto >= 0 && !log_is_future(log))
+        log_set_cleaned_upto(log, upto);
 }
 
 static void write_marks(struct cleaner *cleaner, const char *dir)
 {
-    struct marks marks = { .dir = dir };
-    char *path = xasprintf("%s/" CLEANER_FILE, dir);
+    enum err err = logs_save_marks(cleaner->conf.logs, dir);
 
-    checkpoint_init(&marks.list);
-    lock_take(&cleaner->file_lock);
-    logs_each(cleaner->conf.logs, add_mark, &marks);
-    enum err err = checkpoint_write(logs_disk(cleaner->conf.logs), path, &marks.list);
-
-    lock_drop(&cleaner->file_lock);
-    checkpoint_fini(&marks.list);
-    if (err != ERR_OK) {
-        say_error("cannot write file=%s err=%s", path, err_name(err));
-        if (err != ERR_NO_SPACE)
-            logs_fail_dir(cleaner->conf.logs, dir);
-    }
-    free(path);
+    if (err == ERR_OK)
+        return;
+    say_error("cannot write how far logs were compacted dir=%s err=%s", dir, err_name(err));
+    if (err != ERR_NO_SPACE)
+        logs_fail_dir(cleaner->conf.logs, dir);
 }
 
 /* --- one compaction ------------------------------------------------------------------------------
@@ -532,17 +494,10 @@ enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out)
 
     cleaner->conf = *conf;
     lock_init(&cleaner->lock, LOCK_LEAF);
-    lock_init(&cleaner->file_lock, LOCK_CHECKPOINT);
     cond_init(&cleaner->wake);
     cleaner->last_run_ms = clock_mono_ms();
     atomic_store(&cleaner->swapped_seen, logs_swapped_count(conf->logs));
-    for (size_t i = 0; i < logs_dir_count(conf->logs); i++) {
-        struct logs_dir_info info;
-
-        logs_dir_info(conf->logs, i, &info);
-        if (!info.is_offline)
-            read_marks(cleaner, info.path);
-    }
+    logs_each(conf->logs, read_mark, cleaner);
     cleaner->crew = crew_start(cleaner, conf);
     if (conf->threads > 0)
         thread_start(&cleaner->keeper, T_CLEANER, -1, keep_crew, cleaner);
@@ -604,7 +559,6 @@ void cleaner_stop(struct cleaner **cleaner)
     crew_stop(gone, gone->crew);
     free(gone->crew);
     cond_fini(&gone->wake);
-    lock_fini(&gone->file_lock);
     lock_fini(&gone->lock);
     free(gone);
 }

@@ -38,7 +38,7 @@ struct cleaner_conf {
     void *ctx;
 };
 
-/* Reads the checkpoint files. ERR_INVALID_CONFIG, with the reason said. */
+/* Goes on from what the checkpoint files say. ERR_INVALID_CONFIG, with the reason said. */
 MUST_USE enum err cleaner_start(const struct cleaner_conf *conf, struct cleaner **out);
 /* Other numbers from now on (Kafka: LogCleaner.reconfigure): threads, sizes, rate and pause; the
  * rest of conf is not looked at. What is under way is broken off when threads or sizes change, and

@@ -381,6 +381,55 @@ START_TEST(the_same_by_deltas_alone)
 }
 END_TEST
 
+/* Syncs of making a topic of many partitions anew, whose former logs the files name or do not. */
+static uint64_t syncs_of_making_anew(bool is_saved)
+{
+    static const char *const dirs[] = { "/d" };
+    struct fake_disk *fake = fake_disk_new();
+    struct image_part many[30];
+
+    stop();
+    disk = fake_disk_base(fake);
+    start_on(dirs, 1);
+    for (int i = 0; i < (int)ARRAY_LEN(many); i++) {
+        many[i] = state(1, 0, 0);
+        many[i].index = i;
+    }
+    struct image_topic_change topic = {
+        .id = id_of(0), .name = STR("a"), .n_parts = ARRAY_LEN(many), .parts = many
+    };
+    struct image_delta delta = { .n_topics = 1, .topics = &topic };
+
+    ck_assert_int_eq(change(delta, true), ERR_OK);
+    if (is_saved) {
+        logs_checkpoint(logs);
+        ck_assert_int_eq(tell_image(), ERR_OK);
+        parts_checkpoint_hw(parts);
+    }
+    drop_topic(0, true);
+    topic.id = id_of(9);
+    uint64_t before = fake_disk_syncs(fake);
+
+    ck_assert_int_eq(change(delta, true), ERR_OK);
+    ck_assert_uint_eq(result.failures_len, 0);
+    uint64_t syncs = fake_disk_syncs(fake) - before;
+
+    drop_topic(9, false);
+    stop();
+    fake_disk_free(&fake);
+    disk = NULL;
+    start();
+    return syncs;
+}
+
+START_TEST(many_made_anew_have_the_files_written_once)
+{
+    uint64_t unnamed = syncs_of_making_anew(false);
+
+    ck_assert_uint_le(syncs_of_making_anew(true), unnamed + 4);
+}
+END_TEST
+
 START_TEST(a_few_strays_are_parked)
 {
     set("a", 0, state(1, 0, 0));
@@ -775,6 +824,7 @@ int main(void)
     tcase_add_test(tc, the_same_by_deltas_alone);
     tcase_add_test(tc, what_found_no_room_is_opened_when_there_is_some);
     tcase_add_test(tc, a_leader_that_finds_no_room_would_rather_not_lead);
+    tcase_add_test(tc, many_made_anew_have_the_files_written_once);
     tcase_add_test(tc, a_few_strays_are_parked);
     tcase_add_test(tc, a_wiped_zookeeper_is_not_believed);
     tcase_add_test(tc, who_is_no_replica_any_more_stops_and_keeps_its_files);
