@@ -11,7 +11,8 @@
  * While a fetch waits at the leader for records, a partition that is followed newly would wait
  * along, up to replica.fetch.wait.max.ms, and with it every acks=all of a fail-over. So such a wait
  * is broken off: the connection is closed and made anew, which costs less than a millisecond; not
- * more often than BREAK_EVERY_MS.
+ * more often than BREAK_EVERY_MS. So it is when we have registered anew, for a leader that has
+ * heard of that commits nothing until we have fetched in the new epoch.
  *
  * A link that loses what is sent on it says nothing. TCP sends again after a time that doubles with
  * each try, so that a connection that lived through a cut of ten seconds may stay silent for as
@@ -398,8 +399,11 @@ static void on_source(struct msg *msg)
     struct fetcher *fetcher = order->fetcher;
 
     assert_on(T_FETCHER);
-    if (order->broker_epoch >= 0)
+    if (order->broker_epoch >= 0) {
+        if (fetcher->broker_epoch >= 0 && fetcher->broker_epoch != order->broker_epoch)
+            note_newcomer(fetcher);
         fetcher->broker_epoch = order->broker_epoch;
+    }
     if (order->host != NULL &&
         (fetcher->host == NULL || strcmp(fetcher->host, order->host) != 0 ||
          fetcher->port != order->port || !uuid_eq(fetcher->incarnation, order->incarnation))) {

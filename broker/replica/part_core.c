@@ -152,12 +152,31 @@ static void forget_follower(struct part_replica *r)
     r->last_fetch_leo = -1;
     r->last_caught_up_ms = 0;
     r->caught_up_at_all = false;
+    r->on_trust = false;
 }
 
-static void note_live(struct part_replica *r, const struct part_live *live)
+/* A member of the ISR that has not fetched from us yet has as long to do so as one that has all. */
+static void trust_member(const struct part_core *core, struct part_replica *r, int64_t now_ms)
+{
+    bool member = part_in_isr(core, r->id);
+
+    r->on_trust = member;
+    r->caught_up_at_all = member;
+    r->last_caught_up_ms = member ? now_ms : 0;
+}
+
+/* It registered anew, perhaps in the same process. */
+static void begin_anew(const struct part_core *core, struct part_replica *r, int64_t now_ms)
+{
+    forget_follower(r);
+    trust_member(core, r, now_ms);
+}
+
+static void note_live(const struct part_core *core, struct part_replica *r,
+                      const struct part_live *live, int64_t now_ms)
 {
     if (live->broker_epoch > r->fetch_epoch && r->fetch_epoch >= 0 && live->live) {
-        forget_follower(r);
+        begin_anew(core, r, now_ms);
         r->fetch_epoch = -1;
     }
     r->live = live->live;
@@ -165,10 +184,14 @@ static void note_live(struct part_replica *r, const struct part_live *live)
 }
 
 /* Takes over assignment and liveness, keeping what is known of replicas that stay. */
-static void set_replicas(struct part_core *core, const struct part_event *ev)
+static void set_replicas(struct part_core *core, const struct part_event *ev, int64_t now_ms)
 {
     struct part_replica *others = xcalloc((size_t)ev->role.replicas_len + 1, sizeof *others);
     int32_t len = 0;
+
+    free(core->isr);
+    core->isr = xmemdup(ev->role.isr, (size_t)ev->role.isr_len * sizeof *core->isr);
+    core->isr_len = ev->role.isr_len;
 
     for (int32_t i = 0; i < ev->role.replicas_len; i++) {
         int32_t id = ev->role.replicas[i];
@@ -182,17 +205,15 @@ static void set_replicas(struct part_core *core, const struct part_event *ev)
             others[len] = (struct part_replica){ .id = id, .fetch_epoch = -1 };
             forget_follower(&others[len]);
         }
-        note_live(&others[len], &ev->role.live[i]);
+        note_live(core, &others[len], &ev->role.live[i], now_ms);
+        if (others[len].on_trust && !part_in_isr(core, id))
+            trust_member(core, &others[len], now_ms);
         len++;
     }
     free(core->others);
     core->others = others;
     core->others_len = len;
     core->replicas_len = ev->role.replicas_len;
-
-    free(core->isr);
-    core->isr = xmemdup(ev->role.isr, (size_t)ev->role.isr_len * sizeof *core->isr);
-    core->isr_len = ev->role.isr_len;
 }
 
 static void lead(struct part_core *core, bool led_before, int64_t now_ms, struct part_effects *out)
@@ -204,13 +225,11 @@ static void lead(struct part_core *core, bool led_before, int64_t now_ms, struct
     out->assign_epoch = true;
     for (int32_t i = 0; i < core->others_len; i++) {
         struct part_replica *r = &core->others[i];
-        bool member = part_in_isr(core, r->id);
 
         if (!led_before)
             forget_follower(r);
-        r->caught_up_at_all = member;
-        r->last_caught_up_ms = member ? now_ms : 0;
-        if (member)
+        trust_member(core, r, now_ms);
+        if (r->on_trust)
             r->last_fetch_ms = now_ms;
     }
 }
@@ -245,7 +264,7 @@ static void on_role(struct part_core *core, const struct part_event *ev, int64_t
         return;
     }
     core->my_epoch = ev->role.my_epoch;
-    set_replicas(core, ev);
+    set_replicas(core, ev, now_ms);
     core->recovering = ev->role.recovering;
     core->leader = ev->role.leader;
     core->leader_epoch = ev->role.leader_epoch;
@@ -283,14 +302,13 @@ static void on_fetched(struct part_core *core, const struct part_event *ev, int6
 
         r->fetch_epoch = ev->fetched.broker_epoch;
         if (lived_before)
-            forget_follower(r);
+            begin_anew(core, r, now_ms);
     }
-    if (offset >= ev->fetched.leader_leo) {
+    bool has_all = offset >= ev->fetched.leader_leo;
+    if (has_all || (r->last_fetch_leo >= 0 && offset >= r->last_fetch_leo)) {
         r->caught_up_at_all = true;
-        r->last_caught_up_ms = max64(r->last_caught_up_ms, now_ms);
-    } else if (r->last_fetch_leo >= 0 && offset >= r->last_fetch_leo) {
-        r->caught_up_at_all = true;
-        r->last_caught_up_ms = max64(r->last_caught_up_ms, r->last_fetch_ms);
+        r->on_trust = false;
+        r->last_caught_up_ms = max64(r->last_caught_up_ms, has_all ? now_ms : r->last_fetch_ms);
     }
     r->leo = min64(offset, core->leo);
     if (ev->fetched.log_start != r->log_start) {
@@ -349,7 +367,7 @@ static void on_live(struct part_core *core, const struct part_event *ev, int64_t
         core->my_epoch = ev->live.broker_epoch;
     if (r == NULL)
         return;
-    note_live(r, &ev->live);
+    note_live(core, r, &ev->live, now_ms);
     try_advance_hw(core, now_ms, out); /* a dead outsider no longer counts */
 }
 

@@ -54,6 +54,7 @@ struct part_replica {
     int64_t last_fetch_leo;    /* our leo then */
     int64_t last_caught_up_ms; /* last moment at which it had all that we had */
     bool caught_up_at_all;     /* last_caught_up_ms means something */
+    bool on_trust;             /* so it does because it is in the ISR, and for as long */
 };
 
 enum part_pending { PART_SETTLED, PART_EXPANDING, PART_SHRINKING };

@@ -715,7 +715,8 @@ static void run_offsets(struct world *w, struct event *ev)
 
 /* ---- who follows whom ---- */
 
-/* A parked fetch keeps a newcomer waiting: it is broken off. */
+/* A parked fetch keeps a newcomer waiting, and a leader that knows us to have registered anew: it
+ * is broken off. */
 static void run_newcomer(struct world *w, struct event *ev)
 {
     struct bro *b = &w->bros[ev->node];
@@ -727,14 +728,29 @@ static void run_newcomer(struct world *w, struct event *ev)
     pump(w, b, (int)ev->a);
 }
 
+static void break_wait(struct world *w, struct bro *b, int leader)
+{
+    struct fetcher *f = &b->fetchers[leader];
+    struct event *ev;
+
+    if (!f->flying)
+        return;
+    ev = world_at(w, NEWCOMER_US, b->node, run_newcomer);
+    ev->a = leader;
+    ev->b = (int64_t)f->flight;
+}
+
 static void know_source(struct world *w, struct bro *b, int leader)
 {
     struct fetcher *f = &b->fetchers[leader];
     const struct node *self = b->image == NULL ? NULL : image_node(b->image, b->id);
     const struct node *node = b->image == NULL ? NULL : image_node(b->image, leader + 1);
 
-    if (self != NULL && self->epoch >= 0)
+    if (self != NULL && self->epoch >= 0) {
+        if (f->broker_epoch >= 0 && f->broker_epoch != self->epoch)
+            break_wait(w, b, leader);
         f->broker_epoch = self->epoch;
+    }
     if (node != NULL && node->n_endpoints > 0 &&
         (!f->known || !uuid_eq(node->incarnation, f->incarnation))) {
         drop(w, f);
@@ -779,7 +795,6 @@ void repl_follow(struct world *w, struct bro *b, int p, int leader, int32_t epoc
     struct fetcher *f = fetcher_of(w, b, leader - 1);
     struct uuid id = w->gens[b->reps[p].gen];
     struct disk_log *log = &b->logs[p];
-    struct event *ev;
 
     for (int i = 0; i < w->conf.brokers; i++)
         if (i != leader - 1 && b->fetchers[i].used)
@@ -789,11 +804,7 @@ void repl_follow(struct world *w, struct bro *b, int p, int leader, int32_t epoc
     fetch_core_add(&f->core, id, p, b, epoch, log->leo, epochs_latest(&log->epochs), 0);
     f->retry = 0;
     f->retry_ms = RETRY_FIRST_MS;
-    if (f->flying) {
-        ev = world_at(w, NEWCOMER_US, b->node, run_newcomer);
-        ev->a = leader - 1;
-        ev->b = (int64_t)f->flight;
-    }
+    break_wait(w, b, leader - 1);
     pump(w, b, leader - 1);
 }
 

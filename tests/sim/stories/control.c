@@ -14,16 +14,36 @@ static void expire_all(struct world *w)
         zoo_expire(w, sessions[i]);
 }
 
+/* Who finds no controller for longer than the lag allows is out of sync for a reason. */
+static void check_nobody_leaves(struct world *w, const uint32_t *in_sync)
+{
+    int64_t until_ms = world_ms(w) + (w->conf.lag_max_ms < 1000 ? w->conf.lag_max_ms : 1000);
+
+    while (world_ms(w) < until_ms) {
+        story_write(w, 1);
+        world_run_ms(w, 20);
+        for (int p = 0; p < w->conf.parts && !w->failed; p++)
+            if (w->zoo->tree.states[p].n_isr < in_sync[p])
+                world_fail(w, "a hiccup of ZooKeeper took a replica of partition %d out of sync",
+                           p);
+        if (w->failed)
+            return;
+    }
+}
+
 void story_hiccup(struct world *w)
 {
     int32_t epochs[SIM_PARTS];
+    uint32_t in_sync[SIM_PARTS];
 
-    for (int p = 0; p < w->conf.parts; p++)
+    for (int p = 0; p < w->conf.parts; p++) {
         epochs[p] = w->zoo->tree.states[p].leader_epoch;
+        in_sync[p] = w->zoo->tree.states[p].n_isr;
+    }
     story_write(w, 2);
     expire_all(w);
-    story_write(w, 20);
-    world_run_ms(w, 1000);
+    check_nobody_leaves(w, in_sync);
+    world_run_ms(w, 100);
     for (int p = 0; p < w->conf.parts && !w->failed; p++)
         if (w->zoo->tree.states[p].leader_epoch != epochs[p] && story_leader(w, p) != p)
             world_fail(w, "a hiccup of ZooKeeper moved the leadership of partition %d", p);

@@ -315,6 +315,63 @@ START_TEST(a_new_life_in_the_image_resets_what_is_known)
 }
 END_TEST
 
+/* After a hiccup of ZooKeeper its fetch in the old epoch may still be parked. */
+START_TEST(a_member_that_registers_anew_stays_as_long_as_any)
+{
+    bool fetches_first = _i == 1, by_role = _i == 2;
+
+    role(1, 5, 7, 3);
+    fetched(2, 100);
+    fetched(3, 100);
+    now_ms += 10 * LAG_MS;
+    fetched(3, 100);
+    if (by_role) {
+        live[1].broker_epoch = 50;
+        role(1, 5, 8, 3);
+    } else if (fetches_first) {
+        appended(110);
+        ck_assert_int_eq(fetched_as(2, 50, 100), ERR_OK); /* a little behind */
+        fetched(3, 110);
+    } else {
+        alive(2, 11, false);
+        alive(2, 50, true);
+    }
+    step(&(struct part_event){ .kind = PART_EV_TICK });
+    ck_assert_ptr_null(effects.propose);
+    if (!fetches_first)
+        appended(110);
+    ck_assert_int_eq(core.hw, 100); /* it counts, and has not fetched */
+    now_ms += LAG_MS;
+    fetched(3, 110);
+    step(&(struct part_event){ .kind = PART_EV_TICK });
+    ck_assert_ptr_null(effects.propose);
+    now_ms++;
+    step(&(struct part_event){ .kind = PART_EV_TICK });
+    ck_assert_ptr_nonnull(effects.propose);
+    ck_assert_int_eq(effects.propose->members_len, 2);
+    ck_assert_int_eq(effects.propose->members[1].id, 3);
+}
+END_TEST
+
+/* It has lost its tail: what it had in its former life holds nobody up. */
+START_TEST(who_leaves_the_isr_is_not_waited_for_on_trust)
+{
+    static const int32_t others[] = { 1, 3 };
+
+    role(1, 5, 7, 3);
+    fetched(2, 100);
+    fetched(3, 100);
+    alive(2, 50, true);
+    live[1].broker_epoch = 50;
+    if (_i == 1)
+        ck_assert_int_eq(fetched_as(2, 50, 10), ERR_OK);
+    role_of(1, 5, 8, ids, 3, others, 2);
+    appended(110);
+    fetched(3, 110);
+    ck_assert_int_eq(core.hw, 110);
+}
+END_TEST
+
 START_TEST(who_may_fetch_is_checked_in_order)
 {
     role_of(1, 5, 7, ids, 2, ids, 2);
@@ -475,6 +532,8 @@ int main(void)
     tcase_add_test(tc, a_new_leader_knows_nothing_of_its_followers);
     tcase_add_test(tc, an_earlier_life_of_a_follower_is_refused);
     tcase_add_test(tc, a_new_life_in_the_image_resets_what_is_known);
+    tcase_add_loop_test(tc, a_member_that_registers_anew_stays_as_long_as_any, 0, 3);
+    tcase_add_loop_test(tc, who_leaves_the_isr_is_not_waited_for_on_trust, 0, 2);
     tcase_add_test(tc, who_may_fetch_is_checked_in_order);
     tcase_add_test(tc, produce_needs_leader_and_min_isr);
     tcase_add_test(tc, acked_means_committed_by_enough);
