@@ -1,33 +1,28 @@
 /*
  * Start:  bind the listeners -> lock, check and load the directories -> ZooKeeper: end the earlier
- * session, read the cluster id, check it against the directories, make a broker.id when neither the
- * settings nor the directories have one -> everything that serves -> register and find the
- * controller -> with the first image applied, accept clients. Stop:   hand leaderships over ->
- * accept nobody, let open requests end -> fetchers -> session and stream
- *         -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown marker.
- *
- * Clients that connect before the first image wait in the listeners' backlog; that they can connect
- * tells the controller that the process is there.
+ *         session, read the cluster id, check it against the directories, make a broker.id when
+ *         neither the settings nor the directories have one -> everything that serves -> register
+ *         and find the controller -> with the first image applied, accept clients.
+ * Stop:   hand leaderships over -> accept nobody, let open requests end -> fetchers -> session and
+ *         stream -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown
+ *         marker.
  */
 #include "broker/broker.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/api/api.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/table.h"
-#include "broker/control/control.h"
-#include "broker/group/groups.h"
-#include "broker/net/conn.h"
-#include "broker/net/listener.h"
 #include "broker/compaction.h"
+#include "broker/control/control.h"
 #include "broker/drain.h"
+#include "broker/front.h"
+#include "broker/group/groups.h"
 #include "broker/loading.h"
 #include "broker/pages.h"
 #include "broker/replica/moves.h"
@@ -42,11 +37,10 @@
 #include "common/io/pool.h"
 #include "common/io/reactor.h"
 
-#define REQUESTS_MEMORY_BYTES ((size_t)1 << 30) /* when queued.max.request.bytes says nothing */
-#define RETENTION_FIRST_MS    30000
-#define SETTINGS_MS           1000
-#define NOTE_EVERY_MAX_MS     2000
-#define DRAIN_MS              1000 /* how long open requests are waited for at a stop */
+#define RETENTION_FIRST_MS 30000
+#define SETTINGS_MS        1000
+#define NOTE_EVERY_MAX_MS  2000
+#define DRAIN_MS           1000 /* how long open requests are waited for at a stop */
 
 /* How fast replicas are copied: given to followers, fetched from leaders, moved between
  * directories.
@@ -65,14 +59,8 @@ struct broker {
     struct broker_hooks hooks;
     int32_t id;
 
-    struct reactor **reactors; /* of clients */
-    struct conns **conns;      /* one per reactor */
-    size_t reactors_len;
-    struct door *door;
-    struct listener **listeners; /* all accept on reactors[0] */
-    size_t listeners_len;
-    struct budget memory;
-    struct dispatch dispatch;
+    struct front *front;
+    struct dispatch dispatch; /* of requests to handlers */
 
     struct endpoint *endpoints;
     struct node self;
@@ -180,22 +168,11 @@ static void on_fatal(void *ctx, const char *why)
     broker->hooks.on_fatal(broker->hooks.ctx);
 }
 
-static void start_listeners(void *arg)
-{
-    struct broker *broker = arg;
-
-    for (size_t i = 0; i < broker->listeners_len; i++)
-        listener_start(broker->listeners[i]);
-}
-
 static void on_ready(void *ctx)
 {
     struct broker *broker = ctx;
 
-    reactor_call(broker->reactors[0], start_listeners, broker);
-    for (size_t i = 0; i < broker->listeners_len; i++)
-        say_info("serving listener=%s port=%d", listener_info(broker->listeners[i])->name,
-                 listener_port(broker->listeners[i]));
+    front_serve(broker->front);
 }
 
 /* ---- start ---- */
@@ -212,81 +189,6 @@ static void raise_file_limit(void)
     if (limit.rlim_max < 4096)
         say_warn("few open files are allowed, raise the hard limit (ulimit -Hn) limit=%llu",
                  (unsigned long long)limit.rlim_max);
-}
-
-/* Kafka's default buffers switch the kernel's own tuning off and cost a seventh of the CPU of
- * replicating in bulk; they count only when somebody has set them. */
-static int32_t buffer_of(const struct broker *broker, const char *name, int32_t bytes)
-{
-    return conf_is_set(broker->conf, name) ? bytes : -1;
-}
-
-static void make_reactors(struct broker *broker)
-{
-    const struct broker_conf *conf = broker->settings_file;
-    struct conns_conf conns = {
-        .request_max_bytes = (size_t)conf->socket_request_max_bytes,
-        .idle_max_ms = conf->connections_max_idle_ms,
-        .sock = { .send_buffer_bytes =
-                      buffer_of(broker, "socket.send.buffer.bytes", conf->socket_send_buffer_bytes),
-                  .receive_buffer_bytes = buffer_of(broker, "socket.receive.buffer.bytes",
-                                                    conf->socket_receive_buffer_bytes) },
-        .memory = &broker->memory,
-    };
-    size_t memory = conf->queued_max_request_bytes > 0 ? (size_t)conf->queued_max_request_bytes
-                                                       : REQUESTS_MEMORY_BYTES;
-
-    if (memory < 4 * conns.request_max_bytes)
-        memory = 4 * conns.request_max_bytes; /* blocks are charged rounded up */
-    budget_init(&broker->memory, memory);
-    broker->reactors_len = (size_t)conf->num_network_threads;
-    broker->reactors = xcalloc(broker->reactors_len, sizeof *broker->reactors);
-    broker->conns = xcalloc(broker->reactors_len, sizeof *broker->conns);
-    for (size_t i = 0; i < broker->reactors_len; i++) {
-        broker->reactors[i] = reactor_new();
-        broker->conns[i] = conns_new(broker->reactors[i], &conns, &broker->dispatch);
-    }
-}
-
-/* Kafka's default of 50 is soon full when the clients of a lost broker come all at once, and who
- * finds it full waits a second for the kernel to try again. Only a bound that was asked for is
- * kept. */
-static int backlog_of(const struct broker *broker)
-{
-    return conf_is_set(broker->conf, "socket.listen.backlog.size")
-               ? broker->settings_file->socket_listen_backlog_size
-               : SOMAXCONN;
-}
-
-static enum err open_listeners(struct broker *broker)
-{
-    const struct broker_conf *conf = broker->settings_file;
-    struct door_conf door = { .per_ip_max = conf->max_connections_per_ip,
-                              .max = conf->max_connections,
-                              .files_max = door_files_max() };
-
-    broker->door = door_new(&door);
-    broker->listeners = xcalloc(conf->n_listeners, sizeof *broker->listeners);
-    for (size_t i = 0; i < conf->n_listeners; i++) {
-        const struct broker_listener *bind = &conf->bind[i];
-        struct listener_conf listener = { .name = bind->name,
-                                          .protocol = bind->protocol,
-                                          .host = bind->host,
-                                          .port = bind->port,
-                                          .backlog = backlog_of(broker),
-                                          .is_inter_broker =
-                                              bind->is_inter_broker && conf->n_listeners > 1 };
-        enum err err = listener_open(broker->reactors[0], &listener, broker->door, broker->conns,
-                                     broker->reactors_len, &broker->listeners[i]);
-
-        if (err != ERR_OK) {
-            say_error("cannot listen on %s://%s:%d: %s", bind->name, bind->host, bind->port,
-                      err == ERR_EXISTS ? "the address is in use" : err_text(err));
-            return err;
-        }
-        broker->listeners_len++;
-    }
-    return ERR_OK;
 }
 
 static void make_self(struct broker *broker)
@@ -308,8 +210,8 @@ static void make_self(struct broker *broker)
             .protocol = str_of(bind->protocol),
             .host =
                 str_of(bind->advertised_host[0] != '\0' ? bind->advertised_host : broker->hostname),
-            .port = bind->advertised_port != 0 ? bind->advertised_port
-                                               : listener_port(broker->listeners[i]),
+            .port =
+                bind->advertised_port != 0 ? bind->advertised_port : front_port(broker->front, i),
         };
     }
     broker->self = (struct node){ .id = broker->id,
@@ -428,8 +330,8 @@ static enum err meet_zookeeper(struct broker *broker)
         .state_dir = first_live_dir(broker),
         .software = MOLDAU_VERSION,
         .min_isr = conf->min_insync_replicas,
-        .reactors = broker->reactors,
-        .reactors_len = broker->reactors_len,
+        .reactors = front_reactors(broker->front),
+        .reactors_len = front_len(broker->front),
         .on_fatal = on_fatal,
         .on_ready = on_ready,
         .ctx = broker,
@@ -504,8 +406,9 @@ static void make_replicas(struct broker *broker)
         .wait_max_ms = conf->replica_fetch_wait_max_ms,
         .backoff_ms = conf->replica_fetch_backoff_ms,
         .request_timeout_ms = conf->replica_socket_timeout_ms,
-        .receive_buffer_bytes = buffer_of(broker, "replica.socket.receive.buffer.bytes",
-                                          conf->replica_socket_receive_buffer_bytes),
+        .receive_buffer_bytes = conf_is_set(broker->conf, "replica.socket.receive.buffer.bytes")
+                                    ? conf->replica_socket_receive_buffer_bytes
+                                    : -1, /* the kernel's own tuning, as for clients */
     };
 
     broker->meta = meta_new();
@@ -538,8 +441,8 @@ static void make_groups(struct broker *broker)
     struct groups_conf groups = {
         .parts = broker->parts,
         .pool = broker->pool,
-        .reactors = broker->reactors,
-        .reactors_len = broker->reactors_len,
+        .reactors = front_reactors(broker->front),
+        .reactors_len = front_len(broker->front),
         .group = { .session_min_ms = conf->group_min_session_timeout_ms,
                    .session_max_ms = conf->group_max_session_timeout_ms,
                    .initial_delay_ms = conf->group_initial_rebalance_delay_ms,
@@ -700,8 +603,8 @@ static void fill_pages(struct broker *broker)
                                    .logs = broker->logs,
                                    .cleaner = compaction_cleaner(broker->compaction),
                                    .control = broker->control,
-                                   .conns = broker->conns,
-                                   .conns_len = broker->reactors_len };
+                                   .conns = front_conns(broker->front),
+                                   .conns_len = front_len(broker->front) };
 
     if (broker->pages != NULL)
         pages_ready(broker->pages, &source);
@@ -720,9 +623,8 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     lock_init(&broker->attach_lock, LOCK_ATTACH);
     raise_file_limit();
     broker->settings = settings_new(conf, settings, broker->id);
-    make_reactors(broker);
     broker->loading = loading_new((size_t)settings->n_dirs);
-    err = open_listeners(broker);
+    err = front_open(conf, settings, &broker->dispatch, &broker->front);
     if (err == ERR_OK)
         err = start_pages(broker);
     if (err == ERR_OK) {
@@ -744,8 +646,7 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     control_attach(broker->control, &parties);
     report_failed_dirs(broker);
     make_api(broker);
-    for (size_t i = 0; i < broker->reactors_len; i++)
-        reactor_start(broker->reactors[i], T_REACTOR, (int)i);
+    front_start(broker->front);
     err = start_compaction(broker);
     start_sched(broker);
     if (err != ERR_OK) {
@@ -760,58 +661,35 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
 
 /* ---- stop ---- */
 
-static void stop_listeners(void *arg)
-{
-    struct broker *broker = arg;
-
-    for (size_t i = 0; i < broker->listeners_len; i++)
-        listener_stop(broker->listeners[i]);
-}
-
-static void close_conns(void *arg)
-{
-    conns_close_all(arg);
-}
-
 static struct drain drain_of(const struct broker *broker)
 {
-    return (struct drain){ .reactors = broker->reactors,
-                           .conns = broker->conns,
-                           .len = broker->reactors_len,
+    return (struct drain){ .reactors = front_reactors(broker->front),
+                           .conns = front_conns(broker->front),
+                           .len = front_len(broker->front),
                            .parts = broker->parts,
                            .pids = broker->pids };
 }
 
 static void stop_clients(struct broker *broker)
 {
-    if (broker->reactors_len == 0)
+    struct drain drain;
+
+    if (broker->front == NULL)
         return;
-    reactor_call(broker->reactors[0], stop_listeners, broker);
-    for (size_t i = 0; i < broker->reactors_len; i++)
-        reactor_call(broker->reactors[i], close_conns, broker->conns[i]);
-    struct drain drain = drain_of(broker);
+    front_close(broker->front);
+    drain = drain_of(broker);
     (void)drain_wait_ms(&drain, DRAIN_MS); /* what is open then is ended in free_clients() */
 }
 
 static void free_clients(struct broker *broker)
 {
-    struct drain drain = drain_of(broker);
+    struct drain drain;
 
+    if (broker->front == NULL)
+        return;
+    drain = drain_of(broker);
     drain_end(&drain);
-    for (size_t i = 0; i < broker->reactors_len; i++) {
-        reactor_stop(broker->reactors[i]);
-        reactor_turn(broker->reactors[i], false); /* hand-overs that came late */
-        conns_free(&broker->conns[i]);
-    }
-    for (size_t i = 0; i < broker->listeners_len; i++)
-        listener_free(&broker->listeners[i]);
-    if (broker->door != NULL)
-        door_free(&broker->door);
-    for (size_t i = 0; i < broker->reactors_len; i++)
-        reactor_free(&broker->reactors[i]);
-    free(broker->listeners);
-    free(broker->reactors);
-    free(broker->conns);
+    front_stop(&broker->front);
 }
 
 static void stop_sched(struct broker *broker)

@@ -19,8 +19,8 @@
 #include "common/io/reactor.h"
 
 struct drain {
-    struct reactor **reactors; /* they run, or have never run */
-    struct conns **conns;      /* one per reactor; conns_close_all() has been called */
+    struct reactor **reactors;  /* they run, or have never run */
+    struct conns *const *conns; /* one per reactor; conns_close_all() has been called */
     size_t len;
     struct parts *parts; /* NULL: there are none yet */
     struct pids *pids;   /* the same */

@@ -203,3 +203,35 @@ bool net_rig_is_closed(struct net_rig *rig)
     net_rig_run(rig);
     return net_rig_read(rig);
 }
+
+int net_rig_dial(int port)
+{
+    struct net_addr addr;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(net_addr_find("127.0.0.1", port, &addr), ERR_OK);
+    ck_assert_int_eq(connect(fd, &addr.at.any, addr.len), 0);
+    return fd;
+}
+
+void net_rig_send_to(int fd, int16_t key, int32_t correlation_id)
+{
+    uint8_t frame[512];
+    size_t len = net_rig_frame(frame, key, 4, correlation_id);
+
+    ck_assert_int_eq(send(fd, frame, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+int32_t net_rig_receive_from(int fd)
+{
+    uint8_t head[8], rest[65536];
+
+    if (recv(fd, head, sizeof head, MSG_WAITALL) != sizeof head)
+        return -1;
+    size_t left = load_be32(head) - 4;
+    ck_assert_uint_le(left, sizeof rest);
+    if (left > 0)
+        ck_assert_int_eq(recv(fd, rest, left, MSG_WAITALL), (ssize_t)left);
+    return load_i32(head + 4);
+}

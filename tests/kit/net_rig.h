@@ -62,4 +62,13 @@ bool net_rig_read(struct net_rig *rig);
 int32_t net_rig_next(struct net_rig *rig, const uint8_t **frame, size_t *len);
 bool net_rig_is_closed(struct net_rig *rig);
 
+/* ---- real sockets, which wait ---- */
+
+/* A connection to a port of this machine. */
+int net_rig_dial(int port);
+/* A request of that kind with default fields. */
+void net_rig_send_to(int fd, int16_t key, int32_t correlation_id);
+/* The correlation id of the next answer, -1 when the connection is closed. */
+int32_t net_rig_receive_from(int fd);
+
 #endif

@@ -90,39 +90,6 @@ static void server_stop(struct server *server)
     ck_assert_uint_eq(budget_used(&server->memory), 0);
 }
 
-static int dial(const struct server *server)
-{
-    struct net_addr addr;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(net_addr_find("127.0.0.1", listener_port(server->listener), &addr), ERR_OK);
-    ck_assert_int_eq(connect(fd, &addr.at.any, addr.len), 0);
-    return fd;
-}
-
-static void send_one(int fd, int16_t key, int32_t correlation_id)
-{
-    uint8_t frame[512];
-    size_t len = net_rig_frame(frame, key, 4, correlation_id);
-
-    ck_assert_int_eq(send(fd, frame, len, MSG_NOSIGNAL), (ssize_t)len);
-}
-
-/* The correlation id of the next answer, -1 when the connection is closed. */
-static int32_t receive_one(int fd)
-{
-    uint8_t head[8], rest[65536];
-
-    if (recv(fd, head, sizeof head, MSG_WAITALL) != sizeof head)
-        return -1;
-    size_t left = load_be32(head) - 4;
-    ck_assert_uint_le(left, sizeof rest);
-    if (left > 0)
-        ck_assert_int_eq(recv(fd, rest, left, MSG_WAITALL), (ssize_t)left);
-    return load_i32(head + 4);
-}
-
 START_TEST(connections_are_spread_and_served)
 {
     struct server server;
@@ -130,13 +97,13 @@ START_TEST(connections_are_spread_and_served)
 
     server_start(&server, (struct door_conf){ 0 });
     for (int i = 0; i < 20; i++) {
-        fds[i] = dial(&server);
-        send_one(fds[i], API_API_VERSIONS, i);
+        fds[i] = net_rig_dial(listener_port(server.listener));
+        net_rig_send_to(fds[i], API_API_VERSIONS, i);
     }
     for (int round = 0; round < 50; round++)
         for (int i = 0; i < 20; i++) {
-            ck_assert_int_eq(receive_one(fds[i]), i + round);
-            send_one(fds[i], round % 2 == 0 ? API_PRODUCE : API_METADATA, i + round + 1);
+            ck_assert_int_eq(net_rig_receive_from(fds[i]), i + round);
+            net_rig_send_to(fds[i], round % 2 == 0 ? API_PRODUCE : API_METADATA, i + round + 1);
         }
     ck_assert_int_eq(conns_count(server.conns[0]), 10);
     ck_assert_int_eq(conns_count(server.conns[1]), 10);
@@ -153,18 +120,18 @@ START_TEST(too_many_of_one_address_are_closed)
 
     server_start(&server, (struct door_conf){ .per_ip_max = 2 });
     for (int i = 0; i < 3; i++)
-        fds[i] = dial(&server);
-    ck_assert_int_eq(receive_one(fds[2]), -1);
-    send_one(fds[0], API_METADATA, 5);
-    ck_assert_int_eq(receive_one(fds[0]), 5);
+        fds[i] = net_rig_dial(listener_port(server.listener));
+    ck_assert_int_eq(net_rig_receive_from(fds[2]), -1);
+    net_rig_send_to(fds[0], API_METADATA, 5);
+    ck_assert_int_eq(net_rig_receive_from(fds[0]), 5);
     close(fds[1]); /* makes room */
     for (;;) {
-        int fd = dial(&server);
+        int fd = net_rig_dial(listener_port(server.listener));
         struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
-        send_one(fd, API_METADATA, 6);
+        net_rig_send_to(fd, API_METADATA, 6);
         poll(&poll_fd, 1, -1);
-        int32_t got = receive_one(fd);
+        int32_t got = net_rig_receive_from(fd);
         close(fd);
         if (got == 6)
             break;
@@ -182,14 +149,14 @@ static void expect_the_third_waits(struct door_conf door)
 
     server_start(&server, door);
     for (int i = 0; i < 3; i++) {
-        fds[i] = dial(&server);
-        send_one(fds[i], API_METADATA, i);
+        fds[i] = net_rig_dial(listener_port(server.listener));
+        net_rig_send_to(fds[i], API_METADATA, i);
     }
-    ck_assert_int_eq(receive_one(fds[0]), 0);
-    ck_assert_int_eq(receive_one(fds[1]), 1);
+    ck_assert_int_eq(net_rig_receive_from(fds[0]), 0);
+    ck_assert_int_eq(net_rig_receive_from(fds[1]), 1);
     ck_assert_int_eq(door_count(server.door), 2);
     close(fds[0]);
-    ck_assert_int_eq(receive_one(fds[2]), 2); /* as soon as one is gone */
+    ck_assert_int_eq(net_rig_receive_from(fds[2]), 2); /* as soon as one is gone */
     close(fds[1]);
     close(fds[2]);
     server_stop(&server);
@@ -220,9 +187,9 @@ START_TEST(a_crowd_that_comes_and_goes_leaves_nothing)
     server_start(&server, (struct door_conf){ .per_ip_max = 1000, .max = 10000 });
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < 200; i++) {
-            fds[i] = dial(&server);
+            fds[i] = net_rig_dial(listener_port(server.listener));
             if (i % 2 == 0)
-                send_one(fds[i], API_METADATA, i);
+                net_rig_send_to(fds[i], API_METADATA, i);
         }
         for (int i = 0; i < 200; i++)
             close(fds[i]);
