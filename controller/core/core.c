@@ -121,6 +121,10 @@ void core_reload(struct core *core, struct core_reload reload)
     core->reloading = reload.what == RELOAD_ALL;
     if (!str_is_null(reload.topic))
         reload.topic = arena_str(&core->out->arena, reload.topic);
+    if (reload.what == RELOAD_CONFIG) {
+        reload.type = arena_str(&core->out->arena, reload.type);
+        reload.name = arena_str(&core->out->arena, reload.name);
+    }
     emit(core, CORE_DO_RELOAD)->reload = reload;
 }
 
@@ -252,6 +256,7 @@ static void on_loaded(struct core *core, const struct core_loaded *loaded)
     core->balance_ms = core->now_ms + 5000;
     view_load(core, loaded);
     elr_load(core, loaded);
+    settings_loaded(core);
     core->scan = true;
     core_say(core, CORE_SAY_INFO,
              "%s epoch=%d brokers=%zu topics=%zu partitions=%zu tombstones=%zu",
@@ -466,6 +471,7 @@ static bool make_plan(struct core *core)
     core->writing = core->making;
     core->making = NULL;
     core->writing->batch = ++core->n_batches;
+    settings_written(core);
     emit(core, CORE_DO_WRITE)->write =
         (struct core_write){ .batch = core->writing->batch,
                              .controller_epoch = core->controller_epoch,

@@ -419,6 +419,7 @@ enum core_reload_what {
     RELOAD_TOPIC,     /* TOPIC_READ */
     RELOAD_STATE,     /* STATE_READ */
     RELOAD_PID_BLOCK, /* PID_BLOCK_READ */
+    RELOAD_CONFIG,    /* CONFIG_READ, asked of ZooKeeper before the WRITEs that come after it */
 };
 
 struct core_reload {
@@ -426,6 +427,7 @@ struct core_reload {
     struct str topic;     /* RELOAD_TOPIC, RELOAD_STATE */
     struct uuid topic_id; /* RELOAD_STATE */
     int32_t partition;
+    struct str type, name; /* RELOAD_CONFIG */
 };
 
 struct core_resign {

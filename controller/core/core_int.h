@@ -107,6 +107,7 @@ struct plan_item {
     struct image_topic_change change; /* TOPIC, GROW; partition epochs come with the results */
     size_t first_state_op;            /* TOPIC, GROW: SIZE_MAX when states come later */
     struct image_config config;       /* CONFIG, TOPIC */
+    struct plan_item *next_config;    /* CONFIG: in its bucket */
     size_t first_stone, n_stones;     /* of plan->stones: DOOM, MOVE, TOMBSTONES */
     struct job *job;                  /* for whom, NULL: for nobody */
     size_t job_item;
@@ -136,6 +137,7 @@ struct plan {
     size_t n_buckets;
     struct plan_item **items;
     size_t n_items, cap_items;
+    struct plan_item **configs; /* buckets of those of settings by entity; NULL: there are none */
     struct plan_answer *answers;
     size_t n_answers, cap_answers;
     struct plan_stone *stones; /* later ones over earlier ones */
@@ -271,6 +273,7 @@ struct wishes { /* of old tools, in znodes */
 struct read_config { /* changed by another hand, not published yet */
     STAILQ_ENTRY(read_config) link;
     struct arena arena;
+    bool is_old;   /* a write of ours replaces it: it is to be read again after that */
     uint64_t word; /* who leads has to acknowledge that version first; 0: not asked */
     struct image_config config;
 };
@@ -615,6 +618,15 @@ void balance_plan(struct core *core);
 void settings_forget(struct core *core);
 void settings_plan_read(struct core *core);
 void settings_on_read(struct core *core, const struct core_config_read *read);
+/* core->writing is going out; everything has been loaded: what waits may be older. */
+void settings_written(struct core *core);
+void settings_loaded(struct core *core);
+/* An entity's as the plan in the making leaves them; NULL: none. */
+const struct image_config *settings_planned(const struct core *core, struct str type,
+                                            struct str name);
+/* The same with what has been read and still waits: whoever changes them changes these. */
+const struct image_config *settings_newest(const struct core *core, struct str type,
+                                           struct str name);
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,
                                 const struct image_setting *settings, bool notify);
 

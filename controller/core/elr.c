@@ -102,11 +102,11 @@ struct ids elr_of(const struct core *core, struct uuid topic_id, const struct im
 
 #define MIN_ISR "min.insync.replicas"
 
-/* changed: settings that are to replace the image's of that entity; NULL: none are. */
+/* changed: settings that are to replace those of that entity; NULL: none are. */
 static bool set_in(const struct core *core, const struct image_config *changed, struct str type,
                    struct str name, int32_t *min_isr)
 {
-    const struct image_config *config = image_config(core->image, type, name);
+    const struct image_config *config = settings_planned(core, type, name);
     int64_t value;
 
     if (changed != NULL && str_eq(changed->type, type) && str_eq(changed->name, name))

@@ -2,6 +2,13 @@
  * Settings of entities, changed by a client's request or by another hand's write. An unclean
  * election that is switched on at run time takes effect at once: every change has the partitions
  * looked at.
+ *
+ * An entity's settings are written as a whole. So a change is made to what the plan has of them
+ * already, before what is published. And what is read, which may be told of by a note of our own
+ * earlier write, must not replace what is younger: answers of ZooKeeper come in the order of what
+ * was asked, so a read that comes while no write of that entity is out has all that was written
+ * before, while one that comes during the write (or waits, and the write goes out) is most likely
+ * of before it. Such a one is made again when the write is done.
  */
 #include <stdlib.h>
 
@@ -33,6 +40,80 @@ static struct image_config copy_config(struct arena *arena, const struct image_c
                                   .settings = copy };
 }
 
+static bool is_of(const struct image_config *config, struct str type, struct str name)
+{
+    return str_eq(config->name, name) && str_eq(config->type, type);
+}
+
+/* ---- as they will be ---- */
+
+#define BUCKETS 1024
+
+static struct plan_item **bucket(const struct plan *plan, struct str type, struct str name)
+{
+    return &plan->configs[(str_hash(type) + str_hash(name)) % BUCKETS];
+}
+
+static struct plan_item *add_item(struct plan *plan, const struct image_config *config)
+{
+    struct plan_item *item = plan_item(plan, PLAN_CONFIG), **at;
+
+    if (plan->configs == NULL)
+        plan->configs = arena_zalloc(&plan->arena, BUCKETS, sizeof(struct plan_item *));
+    item->config = copy_config(&plan->arena, config);
+    at = bucket(plan, config->type, config->name);
+    item->next_config = *at;
+    *at = item;
+    return item;
+}
+
+static const struct image_config *planned(const struct core *core, struct str type, struct str name)
+{
+    const struct plan *plan = core->making;
+    const struct plan_item *item =
+        plan != NULL && plan->configs != NULL ? *bucket(plan, type, name) : NULL;
+
+    while (item != NULL && !is_of(&item->config, type, name))
+        item = item->next_config;
+    return item != NULL ? &item->config : NULL;
+}
+
+const struct image_config *settings_planned(const struct core *core, struct str type,
+                                            struct str name)
+{
+    const struct image_config *config = planned(core, type, name);
+
+    return config != NULL ? config : image_config(core->image, type, name);
+}
+
+const struct image_config *settings_newest(const struct core *core, struct str type,
+                                           struct str name)
+{
+    const struct image_config *newest = planned(core, type, name);
+    const struct read_config *read;
+
+    if (newest != NULL)
+        return newest;
+    newest = image_config(core->image, type, name);
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (!read->is_old && is_of(&read->config, type, name))
+            newest = &read->config;
+    }
+    return newest;
+}
+
+/* ---- as they were read ---- */
+
+static bool sets(const struct plan *plan, const struct image_config *config)
+{
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        if (plan->ops[i].kind == OP_CONFIG_SET &&
+            is_of(&plan->ops[i].config, config->type, config->name))
+            return true;
+    }
+    return false;
+}
+
 /* Published with a later plan: it may void what is stored under the settings of before. */
 void settings_on_read(struct core *core, const struct core_config_read *read)
 {
@@ -40,7 +121,60 @@ void settings_on_read(struct core *core, const struct core_config_read *read)
 
     arena_init(&copy->arena, SIZE_MAX);
     copy->config = copy_config(&copy->arena, &read->config);
+    copy->is_old = core->writing != NULL && sets(core->writing, &copy->config);
     STAILQ_INSERT_TAIL(&core->read_configs, copy, link);
+}
+
+void settings_written(struct core *core)
+{
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link)
+        read->is_old |= sets(core->writing, &read->config);
+}
+
+void settings_loaded(struct core *core)
+{
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link)
+        read->is_old = true;
+}
+
+static bool is_asked_again(const struct core *core, const struct read_config *old)
+{
+    const struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (read == old)
+            return false;
+        if (read->is_old && is_of(&read->config, old->config.type, old->config.name))
+            return true;
+    }
+    return false;
+}
+
+static void read_old_again(struct core *core)
+{
+    struct read_configs kept = STAILQ_HEAD_INITIALIZER(kept), old = STAILQ_HEAD_INITIALIZER(old);
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (read->is_old && !is_asked_again(core, read))
+            core_reload(core, (struct core_reload){ .what = RELOAD_CONFIG,
+                                                    .type = read->config.type,
+                                                    .name = read->config.name });
+    }
+    while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
+        STAILQ_REMOVE_HEAD(&core->read_configs, link);
+        if (read->is_old)
+            STAILQ_INSERT_TAIL(&old, read, link);
+        else
+            STAILQ_INSERT_TAIL(&kept, read, link);
+    }
+    STAILQ_CONCAT(&core->read_configs, &old);
+    settings_forget(core);
+    STAILQ_CONCAT(&core->read_configs, &kept);
 }
 
 /* The topic went after they had been read; who takes its name must not inherit them. */
@@ -51,9 +185,8 @@ static bool is_of_nobody(const struct core *core, const struct image_config *con
 
 static void plan_read(struct core *core, const struct image_config *config)
 {
-    struct plan_item *item = plan_item(core->making, PLAN_CONFIG);
+    struct plan_item *item = add_item(core->making, config);
 
-    item->config = copy_config(&core->making->arena, config);
     item->n_ops = elr_plan_config(core, &item->config, true);
 }
 
@@ -62,6 +195,7 @@ void settings_plan_read(struct core *core)
     bool shared = core->making->n_parts > 0 || core->states_first, waits = shared;
     struct read_config *read;
 
+    read_old_again(core);
     STAILQ_FOREACH (read, &core->read_configs, link) {
         if (shared)
             read->word = 0; /* it would be old by the time of the next plan */
@@ -81,12 +215,11 @@ struct plan_item *settings_plan(struct core *core, struct str type, struct str n
                                 const struct image_setting *settings, bool notify)
 {
     struct plan *plan = core->making;
-    struct plan_item *item = plan_item(plan, PLAN_CONFIG);
+    struct plan_item *item =
+        add_item(plan, &(struct image_config){
+                           .type = type, .name = name, .n_settings = n, .settings = settings });
     struct core_op *op;
 
-    item->config = copy_config(
-        &plan->arena, &(struct image_config){
-                          .type = type, .name = name, .n_settings = n, .settings = settings });
     op = plan_op(plan, OP_CONFIG_SET, STR_NULL, true);
     op->config = item->config;
     item->n_ops = 1;

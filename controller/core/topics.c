@@ -388,6 +388,15 @@ static void doom_stored(struct core *core, struct plan *plan, struct plan_item *
     view_drop_extra(core, item->topic_id);
 }
 
+static void deleted(struct core *core, const struct plan_item *item)
+{
+    /* they may have been loaded after the topic was gone for everybody */
+    if (image_config(core->image, STR("topics"), item->topic) != NULL)
+        view_pend_config(core,
+                         &(struct image_config){ .type = STR("topics"), .name = item->topic });
+    core_say(core, CORE_SAY_INFO, "deleted topic=%.*s", STR_ARG(item->topic));
+}
+
 void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
                  const struct core_op_result *results)
 {
@@ -410,7 +419,7 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
         doom_stored(core, plan, item, doomed);
     } else if (item->err == ERR_OK) {
         if (item->kind == PLAN_DELETE)
-            core_say(core, CORE_SAY_INFO, "deleted topic=%s", doomed->topic);
+            deleted(core, item);
         TAILQ_REMOVE(&core->doomeds, doomed, link);
         jobs_on_deleted(core, item->topic);
         free(doomed->topic);

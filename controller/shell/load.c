@@ -671,7 +671,7 @@ static void drop_same(struct loader *loader, const struct core_reload *reload)
 
     for (struct job *job = loader->jobs; job != NULL; job = next) {
         next = job->next;
-        if (job->one_config || job->what != reload->what)
+        if (job->what == RELOAD_CONFIG || job->what != reload->what)
             continue;
         if ((job->what == RELOAD_TOPIC && !str_eq(job->topic, reload->topic)) ||
             (job->what == RELOAD_STATE &&
@@ -718,6 +718,10 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
         job->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
         load_read(job, READ_DATA, ZK_PID_BLOCK, load_on_pid_block, NULL);
         break;
+    case RELOAD_CONFIG:
+        job->then = config_was_read;
+        job->config = config_read(job, reload->type, reload->name);
+        break;
     }
     job_turn(job);
 }
@@ -731,7 +735,7 @@ bool loader_progress(const struct loader *loader, size_t *n_parts, size_t *n_don
 {
     const struct job *job = loader->jobs;
 
-    while (job != NULL && (job->one_config || job->what != RELOAD_ALL))
+    while (job != NULL && job->what != RELOAD_ALL)
         job = job->next;
     if (job == NULL)
         return false;
@@ -742,10 +746,6 @@ bool loader_progress(const struct loader *loader, size_t *n_parts, size_t *n_don
 
 void loader_run_config(struct loader *loader, struct str type, struct str name)
 {
-    struct job *job = job_new(loader, RELOAD_TOPIC);
-
-    job->one_config = true;
-    job->then = config_was_read;
-    job->config = config_read(job, type, name);
-    job_turn(job);
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_CONFIG, .type = type, .name = name },
+               0);
 }

@@ -54,7 +54,6 @@ struct job {
     unsigned steps; /* other calls on their way */
     char *refused;  /* malloc'ed; the first reason */
     enum core_reload_what what;
-    bool one_config;
     int32_t epoch;
     /* of everything */
     struct str cluster_id;

@@ -404,6 +404,23 @@ static void reload_topic(struct toy *toy, struct str name, const struct toy_topi
     ev->topic_read.topic = &read;
 }
 
+/* As they are now: what is in ZooKeeper may be another when the event's turn comes. */
+static void reload_config(struct toy *toy, struct str type, struct str name)
+{
+    const struct image_config *config = image_config(toy->configs, type, name);
+    struct image_config *read = &push(toy, CORE_CONFIG_READ)->config_read.config;
+    struct image_setting *settings;
+
+    read->type = arena_str(&toy->reads, type);
+    read->name = arena_str(&toy->reads, name);
+    read->n_settings = config != NULL ? config->n_settings : 0;
+    read->settings = settings = arena_zalloc(&toy->reads, read->n_settings, sizeof *settings);
+    for (size_t i = 0; i < read->n_settings; i++) {
+        settings[i].key = arena_str(&toy->reads, config->settings[i].key);
+        settings[i].value = arena_str(&toy->reads, config->settings[i].value);
+    }
+}
+
 static void reload(struct toy *toy, const struct core_reload *r)
 {
     struct toy_topic *topic = str_is_null(r->topic) ? NULL : topic_of(toy, r->topic);
@@ -431,6 +448,9 @@ static void reload(struct toy *toy, const struct core_reload *r)
         break;
     case RELOAD_TOPIC:
         reload_topic(toy, r->topic, topic);
+        break;
+    case RELOAD_CONFIG:
+        reload_config(toy, r->type, r->name);
         break;
     }
 }
@@ -684,6 +704,7 @@ static void init(struct toy *toy, bool balancing)
     toy->now_ms = 1000;
     toy->wake_ms = INT64_MAX;
     toy->configs = image_new(0, 0, 0, STR_EMPTY);
+    arena_init(&toy->reads, SIZE_MAX);
     toy->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
     toy->czxid = 100;
 }
@@ -694,6 +715,7 @@ void toy_fini(struct toy *toy)
         image_unref(&toy->brokers[id].image);
     core_free(&toy->core);
     image_unref(&toy->configs);
+    arena_fini(&toy->reads);
     free(toy->held);
     toy_forget_request(toy, 0);
 }
@@ -815,6 +837,25 @@ enum node_state toy_state(const struct toy *toy, int32_t id)
     return node != NULL ? node->state : NODE_DEAD;
 }
 
+/* All that one has, the other has; what is left of a topic that is not there does not count. */
+static void configs_within(struct toy *toy, const struct image *one, const struct image *other)
+{
+    struct image_cursor at = { 0 };
+    const struct image_config *config;
+
+    while ((config = image_next_config(one, &at)) != NULL) {
+        const struct image_config *known = image_config(other, config->type, config->name);
+
+        if (str_is(config->type, "topics") && topic_of(toy, config->name) == NULL)
+            continue;
+        ck_assert_ptr_nonnull(known);
+        ck_assert_uint_eq(known->n_settings, config->n_settings);
+        for (size_t i = 0; i < config->n_settings; i++)
+            ck_assert(str_eq(image_config_value(known, config->settings[i].key),
+                             config->settings[i].value));
+    }
+}
+
 void toy_agree(struct toy *toy)
 {
     const struct image *image = core_image(toy->core);
@@ -846,6 +887,8 @@ void toy_agree(struct toy *toy)
         }
     }
     ck_assert_uint_eq(image_n_topics(image), n);
+    configs_within(toy, toy->configs, image);
+    configs_within(toy, image, toy->configs);
     for (int32_t id = 1; id <= TOY_BROKERS; id++) {
         if (toy->brokers[id].stream != 0 && toy->brokers[id].image != NULL)
             ck_assert(image_eq(toy->brokers[id].image, image));

@@ -236,6 +236,7 @@ static void give(struct world *w, struct boss *boss, const struct reading *readi
         }
         break;
     case RELOAD_PID_BLOCK:
+    case RELOAD_CONFIG:
         return; /* nobody but the core writes it here */
     }
     boss_step(w, boss, &ev);

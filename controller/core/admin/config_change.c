@@ -1,8 +1,8 @@
 /*
- * The settings that an entity has are taken, edited, and what comes out is checked whole: each
- * value by its table, for brokers also whether it may change at run time at all, and for whom.
- * Brokers find out the rest from the image: what a topic does not say comes from there (settings.c
- * of the broker).
+ * The settings that an entity has, or will have with what is planned already, are taken, edited,
+ * and what comes out is checked whole: each value by its table, for brokers also whether it may
+ * change at run time at all, and for whom. Brokers find out the rest from the image: what a topic
+ * does not say comes from there (settings.c of the broker).
  */
 #include "controller/core/admin/config_change.h"
 
@@ -358,7 +358,7 @@ void config_change_plan(struct core *core, const struct config_change *change)
 
     if (!find_target(core, change, &target) || !edits_are_sound(change))
         return;
-    old = image_config(core->image, target.type, target.name);
+    old = settings_newest(core, target.type, target.name);
     set.at = arena_zalloc(&change->job->arena, change->n + (old != NULL ? old->n_settings : 0),
                           sizeof *set.at);
     for (size_t i = 0; !change->replaces && old != NULL && i < old->n_settings; i++)

@@ -1,9 +1,9 @@
 /*
  * The core under whatever comes: seeds of kills, starts, hangs, hiccups, lost seats, proposals,
- * creations and deletions, with writes held and let go. The toy asserts with every write that
- * epochs never go back and that no leader epoch has two leaders; here, after every step, that all
- * sides agree, and at the end, with everybody back, that every partition has a leader and every
- * tombstone can go.
+ * creations, deletions and changes of settings, with writes held and let go. The toy asserts with
+ * every write that epochs never go back and that no leader epoch has two leaders; here, after every
+ * step, that all sides agree, and at the end, with everybody back, that every partition has a
+ * leader and every tombstone can go.
  */
 #include <check.h>
 #include <stdio.h>
@@ -99,12 +99,35 @@ static void delete_something(void)
              (struct core_event){ .kind = CORE_DELETE_MARKS, .names = { .n = 1, .names = &text } });
 }
 
+/* A client or another hand, or a note of whatever was changed before is dealt with. */
+static void change_settings(void)
+{
+    static const char *const keys[] = { "retention.ms", "segment.ms", "flush.ms",
+                                        "min.insync.replicas" };
+    const char *key = keys[chance(4)];
+    char name[24], value[24];
+
+    snprintf(name, sizeof name, "t%d", chance(6));
+    snprintf(value, sizeof value, "%d", chance(2) + 1);
+    switch (chance(4)) {
+    case 0:
+        if (toy_topic(&toy, name) != NULL)
+            toy_set_config(&toy, "topics", name, key, chance(3) == 0 ? NULL : value);
+        break;
+    case 1:
+        toy_note_config(&toy, "topics", name);
+        break;
+    default:
+        toy_edit(&toy, name, chance(4) == 0, key, value);
+    }
+}
+
 static void one_thing(void)
 {
     int32_t id = chance(4) + 1;
     struct toy_broker *b = &toy.brokers[id];
 
-    switch (chance(14)) {
+    switch (chance(17)) {
     case 0:
         toy_kill(&toy, id);
         break;
@@ -145,6 +168,11 @@ static void one_thing(void)
         break;
     case 11:
         toy_advance(&toy, chance(3000));
+        break;
+    case 12:
+    case 13:
+    case 14:
+        change_settings();
         break;
     default:
         propose_something();

@@ -75,6 +75,91 @@ START_TEST(settings_that_were_there_before_the_topic_go_when_it_is_created)
 }
 END_TEST
 
+/* ---- changes that meet ---- */
+
+START_TEST(changes_in_one_plan_are_all_kept)
+{
+    toy.hold = true;
+    toy_alter(&toy, "u", "retention.ms", "5"); /* a write is out: the rest comes after it */
+    toy_alter(&toy, "t", "retention.ms", "1111");
+    toy_alter(&toy, "t", "segment.ms", "2222");
+    toy_edit(&toy, "t", 2, "cleanup.policy", "compact");
+    toy_edit(&toy, "t", 1, "segment.ms", NULL);
+    let_go();
+    ck_assert_int_eq(toy.errors[0], 0);
+    has("t", "retention.ms", "1111");
+    has("t", "segment.ms", NULL);
+    has("t", "cleanup.policy", "delete,compact");
+}
+END_TEST
+
+START_TEST(a_change_is_not_taken_back_by_the_note_of_the_one_before)
+{
+    toy_alter(&toy, "t", "unclean.leader.election.enable", "true");
+    toy_alter(&toy, "t", "retention.ms", "1111");
+    toy.hold = true;
+    toy_alter(&toy, "t", "unclean.leader.election.enable", "false");
+    toy_note_config(&toy, "topics", "t"); /* that it was switched on */
+    let_go();
+    has("t", "unclean.leader.election.enable", "false");
+    toy_alter(&toy, "t", "segment.ms", "3333");
+    has("t", "unclean.leader.election.enable", "false");
+    has("t", "retention.ms", "1111");
+    has("t", "segment.ms", "3333");
+}
+END_TEST
+
+/* A change has to wait until the leader, with who is eligible beside it, has shown that it lives.
+ */
+static void keep_waiting(void)
+{
+    toy_alter(&toy, "t", "min.insync.replicas", "2");
+    toy_kill(&toy, 3);
+    toy_kill(&toy, 2);
+    ck_assert_str_eq(toy_eligible(&toy, "t", 0), "2");
+    toy.brokers[1].acks = false;
+}
+
+static bool controller_has(const char *topic, const char *key, const char *value)
+{
+    return str_eq(toy_setting(&toy, 0, topic, key), str_of(value));
+}
+
+START_TEST(a_change_is_made_to_what_another_hand_has_just_written)
+{
+    keep_waiting();
+    ck_assert_int_eq(toy_alter(&toy, "u", "segment.ms", "2222"), -99);
+    toy.hold = true;
+    toy_create(&toy, "v", 1, IDS(1));
+    toy_ack(&toy, 1); /* enough for the change, which waits for the write now */
+    toy_set_config(&toy, "topics", "u", "retention.ms", "1111"); /* asks for a word of its own */
+    toy_release(&toy);
+    ck_assert(controller_has("u", "segment.ms", "2222"));
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    ck_assert(controller_has("u", "retention.ms", "1111"));
+    ck_assert(controller_has("u", "segment.ms", "2222"));
+}
+END_TEST
+
+START_TEST(what_waits_while_everything_is_loaded_again_is_read_again)
+{
+    struct image_setting setting = { STR("retention.ms"), STR("2222") };
+    struct image_config younger = { STR("topics"), STR("u"), 1, &setting };
+
+    keep_waiting();
+    toy_set_config(&toy, "topics", "u", "retention.ms", "1111");
+    ck_assert(controller_has("u", "retention.ms", NULL));
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &younger });
+    toy.lose = TOY_LOSE_AFTER;
+    toy_create(&toy, "v", 1, IDS(1)); /* is not known to have been done: all is loaded */
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    toy_advance(&toy, 1000);
+    ck_assert(controller_has("u", "retention.ms", "2222"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("settings");
@@ -83,5 +168,9 @@ int main(void)
     tcase_add_test(tc, what_is_read_while_a_topic_goes_is_not_kept);
     tcase_add_test(tc, a_change_and_the_deletion_in_one_plan_leave_nothing);
     tcase_add_test(tc, settings_that_were_there_before_the_topic_go_when_it_is_created);
+    tcase_add_test(tc, changes_in_one_plan_are_all_kept);
+    tcase_add_test(tc, a_change_is_not_taken_back_by_the_note_of_the_one_before);
+    tcase_add_test(tc, a_change_is_made_to_what_another_hand_has_just_written);
+    tcase_add_test(tc, what_waits_while_everything_is_loaded_again_is_read_again);
     return unit_run(tc);
 }
