@@ -163,9 +163,12 @@ enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now
     return log_rebuild_producers_from(log, upto_offset, upto_offset, now_ms, &known);
 }
 
-/* Appends go on meanwhile: the offset is read before the producers, and theirs may be later. */
+/* Appends go on meanwhile: the offset is read before the producers, and theirs may be later. So may
+ * a truncation, which removes the snapshots above it: one that appears behind that tells of records
+ * that are no more, and once others are in their place recovery would begin with it. */
 enum err log_snapshot_now(struct log *log)
 {
+    uint32_t truncations = atomic_load(&log->truncations); /* before all that it may change */
     int64_t offset = log_leo(log);
     int64_t old = log->stray_snapshot;
 
@@ -187,6 +190,9 @@ enum err log_snapshot_now(struct log *log)
     producers_free(&copy);
     if (err != ERR_OK || offset <= old)
         return err;
+    if ((truncations & 1) != 0 || atomic_load(&log->truncations) != truncations)
+        return log_entry_remove(log,
+                                &(struct log_entry){ .offset = offset, .ending = ".snapshot" });
     log->stray_snapshot = offset;
     lock_take(&log->lock);
     bool is_base = old < 0 || log->segments[log_floor_locked(log, old)]->base_offset == old;
