@@ -118,6 +118,10 @@ bool log_wants_write_out_locked(const struct log *log);
 enum err log_save_indexes(struct log *log);
 char *log_file_path(const struct log *log, int64_t offset, const char *ending);
 
+/* log_load.c: the directory has not the path any more that log->path was; waits for who is renaming
+ * it. Something that was not found under that one is then to be looked for again. */
+bool log_was_renamed(struct log *log, const char *path);
+
 /* log_epochs.c */
 bool log_epochs_are_behind(const struct log *log);
 /* Writes the file of epochs when it is behind, synced. */

@@ -486,9 +486,11 @@ enum err log_rename(struct log *log, const char *name)
     char *path = xasprintf("%s/%s", log->env->dir, name);
 
     lock_take(&log->swap_lock);
+    lock_take(&log->epochs_lock); /* their file is written beside itself and renamed */
     enum err err = disk_rename(log->env->disk, log->path, path);
 
     if (err != ERR_OK) {
+        lock_drop(&log->epochs_lock);
         lock_drop(&log->swap_lock);
         free(path);
         return log_failed(log, err, "rename log");
@@ -512,6 +514,16 @@ enum err log_rename(struct log *log, const char *name)
         rename_file(segment->txn_file, segment->stem, SEGMENT_TXN);
     }
     lock_drop(&log->lock);
+    lock_drop(&log->epochs_lock);
     lock_drop(&log->swap_lock);
     return log_failed(log, disk_sync_dir(log->env->disk, log->env->dir), "sync directory");
+}
+
+bool log_was_renamed(struct log *log, const char *path)
+{
+    lock_take(&log->swap_lock); /* a directory that has its new name, and nobody knows yet */
+    bool was_renamed = log->path != path;
+
+    lock_drop(&log->swap_lock);
+    return was_renamed;
 }

@@ -163,6 +163,22 @@ enum err log_rebuild_producers(struct log *log, int64_t upto_offset, int64_t now
     return log_rebuild_producers_from(log, upto_offset, upto_offset, now_ms, &known);
 }
 
+static enum err write_snapshot(struct log *log, int64_t offset, const struct producers *producers)
+{
+    const char *dir;
+    enum err err;
+
+    do {
+        dir = log->path;
+        char *path = log_file_path(log, offset, ".snapshot");
+
+        err = producers_file_write(log->env->disk, path, producers, false);
+        free(path);
+    } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
+    atomic_store(&log->names_dirty, true);
+    return err;
+}
+
 /* Appends go on meanwhile: the offset is read before the producers, and theirs may be later. So may
  * a truncation, which removes the snapshots above it: one that appears behind that tells of records
  * that are no more, and once others are in their place recovery would begin with it. */
@@ -180,13 +196,8 @@ enum err log_snapshot_now(struct log *log)
     lock_drop(&log->producers_lock);
     enum err err = ERR_OK;
 
-    if (offset > old) {
-        char *path = log_file_path(log, offset, ".snapshot");
-
-        err = producers_file_write(log->env->disk, path, copy, false);
-        free(path);
-        atomic_store(&log->names_dirty, true);
-    }
+    if (offset > old)
+        err = write_snapshot(log, offset, copy);
     producers_free(&copy);
     if (err != ERR_OK || offset <= old)
         return err;

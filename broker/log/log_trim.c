@@ -424,17 +424,73 @@ static void flush_view(struct log *log, struct flush *flush)
     lock_drop(&log->lock);
 }
 
+/* Opens it wherever the log is just being renamed to; the stem is read under the lock, for the one
+ * that a renamed log had is freed. */
+static enum err open_snapshot(struct log *log, const struct segment *segment, int *fd)
+{
+    const char *dir;
+    enum err err;
+
+    do {
+        lock_take(&log->lock);
+        dir = log->path;
+        char *path = xasprintf("%s.snapshot", segment->stem);
+
+        lock_drop(&log->lock);
+        err = disk_open(log->env->disk, path, DISK_WRITE, fd);
+        free(path);
+    } while (err == ERR_NOT_FOUND && log->path != dir);
+    return err;
+}
+
 static enum err sync_snapshot(struct log *log, const struct segment *segment)
 {
     int fd;
-    char *path = xasprintf("%s.snapshot", segment->stem);
-    enum err err = disk_open(log->env->disk, path, DISK_WRITE, &fd);
+    enum err err = open_snapshot(log, segment, &fd);
 
-    free(path);
     if (err != ERR_OK)
         return err == ERR_NOT_FOUND ? ERR_OK : err;
     err = disk_sync_data(log->env->disk, fd);
     disk_close(log->env->disk, fd);
+    return err;
+}
+
+/* Here and below: what is not found may lie under the name that the log has meanwhile. */
+static enum err sync_segment(struct log *log, struct segment *segment, bool is_active)
+{
+    const char *dir;
+    enum err err;
+
+    do {
+        dir = log->path;
+        err = is_active ? file_sync(segment->file) : segment_sync(segment);
+        if (err == ERR_OK && is_active && segment->txn_count > 0)
+            err = file_sync(segment->txn_file);
+    } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
+    return err == ERR_OK ? sync_snapshot(log, segment) : err;
+}
+
+static enum err save_indexes(struct log *log)
+{
+    const char *dir;
+    enum err err;
+
+    do {
+        dir = log->path;
+        err = log_save_indexes(log);
+    } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
+    return err;
+}
+
+static enum err sync_names(struct log *log)
+{
+    const char *dir;
+    enum err err;
+
+    do {
+        dir = log->path;
+        err = disk_sync_dir(log->env->disk, dir);
+    } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
     return err;
 }
 
@@ -463,19 +519,13 @@ enum err log_flush(struct log *log)
     int64_t began_us = clock_mono_us();
 
     flush_view(log, &flush);
-    err = log_save_indexes(log);
+    err = save_indexes(log);
     if (err == ERR_NO_SPACE)
         err = ERR_OK; /* recovery can do without */
 
     for (size_t i = 0; i < flush.count; i++) {
-        bool is_active = i + 1 == flush.count;
-
         if (err == ERR_OK)
-            err = is_active ? file_sync(flush.segments[i]->file) : segment_sync(flush.segments[i]);
-        if (err == ERR_OK && is_active && flush.segments[i]->txn_count > 0)
-            err = file_sync(flush.segments[i]->txn_file);
-        if (err == ERR_OK)
-            err = sync_snapshot(log, flush.segments[i]);
+            err = sync_segment(log, flush.segments[i], i + 1 == flush.count);
         if (err == ERR_NOT_FOUND && is_taken_out(log, flush.segments[i]))
             err = ERR_OK;
         segment_unref(&flush.segments[i]);
@@ -483,7 +533,7 @@ enum err log_flush(struct log *log)
     free(flush.segments);
     STAT_TIME(log_flush, clock_mono_us() - began_us);
     if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
-        err = disk_sync_dir(log->env->disk, log->path);
+        err = sync_names(log);
     if (err != ERR_OK)
         return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "flush");
     lock_take(&log->lock);

@@ -1,12 +1,19 @@
 /*
  * A log in the middle of one thing when another thread does the next: a snapshot of producers that
- * a truncation has overtaken. The disk calls out where the other one is to come.
+ * a truncation has overtaken, files that are written, opened or synced while their directory gets
+ * another name. The disk calls out where the other one is to come.
  */
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "broker/log/checkpoint.h"
 #include "broker/log/log_int.h"
+#include "common/base/mem.h"
 #include "common/base/say.h"
 #include "tests/kit/log_kit.h"
 #include "tests/kit/unit.h"
@@ -17,7 +24,10 @@ static struct disk disk = { &ops };
 
 /* Called once, before the next such call reaches the disk. */
 static void (*before_open)(void);
+static void (*before_sync)(void);
+static void (*before_sync_dir)(void);
 static const char *opens; /* the ending of the name that is waited for */
+static int data_syncs;
 
 static void call(void (**hook)(void))
 {
@@ -38,12 +48,36 @@ static enum err open_file(struct disk *unused, const char *path, int flags, int 
     return disk_open(disk_posix(), path, flags, file);
 }
 
+static enum err sync_file(struct disk *unused, int file)
+{
+    (void)unused;
+    call(&before_sync);
+    return disk_sync(disk_posix(), file);
+}
+
+static enum err sync_data(struct disk *unused, int file)
+{
+    (void)unused;
+    data_syncs++;
+    return disk_sync_data(disk_posix(), file);
+}
+
+static enum err sync_dir(struct disk *unused, const char *path)
+{
+    (void)unused;
+    call(&before_sync_dir);
+    return disk_sync_dir(disk_posix(), path);
+}
+
 static void setup(void)
 {
     say_setup(SAY_ERROR, SAY_TEXT, "test");
     ops = *disk_posix()->ops;
     ops.open = open_file;
-    before_open = NULL;
+    ops.sync = sync_file;
+    ops.sync_data = sync_data;
+    ops.sync_dir = sync_dir;
+    before_open = before_sync = before_sync_dir = NULL;
     opens = NULL;
     log_kit_init(&kit, &disk, unit_temp_dir());
     ck_assert_int_eq(log_kit_open(&kit, true, 0), ERR_OK);
@@ -65,11 +99,14 @@ static void fill(int count)
 
 static void (*others)(void);
 static pthread_t other;
+static _Atomic int other_tid; /* 0 before it runs, -1 after */
 
 static void *run_other(void *unused)
 {
     (void)unused;
+    atomic_store(&other_tid, gettid());
     others();
+    atomic_store(&other_tid, -1);
     return NULL;
 }
 
@@ -79,6 +116,37 @@ static void aside(void (*what)(void))
     others = what;
     ck_assert_int_eq(pthread_create(&other, NULL, run_other, NULL), 0);
     pthread_join(other, NULL);
+}
+
+/* It sleeps: nothing that it does here does, but to wait for a lock. */
+static bool is_waiting(int tid)
+{
+    char path[64];
+    char text[512] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    FILE *file = fopen(path, "r");
+
+    if (file == NULL)
+        return false;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+
+    fclose(file);
+    text[len] = '\0';
+    const char *state = strrchr(text, ')');
+
+    return state != NULL && state[1] == ' ' && state[2] == 'S';
+}
+
+/* Has it begin on another thread, and go on until it ends or has to wait for us. */
+static void begin_aside(void (*what)(void))
+{
+    int tid;
+
+    others = what;
+    atomic_store(&other_tid, 0);
+    ck_assert_int_eq(pthread_create(&other, NULL, run_other, NULL), 0);
+    while ((tid = atomic_load(&other_tid)) == 0 || (tid > 0 && !is_waiting(tid)))
+        sched_yield();
 }
 
 /* ---- truncation ---- */
@@ -121,11 +189,105 @@ START_TEST(a_snapshot_of_what_was_cut_does_not_stay)
 }
 END_TEST
 
+/* ---- another name ---- */
+
+static void rename_log(void)
+{
+    ck_assert_int_eq(log_rename(kit.log, "t-0.new"), ERR_OK);
+}
+
+static void rename_aside(void)
+{
+    aside(rename_log);
+}
+
+static void begin_to_rename(void)
+{
+    begin_aside(rename_log);
+}
+
+START_TEST(epochs_that_are_being_written_go_with_the_log)
+{
+    struct epochs epochs;
+
+    ck_assert_int_eq(log_assign_epoch(kit.log, 7, 0), ERR_OK);
+    before_sync = begin_to_rename; /* the new file is complete, and has not its name yet */
+    ck_assert_int_eq(log_save_epochs(kit.log), ERR_OK);
+    pthread_join(other, NULL);
+    ck_assert(before_sync == NULL);
+    ck_assert_str_eq(log_name(kit.log), "t-0.new");
+    char *path = xasprintf("%s/" EPOCHS_FILE, kit.log->path);
+
+    epochs_init(&epochs);
+    ck_assert_int_eq(epochs_file_read(&disk, path, &epochs), ERR_OK);
+    ck_assert_int_eq(epochs_latest(&epochs), 7);
+    epochs_fini(&epochs);
+    free(path);
+}
+END_TEST
+
+START_TEST(a_snapshot_is_written_where_the_log_is_now)
+{
+    struct disk_stat st;
+
+    fill(10);
+    opens = ".snapshot";
+    before_open = rename_aside;
+    ck_assert_int_eq(log_flush_far(kit.log), ERR_OK);
+    ck_assert(before_open == NULL && !log_is_offline(kit.log));
+    char *path = log_file_path(kit.log, 10, ".snapshot");
+
+    ck_assert_int_eq(disk_stat(&disk, path, &st), ERR_OK);
+    free(path);
+}
+END_TEST
+
+START_TEST(a_snapshot_is_synced_where_the_log_is_now)
+{
+    fill(10);
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK); /* with a snapshot */
+    fill(10);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    fill(10);
+    data_syncs = 0;
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    int wanted = data_syncs;
+
+    fill(10);
+    data_syncs = 0;
+    opens = ".snapshot";
+    before_open = rename_aside;
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert(before_open == NULL);
+    ck_assert_int_eq(data_syncs, wanted);
+}
+END_TEST
+
+static void look_elsewhere(void)
+{
+    before_sync_dir = NULL; /* those of the rename itself */
+    aside(rename_log);
+}
+
+START_TEST(names_are_synced_where_the_log_is_now)
+{
+    fill(10);
+    before_sync_dir = look_elsewhere;
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert(before_sync_dir == NULL && !log_is_offline(kit.log));
+    ck_assert_int_eq(log_recovery_point(kit.log), 10);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log_beside");
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_snapshot_of_what_was_cut_does_not_stay);
+    tcase_add_test(tc, epochs_that_are_being_written_go_with_the_log);
+    tcase_add_test(tc, a_snapshot_is_written_where_the_log_is_now);
+    tcase_add_test(tc, a_snapshot_is_synced_where_the_log_is_now);
+    tcase_add_test(tc, names_are_synced_where_the_log_is_now);
     return unit_run(tc);
 }
