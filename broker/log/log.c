@@ -276,7 +276,7 @@ enum err log_snapshot(struct log *log, int64_t offset, bool sync)
     producers_free(&copy);
     free(path);
     log_entries_forget(log);
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     return err;
 }
 
@@ -354,7 +354,7 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
         segment_unref(&segment);
         return log_failed(log, err, "start segment");
     }
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     lock_take(&log->index_lock);
     lock_take(&log->lock);
     old->mtime_ms = now_ms; /* what its age is by when its records have no time */
@@ -525,7 +525,7 @@ static enum err note_producer(struct log *log, struct segment *active, const uin
     if (err != ERR_OK)
         return err;
     if (active->txn_count == 0) /* the file is new: a sync that leaves out its name forgets it */
-        atomic_store(&log->names_dirty, true);
+        log_names_changed(log);
     lock_take(&log->lock);
     active->txn_count++;
     lock_drop(&log->lock);

@@ -97,6 +97,6 @@ enum err log_entry_remove(struct log *log, const struct log_entry *entry)
 
     free(path);
     log_entries_forget(log);
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

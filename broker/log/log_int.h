@@ -51,14 +51,15 @@ struct log {
     _Atomic int64_t last_flush_ms;        /* [a] */
     _Atomic int64_t appended_bytes;       /* [a] since the start, and what recovery has read */
     _Atomic int64_t flushed_bytes;        /* [a] of them, as of the recovery point */
-    _Atomic int64_t saved_bytes;  /* [a] of them, as of the recovery point that is on file */
-    atomic_bool names_dirty;      /* [a] files were made, renamed or removed since the last sync */
-    atomic_bool is_touched;       /* [a] changed since it was loaded from a clean stop */
-    atomic_bool epochs_dirty;     /* [a] the file is behind */
-    atomic_bool is_deleted;       /* [a] nothing is to be written any more */
-    atomic_bool is_cleaning;      /* [a] one compacts it, see log_swap.h */
-    atomic_bool is_uncleanable;   /* [a] */
-    _Atomic int64_t cleaned_upto; /* [a] -1 never */
+    _Atomic int64_t saved_bytes;    /* [a] of them, as of the recovery point that is on file */
+    _Atomic uint32_t names;         /* [a] how often files were made, renamed or removed */
+    _Atomic uint32_t names_synced;  /* [a] what that was before the last sync of the directory */
+    atomic_bool is_touched;         /* [a] changed since it was loaded from a clean stop */
+    atomic_bool epochs_dirty;       /* [a] the file is behind */
+    atomic_bool is_deleted;         /* [a] nothing is to be written any more */
+    atomic_bool is_cleaning;        /* [a] one compacts it, see log_swap.h */
+    atomic_bool is_uncleanable;     /* [a] */
+    _Atomic int64_t cleaned_upto;   /* [a] -1 never */
     _Atomic int64_t clean_after_ms; /* [a] */
 
     struct lock swap_lock;     /* rank LOCK_LOG_SWAP: files are renamed, segments leave the list */
@@ -85,6 +86,12 @@ struct log {
     int64_t producers_upto;      /* [P] after the last batch that they know of */
     int64_t stray_snapshot;      /* [c] offset of the last one between two rolls, -1 none */
 };
+
+/* After a file was made, renamed or removed: the next flush syncs the directory. */
+static inline void log_names_changed(struct log *log)
+{
+    atomic_fetch_add(&log->names, 1);
+}
 
 /* log_slow.c: the clock is that of the last timer tick, a few ms ago at most, for a tenth of the
  * price. */

@@ -216,7 +216,7 @@ static enum err prepare_dir(struct log *log)
     err = disk_mkdir(log->env->disk, log->path);
     if (err == ERR_OK)
         err = disk_sync_dir(log->env->disk, log->env->dir);
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     return err;
 }
 
@@ -255,7 +255,7 @@ static enum err start_empty(struct log *log, int64_t offset, int64_t now_ms)
         segment_unref(&segment);
         return err;
     }
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     atomic_store(&log->is_touched, true);
     log_add_segment_locked(log, segment);
     return ERR_OK;

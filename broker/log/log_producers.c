@@ -175,7 +175,7 @@ static enum err write_snapshot(struct log *log, int64_t offset, const struct pro
         err = producers_file_write(log->env->disk, path, producers, false);
         free(path);
     } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
     return err;
 }
 

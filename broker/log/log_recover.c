@@ -66,7 +66,7 @@ static enum err note_producer(struct reading *reading, const uint8_t *batch,
     enum err err = segment_note_abort(reading->segment, &txn);
 
     if (reading->segment->txn_count == 0)
-        atomic_store(&reading->log->names_dirty, true);
+        log_names_changed(reading->log);
     reading->segment->txn_count += err == ERR_OK;
     return err;
 }

@@ -47,7 +47,7 @@ static void remove_files(struct log *log, const struct segment *segment, bool at
         remove_file(log, path, at_once);
         free(path);
     }
-    atomic_store(&log->names_dirty, true);
+    log_names_changed(log);
 }
 
 void log_remove_segment_files(struct log *log, const struct segment *segment)
@@ -482,15 +482,22 @@ static enum err save_indexes(struct log *log)
     return err;
 }
 
+/* Who comes while another syncs them does so as well: only what has been synced may be taken for
+ * it. */
 static enum err sync_names(struct log *log)
 {
+    uint32_t names = atomic_load(&log->names);
     const char *dir;
     enum err err;
 
+    if (names == atomic_load(&log->names_synced))
+        return ERR_OK;
     do {
         dir = log->path;
         err = disk_sync_dir(log->env->disk, dir);
     } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
+    if (err == ERR_OK)
+        atomic_store(&log->names_synced, names);
     return err;
 }
 
@@ -532,7 +539,7 @@ enum err log_flush(struct log *log)
     }
     free(flush.segments);
     STAT_TIME(log_flush, clock_mono_us() - began_us);
-    if (err == ERR_OK && atomic_exchange(&log->names_dirty, false))
+    if (err == ERR_OK)
         err = sync_names(log);
     if (err != ERR_OK)
         return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "flush");

@@ -1,7 +1,7 @@
 /*
  * A log in the middle of one thing when another thread does the next: a snapshot of producers that
  * a truncation has overtaken, files that are written, opened or synced while their directory gets
- * another name. The disk calls out where the other one is to come.
+ * another name, two who sync names at once. The disk calls out where the other one is to come.
  */
 #include <check.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@ static void (*before_open)(void);
 static void (*before_sync)(void);
 static void (*before_sync_dir)(void);
 static const char *opens; /* the ending of the name that is waited for */
-static int data_syncs;
+static int dir_syncs, data_syncs;
 
 static void call(void (**hook)(void))
 {
@@ -66,6 +66,7 @@ static enum err sync_dir(struct disk *unused, const char *path)
 {
     (void)unused;
     call(&before_sync_dir);
+    dir_syncs++;
     return disk_sync_dir(disk_posix(), path);
 }
 
@@ -279,6 +280,39 @@ START_TEST(names_are_synced_where_the_log_is_now)
 }
 END_TEST
 
+/* ---- two at once ---- */
+
+static int synced_by_other;
+
+static void flush(void)
+{
+    int before = dir_syncs;
+
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert_int_eq(log_recovery_point(kit.log), 10);
+    synced_by_other = dir_syncs - before;
+}
+
+static void flush_aside(void)
+{
+    aside(flush);
+}
+
+START_TEST(names_are_not_durable_before_somebody_has_synced_them)
+{
+    fill(10);
+    dir_syncs = 0;
+    before_sync_dir = flush_aside; /* nothing is synced yet, and the other one is done before us */
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert(before_sync_dir == NULL);
+    ck_assert_int_eq(synced_by_other, 1);
+    dir_syncs = 0;
+    fill(10);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert_int_eq(dir_syncs, 0); /* there are no new ones */
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log_beside");
@@ -289,5 +323,6 @@ int main(void)
     tcase_add_test(tc, a_snapshot_is_written_where_the_log_is_now);
     tcase_add_test(tc, a_snapshot_is_synced_where_the_log_is_now);
     tcase_add_test(tc, names_are_synced_where_the_log_is_now);
+    tcase_add_test(tc, names_are_not_durable_before_somebody_has_synced_them);
     return unit_run(tc);
 }
