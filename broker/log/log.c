@@ -545,6 +545,15 @@ static enum err append(struct log *log, const uint8_t *bytes, const struct addit
 
     conf = log->conf;
     lock_drop(&log->lock);
+    /* A follower rolled to a batch behind a gap and found no room for it, and what comes now lies
+     * in that gap. */
+    if (active->base_offset > add->first_offset) {
+        enum err err = log_undo_roll(log);
+
+        if (err != ERR_OK)
+            return err;
+        active = active_of(log);
+    }
     enum err err = should_roll(log, active, &conf, add, now_ms, &roll);
 
     if (err != ERR_OK)

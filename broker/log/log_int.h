@@ -162,6 +162,8 @@ MUST_USE enum err log_verify_range(struct log *log, struct segment *segment,
                                    const struct verify_bounds *bounds, struct log_range *range,
                                    int64_t offset);
 
+/* log_trim.c: drops the last segment, which is empty. */
+MUST_USE enum err log_undo_roll(struct log *log);
 /* log_trim.c: renames the files to .deleted and has them removed after a while. */
 void log_drop_segment(struct log *log, struct segment **segment, bool at_once);
 /* Has files that are .deleted already removed after a while. */

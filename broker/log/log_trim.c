@@ -90,6 +90,25 @@ static void take_out(struct log *log, size_t from, size_t to, struct segment ***
     lock_drop(&log->index_lock);
 }
 
+enum err log_undo_roll(struct log *log)
+{
+    struct segment **gone;
+
+    lock_take(&log->swap_lock);
+    size_t last = log->segment_count - 1;
+
+    assert(last > 0 && log->segments[last]->size == 0);
+    take_out(log, last, last + 1, &gone);
+    log_drop_segment(log, &gone[0], true);
+    free(gone);
+    log_drop_snapshots(log, INT64_MIN, log_leo(log));
+    /* Gone before anything is appended that its name would stand in the middle of. */
+    enum err err = disk_sync_dir(log->env->disk, log->path);
+
+    lock_drop(&log->swap_lock);
+    return log_failed(log, err, "drop an empty segment");
+}
+
 /* --- truncation --------------------------------------------------------------------------------
  */
 

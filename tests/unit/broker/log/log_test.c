@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/log_int.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "tests/kit/fake_disk.h"
@@ -573,6 +574,60 @@ START_TEST(a_growing_segment_reserves_room)
 }
 END_TEST
 
+static enum err follow_at(struct log_kit *own, int64_t offset)
+{
+    struct buf buf = BUF_EMPTY;
+    struct log_appended out;
+
+    kit_batch_put(&buf, &(struct kit_batch){ .count = 10, .value_bytes = 100 });
+    batch_stamp(buf.bytes, offset, 3);
+    enum err err = log_append_follower(own->log, buf.bytes, buf.len, own->now_ms, &out);
+
+    buf_fini(&buf);
+    return err;
+}
+
+/* A disk with ever more room: at some point there is enough for the segment that a batch behind a
+ * gap begins, and not for the batch. The one that leads then appends into the gap. */
+START_TEST(a_roll_over_a_gap_that_came_to_nothing_is_undone)
+{
+    struct log_kit own;
+    int found = 0;
+
+    for (int64_t room = 0; room < 4000; room += 50) {
+        struct fake_disk *fake = fake_disk_new();
+
+        log_kit_init(&own, fake_disk_base(fake), "/d");
+        own.conf.segment_bytes = 2000;
+        ck_assert_int_eq(log_kit_open(&own, true, 0), ERR_OK);
+        ck_assert_int_eq(follow_at(&own, 0), ERR_OK);
+        fake_disk_set_room(fake, room);
+        enum err err = follow_at(&own, 100);
+
+        fake_disk_set_room(fake, INT64_MAX);
+        if (err != ERR_OK && log_active(own.log)->base_offset > log_leo(own.log)) {
+            const struct kit_batch batch = { .count = 4, .value_bytes = 10 };
+
+            found++;
+            ck_assert_int_eq(log_leo(own.log), 10);
+            for (int i = 0; i < 30; i++) /* up to where the other began, and further */
+                ck_assert_int_eq(log_kit_append(&own, &batch, 4, NULL), ERR_OK);
+            ck_assert_int_eq(log_kit_check(own.log, true), 130);
+            ck_assert_int_eq(log_flush(own.log), ERR_OK);
+            log_kit_shut(&own, false);
+            files_free(&own.env.files);
+            fake_disk_crash(fake, FAKE_DISK_LOSE_ALL, 1);
+            log_kit_init(&own, fake_disk_base(fake), "/d");
+            ck_assert_int_eq(log_kit_open(&own, false, 0), ERR_OK);
+            ck_assert_int_eq(log_kit_check(own.log, true), 130);
+        }
+        log_kit_fini(&own);
+        fake_disk_free(&fake);
+    }
+    ck_assert_int_gt(found, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log");
@@ -600,5 +655,6 @@ int main(void)
     tcase_add_test(tc, segments_roll_when_an_index_is_full);
     tcase_add_test(tc, segments_roll_when_offsets_are_too_far_apart);
     tcase_add_test(tc, a_growing_segment_reserves_room);
+    tcase_add_test(tc, a_roll_over_a_gap_that_came_to_nothing_is_undone);
     return unit_run(tc);
 }
