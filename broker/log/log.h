@@ -142,6 +142,8 @@ struct log_range {
  */
 MUST_USE enum err log_read(struct log *log, int64_t offset, int64_t upper_offset, size_t max_bytes,
                            bool min_one, struct log_range *out);
+/* What log_range.truncations counts, as of now: odd while one is under way. */
+uint32_t log_truncations(const struct log *log);
 /* False when the log was truncated since: the bytes must not be sent any more. */
 bool log_range_is_valid(const struct log_range *range);
 /* What log_aborted_txns() says now still speaks of all records of the range. False in the rare case

@@ -258,6 +258,11 @@ enum err log_read(struct log *log, int64_t offset, int64_t upper_offset, size_t 
     return ERR_NOT_LEADER_OR_FOLLOWER;
 }
 
+uint32_t log_truncations(const struct log *log)
+{
+    return atomic_load_explicit(&log->truncations, memory_order_acquire);
+}
+
 bool log_range_is_valid(const struct log_range *range)
 {
     return range->len == 0 || is_unchanged(range->log, range->truncations);

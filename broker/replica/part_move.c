@@ -2,7 +2,8 @@
  * A partition's log on its way to another directory: the copy (future log) is filled from the
  * current one as a follower is from its leader, by whole batches and by epochs. Before each chunk
  * the epochs of both are compared, so that a copy that was ahead of a truncation, in this process
- * or in one before it, is cut where the histories part (Kafka: ReplicaAlterLogDirsThread).
+ * or in one before it, is cut where the histories part (Kafka: ReplicaAlterLogDirsThread); a chunk
+ * is only appended when the log was not cut since.
  *
  * The last records are copied under the append lock, when little is left: then nobody can append,
  * the copy is whole, and takes the log's place. Who still holds the former log goes on reading its
@@ -74,8 +75,8 @@ bool part_future_is_in(struct part *part, const char *dir)
 
 /* ---- copying ---- */
 
-/* Cuts the copy where it is not a beginning of the log. */
-static enum err agree(struct log *from, struct log *to)
+/* Cuts the copy where it is seen not to be a beginning of the log. */
+static enum err cut_once(struct log *from, struct log *to)
 {
     int32_t epoch = log_latest_epoch(to);
     int64_t start = log_start_offset(from), end = log_leo(from), at = log_leo(to);
@@ -95,6 +96,20 @@ static enum err agree(struct log *from, struct log *to)
         }
     }
     return at > end ? log_truncate_to(to, end) : ERR_OK;
+}
+
+/* After a cut the copy ends in another epoch, which may be as unknown to the log as the one before:
+ * it is asked for again until nothing is cut (KIP-279). Each round takes records or an epoch. */
+static enum err agree(struct log *from, struct log *to)
+{
+    for (;;) {
+        int64_t at = log_leo(to);
+        int32_t epoch = log_latest_epoch(to);
+        enum err err = cut_once(from, to);
+
+        if (err != ERR_OK || (log_leo(to) == at && log_latest_epoch(to) == epoch))
+            return err;
+    }
 }
 
 static enum err append(struct log *to, const struct log_range *range, struct part_copy *copy)
@@ -120,9 +135,12 @@ static enum err append(struct log *to, const struct log_range *range, struct par
     return err;
 }
 
-/* One range; copied stays when there is nothing to copy. */
+/* One range; copied stays when there is nothing to copy. Without the append lock the log may be cut
+ * after they have agreed, and go on with other records at the same offsets: what was looked up then
+ * is dropped, and the next round agrees anew. */
 static enum err copy_some(struct log *from, struct log *to, struct part_copy *copy)
 {
+    uint32_t truncations = log_truncations(from);
     struct log_range range;
     enum err err = agree(from, to);
 
@@ -133,7 +151,8 @@ static enum err copy_some(struct log *from, struct log *to, struct part_copy *co
     if (err != ERR_OK)
         return err;
     if (range.len > 0) {
-        err = append(to, &range, copy);
+        if (range.truncations == truncations)
+            err = append(to, &range, copy);
         log_range_done(&range);
     }
     if (err == ERR_OK) {

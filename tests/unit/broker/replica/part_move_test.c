@@ -23,6 +23,25 @@ static struct part_copy copy;
 static const struct uuid topic_id = { .bytes = { 7 } };
 static const int32_t ids[] = { 1, 2 };
 
+/* ---- a disk at which something happens ---- */
+
+static struct disk_ops told_ops;
+static struct disk told_disk = { &told_ops };
+static void (*before_read)(void); /* once */
+
+static enum err told_pread(struct disk *disk, int file, void *into, size_t len, int64_t pos,
+                           size_t *got)
+{
+    void (*happens)(void) = before_read;
+
+    before_read = NULL;
+    if (happens != NULL)
+        happens();
+    return disk_posix()->ops->pread(disk, file, into, len, pos, got);
+}
+
+/* ---- a partition in the first of two directories ---- */
+
 static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
 {
     (void)ctx;
@@ -59,12 +78,15 @@ static struct log *log_in(int dir, const char *topic)
 static void setup(void)
 {
     say_setup(SAY_ERROR, SAY_TEXT, "test");
+    told_ops = *disk_posix()->ops;
+    told_ops.pread = told_pread;
     dirs[0] = xstrdup(unit_temp_dir());
     dirs[1] = xstrdup(unit_temp_dir());
     ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = dirs,
                                                        .dir_count = 2,
                                                        .broker_id = 1,
                                                        .recovery_threads = 1,
+                                                       .disk = &told_disk,
                                                        .no_threads = true },
                                &logs),
                      ERR_OK);
@@ -106,17 +128,33 @@ static enum err append(int count)
     return err;
 }
 
-static void follow(int32_t epoch, int64_t offset, int count)
+/* Records of `epoch`, from the leader of led_in. */
+static void follow_in(int32_t led_in, int32_t epoch, int64_t offset, int count)
 {
     struct part_fetch_start start;
     struct buf buf = BUF_EMPTY;
 
     kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
     batch_stamp(buf.bytes, offset, epoch);
-    ck_assert_int_eq(part_follow(part, epoch, buf.bytes, buf.len, offset, 0, clock_wall_ms(),
+    ck_assert_int_eq(part_follow(part, led_in, buf.bytes, buf.len, offset, 0, clock_wall_ms(),
                                  clock_mono_ms(), &start),
                      ERR_OK);
     buf_fini(&buf);
+}
+
+static void follow(int32_t epoch, int64_t offset, int count)
+{
+    follow_in(epoch, epoch, offset, count);
+}
+
+/* The leader of led_in has told where our epochs part; the log ends at offset then. */
+static void diverge(int32_t led_in, int32_t epoch, int64_t end, int64_t offset)
+{
+    struct part_fetch_start start;
+
+    ck_assert_int_eq(part_follow_diverged(part, led_in, epoch, end, clock_mono_ms(), &start),
+                     ERR_OK);
+    ck_assert_int_eq(start.offset, offset);
 }
 
 static struct log *begin(void)
@@ -196,6 +234,65 @@ START_TEST(a_copy_is_cut_where_the_log_was)
     ck_assert_int_eq(log_leo(part_log(part)), 25);
     ck_assert_int_eq(log_epoch_end(future, 3).end_offset, 10);
     ck_assert_int_eq(log_latest_epoch(future), 5);
+}
+END_TEST
+
+START_TEST(a_copy_is_cut_as_often_as_epochs_part)
+{
+    struct log *future;
+
+    role(2, 3);
+    follow(3, 0, 90);
+    role(2, 4);
+    follow(4, 90, 10);
+    role(2, 6);
+    follow(6, 100, 10);
+    future = begin();
+    while (log_leo(future) < 110)
+        ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    role(2, 7); /* its leader has records of 5 where we have those of 4 and 6 */
+    diverge(7, 5, 105, 100);
+    diverge(7, 3, 90, 90);
+    for (int i = 0; i < 3; i++)
+        follow_in(7, 5, 90 + 5 * i, 5);
+    follow_in(7, 7, 105, 10);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(log_epoch_at(future, 95), 5);
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    ck_assert_int_eq(log_epoch_at(part_log(part), 95), 5);
+    ck_assert_int_eq(log_epoch_end(part_log(part), 3).end_offset, 90);
+    ck_assert_int_eq(log_kit_check(part_log(part), true), 115);
+}
+END_TEST
+
+static void cut_and_go_on(void)
+{
+    role(2, 5);
+    diverge(5, 3, 50, 50);
+    for (int i = 0; i < 150; i++)
+        follow(5, 50 + i, 1);
+}
+
+START_TEST(what_a_cut_log_has_anew_is_not_appended_to_an_uncut_copy)
+{
+    role(2, 3);
+    for (int i = 0; i < 100; i++)
+        follow(3, i, 1);
+    struct log *future = begin();
+
+    while (log_leo(future) < 60)
+        ck_assert_int_eq(copy_once(1000), ERR_OK);
+    before_read = cut_and_go_on; /* they have agreed; the next chunk is being looked up */
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert(before_read == NULL);
+    while (log_leo(future) < 200)
+        ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_int_eq(log_epoch_end(future, 3).end_offset, 50);
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    ck_assert_int_eq(log_epoch_at(part_log(part), 55), 5);
 }
 END_TEST
 
@@ -292,6 +389,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_copy_takes_the_place_of_the_log);
     tcase_add_test(tc, a_copy_is_cut_where_the_log_was);
+    tcase_add_test(tc, a_copy_is_cut_as_often_as_epochs_part);
+    tcase_add_test(tc, what_a_cut_log_has_anew_is_not_appended_to_an_uncut_copy);
     tcase_add_test(tc, a_copy_begins_anew_with_its_log);
     tcase_add_test(tc, a_copy_follows_the_log_start_and_is_waited_for);
     tcase_add_test(tc, a_failed_directory_ends_the_copy_not_the_log);
