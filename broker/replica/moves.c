@@ -3,6 +3,10 @@
  * a future log has one writer and needs no lock of its own. Each turn every move copies one chunk:
  * none starves. A move that failed for now (no room) waits for backoff_ms.
  *
+ * A partition is closed first and forgotten then. So none that is closed is taken up: the order to
+ * forget it may have been carried out already. One that is closed while it is moved rests until
+ * that order comes, or the process ends.
+ *
  * What is copied counts for the quota, and nobody copies while that is exceeded.
  */
 #include "broker/replica/moves.h"
@@ -20,9 +24,11 @@
 #include "common/base/say.h"
 #include "common/base/thread.h"
 
+#define NEVER_MS INT64_MAX
+
 struct move {
     struct part *part; /* a reference */
-    int64_t due_ms;    /* not before */
+    int64_t due_ms;    /* not before; NEVER_MS: its partition is closed */
     TAILQ_ENTRY(move) link;
 };
 
@@ -113,6 +119,10 @@ static void drop(struct mover *mover, struct move *move, bool delete)
 
 static void on_failed(struct mover *mover, struct move *move, enum err err, int64_t now_ms)
 {
+    if (part_why_closed(move->part) != ERR_OK) {
+        move->due_ms = NEVER_MS;
+        return;
+    }
     if (part_is_offline(move->part) || part_future_is_offline(move->part)) {
         say_error("move has ended, a directory is offline %s", part_name(move->part));
         drop(mover, move, false);
@@ -157,7 +167,10 @@ static enum err begin(struct mover *mover, struct part *part, const char *dir)
     struct logs *logs = mover->moves->conf.logs;
     struct move *move = find(mover, part);
     struct log *future = NULL;
+    enum err err = part_why_closed(part);
 
+    if (err != ERR_OK)
+        return err == ERR_NOT_LEADER_OR_FOLLOWER ? ERR_REPLICA_NOT_AVAILABLE : err;
     if (move != NULL && part_future_is_in(part, dir))
         return ERR_OK;
     if (move != NULL) {
@@ -166,9 +179,8 @@ static enum err begin(struct mover *mover, struct part *part, const char *dir)
     }
     if (strcmp(log_parent_dir(part_log(part)), dir) == 0)
         return ERR_OK;
-    enum err err = logs_create_future(logs, part_topic(part), part_partition(part),
-                                      part_topic_id(part), dir, &future);
-
+    err = logs_create_future(logs, part_topic(part), part_partition(part), part_topic_id(part), dir,
+                             &future);
     if (err == ERR_OK)
         add(mover, part, &future);
     return err;
@@ -247,6 +259,8 @@ static int64_t turn(struct mover *mover)
         int64_t rate_ms = wait_for_rate_ms(mover->moves);
 
         next = TAILQ_NEXT(move, link);
+        if (move->due_ms == NEVER_MS)
+            continue;
         if (rate_ms > rest_ms)
             rest_ms = rate_ms;
         if (rest_ms <= 0) {

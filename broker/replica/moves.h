@@ -38,11 +38,13 @@ void moves_stop(struct moves **moves);
 
 /* Any thread that may wait for a disk. Moves the replica to dir, or ends its move when it is there
  * already; returns when the future log is there. LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (also while
- * any directory is offline: there might be another copy in it). */
+ * any directory is offline: there might be another copy in it), and when the partition has been
+ * closed REPLICA_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION. */
 MUST_USE enum err moves_begin(struct moves *moves, struct part *part, const char *dir);
 /* Any thread, at once: goes on with the future log that lies in a directory, if there is one. */
 void moves_adopt(struct moves *moves, struct part *part);
-/* Any thread, at once: the partition is not served here any more; its copy is deleted. */
+/* Any thread, at once: the partition, closed already, is not served here any more; its copy is
+ * deleted. */
 void moves_forget(struct moves *moves, struct part *part);
 
 struct moves_info {

@@ -652,6 +652,15 @@ void part_note_start(struct part *part, int64_t now_ms, struct aftermath *after)
     lock_drop(&part->state);
 }
 
+enum err part_why_closed(struct part *part)
+{
+    lock_take(&part->state);
+    enum err why = part->closed;
+
+    lock_drop(&part->state);
+    return why;
+}
+
 enum err part_get_low_watermark(struct part *part, int64_t *low_watermark)
 {
     lock_take(&part->state);

@@ -210,10 +210,10 @@ struct part_copy {
     bool is_swapped; /* the copy is the log now */
 };
 /* Copies up to max_bytes, or one whole batch; cuts the copy first where it is not a beginning of
- * the log. */
+ * the log. When the partition is closed: why. */
 MUST_USE enum err part_copy(struct part *part, struct part_copy *copy);
 /* Copies the rest while nobody can append and puts the copy in the log's place; is_swapped stays
- * false when the partition is gone or not all could be copied. */
+ * false when not all could be copied. When the partition is closed: why. */
 MUST_USE enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy);
 
 /* ---- role and time ---- */
@@ -240,6 +240,8 @@ void part_wake_all(struct part *part);
  * UNKNOWN_TOPIC_OR_PARTITION when it is gone from the cluster, too. (Kafka:
  * ReplicaManager.getPartitionOrError) */
 void part_close(struct part *part, enum err why);
+/* Why it was closed; ERR_OK: it was not. */
+enum err part_why_closed(struct part *part);
 
 #define PART_DELETE_TO_HW (-1)
 /* Moves the log start up to *offset, or to the high watermark, which *offset is then. The answer

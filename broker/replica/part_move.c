@@ -171,9 +171,12 @@ enum err part_copy(struct part *part, struct part_copy *copy)
 
     copy->copied = 0;
     copy->is_near = copy->is_swapped = false;
-    if (part_is_offline(part) || log_is_offline(to))
-        return ERR_KAFKA_STORAGE_ERROR;
-    enum err err = copy_some(from, to, copy);
+    enum err err = part_why_closed(part);
+
+    if (err == ERR_OK && (part_is_offline(part) || log_is_offline(to)))
+        err = ERR_KAFKA_STORAGE_ERROR;
+    if (err == ERR_OK)
+        err = copy_some(from, to, copy);
 
     if (err == ERR_OK && start != log_start_offset(to)) {
         log_retain(to, log_start_offset(to), copy->wall_ms);
@@ -232,7 +235,6 @@ static enum err swap_locked(struct part *part, struct logs *logs, struct part_co
 enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy)
 {
     struct aftermath after = { .low_watermark = -1 };
-    enum err closed;
 
     /* Nearly all of it, while others may still append. */
     enum err err = log_flush(part->future);
@@ -240,10 +242,8 @@ enum err part_swap(struct part *part, struct logs *logs, struct part_copy *copy)
     if (err != ERR_OK)
         return err;
     lock_take(&part->append);
-    lock_take(&part->state);
-    closed = part->closed;
-    lock_drop(&part->state);
-    if (closed == ERR_OK)
+    err = part_why_closed(part);
+    if (err == ERR_OK)
         err = swap_locked(part, logs, copy, &after);
     lock_drop(&part->append);
     if (copy->is_swapped)

@@ -382,6 +382,61 @@ START_TEST(threads_move_while_others_append)
 }
 END_TEST
 
+static bool has_copy(void)
+{
+    struct log *future = logs_get_future_ref(logs, "t", 0);
+    bool has = future != NULL;
+
+    log_unref(&future);
+    return has;
+}
+
+START_TEST(what_is_gone_is_not_moved)
+{
+    struct moves *moves = moves_start(
+        &(struct moves_conf){ .threads = 1, .chunk_bytes = 4096, .backoff_ms = 10, .logs = logs });
+    struct moves_info info;
+
+    role(2, 3);
+    follow(3, 0, 10);
+    /* It goes between the lookup of a request and the request's turn. */
+    part_close(part, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    moves_forget(moves, part);
+    ck_assert_int_eq(moves_begin(moves, part, dirs[1]), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(moves_begin(moves, part, dirs[1]), ERR_REPLICA_NOT_AVAILABLE);
+    moves_get_info(moves, &info);
+    ck_assert_int_eq(info.moving, 0);
+    ck_assert(!has_copy());
+    moves_stop(&moves);
+}
+END_TEST
+
+START_TEST(a_move_of_what_is_closed_rests_until_it_is_forgotten)
+{
+    struct moves *moves = moves_start(
+        &(struct moves_conf){ .threads = 1, .chunk_bytes = 4096, .backoff_ms = 10, .logs = logs });
+
+    role(2, 3);
+    follow(3, 0, 10);
+    begin();
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
+    /* An error, as distinct from nothing to do: the thread would look again at once. */
+    ck_assert_int_eq(copy_once(1 << 20), ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(swap(), ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert(!copy.is_swapped);
+    struct log *future = part_take_future(part);
+
+    log_unref(&future);
+    moves_adopt(moves, part); /* as one that was under way */
+    moves_forget(moves, part);
+    while (has_copy())
+        sched_yield();
+    wait_for(moves);
+    moves_stop(&moves);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("part_move");
@@ -395,5 +450,7 @@ int main(void)
     tcase_add_test(tc, a_copy_follows_the_log_start_and_is_waited_for);
     tcase_add_test(tc, a_failed_directory_ends_the_copy_not_the_log);
     tcase_add_test(tc, threads_move_while_others_append);
+    tcase_add_test(tc, what_is_gone_is_not_moved);
+    tcase_add_test(tc, a_move_of_what_is_closed_rests_until_it_is_forgotten);
     return unit_run(tc);
 }
