@@ -3,6 +3,8 @@
  * the last unpin puts it at the end. When more are open than allowed, the head is closed: its
  * number is taken under the lock, closed outside.
  *
+ * A file whose days are numbered is not kept open for later: the last unpin closes it.
+ *
  * A pin that finds the file closed opens it outside the lock. Two threads may do so at once; the
  * second one closes its own again.
  */
@@ -10,6 +12,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -22,6 +25,7 @@ struct file {
     atomic_uint refs;       /* [a] */
     unsigned pins;          /* [m] */
     int fd;                 /* [m] -1: closed */
+    bool is_kept_closed;    /* [m] unless it is pinned */
     TAILQ_ENTRY(file) link; /* [m] in the list while open and not pinned */
 };
 
@@ -112,6 +116,17 @@ void file_unref(struct file **file)
     free(gone);
 }
 
+/* The number that is to be closed. */
+static int let_go_locked(struct files *files, struct file *idle)
+{
+    int fd = idle->fd;
+
+    TAILQ_REMOVE(&files->idle, idle, link);
+    idle->fd = -1;
+    files->open_count--;
+    return fd;
+}
+
 /* The number of the file to close, -1 when there is none too many. */
 static int evict_locked(struct files *files)
 {
@@ -119,12 +134,7 @@ static int evict_locked(struct files *files)
 
     if (files->open_count <= files->max_open || oldest == NULL)
         return -1;
-    int fd = oldest->fd;
-
-    TAILQ_REMOVE(&files->idle, oldest, link);
-    oldest->fd = -1;
-    files->open_count--;
-    return fd;
+    return let_go_locked(files, oldest);
 }
 
 static void pin_locked(struct file *file)
@@ -196,7 +206,7 @@ void file_unpin(struct file *file)
     assert(file->pins > 0);
     if (--file->pins == 0) {
         TAILQ_INSERT_TAIL(&files->idle, file, link);
-        surplus = evict_locked(files);
+        surplus = file->is_kept_closed ? let_go_locked(files, file) : evict_locked(files);
     }
     lock_drop(&files->lock);
     if (surplus >= 0)
@@ -212,6 +222,20 @@ void file_renamed(struct file *file, const char *path)
     file->path = xstrdup(path);
     lock_drop(&file->files->lock);
     free(old);
+}
+
+void file_keep_closed(struct file *file)
+{
+    struct files *files = file->files;
+    int fd = -1;
+
+    lock_take(&files->lock);
+    file->is_kept_closed = true;
+    if (file->fd >= 0 && file->pins == 0)
+        fd = let_go_locked(files, file);
+    lock_drop(&files->lock);
+    if (fd >= 0)
+        disk_close(files->disk, fd);
 }
 
 enum err file_pread(struct file *file, void *into, size_t len, int64_t pos, size_t *got)

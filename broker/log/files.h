@@ -40,6 +40,8 @@ void file_unpin(struct file *file);
 /* Makes the file when it is missing. */
 MUST_USE enum err file_make(struct file *file);
 void file_renamed(struct file *file, const char *path);
+/* From now on it is open only while it is pinned: what is removed takes no room for our sake. */
+void file_keep_closed(struct file *file);
 
 /* One call each, pinned meanwhile. */
 MUST_USE enum err file_pread(struct file *file, void *into, size_t len, int64_t pos, size_t *got);

@@ -442,6 +442,22 @@ void log_abandon(struct log *log)
     atomic_store(&log->is_deleted, true);
 }
 
+void log_keep_closed(struct log *log)
+{
+    lock_take(&log->lock);
+    size_t count = log->segment_count;
+    struct segment **segments = xcalloc(count, sizeof(struct segment *));
+
+    for (size_t i = 0; i < count; i++)
+        segments[i] = segment_ref(log->segments[i]);
+    lock_drop(&log->lock);
+    for (size_t i = 0; i < count; i++) {
+        segment_keep_closed(segments[i]);
+        segment_unref(&segments[i]);
+    }
+    free(segments);
+}
+
 int64_t log_point_to_save(struct log *log, int64_t *bytes)
 {
     *bytes = atomic_load(&log->flushed_bytes); /* before the point, which may have moved on */

@@ -56,6 +56,9 @@ bool log_wants_close(struct log *log);
 MUST_USE enum err log_rename(struct log *log, const char *name);
 /* Nothing of it is written any more. */
 void log_abandon(struct log *log);
+/* After that: its files are open only while somebody reads them, so that their room is free when
+ * they are removed. */
+void log_keep_closed(struct log *log);
 /* The recovery point for the directory's file, and what log_point_saved() wants to know once it is
  * there, or about to be. */
 int64_t log_point_to_save(struct log *log, int64_t *bytes);

@@ -160,8 +160,10 @@ enum err logs_create_future(struct logs *logs, const char *topic, int32_t partit
     return err;
 }
 
-/* The former log's directory is renamed and its files go later. Its waiters for syncs are served:
- * what they wait for is on stable storage, in the log that took its place. */
+/* The former log's directory is renamed and its files go later. It lives on in memory with its
+ * partition, for readers that were lent it; an open file would keep its room all that time. Its
+ * waiters for syncs are served: what they wait for is on stable storage, in the log that took its
+ * place. */
 static void part_with_former(struct logs *logs, struct logs_dir *dir, struct log *former)
 {
     struct log_conf conf;
@@ -177,6 +179,7 @@ static void part_with_former(struct logs *logs, struct logs_dir *dir, struct log
     log_abandon(former);
     if (log_rename(former, name) == ERR_OK)
         logs_remove_later(dir, path, clock_wall_ms() + conf.file_delete_delay_ms);
+    log_keep_closed(former);
     free(path);
     free(name);
 }

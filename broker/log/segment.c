@@ -173,11 +173,28 @@ enum err segment_stat(const struct segment *segment, struct disk_stat *st)
     return stat_file(segment, SEGMENT_LOG, st);
 }
 
+static void get_files(const struct segment *segment, struct file *files[SEGMENT_FILES])
+{
+    files[SEGMENT_LOG] = segment->file;
+    files[SEGMENT_INDEX] = segment->offsets.file;
+    files[SEGMENT_TIME] = segment->times.file;
+    files[SEGMENT_TXN] = segment->txn_file;
+}
+
+void segment_keep_closed(struct segment *segment)
+{
+    struct file *files[SEGMENT_FILES];
+
+    get_files(segment, files);
+    for (int i = 0; i < SEGMENT_FILES; i++)
+        file_keep_closed(files[i]);
+}
+
 void segment_name_files(struct segment *segment, const char *ending)
 {
-    struct file *files[SEGMENT_FILES] = { segment->file, segment->offsets.file, segment->times.file,
-                                          segment->txn_file };
+    struct file *files[SEGMENT_FILES];
 
+    get_files(segment, files);
     for (int i = 0; i < SEGMENT_FILES; i++) {
         char *path = xasprintf("%s%s%s", segment->stem, segment_endings[i], ending);
 

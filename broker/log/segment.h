@@ -92,6 +92,8 @@ MUST_USE enum err segment_sync(struct segment *segment);
 MUST_USE enum err segment_stat(const struct segment *segment, struct disk_stat *st);
 /* The files have this ending behind their names (.cleaned); nothing is renamed. */
 void segment_name_files(struct segment *segment, const char *ending);
+/* No file is open any more but for who is reading it. */
+void segment_keep_closed(struct segment *segment);
 
 /* Largest timestamp, or the file's time when no record has one. */
 int64_t segment_largest_timestamp(const struct segment *segment);

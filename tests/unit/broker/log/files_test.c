@@ -141,6 +141,30 @@ START_TEST(a_renamed_file_is_opened_by_its_new_name)
 }
 END_TEST
 
+START_TEST(what_is_kept_closed_is_open_only_while_it_is_in_use)
+{
+    int fd, value = -1;
+    size_t got;
+
+    ck_assert_int_eq(file_pread(all[0], &value, sizeof value, 0, &got), ERR_OK);
+    ck_assert_int_eq(file_pin(all[1], &fd), ERR_OK);
+    size_t before = open_here();
+
+    file_keep_closed(all[0]);
+    ck_assert_uint_eq(open_here(), before - 1);
+    file_keep_closed(all[1]);
+    ck_assert_uint_eq(open_here(), before - 1); /* in use */
+    ck_assert_int_eq(pread(fd, &value, sizeof value, 0), sizeof value);
+    ck_assert_int_eq(value, 1);
+    file_unpin(all[1]);
+    ck_assert_uint_eq(open_here(), before - 2);
+    ck_assert_int_eq(file_pread(all[1], &value, sizeof value, 0, &got), ERR_OK); /* again */
+    ck_assert_int_eq(value, 1);
+    ck_assert_uint_eq(open_here(), before - 2);
+    ck_assert_uint_eq(files_open_count(files), before - 2);
+}
+END_TEST
+
 START_TEST(a_missing_file_is_told_and_made)
 {
     char *path = path_of(FILES);
@@ -166,6 +190,7 @@ int main(void)
     tcase_add_test(tc, what_is_in_use_stays_open_beyond_that);
     tcase_add_test(tc, who_was_not_used_for_longest_is_closed);
     tcase_add_test(tc, a_renamed_file_is_opened_by_its_new_name);
+    tcase_add_test(tc, what_is_kept_closed_is_open_only_while_it_is_in_use);
     tcase_add_test(tc, a_missing_file_is_told_and_made);
     return unit_run(tc);
 }

@@ -3,10 +3,14 @@
  * that the log knew; nothing is lost of what is appended meanwhile.
  */
 #include <check.h>
+#include <dirent.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "broker/log/files.h"
 #include "broker/replica/moves.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -347,6 +351,61 @@ START_TEST(a_failed_directory_ends_the_copy_not_the_log)
 }
 END_TEST
 
+/* Files that have no name any more, and whose room this process keeps. */
+static int nameless_open(void)
+{
+    static const char deleted[] = " (deleted)";
+    DIR *fds = opendir("/proc/self/fd");
+    struct dirent *entry;
+    int count = 0;
+
+    while ((entry = readdir(fds)) != NULL) {
+        char link[300], target[4096];
+
+        snprintf(link, sizeof link, "/proc/self/fd/%s", entry->d_name);
+        ssize_t len = readlink(link, target, sizeof target - 1);
+
+        if (len < (ssize_t)sizeof deleted || strncmp(target, dirs[0], strlen(dirs[0])) != 0)
+            continue;
+        target[len] = '\0';
+        count += strcmp(target + len - strlen(deleted), deleted) == 0;
+    }
+    closedir(fds);
+    return count;
+}
+
+START_TEST(what_was_moved_away_from_takes_no_room)
+{
+    struct log_conf conf;
+
+    log_get_conf(part_log(part), &conf);
+    conf.segment_bytes = 20000;
+    log_set_conf(part_log(part), &conf);
+    role(2, 3);
+    for (int i = 0; i < 50; i++)
+        follow(3, i * 50, 50);
+    ck_assert_uint_gt(log_segment_count(part_log(part)), 10);
+    struct log *future = begin();
+
+    while (log_leo(future) < log_leo(part_log(part)))
+        ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    struct log *former = log_ref(part_log(part));
+    struct log_range range;
+    int fd;
+
+    ck_assert_int_eq(log_read(former, 0, 2500, 4096, true, &range), ERR_OK);
+    ck_assert_int_eq(file_pin(range.file, &fd), ERR_OK); /* on its way to a slow client */
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    logs_tick(logs, clock_wall_ms() + conf.file_delete_delay_ms + 1000);
+    ck_assert_int_eq(nameless_open(), 1);
+    file_unpin(range.file);
+    log_range_done(&range);
+    ck_assert_int_eq(nameless_open(), 0);
+    log_unref(&former);
+}
+END_TEST
+
 static void wait_for(struct moves *moves)
 {
     struct moves_info info;
@@ -449,6 +508,7 @@ int main(void)
     tcase_add_test(tc, a_copy_begins_anew_with_its_log);
     tcase_add_test(tc, a_copy_follows_the_log_start_and_is_waited_for);
     tcase_add_test(tc, a_failed_directory_ends_the_copy_not_the_log);
+    tcase_add_test(tc, what_was_moved_away_from_takes_no_room);
     tcase_add_test(tc, threads_move_while_others_append);
     tcase_add_test(tc, what_is_gone_is_not_moved);
     tcase_add_test(tc, a_move_of_what_is_closed_rests_until_it_is_forgotten);
