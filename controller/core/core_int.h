@@ -578,9 +578,10 @@ bool elr_has_void(const struct core *core);
 /* The operations that settings need before anybody goes by them, in the group that is open unless
  * the first is to open one; how many. */
 size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group);
-/* Settings may make entries void, for the leader goes by less from then on: one of its ISR has to
- * show first that it lives, by a version that is younger than the wish. *word is kept between. */
-bool elr_has_word(struct core *core, uint64_t *word);
+/* Settings may make entries void, when a leader goes by less from then on: one of its ISR has to
+ * show first that it lives, by a version that is younger than the wish. *word is kept between. Of
+ * the entity's settings only min.insync.replicas counts. */
+bool elr_has_word(struct core *core, const struct image_config *config, uint64_t *word);
 /* In the group that is open. */
 void elr_plan_topic_gone(struct core *core, const struct image_topic *topic);
 /* After both of these. */

@@ -360,16 +360,17 @@ static bool somebody_acked(const struct core *core, const struct image_part *par
     return false;
 }
 
-bool elr_has_word(struct core *core, uint64_t *word)
+bool elr_has_word(struct core *core, const struct image_config *config, uint64_t *word)
 {
     bool waits = false;
     struct elr *elr, *next;
 
     HASH_ITER (hh, core->elrs, elr, next) {
+        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
         const struct image_part *part =
-            image_part(core->image, elr->key.topic_id, elr->key.partition);
+            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
 
-        if (part == NULL || part->leader == LEADER_NONE || elr->is_void)
+        if (part == NULL || elr->is_void || holds_under(core, config, elr, topic, part))
             continue;
         if (*word == 0) {
             *word = core->version + 1;

@@ -13,6 +13,7 @@
 #include "controller/core/core_int.h"
 
 #define SETTLE_MS 1000
+#define NEW_MS    30000 /* what could not be begun until then is given up */
 
 static const struct admin_kind *const kinds[] = {
     &admin_create_topics,       &admin_delete_topics,      &admin_create_partitions,
@@ -61,7 +62,7 @@ void jobs_on_admin(struct core *core, const struct core_admin *admin)
     job->api_version = admin->api_version;
     job->request = admin->request;
     job->came_ms = core->now_ms;
-    job->deadline_ms = NEVER_MS;
+    job->deadline_ms = core->now_ms + NEW_MS;
     TAILQ_INSERT_TAIL(&core->jobs, job, link);
     if (kind_of(admin->api_key) == NULL) {
         answer(core, job, ERR_UNSUPPORTED_VERSION, NULL);
@@ -188,8 +189,7 @@ void jobs_plan(struct core *core)
         if (job->again)
             continue;
         job->phase = JOB_WRITING;
-        if (job->timeout_ms > 0)
-            job->deadline_ms = job->came_ms + job->timeout_ms;
+        job->deadline_ms = job->timeout_ms > 0 ? job->came_ms + job->timeout_ms : NEVER_MS;
         /* a client that does not wait is told so, and its wish is carried out all the same */
         if (job->timeout_ms <= 0 && job->n_open > 0)
             job->deadline_ms = core->now_ms;
@@ -251,8 +251,12 @@ void jobs_settle(struct core *core)
 
     for (job = TAILQ_FIRST(&core->jobs); job != NULL; job = next) {
         next = TAILQ_NEXT(job, link);
-        if (job->phase != JOB_NEW)
+        if (job->phase != JOB_NEW) {
             job_settle(core, job);
+        } else if (core->now_ms >= job->deadline_ms) {
+            answer(core, job, ERR_REQUEST_TIMED_OUT, NULL); /* and nothing of it is done */
+            job_end(core, job);
+        }
     }
 }
 

@@ -200,7 +200,7 @@ void settings_plan_read(struct core *core)
         if (shared)
             read->word = 0; /* it would be old by the time of the next plan */
         else
-            waits |= !elr_has_word(core, &read->word);
+            waits |= !elr_has_word(core, &read->config, &read->word);
     }
     if (waits)
         return;

@@ -198,6 +198,78 @@ START_TEST(settings_wait_for_nothing_but_states)
 }
 END_TEST
 
+/* 1 leads "e" alone and does not answer, 2 would be eligible beside it. */
+static void silent_leader(void)
+{
+    toy_create(&toy, "e", 1, IDS(1, 2));
+    ck_assert_int_eq(toy_alter(&toy, "e", "min.insync.replicas", "2"), ERR_OK);
+    toy_kill(&toy, 2);
+    ck_assert_str_eq(toy_eligible(&toy, "e", 0), "2");
+    toy.brokers[1].acks = toy.brokers[1].beats = false;
+    toy.brokers[1].probe = PROBE_SILENT; /* its session lives */
+    toy_advance(&toy, 5000);
+    IS(1, NODE_DEAD);
+    SHOWS("e", 0, "1/1 1 1");
+    SHOWS("t", 0, "3/3 2 2");
+}
+
+START_TEST(a_silent_leader_holds_up_no_other_settings)
+{
+    silent_leader();
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), ERR_OK);
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), ERR_OK);
+    ck_assert_int_eq(toy_alter(&toy, "e", "retention.ms", "77"), ERR_OK);
+    ck_assert_int_eq(toy_alter(&toy, "e", "min.insync.replicas", "3"), ERR_OK);
+    toy_set_config(&toy, "topics", "t", "retention.ms", "78");
+    ck_assert(str_is(toy_setting(&toy, 3, "t", "retention.ms"), "78"));
+    ck_assert_str_eq(toy_eligible(&toy, "e", 0), "2");
+}
+END_TEST
+
+START_TEST(a_silent_leader_holds_up_nobody_who_stops)
+{
+    silent_leader();
+    toy_alter(&toy, "e", "min.insync.replicas", "1"); /* this one waits for its word */
+    toy_want_shutdown(&toy, 3);
+    ck_assert_int_eq(toy.brokers[3].n_shutdowns, 1);
+}
+END_TEST
+
+/* Its own entry is not given up on the strength of what was heard of it before; nobody waits for
+ * ever either. */
+START_TEST(what_needs_the_word_of_a_silent_leader_is_given_up)
+{
+    int answers;
+
+    silent_leader();
+    answers = toy.n_answers;
+    ck_assert_int_eq(toy_alter(&toy, "e", "min.insync.replicas", "1"), -99);
+    toy_advance(&toy, 29000);
+    ck_assert_int_eq(toy.n_answers, answers);
+    toy_advance(&toy, 1000);
+    ck_assert_int_eq(toy.n_answers, answers + 1);
+    ck_assert_int_eq(toy.answer_err, ERR_REQUEST_TIMED_OUT);
+    ck_assert_str_eq(toy_eligible(&toy, "e", 0), "2");
+    ck_assert(str_is(toy_setting(&toy, 0, "e", "min.insync.replicas"), "2"));
+    toy_start(&toy, 1); /* too late */
+    ck_assert(str_is(toy_setting(&toy, 0, "e", "min.insync.replicas"), "2"));
+    ck_assert_int_eq(toy.n_answers, answers + 1);
+}
+END_TEST
+
+/* A request that comes while a WRITE does not end. */
+START_TEST(a_request_that_cannot_be_begun_is_given_up)
+{
+    keep_writing(want_pids);
+    want_settings();
+    toy_advance(&toy, 30000);
+    ck_assert_int_eq(toy.answer_err, ERR_REQUEST_TIMED_OUT);
+    toy_release(&toy);
+    ck_assert_ptr_null(toy.held);
+    ck_assert(str_is_null(toy_setting(&toy, 0, "u", "retention.ms")));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("turns");
@@ -213,5 +285,9 @@ int main(void)
     tcase_add_test(tc, a_proposal_is_decided_between_settings_that_are_read);
     tcase_add_test(tc, settings_are_changed_between_states);
     tcase_add_test(tc, settings_wait_for_nothing_but_states);
+    tcase_add_test(tc, a_silent_leader_holds_up_no_other_settings);
+    tcase_add_test(tc, a_silent_leader_holds_up_nobody_who_stops);
+    tcase_add_test(tc, what_needs_the_word_of_a_silent_leader_is_given_up);
+    tcase_add_test(tc, a_request_that_cannot_be_begun_is_given_up);
     return unit_run(tc);
 }
