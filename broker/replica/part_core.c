@@ -256,6 +256,9 @@ static void on_role(struct part_core *core, const struct part_event *ev, int64_t
                     struct part_effects *out)
 {
     enum part_role before = core->role;
+    /* Whoever led in an epoch between may have cut what we have from others, and appended its own.
+     */
+    bool led_before = before == PART_LEADER && ev->role.leader_epoch - core->leader_epoch <= 1;
     bool new_epoch = ev->role.leader_epoch > core->leader_epoch;
     bool moved = new_epoch || ev->role.partition_epoch > core->partition_epoch;
 
@@ -279,7 +282,7 @@ static void on_role(struct part_core *core, const struct part_event *ev, int64_t
     else if (core->leader != core->me)
         core->role = PART_FOLLOWER;
     else if (before != PART_LEADER || new_epoch)
-        lead(core, before == PART_LEADER, now_ms, out);
+        lead(core, led_before, now_ms, out);
 
     out->role_changed = new_epoch || core->role != before;
     out->lost_leadership = before == PART_LEADER && core->role != PART_LEADER;

@@ -286,6 +286,27 @@ START_TEST(a_new_leader_knows_nothing_of_its_followers)
 }
 END_TEST
 
+/* It did not hear of the leader of 6, which had 3 cut its log to 100 and died. */
+START_TEST(a_leader_that_missed_an_epoch_begins_anew)
+{
+    static const int32_t others[] = { 1, 3 };
+    enum err err;
+
+    role(1, 5, 7, 3);
+    appended(105);
+    fetched(2, 100);
+    fetched(3, 105);
+    ck_assert_int_eq(core.hw, 100);
+    role_of(1, 7, 9, ids, 3, others, 2);
+    ck_assert_int_eq(core.hw, 100);
+    ck_assert_int_eq(part_other(&core, 3)->leo, -1);
+    fetched(3, 105);
+    ck_assert_int_eq(core.hw, 105);
+    ck_assert_int_eq(part_acked(&core, 105, 5, &err), PART_ACK_FAILED);
+    ck_assert_int_eq(err, ERR_NOT_LEADER_OR_FOLLOWER);
+}
+END_TEST
+
 /* ---- followers' fetches ---- */
 
 START_TEST(an_earlier_life_of_a_follower_is_refused)
@@ -530,6 +551,7 @@ int main(void)
     tcase_add_test(tc, roles_follow_the_image);
     tcase_add_test(tc, epochs_never_go_back);
     tcase_add_test(tc, a_new_leader_knows_nothing_of_its_followers);
+    tcase_add_test(tc, a_leader_that_missed_an_epoch_begins_anew);
     tcase_add_test(tc, an_earlier_life_of_a_follower_is_refused);
     tcase_add_test(tc, a_new_life_in_the_image_resets_what_is_known);
     tcase_add_loop_test(tc, a_member_that_registers_anew_stays_as_long_as_any, 0, 3);
