@@ -6,8 +6,9 @@
  * KafkaApis.handleListOffsetRequestV0, Partition.legacyFetchOffsetsForTimestamp).
  *
  * Reference: Kafka's ReplicaManager.fetchOffset, Partition.fetchOffsetForTimestamp. A new leader
- * whose high watermark has not reached its epoch's start does not know yet what is committed:
- * OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE before version 5), so that no client jumps back.
+ * whose high watermark has not reached its epoch's start does not know yet all that is committed:
+ * to who asks for the end, or for what is not found below that high watermark, OFFSET_NOT_AVAILABLE
+ * (LEADER_NOT_AVAILABLE before version 5), so that no client jumps back.
  */
 #include "broker/api/list_offsets.h"
 
@@ -50,31 +51,33 @@ static bool is_known_timestamp(int64_t timestamp, int16_t version)
 static enum err find(struct part *part, const struct list_offsets_request *body, int16_t version,
                      const struct list_offsets_request_partition *asked, struct log_found *found)
 {
+    const struct log_found none = { .offset = -1, .timestamp_ms = -1, .leader_epoch = -1 };
     int64_t bound;
     int32_t epoch;
     bool is_start = asked->timestamp == LOG_EARLIEST || asked->timestamp == LOG_EARLIEST_LOCAL;
-    enum err err;
+    enum err err, beyond = ERR_OK;
 
+    *found = none;
     if (!is_known_timestamp(asked->timestamp, version))
         return ERR_UNSUPPORTED_VERSION;
     err = part_list_bound(part, asked->current_leader_epoch, body->replica_id != DEBUG_REPLICA,
                           isolation_of(body), &bound, &epoch);
-    if (err == ERR_OFFSET_NOT_AVAILABLE && is_start)
-        err = ERR_OK; /* the start is known all the same */
-    if (err == ERR_OFFSET_NOT_AVAILABLE && version < 5)
-        return ERR_LEADER_NOT_AVAILABLE;
+    if (err == ERR_OFFSET_NOT_AVAILABLE) { /* what lies below is committed all the same */
+        beyond = version < 5 ? ERR_LEADER_NOT_AVAILABLE : err;
+        err = ERR_OK;
+    }
     if (err != ERR_OK)
         return err;
-    *found = (struct log_found){ .offset = -1, .timestamp_ms = -1, .leader_epoch = -1 };
     if (asked->timestamp == LOG_LATEST) {
         found->offset = bound;
         found->leader_epoch = epoch;
-        return ERR_OK;
+        return beyond;
     }
     err = log_find_timestamp(part_log(part), asked->timestamp, found);
-    if (err == ERR_OK && !is_start && found->offset >= bound)
-        *found = (struct log_found){ .offset = -1, .timestamp_ms = -1, .leader_epoch = -1 };
-    return err;
+    if (err != ERR_OK || is_start || (found->offset >= 0 && found->offset < bound))
+        return err;
+    *found = none;
+    return beyond;
 }
 
 /* To a consumer the end is the high watermark. */

@@ -121,7 +121,8 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                                        .dir_count = 1,
                                                        .broker_id = id,
                                                        .recovery_threads = 1,
-                                                       .no_threads = true },
+                                                       .no_threads = true,
+                                                       .disk = cluster->disk },
                                &broker->logs),
                      ERR_OK);
     broker->fetchers = fetchers_start(&cluster->fetch);
@@ -132,7 +133,9 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                                     .conf_of = conf_of,
                                                     .propose = on_propose,
                                                     .ctx = broker });
+    broker->pool = pool_start(1);
     broker->api = (struct api){ .broker_id = id,
+                                .pool = broker->pool,
                                 .parts = broker->parts,
                                 .logs = broker->logs,
                                 .meta = meta_new(),
@@ -217,12 +220,25 @@ void kit_broker_start(struct kit_cluster *cluster, int32_t id)
         give(cluster, other, other == id ? NULL : &delta);
 }
 
+void kit_broker_register(struct kit_cluster *cluster, int32_t id)
+{
+    struct endpoint endpoint;
+
+    cluster->brokers[id].epoch = cluster->next_epoch++;
+    struct node node = node_of(&cluster->brokers[id], &endpoint);
+    struct image_delta delta = { .n_brokers = 1, .brokers = &node };
+    apply(cluster, &delta);
+    for (int32_t other = 1; other <= KIT_BROKERS; other++)
+        give(cluster, other, &delta);
+}
+
 static void stop(struct kit_broker *broker, bool clean)
 {
     broker->up = false;
     listener_stop(broker->listener);
     fetchers_stop(&broker->fetchers);
     reactor_call(broker->reactor, close_all, broker->conns);
+    pool_stop(&broker->pool);
     reactor_stop(broker->reactor);
     for (int i = 0; i < 1000 && conns_open_requests(broker->conns) > 0; i++)
         reactor_turn(broker->reactor, false);
@@ -419,4 +435,68 @@ void kit_same(struct kit_cluster *cluster, int32_t a, int32_t b, int topic, int3
         buf_fini(&bytes[i]);
         part_unref(&parts[i]);
     }
+}
+
+/* ---- a client ---- */
+
+static void on_close(void *ctx, enum err why)
+{
+    (void)ctx;
+    ck_abort_msg("the connection broke: %s", err_name(why));
+}
+
+static void on_open(void *ctx)
+{
+    (void)ctx;
+}
+
+void kit_client_start(struct kit_client *client, struct kit_cluster *cluster, int32_t id)
+{
+    struct net_addr addr;
+
+    *client = (struct kit_client){ .answer = BUF_EMPTY };
+    client->reactor = reactor_new();
+    client->peer = peer_new(client->reactor, &(struct peer_conf){ .client_id = "kit",
+                                                                  .frame_max_bytes = 100 << 20,
+                                                                  .connect_timeout_ms = 20000,
+                                                                  .on_open = on_open,
+                                                                  .on_close = on_close });
+    ck_assert_int_eq(
+        net_addr_find("127.0.0.1", listener_port(cluster->brokers[id].listener), &addr), ERR_OK);
+    ck_assert_int_eq(peer_connect(client->peer, &addr), ERR_OK);
+    while (!peer_is_open(client->peer))
+        reactor_turn(client->reactor, true);
+}
+
+static void on_answer(void *ctx, enum err err, const struct peer_answer *answer)
+{
+    struct kit_client *client = ctx;
+
+    client->answered = true;
+    client->err = err;
+    client->version = answer->version;
+    if (err == ERR_OK)
+        buf_put(&client->answer, answer->bytes, answer->len);
+}
+
+void kit_client_send(struct kit_client *client, int16_t key, int16_t version, const void *body)
+{
+    client->answered = false;
+    client->answer.len = 0;
+    peer_send(client->peer, key, version, body, 20000, on_answer, client);
+    reactor_turn(client->reactor, false);
+}
+
+void kit_client_wait(struct kit_client *client)
+{
+    while (!client->answered)
+        reactor_turn(client->reactor, true);
+    ck_assert_int_eq(client->err, ERR_OK);
+}
+
+void kit_client_end(struct kit_client *client)
+{
+    peer_free(&client->peer);
+    reactor_free(&client->reactor);
+    buf_fini(&client->answer);
 }

@@ -13,6 +13,8 @@
 #include "broker/net/listener.h"
 #include "broker/replica/fetchers.h"
 #include "broker/replica/parts.h"
+#include "broker/replica/peer.h"
+#include "common/wire/codec.h"
 #include "common/base/lock.h"
 #include "tests/kit/log_kit.h"
 
@@ -35,6 +37,7 @@ struct kit_broker {
     struct listener *listener;
     struct dispatch dispatch;
     struct budget memory;
+    struct pool *pool;
     struct api api;
 };
 
@@ -57,6 +60,7 @@ struct kit_cluster {
     const char *throttled_leaders, *throttled_followers; /* of every topic; NULL: none */
     struct repl_quota *leader_quota;                     /* of every broker; NULL: none */
     int64_t note_every_ms;                               /* of every broker */
+    struct disk *disk;                                   /* of every broker; NULL: the real one */
     int64_t next_epoch;
     struct lock lock;
     struct kit_proposal proposals[256]; /* [m] */
@@ -89,6 +93,8 @@ void kit_accept(struct kit_cluster *cluster);
 
 /* A reference; NULL when the broker does not host it. */
 struct part *kit_part(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition);
+/* It registers anew, as after its session has expired: a new broker epoch in the same process. */
+void kit_broker_register(struct kit_cluster *cluster, int32_t id);
 /* Appends `batches` batches of `count` records as leader; fails the test unless that works. */
 void kit_produce(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition, int batches,
                  int count, size_t value_bytes);
@@ -101,6 +107,21 @@ int64_t kit_wait(struct kit_cluster *cluster, int32_t id, int topic, int32_t par
                  int64_t hw);
 /* The logs of both brokers hold the same bytes. */
 void kit_same(struct kit_cluster *cluster, int32_t a, int32_t b, int topic, int32_t partition);
+
+/* A client of one broker, driven by the test's own thread. */
+struct kit_client {
+    struct reactor *reactor;
+    struct peer *peer;
+    bool answered;
+    enum err err;
+    int16_t version;
+    struct buf answer; /* its bytes */
+};
+void kit_client_start(struct kit_client *client, struct kit_cluster *cluster, int32_t id);
+void kit_client_send(struct kit_client *client, int16_t key, int16_t version, const void *body);
+/* Waits for the answer; fails the test after 20 s. */
+void kit_client_wait(struct kit_client *client);
+void kit_client_end(struct kit_client *client);
 
 /* All replicas, the given leader and ISR. */
 struct image_part kit_state(int32_t leader, int32_t leader_epoch, int32_t partition_epoch,
