@@ -57,7 +57,11 @@ static void pump_later(struct fetcher *fetcher)
 
 static void on_pump(struct reactor_task *task)
 {
-    fetcher_pump(container_of(task, struct fetcher, pump));
+    struct fetcher *fetcher = container_of(task, struct fetcher, pump);
+
+    if (fetcher->count_due)
+        fetcher_count(fetcher, true);
+    fetcher_pump(fetcher);
 }
 
 /* ---- counting ---- */
@@ -72,6 +76,7 @@ void fetcher_count(struct fetcher *fetcher, bool now)
     if (!now && now_ms - fetcher->counted_ms < COUNT_EVERY_MS)
         return;
     fetcher->counted_ms = now_ms;
+    fetcher->count_due = false;
     TAILQ_FOREACH (at, &fetcher->core.parts, link) {
         const struct follow *follow = at->owner;
 
@@ -388,7 +393,7 @@ static void on_unfollow(struct msg *msg)
         let_go(fetch_core_remove(&fetcher->core, id, partition));
     part_unref(&order->part);
     free(order);
-    fetcher_count(fetcher, true);
+    fetcher->count_due = true; /* once for all that a leader's death takes from us in one turn */
     pump_later(fetcher);
 }
 

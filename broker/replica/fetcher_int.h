@@ -61,6 +61,7 @@ struct fetcher {
     int64_t patience_ms;        /* [o] what an answer may take beyond the wait that was asked for */
     size_t received;            /* [o] of its answer when silence was last looked for */
     int64_t counted_ms;         /* [o] when count() last went over all partitions */
+    bool count_due;             /* [o] it is to do so at the end of this turn */
     struct reactor_timer retry; /* [o] connect again */
     struct reactor_timer wake;  /* [o] a delayed partition is ready; nothing to do for long */
     struct reactor_timer silence;  /* [o] looks whether the answer is overdue */

@@ -252,6 +252,29 @@ START_TEST(a_newcomer_does_not_wait_for_a_parked_fetch)
 }
 END_TEST
 
+/* Its leader knows nothing of it in its new life until it has fetched. */
+START_TEST(who_registers_anew_fetches_at_once)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct reader reader;
+    int64_t ms = 0;
+
+    kit_cluster_init(&cluster);
+    cluster.fetch.wait_max_ms = 25000;
+    kit_cluster_start(&cluster, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
+    kit_wait(&cluster, 2, 0, 0, 1, 1);
+    struct part *part = kit_part(&cluster, 1, 0, 0);
+    kit_broker_register(&cluster, 2);
+    while (part_get_readers(part, 1, clock_mono_ms(), &reader, 1) == 0 && ms++ < 10000)
+        poll(NULL, 0, 1);
+    ck_assert_int_lt(ms, 10000);
+    part_unref(&part);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(a_leader_that_moves_is_found_again)
 {
     struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
@@ -532,6 +555,7 @@ int main(void)
     tcase_add_test(tc, a_new_replica_starts_where_the_leaders_log_starts);
     tcase_add_test(tc, a_leader_that_does_not_know_yet_is_asked_again_soon);
     tcase_add_test(tc, a_newcomer_does_not_wait_for_a_parked_fetch);
+    tcase_add_test(tc, who_registers_anew_fetches_at_once);
     tcase_add_test(tc, a_leader_that_moves_is_found_again);
     tcase_add_test(tc, leaders_take_turns_and_logs_stay_the_same);
     tcase_add_test(tc, the_number_of_loops_changes_under_way);
