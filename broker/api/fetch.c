@@ -69,7 +69,8 @@ struct fetch_op {
     int64_t replica_epoch;
     bool first_look;
     int64_t asked_ms;
-    struct pool_job job; /* warms what is cold */
+    struct watch_node *watches; /* one per target, for every wait; NULL before the first */
+    struct pool_job job;        /* warms what is cold */
     int64_t deadline_ms;
     size_t bytes;
     size_t copied;    /* of them, into the answer */
@@ -687,13 +688,14 @@ static bool has_moved(const struct fetch_op *op)
 static void wait_more(struct fetch_op *op, int64_t timeout_ms)
 {
     size_t n = (size_t)op->plan.targets_len;
-    struct watch_node *nodes = arena_alloc(&op->req->arena, n * sizeof *nodes);
 
+    if (op->watches == NULL)
+        op->watches = arena_alloc(&op->req->arena, n * sizeof *op->watches);
     if (op->hw_is_news && timeout_ms > HW_NEWS_MS)
         timeout_ms = HW_NEWS_MS;
     if (op->held_ms > 0 && timeout_ms > op->held_ms)
         timeout_ms = op->held_ms;
-    delayed_init(&op->delayed, op->req->reactor, on_wake, nodes);
+    delayed_init(&op->delayed, op->req->reactor, on_wake, op->watches);
     for (int32_t i = 0; i < op->plan.targets_len; i++) {
         struct fetched *result = &op->results[i];
         int64_t from =

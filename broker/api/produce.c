@@ -50,12 +50,13 @@ struct produce_op {
     struct produce_response resp;
     struct slot *slots;
     int slots_len;
-    int at;              /* the slot that is next to be appended to */
-    size_t transcoded;   /* bytes that had to be compressed anew */
-    bool is_aside;       /* appending goes on where waiting harms nobody */
-    struct lane *lane;   /* there; NULL: the pool */
-    struct pool_job job; /* that does it */
-    int awaited;         /* slots with a part */
+    struct watch_node *watches; /* one per slot, for every wait; NULL before the first */
+    int at;                     /* the slot that is next to be appended to */
+    size_t transcoded;          /* bytes that had to be compressed anew */
+    bool is_aside;              /* appending goes on where waiting harms nobody */
+    struct lane *lane;          /* there; NULL: the pool */
+    struct pool_job job;        /* that does it */
+    int awaited;                /* slots with a part */
     int16_t acks;
     int32_t timeout_ms;
     int64_t deadline_ms; /* monotonic */
@@ -215,15 +216,14 @@ static void on_acked(struct delayed *delayed, enum delayed_why why)
 
 static void wait_for_acks(struct produce_op *op, int64_t timeout_ms)
 {
-    struct watch_node *nodes;
-
     if (all_decided(op)) {
         op->acked = true;
         half_done(op, false);
         return;
     }
-    nodes = arena_alloc(&op->req->arena, (size_t)op->slots_len * sizeof *nodes);
-    delayed_init(&op->delayed, op->req->reactor, on_acked, nodes);
+    if (op->watches == NULL)
+        op->watches = arena_alloc(&op->req->arena, (size_t)op->slots_len * sizeof *op->watches);
+    delayed_init(&op->delayed, op->req->reactor, on_acked, op->watches);
     for (int i = 0; i < op->slots_len; i++) {
         struct slot *slot = &op->slots[i];
 
