@@ -665,13 +665,16 @@ static struct watch_list *list_of(const struct fetch_op *op, struct part *part)
     return part_committed(part);
 }
 
-/* Has any bound moved since the read that the watches start from? */
+/* Has any bound moved since the read that the watches start from, or a directory failed, which
+ * nothing counts? */
 static bool has_moved(const struct fetch_op *op)
 {
     for (int32_t i = 0; i < op->plan.targets_len; i++) {
         const struct fetched *result = &op->results[i];
         struct part_info info;
 
+        if (result->part != NULL && part_is_offline(result->part))
+            return true;
         if (result->part == NULL || part_changes(result->part) == result->changes)
             continue;
         part_get_info(result->part, &info);

@@ -1,0 +1,160 @@
+/*
+ * fetch: a wait for records. However often it is looked at again it costs no more memory than the
+ * first time, and one that begins beside the failure of its directory does not wait for nothing.
+ */
+#include <check.h>
+#include <malloc.h>
+
+#include "broker/log/log_int.h"
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "gen/wire/apis.h"
+#include "gen/wire/fetch.h"
+#include "tests/kit/replica_kit.h"
+#include "tests/kit/unit.h"
+
+#define PARTS  400
+#define ROUNDS 400
+
+static const int32_t one[] = { 1 };
+
+static struct kit_cluster cluster;
+static struct kit_client client;
+
+/* A consumer's, of the first n partitions, from this offset on, that wants more than it can get. */
+static void send_fetch(int32_t n, int64_t offset)
+{
+    struct fetch_request_partition *parts = xcalloc((size_t)n, sizeof *parts);
+    struct fetch_request_topic topic;
+    struct fetch_request req;
+
+    fetch_request_init(&req);
+    fetch_request_topic_init(&topic);
+    req.max_wait_ms = 15000;
+    req.min_bytes = 1 << 20;
+    req.max_bytes = 10 << 20;
+    req.session_id = 0;
+    req.session_epoch = -1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    topic.topic_id = kit_topic_id(0);
+    topic.partitions = parts;
+    topic.partitions_len = n;
+    for (int32_t i = 0; i < n; i++) {
+        fetch_request_partition_init(&parts[i]);
+        parts[i].partition = i;
+        parts[i].fetch_offset = offset;
+        parts[i].partition_max_bytes = 1 << 20;
+    }
+    kit_client_send(&client, API_FETCH, 17, &req);
+    free(parts);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* What was posted to the broker's reactor before has been run. */
+static void let_it_look(void)
+{
+    for (int i = 0; i < 2; i++)
+        reactor_call(cluster.brokers[1].reactor, nothing, NULL);
+}
+
+static size_t memory_in_use(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+START_TEST(a_wait_costs_the_same_however_often_it_is_woken)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 1);
+    for (state.index = 0; state.index < PARTS; state.index++)
+        kit_set_part(&cluster, 0, &state);
+    kit_client_start(&client, &cluster, 1);
+    send_fetch(PARTS, 0);
+    for (int i = 0; i < 50; i++) {
+        kit_produce(&cluster, 1, 0, i % PARTS, 1, 1, 10);
+        let_it_look();
+    }
+    size_t before = memory_in_use();
+    for (int i = 0; i < ROUNDS; i++) {
+        kit_produce(&cluster, 1, 0, i % PARTS, 1, 1, 10);
+        let_it_look();
+        ck_assert(!client.answered);
+    }
+    ck_assert_uint_lt(memory_in_use(), before + (2 << 20));
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* ---- a disk that fails in the middle of a read ---- */
+
+static struct disk_ops ops;
+static struct disk disk = { &ops };
+static struct part *failing; /* NULL: none, or it has failed */
+
+static enum err failing_pread(struct disk *self, int file, void *into, size_t len, int64_t pos,
+                              size_t *got)
+{
+    enum err err = disk_posix()->ops->pread(self, file, into, len, pos, got);
+    struct part *part = failing;
+
+    if (part == NULL)
+        return err;
+    failing = NULL;
+    err = log_failed(part_log(part), ERR_IO, "test");
+    ck_assert_int_eq(err, ERR_IO);
+    part_wake_all(part); /* nobody waits yet */
+    return ERR_OK;
+}
+
+START_TEST(who_begins_to_wait_as_the_directory_fails_is_told)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+    struct fetch_response resp;
+    struct arena arena;
+
+    ops = *disk_posix()->ops;
+    ops.pread = failing_pread;
+    kit_cluster_init(&cluster);
+    cluster.disk = &disk;
+    kit_cluster_start(&cluster, 1);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 100, 1, 200);
+    kit_client_start(&client, &cluster, 1);
+    struct part *part = kit_part(&cluster, 1, 0, 0);
+    failing = part;
+    int64_t began_ms = clock_mono_ms();
+    send_fetch(1, 60); /* the lookup in the index reads the disk */
+    kit_client_wait(&client);
+    ck_assert_int_lt(clock_mono_ms() - began_ms, 10000);
+    ck_assert_ptr_null(failing);
+    arena_init(&arena, SIZE_MAX);
+    struct wire_in in = wire_in_of(client.answer.bytes, client.answer.len, &arena);
+    ck_assert_int_eq(fetch_response_decode(&resp, &in, client.version), ERR_OK);
+    ck_assert_int_eq(resp.responses[0].partitions[0].error_code, ERR_KAFKA_STORAGE_ERROR);
+    arena_fini(&arena);
+    part_unref(&part);
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("fetch");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, a_wait_costs_the_same_however_often_it_is_woken);
+    tcase_add_test(tc, who_begins_to_wait_as_the_directory_fails_is_told);
+    return unit_run(tc);
+}
