@@ -349,6 +349,18 @@ bool part_take_full(struct part *part)
            atomic_exchange_explicit(&part->is_full, false, memory_order_relaxed);
 }
 
+/* What was appended before waits for the sync that its first append waits for: who asks again must
+ * not be told sooner. */
+static void wait_as_original(struct part *part, struct log_appended *out)
+{
+    struct log_conf conf;
+    int64_t synced = log_recovery_point(part_log(part));
+
+    log_get_conf(part_log(part), &conf);
+    out->flush_due = conf.flush_messages != INT64_MAX && synced <= out->last_offset &&
+                     out->leo - synced >= conf.flush_messages;
+}
+
 enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                      enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                      struct log_appended *out, int32_t *leader_epoch)
@@ -368,6 +380,8 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
         err = log_append_leader(part_log(part), batch->bytes, batch->len, *leader_epoch, origin,
                                 wall_ms, out);
     }
+    if (err == ERR_OK && out->is_duplicate)
+        wait_as_original(part, out);
     err = echo_refusal(part, err, now_ms);
     if (err == ERR_NO_SPACE)
         atomic_store_explicit(&part->is_full, true, memory_order_relaxed);

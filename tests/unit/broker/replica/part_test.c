@@ -330,6 +330,27 @@ START_TEST(what_follows_a_refused_batch_is_refused_for_the_same_reason)
 }
 END_TEST
 
+START_TEST(a_duplicate_waits_for_the_sync_of_its_original)
+{
+    struct kit_batch batch = { .count = 5, .value_bytes = 10, .producer_id = 7 };
+    struct log_appended appended;
+    int32_t epoch;
+
+    role(1, 3, 0, 2);
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    ck_assert(appended.is_duplicate && !appended.flush_due); /* none is wanted */
+    kit.conf.flush_messages = 5;
+    log_set_conf(kit.log, &kit.conf);
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    ck_assert(appended.is_duplicate && appended.flush_due);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    ck_assert_int_eq(append(5), ERR_OK); /* of another, not synced either */
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    ck_assert(appended.is_duplicate && !appended.flush_due);
+}
+END_TEST
+
 START_TEST(proposals_leave_without_locks)
 {
     role(1, 3, 0, 1);
@@ -688,6 +709,7 @@ int main(void)
     tcase_add_test(tc, lost_leadership_wakes_all);
     tcase_add_test(tc, too_few_in_sync_for_all);
     tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
+    tcase_add_test(tc, a_duplicate_waits_for_the_sync_of_its_original);
     tcase_add_test(tc, proposals_leave_without_locks);
     tcase_add_test(tc, a_follower_appends_what_its_leader_sends);
     tcase_add_test(tc, a_leader_of_another_epoch_is_not_listened_to);
