@@ -595,15 +595,46 @@ static void brokers_read(struct job *job)
         job_finish(job, &event);
 }
 
+static void on_topic_version(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct topic_slot *slot = item->target;
+
+    (void)job;
+    slot->there = answer->err == ERR_OK;
+    slot->is_old = !slot->there || answer->stat.version != slot->topic.version;
+}
+
 static void topic_was_read(struct job *job)
 {
     struct topic_slot *slot = ((struct topic_slot **)job->topics.at)[0];
     struct core_event event = { .kind = CORE_TOPIC_READ,
                                 .topic_read = { .name = job->topic,
                                                 .topic = slot->there ? &slot->topic : NULL } };
+    struct core_reload again = { .what = RELOAD_TOPIC, .topic = job->topic };
+    struct loader *loader = job->loader;
 
-    if (!is_refused(job))
+    if (is_refused(job))
+        return;
+    if (!slot->is_old) {
         job_finish(job, &event);
+        return;
+    }
+    job_drop(job);
+    loader_run(loader, &again, job->epoch);
+    job_free(job);
+}
+
+/* While the states were read, a write of ours may have set the topic's znode, and be answered: what
+ * was read before it must not come after it. Answers come in the order of what was asked, so a
+ * version that is still the same was not changed by anything that is known already. */
+static void topic_is_read(struct job *job)
+{
+    struct topic_slot *slot = ((struct topic_slot **)job->topics.at)[0];
+
+    job->then = topic_was_read;
+    if (slot->there)
+        load_read(job, READ_EXISTS, zk_path_topic(&job->arena, job->topic), on_topic_version, slot);
+    job_turn(job);
 }
 
 static void state_was_read(struct job *job)
@@ -704,7 +735,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
         load_read(job, READ_CHILDREN, ZK_BROKER_IDS, on_broker_ids, NULL);
         break;
     case RELOAD_TOPIC:
-        job->then = topic_was_read;
+        job->then = topic_is_read;
         load_add(&job->topics, topic_read(job, job->topic));
         break;
     case RELOAD_STATE:

@@ -41,6 +41,7 @@ struct topic_slot {
     struct core_read_topic topic;
     struct core_read_part *parts;
     bool there;
+    bool is_old; /* the znode is another by now */
 };
 
 struct job {

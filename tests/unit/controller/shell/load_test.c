@@ -26,7 +26,7 @@ static struct {
     int64_t node_epoch;
     char cluster_id[32], user[64];
     struct core_pid_block pid_block;
-    int32_t epoch, leader, partition_epoch;
+    int32_t epoch, leader, partition_epoch, topic_version;
     bool there;
     size_t n_eligible;
     int32_t eligible, ours_since;
@@ -83,6 +83,7 @@ static void on_event(void *arg, const struct core_event *event)
         got.there = event->topic_read.topic != NULL;
         if (got.there)
             note_topic(event->topic_read.topic);
+        got.topic_version = got.there ? event->topic_read.topic->version : -1;
         break;
     case CORE_STATE_READ:
         got.there = event->state_read.part != NULL;
@@ -315,6 +316,37 @@ START_TEST(single_things_come_as_their_events)
 }
 END_TEST
 
+/* Whoever wrote meanwhile may have been heard already, and what is told must not be older. */
+START_TEST(a_topic_that_changes_while_it_is_read_is_read_again)
+{
+    static const char topic[] =
+        "{\"partitions\":{\"0\":[%d]},\"topic_id\":\"AW6T_lL_R4iq6IuFZW4UEA\","
+        "\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}";
+    char text[256];
+
+    for (int changes = 0; changes < 3; changes++) {
+        snprintf(text, sizeof text, topic, 1);
+        fake_zk_put(fake, "/brokers/topics/t", text);
+        loader_run(loader, &(struct core_reload){ .what = RELOAD_TOPIC, .topic = STR("t") }, 0);
+        for (int i = 0; i < changes; i++) {
+            ck_assert_int_gt(mailbox_run(&mailbox), 0); /* the topic has come, its state has not */
+            snprintf(text, sizeof text, topic, 2 + i);
+            fake_zk_put(fake, "/brokers/topics/t", text);
+            ck_assert_int_eq(got.events, changes);
+        }
+        run();
+        ck_assert_int_eq(got.events, changes + 1);
+        ck_assert_int_eq(got.topic_version, fake_zk_version(fake, "/brokers/topics/t"));
+    }
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_TOPIC, .topic = STR("t") }, 0);
+    ck_assert_int_gt(mailbox_run(&mailbox), 0);
+    fake_zk_drop(fake, "/brokers/topics/t");
+    run();
+    ck_assert(!got.there);
+    ck_assert_int_eq(got.events, 4);
+}
+END_TEST
+
 START_TEST(started_over_or_reset_it_tells_once_or_never)
 {
     fake_zk_load(fake, "tree-busy.jsonl");
@@ -355,6 +387,7 @@ int main(void)
     tcase_add_test(tc, what_cannot_be_read_is_refused);
     tcase_add_test(tc, a_migration_is_refused);
     tcase_add_test(tc, single_things_come_as_their_events);
+    tcase_add_test(tc, a_topic_that_changes_while_it_is_read_is_read_again);
     tcase_add_test(tc, started_over_or_reset_it_tells_once_or_never);
     return unit_run(tc);
 }
