@@ -307,9 +307,11 @@ static struct topic_item *topic_new(struct uuid id, struct str name, const struc
     char *text = (char *)&item->chunks[n_chunks];
 
     item_init(&item->head, topic_hash(id));
-    item->topic = (struct image_topic){
-        .id = id, .name = put_str(&text, name), .n_parts = n_parts, .chunks = item->chunks
-    };
+    item->topic = (struct image_topic){ .id = id,
+                                        .name = put_str(&text, name),
+                                        .version = -1,
+                                        .n_parts = n_parts,
+                                        .chunks = item->chunks };
     item->n_chunks = n_chunks;
     for (size_t i = 0; i < n_chunks; i++) {
         item->chunks[i] = old != NULL && i < old->n_chunks ? old->chunks[i] : NULL;
@@ -344,6 +346,12 @@ static bool part_is_older(const struct image_part *a, const struct image_part *b
     return leader_isr_cmp(&x, &y) < 0;
 }
 
+static bool is_assigned_alike(const struct image_part *a, const struct image_part *b)
+{
+    return ids_eq(a->replicas, b->replicas) && ids_eq(a->adding, b->adding) &&
+           ids_eq(a->removing, b->removing);
+}
+
 static void topic_change(struct image *image, const struct image_topic_change *change)
 {
     uint64_t hash = topic_hash(change->id);
@@ -360,6 +368,8 @@ static void topic_change(struct image *image, const struct image_topic_change *c
     struct topic_item *item =
         topic_new(change->id, old != NULL ? old->topic.name : change->name, old, n_parts);
 
+    if (change->has_version)
+        item->topic.version = change->version;
     for (size_t i = 0; i < change->n_parts; i++) {
         const struct image_part *part = &change->parts[i];
 
@@ -372,10 +382,13 @@ static void topic_change(struct image *image, const struct image_topic_change *c
 
         struct part_item **slot = &(*chunk)->at[part->index % CHUNK];
 
-        if (*slot == NULL)
+        if (*slot == NULL) {
             image->n_parts++;
-        else if (part_is_older(part, &(*slot)->part))
+        } else if (part_is_older(part, &(*slot)->part)) {
+            if (!is_assigned_alike(part, &(*slot)->part))
+                item->topic.version = -1;
             continue;
+        }
         part_unref(*slot);
         *slot = part_new(part);
     }
@@ -717,14 +730,13 @@ static bool part_eq(const struct image_part *a, const struct image_part *b)
         return a == b;
     return a->index == b->index && a->leader == b->leader && a->leader_epoch == b->leader_epoch &&
            a->partition_epoch == b->partition_epoch && a->recovering == b->recovering &&
-           ids_eq(a->replicas, b->replicas) && ids_eq(a->isr, b->isr) &&
-           ids_eq(a->adding, b->adding) && ids_eq(a->removing, b->removing) &&
-           ids_eq(a->offline, b->offline);
+           is_assigned_alike(a, b) && ids_eq(a->isr, b->isr) && ids_eq(a->offline, b->offline);
 }
 
 static bool topic_eq(const struct image_topic *a, const struct image_topic *b)
 {
-    if (b == NULL || a->n_parts != b->n_parts || !str_eq(a->name, b->name))
+    if (b == NULL || a->version != b->version || a->n_parts != b->n_parts ||
+        !str_eq(a->name, b->name))
         return false;
     for (int32_t i = 0; i < a->n_parts; i++) {
         if (!part_eq(image_topic_part(a, i), image_topic_part(b, i)))

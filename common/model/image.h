@@ -44,6 +44,7 @@ struct image_parts; /* private: some partitions, shared between images */
 struct image_topic {
     struct uuid id;
     struct str name;             /* NUL-terminated too */
+    int32_t version;             /* of the znode that says all replicas here; -1: not known */
     int32_t n_parts;             /* indexes 0 .. n_parts - 1 */
     struct image_parts **chunks; /* private: image_topic_part() */
 };
@@ -74,11 +75,16 @@ struct image_tombstone {
 /* ---- deltas -------------------------------------------------------------------------------------
  */
 
+/* Each says the version of the topic's znode anew: one that does not leaves it unknown, for what
+ * has changed may have come with another one. So a sender that knows nothing of versions leaves
+ * none. */
 struct image_topic_change {
     struct uuid id;
     struct str name;
     size_t n_parts;
     const struct image_part *parts; /* new ones, or changed ones whole */
+    bool has_version;
+    int32_t version;
 };
 
 /* Applied in the order of its members. What is not there when it should go is passed over. */
@@ -117,7 +123,7 @@ struct image *image_new(int32_t controller_epoch, uint64_t version, int32_t cont
 void image_add(struct image *image, const struct image_delta *piece);
 /* The image after delta, with one reference; its epoch and version are the delta's. An entry of a
  * partition that is older than the image's of the same topic id is passed over: epochs never go
- * back. */
+ * back. If its replicas are others, the topic's version is not known afterwards. */
 struct image *image_apply(const struct image *image, const struct image_delta *delta);
 struct image *image_ref(const struct image *image);
 /* Leaves NULL behind; NULL inside is fine. */

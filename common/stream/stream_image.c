@@ -99,13 +99,15 @@ static Control__Partition *write_part(const struct image_part *part, struct aren
     return to;
 }
 
-static Control__Topic *write_topic(const struct uuid *id, struct str name, size_t parts_max,
-                                   struct arena *arena)
+static Control__Topic *write_topic(const struct uuid *id, struct str name, int32_t version,
+                                   size_t parts_max, struct arena *arena)
 {
     Control__Topic *to = NEW(arena, Control__Topic, CONTROL__TOPIC__INIT);
 
     PUT(to, id, stream_image_write_uuid(id));
     to->name = text_of(arena, name);
+    if (version >= 0)
+        PUT(to, version, version);
     to->partitions = arena_alloc(arena, parts_max * sizeof(Control__Partition *));
     return to;
 }
@@ -216,8 +218,8 @@ static void add_topic(struct packing *p, const struct image_topic *topic)
     int32_t next = 0;
 
     do {
-        Control__Topic *to =
-            write_topic(&topic->id, topic->name, (size_t)(topic->n_parts - next), &p->arena);
+        Control__Topic *to = write_topic(&topic->id, topic->name, topic->version,
+                                         (size_t)(topic->n_parts - next), &p->arena);
 
         p->bytes += control__topic__get_packed_size(to) + ENTRY_BYTES;
         int32_t first = next; /* one goes in however full it is */
@@ -306,7 +308,8 @@ static void write_changes(Control__Delta *to, const struct image_delta *delta, s
     to->topics = arena_alloc(arena, delta->n_topics * sizeof(Control__Topic *));
     for (size_t i = 0; i < delta->n_topics; i++) {
         const struct image_topic_change *from = &delta->topics[i];
-        Control__Topic *topic = write_topic(&from->id, from->name, from->n_parts, arena);
+        Control__Topic *topic = write_topic(
+            &from->id, from->name, from->has_version ? from->version : -1, from->n_parts, arena);
 
         topic->n_partitions = from->n_parts;
         for (size_t k = 0; k < from->n_parts; k++)

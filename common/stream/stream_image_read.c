@@ -137,8 +137,12 @@ static enum err read_topic(const Control__Topic *from, struct arena *arena,
 {
     struct image_part *parts = arena_alloc(arena, from->n_partitions * sizeof *parts);
 
-    *out = (struct image_topic_change){ .n_parts = from->n_partitions, .parts = parts };
+    *out = (struct image_topic_change){ .n_parts = from->n_partitions,
+                                        .parts = parts,
+                                        .has_version = from->has_version,
+                                        .version = from->version };
     BAD_UNLESS(from->has_id);
+    BAD_UNLESS(!from->has_version || from->version >= 0);
     TRY(stream_image_read_uuid(from->id, &out->id));
     TRY(read_topic_name(from->name, &out->name));
     for (size_t i = 0; i < from->n_partitions; i++)

@@ -227,11 +227,12 @@ struct job {
 
 TAILQ_HEAD(jobs, job);
 
-struct topic_extra { /* what only the controller knows of a topic */
+struct topic_extra { /* what only the controller knows of a topic, as long as there is something */
     struct uuid id;
-    int32_t version; /* of its znode */
-    int32_t n_sets;  /* how often the plan in the making, or out, sets it */
+    int32_t n_sets;  /* how often the plan in the making, or out, sets its znode */
     bool wants_id;   /* the znode has none: the one that the topic goes by is to be written */
+    bool differs;    /* the znode does not say what the image does: then the image must not have */
+    int32_t version; /* its version, for a standby would take the one for the other; it is here */
 };
 
 struct doomed { /* a topic on its way out */
@@ -291,8 +292,9 @@ STAILQ_HEAD(acked_tombstones, acked_tombstone);
 struct pend_part {
     struct uuid topic_id;
     struct str topic;
-    const struct image_part *part;
-    size_t number; /* in the order in which they came */
+    const struct image_part *part; /* NULL: the version of the topic's znode */
+    int32_t version;               /* -1: not to be told */
+    size_t number;                 /* in the order in which they came */
 };
 
 struct pend {
@@ -341,7 +343,7 @@ struct core {
     bool any_hello;        /* since LOADED */
     int64_t balance_ms;    /* when leadership is balanced next */
 
-    struct topic_extra *extras; /* by id */
+    struct topic_extra *extras; /* by id; few */
     size_t n_extras, cap_extras;
     struct core_pid_block pid_block;
     bool pid_block_asked;
@@ -387,11 +389,15 @@ void view_on_topic_names(struct core *core, const struct core_names *names);
 void view_on_topic_read(struct core *core, const struct core_topic_read *read);
 void view_on_state_read(struct core *core, const struct core_state_read *read);
 const struct image_part *view_part(const struct core *core, struct uuid topic_id, int32_t index);
-struct topic_extra *view_extra(struct core *core, struct uuid id); /* NULL */
-void view_put_extra(struct core *core, struct uuid id, int32_t version);
+/* Publishes the version of the topic's znode, which says the assignments that are known when all
+ * that is pending is published. */
+void view_pend_version(struct core *core, struct uuid id, struct str topic, int32_t version);
 void view_drop_extra(struct core *core, struct uuid id);
-/* The plan that sets the topic's znode is done. */
-void view_sets_done(struct core *core, struct uuid id, bool stored);
+/* How often the plan in the making, or out, sets the topic's znode. */
+int32_t view_n_sets(const struct core *core, struct uuid id);
+void view_count_set(struct core *core, struct uuid id);
+/* The plan that sets the topic's znode is done. version: that it has now, -1 when that failed. */
+void view_sets_done(struct core *core, struct uuid id, struct str topic, int32_t version);
 void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf);
 /* What a topic inherits that says nothing itself. */
 void view_topic_defaults(const struct core *core, struct topic_conf *conf);

@@ -192,16 +192,16 @@ struct plan_part *plan_move(struct core *core, struct plan_item *item,
 
 int32_t plan_topic_version(struct core *core, struct uuid topic_id)
 {
-    struct topic_extra *extra = view_extra(core, topic_id);
+    int32_t version = core_topic_version(core, topic_id), n_sets = view_n_sets(core, topic_id);
 
-    return extra != NULL ? extra->version + extra->n_sets++ : -1;
+    view_count_set(core, topic_id);
+    /* one that is not known must not become "any": with this the write fails, and it is read */
+    return version >= 0 ? version + n_sets : INT32_MAX - 1;
 }
 
 bool plan_sets_topic(struct core *core, struct uuid topic_id)
 {
-    const struct topic_extra *extra = view_extra(core, topic_id);
-
-    return extra != NULL && extra->n_sets > 0;
+    return view_n_sets(core, topic_id) > 0;
 }
 
 /* ---- results

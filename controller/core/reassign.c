@@ -295,13 +295,13 @@ static void say_move(struct core *core, const struct plan_part *part)
 void reassign_done(struct core *core, struct plan *plan, struct plan_item *item,
                    const struct core_op_result *results)
 {
-    view_sets_done(core, item->topic_id, item->err == ERR_OK);
+    view_sets_done(core, item->topic_id, item->topic,
+                   item->err == ERR_OK ? results[item->first_op].version : -1);
     core->moves_due = true;
     if (item->err != ERR_OK) {
         core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
         return;
     }
-    view_put_extra(core, item->topic_id, results[item->first_op].version);
     stones_stored(core, plan, item);
     for (size_t i = 0; i < plan->n_parts; i++) {
         const struct plan_part *part = plan->parts[i];

@@ -205,16 +205,15 @@ struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *
 static void topic_stored(struct core *core, struct plan_item *item,
                          const struct core_op_result *results)
 {
-    size_t op = item->first_state_op;
+    size_t op = item->first_state_op, topic_op = item->first_op + (item->kind == PLAN_TOPIC);
 
-    view_sets_done(core, item->topic_id, item->err == ERR_OK);
+    view_sets_done(core, item->topic_id, item->topic,
+                   item->err == ERR_OK ? results[topic_op].version : -1);
     if (item->err != ERR_OK) {
         if (item->err == ERR_BAD_VERSION || item->err == ERR_EXISTS)
             core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
         return;
     }
-    view_put_extra(core, item->topic_id,
-                   results[item->first_op + (item->kind == PLAN_TOPIC)].version);
     for (size_t i = 0; i < item->change.n_parts; i++) {
         struct image_part part = item->change.parts[i];
 
@@ -347,7 +346,7 @@ void topics_plan_ids(struct core *core)
     if (!core->ids_due)
         return;
     core->ids_due = false;
-    for (size_t i = 0; i < core->n_extras; i++) {
+    for (size_t i = 0; i < core->n_extras; i++) { /* planning it finds it there: none moves */
         const struct topic_extra *extra = &core->extras[i];
         const struct image_topic *topic =
             extra->wants_id ? image_topic(core->image, extra->id) : NULL;

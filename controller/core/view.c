@@ -30,64 +30,94 @@ static size_t extra_find(const struct core *core, struct uuid id)
     return low;
 }
 
-struct topic_extra *view_extra(struct core *core, struct uuid id)
+static struct topic_extra *extra_get(const struct core *core, struct uuid id)
 {
     size_t i = extra_find(core, id);
 
     return i < core->n_extras && uuid_eq(core->extras[i].id, id) ? &core->extras[i] : NULL;
 }
 
-void view_put_extra(struct core *core, struct uuid id, int32_t version)
+static struct topic_extra *extra_put(struct core *core, struct uuid id)
 {
-    struct topic_extra *there = view_extra(core, id);
+    struct topic_extra *there = extra_get(core, id);
     size_t i = extra_find(core, id);
 
-    if (there != NULL) {
-        there->version = version;
-        return;
-    }
+    if (there != NULL)
+        return there;
     array_reserve(&core->extras, &core->cap_extras, core->n_extras, sizeof core->extras[0]);
     memmove(&core->extras[i + 1], &core->extras[i], (core->n_extras - i) * sizeof core->extras[0]);
-    core->extras[i] = (struct topic_extra){ .id = id, .version = version };
+    core->extras[i] = (struct topic_extra){ .id = id };
     core->n_extras++;
-}
-
-int32_t core_topic_version(const struct core *core, struct uuid id)
-{
-    size_t i = extra_find(core, id);
-
-    return i < core->n_extras && uuid_eq(core->extras[i].id, id) ? core->extras[i].version : -1;
-}
-
-void view_sets_done(struct core *core, struct uuid id, bool stored)
-{
-    struct topic_extra *extra = view_extra(core, id);
-
-    if (extra == NULL)
-        return;
-    extra->n_sets = 0;
-    if (stored)
-        extra->wants_id = false;
-    core->ids_due |= extra->wants_id;
-}
-
-/* Without one in ZooKeeper: whoever knows of an id must not meet another (KAFKA-14190). */
-static void want_id(struct core *core, struct uuid id, bool wanted)
-{
-    struct topic_extra *extra = view_extra(core, id);
-
-    extra->wants_id = wanted;
-    core->ids_due |= wanted;
+    return &core->extras[i];
 }
 
 void view_drop_extra(struct core *core, struct uuid id)
 {
     size_t i = extra_find(core, id);
 
-    if (view_extra(core, id) == NULL)
+    if (extra_get(core, id) == NULL)
         return;
     core->n_extras--;
     memmove(&core->extras[i], &core->extras[i + 1], (core->n_extras - i) * sizeof core->extras[0]);
+}
+
+/* As the znode was read: whether it has no id (whoever knows of one must not meet another:
+ * KAFKA-14190), and whether it says anything else that the image does not. */
+static void extra_read(struct core *core, struct uuid id, int32_t version, bool wants_id,
+                       bool differs)
+{
+    struct topic_extra *extra = extra_get(core, id);
+
+    if (wants_id || differs)
+        extra = extra_put(core, id);
+    if (extra == NULL)
+        return;
+    extra->version = version;
+    extra->wants_id = wants_id;
+    extra->differs = wants_id || differs;
+    core->ids_due |= wants_id;
+    if (!extra->differs && extra->n_sets == 0)
+        view_drop_extra(core, id);
+}
+
+int32_t core_topic_version(const struct core *core, struct uuid id)
+{
+    const struct topic_extra *extra = extra_get(core, id);
+    const struct image_topic *topic = NULL;
+
+    if (extra != NULL && extra->differs)
+        return extra->version;
+    if (core->image != NULL)
+        topic = image_topic(core->image, id);
+    return topic != NULL ? topic->version : -1;
+}
+
+int32_t view_n_sets(const struct core *core, struct uuid id)
+{
+    const struct topic_extra *extra = extra_get(core, id);
+
+    return extra != NULL ? extra->n_sets : 0;
+}
+
+void view_count_set(struct core *core, struct uuid id)
+{
+    extra_put(core, id)->n_sets++;
+}
+
+void view_sets_done(struct core *core, struct uuid id, struct str topic, int32_t version)
+{
+    struct topic_extra *extra = extra_get(core, id);
+
+    if (extra != NULL) {
+        extra->n_sets = 0;
+        extra->wants_id &= version < 0;
+        extra->differs &= version < 0; /* all that is known was written */
+        core->ids_due |= extra->wants_id;
+        if (!extra->differs)
+            view_drop_extra(core, id);
+    }
+    if (version >= 0)
+        view_pend_version(core, id, topic, version);
 }
 
 const struct image_part *view_part(const struct core *core, struct uuid topic_id, int32_t index)
@@ -185,13 +215,15 @@ static void load_topic(struct core *core, struct image *image, const struct imag
             parts[i].offline = known->offline; /* ZooKeeper does not know that */
     }
 
-    struct image_topic_change change = {
-        .id = id, .name = read->name, .n_parts = read->n_parts, .parts = parts
-    };
+    struct image_topic_change change = { .id = id,
+                                         .name = read->name,
+                                         .n_parts = read->n_parts,
+                                         .parts = parts,
+                                         .has_version = !uuid_is_zero(read->id),
+                                         .version = read->version };
 
     image_add(image, &(struct image_delta){ .n_topics = 1, .topics = &change });
-    view_put_extra(core, id, read->version);
-    want_id(core, id, uuid_is_zero(read->id));
+    extra_read(core, id, read->version, uuid_is_zero(read->id), false);
     free(parts);
 }
 
@@ -241,6 +273,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
 
     core->version = image_version(image);
     core->image = image;
+    core->n_extras = 0; /* no plan is out, or it is of no interest any more */
     reassign_forget(core);
     load_topics(core, image, old, loaded);
     image_add(image,
@@ -270,29 +303,19 @@ void view_on_topic_names(struct core *core, const struct core_names *names)
     }
 }
 
-/* A topic that another hand created or grew. What it lost stays until it is deleted by a mark. */
-void view_on_topic_read(struct core *core, const struct core_topic_read *read)
+/* What is new of a topic that was read, and what another hand moved; how many partitions of those
+ * that were known it has. */
+static size_t read_parts(struct core *core, const struct image_topic *known, struct uuid id,
+                         const struct core_read_topic *topic)
 {
-    const struct core_read_topic *topic = read->topic;
+    size_t n_known = 0;
 
-    if (topic == NULL || topics_is_doomed(core, topic->name))
-        return;
-
-    const struct image_topic *known = image_topic_named(core->image, topic->name);
-    struct uuid id = uuid_is_zero(topic->id) ? new_topic_id(core) : topic->id;
-
-    if (known != NULL && !uuid_eq(known->id, id) && !uuid_is_zero(topic->id)) {
-        core_say(core, CORE_SAY_ERROR, "topic has another id than known, left alone topic=%.*s",
-                 STR_ARG(topic->name));
-        return;
-    }
-    if (known != NULL)
-        id = known->id;
     for (size_t i = 0; i < topic->n_parts; i++) {
         struct image_part part = part_of_read(&topic->parts[i]);
 
         const struct image_part *old = known != NULL ? image_topic_part(known, part.index) : NULL;
 
+        n_known += old != NULL;
         if (old == NULL) {
             view_pend_part(core, id, topic->name, &part);
         } else if (!ids_eq(old->replicas, part.replicas) || !ids_eq(old->adding, part.adding) ||
@@ -307,8 +330,53 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
             view_pend_part(core, id, topic->name, &moved);
         }
     }
-    view_put_extra(core, id, topic->version);
-    want_id(core, id, uuid_is_zero(topic->id));
+    return n_known;
+}
+
+static size_t parts_of(const struct image_topic *topic)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; topic != NULL && i < topic->n_parts; i++)
+        n += image_topic_part(topic, i) != NULL;
+    return n;
+}
+
+/* Another topic has taken the name without a mark. We go on with ours, and our writes go on naming
+ * its version; but whoever comes after us is to read what is there. */
+static void read_another(struct core *core, const struct image_topic *known)
+{
+    core_say(core, CORE_SAY_ERROR, "topic has another id than known, left alone topic=%.*s",
+             STR_ARG(known->name));
+    if (known->version < 0)
+        return; /* nobody is told that it is this one */
+    extra_read(core, known->id, known->version, false, true);
+    view_pend_version(core, known->id, known->name, -1);
+}
+
+/* A topic that another hand created or grew. What it lost stays until it is deleted by a mark. */
+void view_on_topic_read(struct core *core, const struct core_topic_read *read)
+{
+    const struct core_read_topic *topic = read->topic;
+
+    if (topic == NULL || topics_is_doomed(core, topic->name))
+        return;
+
+    const struct image_topic *known = image_topic_named(core->image, topic->name);
+    struct uuid id = uuid_is_zero(topic->id) ? new_topic_id(core) : topic->id;
+    bool wants_id = uuid_is_zero(topic->id), lost;
+
+    if (known != NULL && !uuid_eq(known->id, id) && !wants_id) {
+        read_another(core, known);
+        return;
+    }
+    if (known == NULL && topic->n_parts == 0)
+        return; /* nothing of it can be shown */
+    if (known != NULL)
+        id = known->id;
+    lost = read_parts(core, known, id, topic) < parts_of(known);
+    extra_read(core, id, topic->version, wants_id, lost);
+    view_pend_version(core, id, topic->name, wants_id || lost ? -1 : topic->version);
     core->scan = true;
 }
 
@@ -375,6 +443,18 @@ void view_pend_part(struct core *core, struct uuid topic_id, struct str topic,
     pend->n_parts++;
 }
 
+void view_pend_version(struct core *core, struct uuid id, struct str topic, int32_t version)
+{
+    struct pend *pend = &core->pend;
+
+    array_reserve(&pend->parts, &pend->cap_parts, pend->n_parts, sizeof pend->parts[0]);
+    pend->parts[pend->n_parts] = (struct pend_part){ .topic_id = id,
+                                                     .topic = arena_str(&core->out->arena, topic),
+                                                     .version = version,
+                                                     .number = pend->n_parts };
+    pend->n_parts++;
+}
+
 const struct image_part *view_newest_part(const struct core *core, size_t n, struct uuid topic_id,
                                           int32_t index)
 {
@@ -383,7 +463,7 @@ const struct image_part *view_newest_part(const struct core *core, size_t n, str
     for (size_t i = n; i > 0; i--) {
         const struct pend_part *at = &pend->parts[i - 1];
 
-        if (at->part->index == index && uuid_eq(at->topic_id, topic_id))
+        if (at->part != NULL && at->part->index == index && uuid_eq(at->topic_id, topic_id))
             return at->part;
     }
     return image_part(core->image, topic_id, index);
@@ -463,6 +543,12 @@ static int by_topic(const void *a, const void *b)
 
     if (order != 0)
         return order;
+    if (x->part == NULL ||
+        y->part == NULL) { /* the topic's version, or versions, before its parts */
+        if ((x->part == NULL) != (y->part == NULL))
+            return x->part == NULL ? -1 : 1;
+        return (x->number > y->number) - (x->number < y->number);
+    }
     if (x->part->index != y->part->index)
         return x->part->index < y->part->index ? -1 : 1;
 
@@ -483,25 +569,43 @@ static bool is_going(const struct pend *pend, struct uuid topic_id)
     return false;
 }
 
+/* The version as it is known before what is pending. */
+static struct image_topic_change change_of(const struct core *core, const struct pend_part *pending)
+{
+    const struct image_topic *known = image_topic(core->image, pending->topic_id);
+
+    return (struct image_topic_change){ .id = pending->topic_id,
+                                        .name = pending->topic,
+                                        .has_version = known != NULL && known->version >= 0,
+                                        .version = known != NULL ? known->version : -1 };
+}
+
 static void gather_topics(struct core *core, struct image_delta *delta)
 {
     struct pend *pend = &core->pend;
     struct arena *arena = &core->out->arena;
     struct image_part *parts = arena_zalloc(arena, pend->n_parts, sizeof *parts);
     struct image_topic_change *topics = arena_zalloc(arena, pend->n_parts, sizeof *topics);
-    size_t n = 0;
+    size_t n = 0, n_parts = 0;
 
     if (pend->n_parts > 0)
         qsort(pend->parts, pend->n_parts, sizeof pend->parts[0], by_topic);
     for (size_t i = 0; i < pend->n_parts; i++) {
-        if (is_going(pend, pend->parts[i].topic_id))
+        const struct pend_part *at = &pend->parts[i];
+
+        if (is_going(pend, at->topic_id))
             continue;
-        parts[i] = *pend->parts[i].part;
-        reassign_note(core, pend->parts[i].topic_id, &parts[i]);
-        if (n == 0 || !uuid_eq(topics[n - 1].id, pend->parts[i].topic_id))
-            topics[n++] = (struct image_topic_change){ .id = pend->parts[i].topic_id,
-                                                       .name = pend->parts[i].topic,
-                                                       .parts = &parts[i] };
+        if (n == 0 || !uuid_eq(topics[n - 1].id, at->topic_id)) {
+            topics[n] = change_of(core, at);
+            topics[n++].parts = &parts[n_parts];
+        }
+        if (at->part == NULL) {
+            topics[n - 1].has_version = at->version >= 0;
+            topics[n - 1].version = at->version;
+            continue;
+        }
+        parts[n_parts] = *at->part;
+        reassign_note(core, at->topic_id, &parts[n_parts++]);
         topics[n - 1].n_parts++;
     }
     delta->topics = topics;

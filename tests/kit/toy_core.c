@@ -866,6 +866,8 @@ void toy_agree(struct toy *toy)
         const struct toy_topic *t = &toy->topics[i];
 
         n += t->there;
+        if (t->there)
+            ck_assert_int_eq(image_topic(image, t->id)->version, t->version);
         for (size_t p = 0; t->there && p < t->n_parts; p++) {
             const struct image_part *part = image_part(image, t->id, (int32_t)p);
 

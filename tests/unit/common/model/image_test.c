@@ -98,12 +98,62 @@ START_TEST(an_older_entry_is_passed_over)
 }
 END_TEST
 
+static struct image *put_version(struct image *image, struct image_topic_change change)
+{
+    change.id = id_of(0);
+    change.name = STR("topic-0");
+    return apply(image, (struct image_delta){ .n_topics = 1, .topics = &change });
+}
+
+static int32_t version_of(const struct image *image)
+{
+    return image_topic(image, id_of(0))->version;
+}
+
+/* What changes without saying a version may have come with another one. */
+START_TEST(a_version_is_known_only_from_who_said_it_last)
+{
+    struct image *image = put_part(image_new(7, 0, 3001, STR("c")), 0, part_of(0, 5, 9));
+    struct image_part part = part_of(0, 6, 10), before = part_of(0, 5, 9);
+    struct image *other;
+
+    ck_assert_int_eq(version_of(image), -1);
+    image = put_version(image, (struct image_topic_change){ .has_version = true, .version = 3 });
+    ck_assert_int_eq(version_of(image), 3);
+    ck_assert_int_eq(image_part(image, id_of(0), 0)->leader_epoch, 5);
+    other = image_ref(image);
+    other = put_version(other, (struct image_topic_change){ .has_version = true, .version = 4 });
+    image = apply(image, (struct image_delta){ .n_topics = 0 });
+    ck_assert(!image_eq(image, other));
+    image_unref(&other);
+    image = put_version(
+        image, (struct image_topic_change){ .n_parts = 1, .parts = &part, .has_version = true });
+    ck_assert_int_eq(version_of(image), 0);
+
+    /* passed over, and with it nothing or what the version stands for */
+    image = put_version(
+        image, (struct image_topic_change){ .n_parts = 1, .parts = &before, .has_version = true });
+    ck_assert_int_eq(version_of(image), 0);
+    before.adding = IDS_OF(two);
+    image = put_version(
+        image, (struct image_topic_change){ .n_parts = 1, .parts = &before, .has_version = true });
+    ck_assert_int_eq(version_of(image), -1);
+
+    image = put_version(image, (struct image_topic_change){ .has_version = true, .version = 8 });
+    part.leader_epoch++;
+    image = put_part(image, 0, part);
+    ck_assert_int_eq(version_of(image), -1);
+    image_unref(&image);
+}
+END_TEST
+
 START_TEST(a_name_follows_the_younger_topic)
 {
     struct image *image = image_new(7, 0, 3001, STR("c"));
     struct image_part part = part_of(0, 3, 3);
-    struct image_topic_change a = { id_of(0), STR("same"), 1, &part },
-                              b = { id_of(1), STR("same"), 1, &part };
+    struct image_topic_change
+        a = { .id = id_of(0), .name = STR("same"), .n_parts = 1, .parts = &part },
+        b = { .id = id_of(1), .name = STR("same"), .n_parts = 1, .parts = &part };
 
     image = apply(image, (struct image_delta){ .n_topics = 1, .topics = &a });
     image = apply(image, (struct image_delta){ .n_topics = 1, .topics = &b });
@@ -182,7 +232,7 @@ START_TEST(deltas_end_where_a_full_image_does)
     for (unsigned topic = TOPICS; topic-- > 0;) {
         for (int32_t index = 0; index < PARTS; index++) {
             const struct image_part *part = image_part(image, id_of(topic), index);
-            struct image_topic_change change = { id_of(topic), STR_NULL, 1, part };
+            struct image_topic_change change = { .id = id_of(topic), .n_parts = 1, .parts = part };
             char name[24];
 
             ck_assert_int_eq(part != NULL ? part->leader_epoch + 1 : 0, epochs[topic][index]);
@@ -219,6 +269,7 @@ int main(void)
 
     tcase_add_test(tc, an_image_is_not_changed_by_its_successor);
     tcase_add_test(tc, an_older_entry_is_passed_over);
+    tcase_add_test(tc, a_version_is_known_only_from_who_said_it_last);
     tcase_add_test(tc, a_name_follows_the_younger_topic);
     tcase_add_test(tc, brokers_settings_and_tombstones);
     tcase_add_test(tc, deltas_end_where_a_full_image_does);

@@ -65,7 +65,11 @@ static void add_topics(struct image *image)
     for (unsigned t = 0; t < 20; t++) {
         struct image_part parts[60];
         char name[24];
-        struct image_topic_change change = { .id = id_of(t), .n_parts = t * 3, .parts = parts };
+        struct image_topic_change change = { .id = id_of(t),
+                                             .n_parts = t * 3,
+                                             .parts = parts,
+                                             .has_version = t % 3 > 0,
+                                             .version = t == 1 ? 0 : 100000 * (int32_t)t };
         struct image_delta delta = { .n_topics = 1, .topics = &change };
 
         for (int32_t i = 0; i < (int32_t)t * 3; i++)
@@ -171,8 +175,11 @@ START_TEST(a_delta_comes_back_as_it_was)
 {
     struct image *image = whole_image();
     struct image_part parts[] = { part_of(3), part_of(200) };
-    struct image_topic_change topics[] = { { id_of(5), STR("topic-5"), 2, parts },
-                                           { id_of(70), STR("new"), 2, parts } };
+    struct image_topic_change topics[] = {
+        { .id = id_of(5), .name = STR("topic-5"), .n_parts = 2, .parts = parts },
+        { .id = id_of(70), .name = STR("new"), .n_parts = 2, .parts = parts, .has_version = true },
+        { .id = id_of(8), .name = STR("topic-8"), .has_version = true, .version = INT32_MAX },
+    };
     struct uuid gone = id_of(6);
     struct image_config config = { STR("topics"), STR("topic-1"), 0, NULL };
     struct node node = { .id = 9, .epoch = 4, .n_endpoints = 1, .endpoints = endpoints };
@@ -186,7 +193,7 @@ START_TEST(a_delta_comes_back_as_it_was)
                                  .brokers_gone = IDS_OF(lost),
                                  .n_topics_gone = 1,
                                  .topics_gone = &gone,
-                                 .n_topics = 2,
+                                 .n_topics = ARRAY_LEN(topics),
                                  .topics = topics,
                                  .n_configs = 1,
                                  .configs = &config,
@@ -209,6 +216,10 @@ START_TEST(a_delta_comes_back_as_it_was)
 
     ck_assert(image_eq(here, there));
     ck_assert(!image_eq(here, image));
+    ck_assert_int_eq(image_topic(image, id_of(5))->version, 500000);
+    ck_assert_int_eq(image_topic(there, id_of(5))->version, -1); /* a sender of before versions */
+    ck_assert_int_eq(image_topic(there, id_of(70))->version, 0);
+    ck_assert_int_eq(image_topic(there, id_of(8))->version, INT32_MAX);
     image_unref(&here);
     image_unref(&there);
     image_unref(&image);
@@ -256,6 +267,7 @@ enum {
     NO_EPOCH,
     BAD_STATE,
     BAD_PORT,
+    BAD_VERSION,
     N_BAD
 };
 
@@ -277,7 +289,8 @@ static enum err read_with(int bad)
     delta.n_topics = delta.n_brokers = 1;
     delta.topics = topics;
     delta.brokers = brokers;
-    topic.has_id = 1;
+    topic.has_id = topic.has_version = 1;
+    topic.version = bad == BAD_VERSION ? -1 : 0;
     topic.id = (ProtobufCBinaryData){ .len = bad == BAD_UUID ? 17 : 16, .data = id };
     topic.name = bad == BAD_NAME ? slash : bad == DOT_NAME ? dots : bad == NO_NAME ? NULL : name;
     topic.n_partitions = 1;
