@@ -607,11 +607,19 @@ struct str zk_build_tombstones(struct arena *arena, const struct zk_tombstones *
     return writer_end(&w);
 }
 
+static void put_texts(struct writer *w, size_t n, const struct str *texts)
+{
+    for (size_t i = 0; i < n; i++) {
+        put(w, i > 0 ? "," : "");
+        put_text(w, texts[i]);
+    }
+}
+
 struct str zk_build_touched(struct arena *arena, const struct zk_touched *touched)
 {
     struct writer w = { .arena = arena };
 
-    put(&w, "{\"version\":1,\"epoch\":");
+    put(&w, "{\"version\":2,\"epoch\":");
     put_int(&w, touched->epoch);
     put(&w, ",\"number\":");
     put_int(&w, (int64_t)touched->number);
@@ -627,10 +635,9 @@ struct str zk_build_touched(struct arena *arena, const struct zk_touched *touche
         put_int(&w, part->partition);
     }
     put(&w, touched->n_parts > 0 ? "]],\"configs\":[" : "],\"configs\":[");
-    for (size_t i = 0; i < touched->n_configs; i++) {
-        put(&w, i > 0 ? "," : "");
-        put_text(&w, touched->configs[i]);
-    }
+    put_texts(&w, touched->n_configs, touched->configs);
+    put(&w, "],\"topics\":[");
+    put_texts(&w, touched->n_topics, touched->topics);
     put(&w, "]}");
     return writer_end(&w);
 }

@@ -254,11 +254,18 @@ struct str zk_build_tombstones(struct arena *arena, const struct zk_tombstones *
 enum err zk_parse_tombstones(struct arena *arena, struct str json,
                              struct zk_tombstones *out) MUST_USE;
 
-/* What one multi of a controller touched: partitions' states and settings. Part of that multi, so
- * it is there if and only if the multi was done; ours. */
+/* What one multi of a controller touched: partitions' states, settings, and topics' own znodes.
+ * Part of that multi, so it is there if and only if the multi was done; ours.
+ *
+ * Version 1 did not name topics, and a multi of such a controller that touched nothing else left no
+ * entry at all. It cannot mislead: a topic is believed by the version that came with it in the
+ * control stream, and such a controller sends none. has_topics says it again. A reader of version 1
+ * takes a younger entry for its own, passes over what it does not know, and is not misled either:
+ * it reads all topics' znodes anyway. From now on a reader refuses what is younger than itself. */
 struct zk_touched {
     int32_t epoch;   /* of the controller */
     uint64_t number; /* of the multi, counted from 1 in each epoch */
+    bool has_topics; /* parsed: it would name topics if there were any */
     size_t n_parts;
     const struct zk_touched_part {
         struct str topic;
@@ -266,6 +273,8 @@ struct zk_touched {
     } * parts; /* those of one topic side by side, as far as that is convenient */
     size_t n_configs;
     const struct str *configs; /* "topics/a" */
+    size_t n_topics;
+    const struct str *topics; /* created, set, or marked to be deleted */
 };
 struct str zk_build_touched(struct arena *arena, const struct zk_touched *touched);
 enum err zk_parse_touched(struct arena *arena, struct str json, struct zk_touched *out) MUST_USE;

@@ -518,22 +518,35 @@ static bool as_touched_parts(struct arena *arena, const json_t *list, struct zk_
     return true;
 }
 
+static bool as_texts(struct arena *arena, const json_t *list, size_t *n, const struct str **out)
+{
+    struct str *at = arena_zalloc(arena, json_array_size(list), sizeof *at);
+
+    if (!json_is_array(list))
+        return false;
+    *n = json_array_size(list);
+    *out = at;
+    for (size_t i = 0; i < *n; i++) {
+        if (!as_text(arena, json_array_get(list, i), &at[i]))
+            return false;
+    }
+    return true;
+}
+
 enum err zk_parse_touched(struct arena *arena, struct str json, struct zk_touched *out)
 {
-    json_t *root = load(json), *configs = json_object_get(root, "configs");
-    size_t n = json_array_size(configs);
-    struct str *at = arena_zalloc(arena, n, sizeof *at);
+    json_t *root = load(json);
+    int32_t version;
     int64_t number;
 
-    *out = (struct zk_touched){ .n_configs = n, .configs = at };
-    if (root == NULL || !get_i32(root, "epoch", &out->epoch) || !get_i64(root, "number", &number) ||
-        number <= 0 || !json_is_array(configs) ||
+    *out = (struct zk_touched){ .n_parts = 0 };
+    if (root == NULL || !get_i32(root, "version", &version) || version < 1 || version > 2 ||
+        !get_i32(root, "epoch", &out->epoch) || !get_i64(root, "number", &number) || number <= 0 ||
+        !as_texts(arena, json_object_get(root, "configs"), &out->n_configs, &out->configs) ||
         !as_touched_parts(arena, json_object_get(root, "states"), out))
         return done(root, false);
     out->number = (uint64_t)number;
-    for (size_t i = 0; i < n; i++) {
-        if (!as_text(arena, json_array_get(configs, i), &at[i]))
-            return done(root, false);
-    }
-    return done(root, true);
+    out->has_topics = version >= 2;
+    return done(root, !out->has_topics || as_texts(arena, json_object_get(root, "topics"),
+                                                   &out->n_topics, &out->topics));
 }

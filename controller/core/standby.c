@@ -1,7 +1,8 @@
 /*
- * What was touched is gathered in two sorted lists, made once by the judgement. Names in the ring
- * are looked up in the known image: a topic that is not in it, or that has another id by now, is
- * not believed in the first place.
+ * What was touched is gathered in sorted lists, made once by the judgement. Names of partitions in
+ * the ring are looked up in the known image: a topic that is not in it, or that has another id by
+ * now, is not believed in the first place. Topics are touched by name: one that was deleted and
+ * created anew is another one.
  */
 #include "controller/core/standby.h"
 
@@ -16,15 +17,20 @@ struct touched_part {
     int32_t index;
 };
 
+struct names { /* sorted; texts in the arena */
+    struct str *at;
+    size_t n, cap;
+};
+
 struct standby {
     struct image *image;
     bool has_position;
     uint64_t number; /* of the last multi that is part of the image */
     bool believed;
+    bool names_topics;          /* all that was written since would tell of topics */
     struct touched_part *parts; /* sorted */
     size_t n_parts, cap_parts;
-    struct str *configs; /* sorted; texts in the arena */
-    size_t n_configs, cap_configs;
+    struct names topics, configs;
     struct arena arena;
 };
 
@@ -41,7 +47,7 @@ void standby_forget(struct standby *standby)
     image_unref(&standby->image);
     standby->has_position = standby->believed = false;
     standby->number = 0;
-    standby->n_parts = standby->n_configs = 0;
+    standby->n_parts = standby->topics.n = standby->configs.n = 0;
     arena_reset(&standby->arena);
 }
 
@@ -54,7 +60,8 @@ void standby_free(struct standby **standby_ptr)
         return;
     standby_forget(standby);
     free(standby->parts);
-    free(standby->configs);
+    free(standby->topics.at);
+    free(standby->configs.at);
     arena_fini(&standby->arena);
     free(standby);
 }
@@ -165,26 +172,40 @@ static void doubt_part(struct standby *standby, struct str name, int32_t index)
         (struct touched_part){ .topic_id = topic->id, .index = index };
 }
 
-static void doubt_config(struct standby *standby, struct str config)
+static void doubt_name(struct standby *standby, struct names *names, struct str name)
 {
-    array_reserve(&standby->configs, &standby->cap_configs, standby->n_configs,
-                  sizeof *standby->configs);
-    standby->configs[standby->n_configs++] = arena_str(&standby->arena, config);
+    array_reserve(&names->at, &names->cap, names->n, sizeof *names->at);
+    names->at[names->n++] = arena_str(&standby->arena, name);
 }
 
-static void sort(struct standby *standby)
+static bool is_doubted(const struct names *names, struct str name)
 {
-    if (standby->n_parts > 0)
-        qsort(standby->parts, standby->n_parts, sizeof *standby->parts, by_part);
-    if (standby->n_configs > 0)
-        qsort(standby->configs, standby->n_configs, sizeof *standby->configs, by_text);
+    return names->n > 0 && bsearch(&name, names->at, names->n, sizeof name, by_text) != NULL;
+}
+
+static void sort_names(struct names *names)
+{
+    if (names->n > 0)
+        qsort(names->at, names->n, sizeof *names->at, by_text);
+}
+
+static void doubt_all(struct standby *standby, const struct zk_touched *touched)
+{
+    for (size_t i = 0; i < touched->n_parts; i++)
+        doubt_part(standby, touched->parts[i].topic, touched->parts[i].partition);
+    for (size_t i = 0; i < touched->n_configs; i++)
+        doubt_name(standby, &standby->configs, touched->configs[i]);
+    for (size_t i = 0; i < touched->n_topics; i++)
+        doubt_name(standby, &standby->topics, touched->topics[i]);
+    standby->names_topics &= touched->has_topics;
 }
 
 const char *standby_judge(struct standby *standby, int32_t epoch, size_t n,
                           const struct zk_touched *touched)
 {
     standby->believed = false;
-    standby->n_parts = standby->n_configs = 0;
+    standby->n_parts = standby->topics.n = standby->configs.n = 0;
+    standby->names_topics = true;
     if (standby->image == NULL)
         return "nothing is known";
     if (!standby->has_position)
@@ -194,22 +215,31 @@ const char *standby_judge(struct standby *standby, int32_t epoch, size_t n,
     if (!is_whole(standby, n, touched))
         return "the ring has lost what was written since";
     for (size_t i = 0; i < n; i++) {
-        if (!is_news(standby, &touched[i]))
-            continue;
-        for (size_t k = 0; k < touched[i].n_parts; k++)
-            doubt_part(standby, touched[i].parts[k].topic, touched[i].parts[k].partition);
-        for (size_t k = 0; k < touched[i].n_configs; k++)
-            doubt_config(standby, touched[i].configs[k]);
+        if (is_news(standby, &touched[i]))
+            doubt_all(standby, &touched[i]);
     }
-    sort(standby);
+    if (standby->n_parts > 0)
+        qsort(standby->parts, standby->n_parts, sizeof *standby->parts, by_part);
+    sort_names(&standby->topics);
+    sort_names(&standby->configs);
     standby->believed = true;
     return NULL;
 }
 
 void standby_doubt_config(struct standby *standby, struct str config)
 {
-    doubt_config(standby, config);
-    sort(standby);
+    doubt_name(standby, &standby->configs, config);
+    sort_names(&standby->configs);
+}
+
+const struct image_topic *standby_topic(const struct standby *standby, struct str name)
+{
+    const struct image_topic *topic;
+
+    if (!standby->believed || !standby->names_topics || is_doubted(&standby->topics, name))
+        return NULL;
+    topic = image_topic_named(standby->image, name);
+    return topic != NULL && topic->version >= 0 ? topic : NULL;
 }
 
 const struct image_part *standby_part(const struct standby *standby, struct uuid topic_id,
@@ -240,8 +270,9 @@ bool standby_config(const struct standby *standby, struct str type, struct str n
     memcpy(text, type.ptr, type.len);
     text[type.len] = '/';
     memcpy(text + type.len + 1, name.ptr, name.len);
-    if (standby->n_configs > 0 &&
-        bsearch(&key, standby->configs, standby->n_configs, sizeof key, by_text) != NULL)
+    if (is_doubted(&standby->configs, key))
+        return false;
+    if (str_is(type, "topics") && image_topic_named(standby->image, name) == NULL)
         return false;
     *config = image_config(standby->image, type, name);
     return true;

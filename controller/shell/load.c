@@ -280,6 +280,13 @@ static bool is_known(struct job *job, struct uuid topic_id, struct core_read_par
     return true;
 }
 
+static void state_wanted(struct job *job, struct uuid topic_id, struct str topic,
+                         struct core_read_part *part)
+{
+    if (!is_known(job, topic_id, part))
+        load_read(job, READ_DATA, zk_path_state(&job->arena, topic, part->index), on_state, part);
+}
+
 static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct topic_slot *slot = item->target;
@@ -305,10 +312,7 @@ static void on_topic(struct job *job, struct item *item, const struct zk_answer 
         slot->parts[i].replicas = topic.parts[i].replicas;
         slot->parts[i].adding = topic.parts[i].adding;
         slot->parts[i].removing = topic.parts[i].removing;
-        if (!is_known(job, topic.id, &slot->parts[i]))
-            load_read(job, READ_DATA,
-                      zk_path_state(&job->arena, slot->topic.name, topic.parts[i].index), on_state,
-                      &slot->parts[i]);
+        state_wanted(job, topic.id, slot->topic.name, &slot->parts[i]);
     }
 }
 
@@ -321,11 +325,45 @@ static struct topic_slot *topic_read(struct job *job, struct str name)
     return slot;
 }
 
+/* As the standby knows it, which lends it. */
+static struct topic_slot *topic_known(struct job *job, const struct image_topic *known)
+{
+    struct topic_slot *slot = arena_zalloc(&job->arena, 1, sizeof *slot);
+    size_t n = 0;
+
+    slot->there = true;
+    slot->parts = arena_zalloc(&job->arena, (size_t)known->n_parts, sizeof *slot->parts);
+    for (int32_t i = 0; i < known->n_parts; i++) {
+        const struct image_part *part = image_topic_part(known, i);
+
+        if (part == NULL)
+            continue;
+        slot->parts[n] = (struct core_read_part){ .index = i,
+                                                  .replicas = part->replicas,
+                                                  .adding = part->adding,
+                                                  .removing = part->removing };
+        state_wanted(job, known->id, known->name, &slot->parts[n++]);
+    }
+    slot->topic = (struct core_read_topic){ .name = known->name,
+                                            .id = known->id,
+                                            .version = known->version,
+                                            .n_parts = n,
+                                            .parts = slot->parts };
+    job->n_parts += n;
+    job->n_topics_known++;
+    return slot;
+}
+
 static void on_topics(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     (void)item;
-    for (size_t i = 0; i < answer->n_children; i++)
-        load_add(&job->topics, topic_read(job, answer->children[i]));
+    for (size_t i = 0; i < answer->n_children; i++) {
+        struct str name = answer->children[i];
+        const struct image_topic *known =
+            job->known != NULL ? standby_topic(job->known, name) : NULL;
+
+        load_add(&job->topics, known != NULL ? topic_known(job, known) : topic_read(job, name));
+    }
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -538,10 +576,10 @@ static void everything_read(struct job *job)
     loaded->eligible = things_flat(job, &job->eligible, sizeof(struct core_eligible));
     loaded->ours_since = job->ours.last == job->epoch ? job->ours.first : job->epoch;
     loaded->pid_block = job->pid_block;
-    say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu partitions=%zu known=%zu "
-             "settings=%zu took_ms=%" PRId64,
-             loaded->n_nodes, loaded->n_topics, job->n_parts, job->n_parts_known, loaded->n_configs,
-             clock_mono_ms() - job->started_ms);
+    say_info("read the cluster from ZooKeeper brokers=%zu topics=%zu known_topics=%zu "
+             "partitions=%zu known=%zu settings=%zu took_ms=%" PRId64,
+             loaded->n_nodes, loaded->n_topics, job->n_topics_known, job->n_parts,
+             job->n_parts_known, loaded->n_configs, clock_mono_ms() - job->started_ms);
     job_finish(job, &event);
 }
 

@@ -5,8 +5,9 @@
  * Everything: what is missing of Kafka's paths is created, /cluster/id too; old notifications are
  * dropped, brokers, topics, states, settings, deletion marks, tombstones and the block of producer
  * ids are read, pipelined, and LOADED is sent. Progress is said once a second. A standby that has
- * followed its predecessor reads the states and settings only that may have changed since. What we
- * cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the reason.
+ * followed its predecessor reads the topics, states and settings only that may have changed since.
+ * What we cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the
+ * reason.
  *
  * Threads:    the event thread. Events and hooks come from the mailbox only.
  * Errors:     a lost connection is waited out and read again; a session's end ends what runs

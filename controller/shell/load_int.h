@@ -62,7 +62,7 @@ struct job {
     struct things nodes, topics, configs, marks, tombstones, eligible;
     struct zk_ours ours;
     struct core_pid_block pid_block;
-    size_t n_parts, n_parts_read, n_parts_known;
+    size_t n_topics_known, n_parts, n_parts_read, n_parts_known;
     const struct standby *known; /* NULL: everything is read */
     int64_t started_ms, progress_ms;
     /* of one thing */

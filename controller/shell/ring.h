@@ -2,10 +2,10 @@
  * ring - what the last multis of a controller touched, in 256 znodes of ours: written by the multis
  * themselves, read by the controller that wins after it.
  *
- * Every multi that touches states or settings has a number, counted from 1 in each seat, and sets
- * /controllers/ring/<number mod 256> to the list of what it touches. As a multi is all or nothing,
- * the entry is there if and only if the rest of it is; so it also tells, after a lost connection,
- * whether the multi was done.
+ * Every multi that touches states, settings or topics has a number, counted from 1 in each seat,
+ * and sets /controllers/ring/<number mod 256> to the list of what it touches. As a multi is all or
+ * nothing, the entry is there if and only if the rest of it is; so it also tells, after a lost
+ * connection, whether the multi was done.
  *
  * Threads:    the event thread.
  */

@@ -87,7 +87,7 @@ struct run {
     struct core_op_result *results;
     struct flight flights[FLIGHTS]; /* but for states only the first is used */
     struct zk_touched_part *parts;  /* room for what a multi touches */
-    struct str *configs;
+    struct str *configs, *topics;
     /* a topic being deleted */
     const char **doomed;
     size_t n_doomed, cap_doomed, doomed_at, doomed_sent;
@@ -121,6 +121,7 @@ static struct run *run_new(struct writer *writer, const struct core_write *write
         run->flights[i].run = run;
     run->parts = arena_zalloc(&run->arena, run->n, sizeof *run->parts);
     run->configs = arena_zalloc(&run->arena, run->n, sizeof *run->configs);
+    run->topics = arena_zalloc(&run->arena, run->n, sizeof *run->topics);
     todos_make(&run->todos, &run->arena, write);
     run->groups = arena_zalloc(&run->arena, run->n, sizeof *run->groups);
     run->results = arena_zalloc(&run->arena, run->n, sizeof *run->results);
@@ -281,29 +282,53 @@ static void pack_start(struct flight *flight)
     pack(flight, zk_op_check(ZK_CONTROLLER_EPOCH, run->epoch_version), 0, ROLE_CHECK);
 }
 
-/* The ring's entry goes last. */
+/* The znodes of a topic that is marked go later, in multis without an entry: no controller of ours
+ * deletes them before it has written the mark itself, and who knows of that has the topic no more.
+ */
+static void touch(struct run *run, const struct todo *todo, struct zk_touched *touched)
+{
+    switch (todo->kind) {
+    case OP_STATE_CREATE:
+    case OP_STATE_SET:
+        run->parts[touched->n_parts++] =
+            (struct zk_touched_part){ .topic = todo->topic, .partition = todo->partition };
+        break;
+    case OP_CONFIG_SET:
+        run->configs[touched->n_configs++] = str_of(todo->path + strlen(ZK_CONFIG "/"));
+        break;
+    case OP_TOPIC_CREATE:
+    case OP_TOPIC_SET:
+        run->topics[touched->n_topics++] = todo->topic;
+        break;
+    case OP_MARK_CREATE:
+        run->topics[touched->n_topics++] = todo->topic;
+        run->configs[touched->n_configs++] =
+            arena_printf(&run->arena, "topics/%.*s", STR_ARG(todo->topic));
+        break;
+    default: /* read by every controller that wins */
+        break;
+    }
+}
+
+/* The ring's entry goes last. What is there already as it is wanted is named, too: of a mark it is
+ * the deletion that counts. */
 static void pack_ring(struct flight *flight)
 {
     struct run *run = flight->run;
     struct ring *ring = &run->writer->ring;
-    struct zk_touched touched = { .epoch = run->epoch,
-                                  .parts = run->parts,
-                                  .configs = run->configs };
+    struct zk_touched touched = {
+        .epoch = run->epoch, .parts = run->parts, .configs = run->configs, .topics = run->topics
+    };
     struct zk_op ops[RING_OPS_MAX];
     size_t n;
 
-    for (size_t i = 1; i < flight->n_ops; i++) {
-        const struct todo *todo = &run->todos.at[flight->tags[i].todo];
+    for (size_t i = flight->first; i < flight->last; i++) {
+        const struct group *group = &run->groups[i];
 
-        if (flight->tags[i].role != ROLE_MAIN)
-            continue;
-        if (todo->kind == OP_STATE_CREATE || todo->kind == OP_STATE_SET)
-            run->parts[touched.n_parts++] =
-                (struct zk_touched_part){ .topic = todo->topic, .partition = todo->partition };
-        else if (todo->kind == OP_CONFIG_SET)
-            run->configs[touched.n_configs++] = str_of(todo->path + strlen(ZK_CONFIG "/"));
+        for (size_t k = group->first; !group->done && k < group->first + group->n; k++)
+            touch(run, &run->todos.at[k], &touched);
     }
-    if (touched.n_parts + touched.n_configs == 0)
+    if (touched.n_parts + touched.n_configs + touched.n_topics == 0)
         return;
     flight->number = touched.number = ring_take(ring);
     n = ring_ops(ring, &run->arena, &touched, ops);

@@ -98,6 +98,12 @@ static struct str eligible_data(struct todos *todos, const struct core_eligible 
                                                     .replicas = eligible->replicas });
 }
 
+/* The topic's name where it stands in the path, behind prefix. */
+static struct str topic_in(const char *path, const char *prefix, struct str topic)
+{
+    return (struct str){ .ptr = path + strlen(prefix), .len = topic.len };
+}
+
 static void todo_make(struct todos *todos, struct todo *todo, const struct core_op *op,
                       int32_t epoch)
 {
@@ -112,8 +118,7 @@ static void todo_make(struct todos *todos, struct todo *todo, const struct core_
         __attribute__((fallthrough));
     case OP_STATE_SET:
         todo->path = zk_path_state(arena, op->topic, op->state.partition);
-        todo->topic =
-            (struct str){ .ptr = todo->path + strlen(ZK_TOPICS "/"), .len = op->topic.len };
+        todo->topic = topic_in(todo->path, ZK_TOPICS "/", op->topic);
         todo->partition = op->state.partition;
         todo->data = zk_build_state(arena, epoch, &op->state.state);
         break;
@@ -123,6 +128,7 @@ static void todo_make(struct todos *todos, struct todo *todo, const struct core_
         __attribute__((fallthrough));
     case OP_TOPIC_SET:
         todo->path = zk_path_topic(arena, op->topic);
+        todo->topic = topic_in(todo->path, ZK_TOPICS "/", op->topic);
         todo->data = topic_data(todos, op);
         break;
     case OP_TOPIC_DELETE:
@@ -141,6 +147,7 @@ static void todo_make(struct todos *todos, struct todo *todo, const struct core_
     case OP_MARK_CREATE:
     case OP_MARK_DELETE:
         todo->path = zk_path_delete_mark(arena, op->topic);
+        todo->topic = topic_in(todo->path, ZK_DELETE_TOPICS "/", op->topic);
         todo->form = op->kind == OP_MARK_CREATE ? FORM_CREATE : FORM_DELETE;
         todo->version = ZK_ANY_VERSION;
         break;

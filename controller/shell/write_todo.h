@@ -40,7 +40,7 @@ struct todo {
     const char *part_dir; /* OP_STATE_CREATE */
     bool part_dir_there;
     const char *parents[2]; /* settings of users' clients: NULL when there */
-    struct str topic;       /* OP_TOPIC_DELETE; of states: a window onto path */
+    struct str topic;       /* OP_TOPIC_DELETE; of states, topics and marks: a window onto path */
     int32_t partition;      /* of states */
 };
 

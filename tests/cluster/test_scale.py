@@ -7,7 +7,7 @@ import pytest
 from tests.kit import ops, scale
 from tests.kit.cluster import make_cluster, wait_until
 
-PARTITIONS, BROKERS = 3000, 4
+PARTITIONS, TOPICS, BROKERS = 3000, 300, 4
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def crowd(request):
         zookeeper = f"127.0.0.1:{cluster.port('z1')}"
         for node in ("c1", "c2"):
             cluster.stop(node)
-        scale.run("prepare", zookeeper, 30, PARTITIONS, BROKERS, 3)
+        scale.run("prepare", zookeeper, TOPICS, PARTITIONS, BROKERS, 3)
         cluster.start("c1")
         wait_until(lambda: scale.is_true(cluster, "c1", "active"), 60, "c1 is active")
         cluster.start("c2")
@@ -47,7 +47,9 @@ def test_a_dead_broker_and_then_a_dead_controller(crowd):
     before = scale.status(cluster, "c1")
     cluster.kill_at_once("c1")
     fakes.wait_live({1, 2, 3}, epoch + 1)
-    assert scale.number_in(scale.last_line(cluster, "c2", "read the cluster from ZooKeeper"), "known") == PARTITIONS
+    read = scale.last_line(cluster, "c2", "read the cluster from ZooKeeper")
+    assert scale.number_in(read, "known") == PARTITIONS
+    assert scale.number_in(read, "known_topics") == TOPICS
     after = scale.status(cluster, "c2")
     for key in ("topics", "partitions", "leaderless", "under_replicated"):
         assert after[key] == before[key]

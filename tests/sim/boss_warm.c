@@ -2,7 +2,8 @@
  * How a standby stays warm, and that it is right: the others are told images and positions as
  * controller/shell tells them (an image is immutable, so it stands for its deltas), some time
  * later or never. Who wins reads everything here, and standby is asked beside it what it would not
- * have read: a state that it believes and that is another one in ZooKeeper fails the history.
+ * have read: a topic or a state that it believes and that is another one in ZooKeeper fails the
+ * history.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,11 +86,14 @@ void boss_touch(struct world *w, const struct core_write *write, size_t at, size
             continue;
         if (op->kind == OP_STATE_SET || op->kind == OP_STATE_CREATE)
             slot->parts |= UINT32_C(1) << op->state.partition;
-        slot->config |= op->kind == OP_CONFIG_SET;
+        slot->config |= op->kind == OP_CONFIG_SET || op->kind == OP_MARK_CREATE;
+        if (w->conf.mutation != MUTATION_RING_NO_TOPICS)
+            slot->topic |= op->kind == OP_TOPIC_CREATE || op->kind == OP_TOPIC_SET ||
+                           op->kind == OP_MARK_CREATE;
     }
 }
 
-static const struct str topic_config = { "topics/t", 8 };
+static const struct str topic_config = { "topics/t", 8 }, topic_name = { "t", 1 };
 
 static size_t read_ring(const struct zoo_touched *ring, struct zk_touched *out,
                         struct zk_touched_part (*parts)[SIM_PARTS])
@@ -101,6 +105,9 @@ static size_t read_ring(const struct zoo_touched *ring, struct zk_touched *out,
             continue;
         out[n] = (struct zk_touched){ .epoch = ring[i].epoch,
                                       .number = ring[i].number,
+                                      .has_topics = true,
+                                      .n_topics = ring[i].topic,
+                                      .topics = &topic_name,
                                       .n_configs = ring[i].config,
                                       .configs = &topic_config,
                                       .parts = parts[n] };
@@ -120,6 +127,35 @@ static bool is_same(const struct image_part *part, const struct zoo_state *state
     return state->there && part->leader == state->leader &&
            part->leader_epoch == state->leader_epoch && part->partition_epoch == state->version &&
            part->recovering == state->recovering && ids_eq(part->isr, isr);
+}
+
+static bool is_assigned(const struct image_part *part, const struct tree *tree, int p)
+{
+    const struct zoo_part *zoo = &tree->topic.parts[p];
+
+    return part != NULL && ids_eq(part->replicas, zoo_replicas(tree, p)) &&
+           ids_eq(part->adding, (struct ids){ .at = zoo->adding, .n = zoo->n_adding }) &&
+           ids_eq(part->removing, (struct ids){ .at = zoo->removing, .n = zoo->n_removing });
+}
+
+static void check_topic(struct world *w, const struct boss *boss, const struct tree *tree)
+{
+    const struct image_topic *topic = standby_topic(boss->standby, topic_name);
+
+    if (topic == NULL)
+        return;
+    w->n_warm_topics++;
+    if (!uuid_eq(topic->id, w->gens[tree->topic.gen]) || topic->version != tree->topic.version ||
+        topic->n_parts != tree->topic.n_parts)
+        world_fail(w,
+                   "a warm standby believes version=%d of gen=%d with %d partitions, ZooKeeper has "
+                   "version=%d of gen=%d with %d",
+                   topic->version, gen_of(w, topic->id), topic->n_parts, tree->topic.version,
+                   tree->topic.gen, tree->topic.n_parts);
+    for (int p = 0; p < tree->topic.n_parts; p++)
+        if (!is_assigned(image_topic_part(topic, p), tree, p))
+            world_fail(w, "a warm standby believes other replicas of partition %d than ZooKeeper",
+                       p);
 }
 
 static void check_part(struct world *w, const struct boss *boss, const struct tree *tree, int p)
@@ -164,12 +200,14 @@ void boss_check_warm(struct world *w, struct boss *boss, const struct zoo_touche
     w->n_warm += why == NULL;
     w->n_cold += why != NULL;
     TRACE(w, "%s %s", node_name(boss->node), why == NULL ? "would take over warm" : why);
-    /* what is on its way out is read and taken out again, whatever was believed of it */
-    if (tree->mark)
-        why = "marked to go";
     /* what it reads is another's by now, and whatever it writes is refused */
     if (boss->epoch_version != w->zoo->epoch_version)
         why = "no longer its seat";
+    if (why == NULL && tree->topic.there)
+        check_topic(w, boss, tree);
+    /* the states on their way out are read and taken out again, whatever was believed of them */
+    if (tree->mark)
+        why = "marked to go";
     for (int p = 0; tree->topic.there && p < tree->topic.n_parts && why == NULL; p++)
         check_part(w, boss, tree, p);
     if (why == NULL && tree->topic.there && w->conf.mutation != MUTATION_UNCLEAN_FREE)

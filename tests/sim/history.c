@@ -122,6 +122,7 @@ void history_end(struct world *w, struct verdict *out)
     out->commits = w->crowd.n_commits;
     out->formed = w->crowd.n_formed;
     out->warm = w->n_warm;
+    out->warm_topics = w->n_warm_topics;
     out->cold = w->n_cold;
     if (w->failed)
         say_how(w);

@@ -45,8 +45,8 @@ static const struct {
 
 struct job {
     uint64_t first, last;
-    size_t passed, failed, steps, acked, forfeited, warm, cold, deleted, moved, unclean, commits,
-        formed;
+    size_t passed, failed, steps, acked, forfeited, warm, warm_topics, cold, deleted, moved,
+        unclean, commits, formed;
     int64_t healed_ms, healed_ms_max;
 };
 
@@ -102,6 +102,7 @@ static void run_job(struct job *job, const struct sim_conf *conf)
         job->acked += verdict.acked;
         job->forfeited += verdict.forfeited > 0;
         job->warm += verdict.warm;
+        job->warm_topics += verdict.warm_topics;
         job->cold += verdict.cold;
         job->deleted += verdict.deleted;
         job->moved += verdict.moved;
@@ -155,6 +156,7 @@ static void run_jobs(struct job *total, int jobs, const struct sim_conf *conf)
             total->acked += part.acked;
             total->forfeited += part.forfeited;
             total->warm += part.warm;
+            total->warm_topics += part.warm_topics;
             total->cold += part.cold;
             total->deleted += part.deleted;
             total->moved += part.moved;
@@ -191,8 +193,8 @@ static int run_seeds(uint64_t first, uint64_t last, int jobs, bool records,
                "each; whole again after %" PRId64 " ms, at most %" PRId64 "\n",
                n, took_s, (double)n / cpu_s() * 60, total.steps / n, total.acked / n,
                total.healed_ms / (int64_t)n, total.healed_ms_max);
-    printf("%zu seats taken over warm and held against ZooKeeper, %zu cold\n", total.warm,
-           total.cold);
+    printf("%zu seats taken over warm and held against ZooKeeper, %zu with the topic; %zu cold\n",
+           total.warm, total.warm_topics, total.cold);
     printf("%zu topics deleted, %zu assignments written, %zu unclean elections\n", total.deleted,
            total.moved, total.unclean);
     printf("%zu assignments to members of groups, %zu offsets committed\n", total.formed,

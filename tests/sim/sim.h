@@ -317,6 +317,7 @@ struct world {
     size_t n_parked;                      /* logs that nobody knew of */
     size_t n_unclean, n_moved, n_deleted;
     size_t n_warm, n_cold;    /* seats won by a standby that knew the cluster, or did not */
+    size_t n_warm_topics;     /* of the warm ones: that believed the topic */
     struct decision decision; /* of the write that is carried out */
     int64_t value;
     size_t acked;
@@ -450,7 +451,7 @@ struct zoo {
         int32_t epoch;
         uint64_t number; /* 0: never written */
         uint32_t parts;  /* bits */
-        bool config;
+        bool config, topic;
     } ring[SIM_RING];
     int32_t buried[SIM_BROKERS][SIM_GENS][SIM_PARTS]; /* highest stone that there ever was */
     int64_t zxid;
@@ -737,8 +738,9 @@ struct verdict {
     char why[512];
     size_t steps, acked;
     size_t moved, deleted, unclean, commits, formed;
-    size_t warm, cold; /* seats won by who had followed all that was written, or had not */
-    int forfeited;     /* partitions whose promise lost its precondition */
+    size_t warm, cold;  /* seats won by who had followed all that was written, or had not */
+    size_t warm_topics; /* of the warm ones: that believed the topic */
+    int forfeited;      /* partitions whose promise lost its precondition */
     int64_t healed_ms;
     int64_t failed_ms; /* after the beginning of the bad times */
 };

@@ -283,15 +283,21 @@ START_TEST(what_was_touched_comes_back)
         { STR("a"), 0 }, { STR("a"), 7 }, { STR("b"), 1 }, { STR("a"), 2 }
     };
     static const struct str configs[] = { STR("topics/a"), STR("users/x\"y/clients/z") };
-    struct zk_touched touched = {
-        .epoch = 9, .number = 4711, .n_parts = 4, .parts = parts, .n_configs = 2, .configs = configs
-    };
+    static const struct str topics[] = { STR("c"), STR("a") };
+    struct zk_touched touched = { .epoch = 9,
+                                  .number = 4711,
+                                  .n_parts = 4,
+                                  .parts = parts,
+                                  .n_configs = 2,
+                                  .configs = configs,
+                                  .n_topics = 2,
+                                  .topics = topics };
     struct zk_touched again;
     struct str text = zk_build_touched(&arena, &touched);
 
-    ck_assert_str_eq(text.ptr, "{\"version\":1,\"epoch\":9,\"number\":4711,\"states\":[[\"a\",0,7],"
+    ck_assert_str_eq(text.ptr, "{\"version\":2,\"epoch\":9,\"number\":4711,\"states\":[[\"a\",0,7],"
                                "[\"b\",1],[\"a\",2]],\"configs\":[\"topics/a\","
-                               "\"users/x\\\"y/clients/z\"]}");
+                               "\"users/x\\\"y/clients/z\"],\"topics\":[\"c\",\"a\"]}");
     ck_assert_int_eq(zk_parse_touched(&arena, text, &again), ERR_OK);
     ck_assert_int_eq(again.epoch, 9);
     ck_assert_uint_eq(again.number, 4711);
@@ -302,13 +308,46 @@ START_TEST(what_was_touched_comes_back)
     }
     ck_assert_uint_eq(again.n_configs, 2);
     ck_assert(str_eq(again.configs[1], configs[1]));
+    ck_assert(again.has_topics);
+    ck_assert_uint_eq(again.n_topics, 2);
+    ck_assert(str_eq(again.topics[0], topics[0]) && str_eq(again.topics[1], topics[1]));
 
-    touched.n_parts = touched.n_configs = 0;
+    touched.n_parts = touched.n_configs = touched.n_topics = 0;
     text = zk_build_touched(&arena, &touched);
     ck_assert_int_eq(zk_parse_touched(&arena, text, &again), ERR_OK);
-    ck_assert_uint_eq(again.n_parts + again.n_configs, 0);
-    ck_assert_int_eq(zk_parse_touched(&arena, STR("{\"epoch\":9}"), &again), ERR_BAD_FORMAT);
+    ck_assert_uint_eq(again.n_parts + again.n_configs + again.n_topics, 0);
     ck_assert_str_eq(zk_path_ring(&arena, 4711), "/controllers/ring/103");
+}
+END_TEST
+
+/* The first version named no topics; of a younger one nobody here knows what it leaves out. */
+START_TEST(what_was_touched_says_whether_it_names_topics)
+{
+    static const char text[] = "{\"version\":%d,\"epoch\":9,\"number\":3,\"states\":[[\"a\",0]],"
+                               "\"configs\":[]%s}";
+    static const struct {
+        int version;
+        const char *more;
+        enum err err;
+        bool has_topics;
+    } cases[] = {
+        { 1, "", ERR_OK, false },
+        { 2, ",\"topics\":[\"a\"]", ERR_OK, true },
+        { 2, "", ERR_BAD_FORMAT, true },
+        { 2, ",\"topics\":[7]", ERR_BAD_FORMAT, true },
+        { 3, ",\"topics\":[\"a\"]", ERR_BAD_FORMAT, true },
+        { 0, "", ERR_BAD_FORMAT, false },
+    };
+    struct zk_touched touched;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct str json = arena_printf(&arena, text, cases[i].version, cases[i].more);
+
+        ck_assert_int_eq(zk_parse_touched(&arena, json, &touched), cases[i].err);
+        if (cases[i].err == ERR_OK)
+            ck_assert_int_eq(touched.has_topics, cases[i].has_topics);
+    }
+    ck_assert_int_eq(zk_parse_touched(&arena, STR("{\"epoch\":9}"), &touched), ERR_BAD_FORMAT);
 }
 END_TEST
 
@@ -439,6 +478,7 @@ int main(void)
     tcase_add_test(tc, names_are_sanitised_as_kafka_does);
     tcase_add_test(tc, texts_are_escaped_as_jackson_does);
     tcase_add_test(tc, what_was_touched_comes_back);
+    tcase_add_test(tc, what_was_touched_says_whether_it_names_topics);
     tcase_add_test(tc, eligible_leaders_come_back_from_path_and_value);
     tcase_add_test(tc, tombstones_come_back_from_path_and_value);
     tcase_add_test(tc, how_far_a_start_is_comes_back);

@@ -1,7 +1,8 @@
 /*
  * A standby that takes over warm holds what a full read would have given: after any writes of any
- * kind, lost answers, groups that fail, topics that come and go, settings changed by another hand,
- * and wherever what it was told ends.
+ * kind, lost answers, groups that fail, topics that come, grow, move and go, settings changed by
+ * another hand, and wherever what it was told ends. What another hand made of a topic's znode that
+ * nobody had seen is found afterwards.
  */
 #include <check.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "controller/core/standby.h"
 #include "controller/shell/load.h"
 #include "controller/shell/ring.h"
+#include "controller/shell/rounds.h"
 #include "controller/shell/write.h"
 #include "tests/kit/fake_zk.h"
 #include "tests/kit/unit.h"
@@ -29,10 +31,10 @@ static struct zk *zk;
 static struct writer *writer;
 static struct loader *loader;
 static struct standby *standby;
-static struct core *core;   /* of whoever is loading */
-static struct image *image; /* the active controller's */
-static bool told;           /* the standby still hears */
-static int n_warm, n_cold;
+static struct core *core;              /* of whoever is loading */
+static struct image *image;            /* the active controller's */
+static bool told;                      /* the standby still hears */
+static int n_warm, n_cold, n_believed; /* take-overs; topics of the warm ones */
 static size_t n_reads;
 
 /* ---- the active controller, by hand ---- */
@@ -41,6 +43,7 @@ static struct core_op ops[400];
 static size_t n_ops;
 static uint32_t group;
 static struct core_op_part op_parts[TOPICS][PARTS];
+static bool marked[TOPICS]; /* its znodes are still there, or some of them */
 static struct image_setting setting = { STR("retention.ms"), STR("1000") };
 static char names[TOPICS][16];
 static const int32_t replicas[] = { 1, 2, 3 };
@@ -71,6 +74,12 @@ static struct uuid id_of(uint64_t n)
 
     memcpy(id.bytes + 8, &n, sizeof n);
     return id;
+}
+
+/* The image that it is from may go before the write does. */
+static struct ids plain(struct ids ids)
+{
+    return (struct ids){ .at = arena_dup(&arena, ids.at, ids.n * sizeof ids.at[0]), .n = ids.n };
 }
 
 static struct core_op *add_state(int topic, const struct image_part *part, int32_t version)
@@ -113,12 +122,72 @@ static void create(int topic)
     }
 }
 
+/* First the mark, then the znodes, in the same write or a later one. */
 static void delete (int topic)
 {
-    const struct image_topic *known = image_topic_named(image, str_of(names[topic]));
+    bool is_marked = marked[topic];
 
+    if (!is_marked) {
+        group++;
+        add_op(OP_MARK_CREATE, topic);
+    }
+    if (is_marked || below(2) == 0) {
+        group++;
+        add_op(OP_TOPIC_DELETE, topic)->topic_node.n_parts = PARTS;
+    }
+}
+
+/* As a partition is, or on its way to other replicas. */
+static struct core_op_part assigned(const struct image_part *part)
+{
+    static const int32_t turned[] = { 3, 2, 1 }, wide[] = { 4, 2, 3, 1 }, four[] = { 4 },
+                         one[] = { 1 };
+    struct core_op_part to = { .index = part->index,
+                               .replicas = plain(part->replicas),
+                               .adding = plain(part->adding),
+                               .removing = plain(part->removing) };
+
+    switch (below(6)) {
+    case 0:
+        to.replicas = IDS_OF(turned);
+        to.adding = to.removing = IDS_NONE;
+        break;
+    case 1:
+        to.replicas = IDS_OF(wide);
+        to.adding = IDS_OF(four);
+        to.removing = IDS_OF(one);
+        break;
+    default:
+        break;
+    }
+    return to;
+}
+
+/* Its znode: more partitions, other replicas, or the same again. */
+static void set_topic(int topic)
+{
+    const struct image_topic *known = image_topic_named(image, str_of(names[topic]));
+    size_t n_old = (size_t)known->n_parts, n = n_old;
+    struct core_op *op;
+
+    if (n < PARTS && below(2) == 0)
+        n += 1 + below((uint32_t)(PARTS - n));
     group++;
-    add_op(OP_TOPIC_DELETE, topic)->topic_node.n_parts = (size_t)known->n_parts;
+    op = add_op(OP_TOPIC_SET, topic);
+    op->version = known->version + (below(30) == 0); /* now and then one that fails */
+    op->topic_node.id = known->id;
+    op->topic_node.n_parts = n;
+    op->topic_node.parts = op_parts[topic];
+    for (size_t i = 0; i < n_old; i++)
+        op_parts[topic][i] = assigned(image_topic_part(known, (int32_t)i));
+    for (size_t i = n_old; i < n; i++) {
+        struct image_part part = { .index = (int32_t)i, .leader_epoch = -1 };
+
+        op_parts[topic][i] =
+            (struct core_op_part){ .index = (int32_t)i, .replicas = IDS_OF(replicas) };
+        if (below(10) > 0)
+            add_state(topic, &part, -1);
+    }
 }
 
 static void move_some(int topic)
@@ -156,10 +225,12 @@ static void make_write(void)
 
         if (below(3) == 0)
             continue;
-        if (!there)
-            create(t);
-        else if (below(8) == 0)
+        if (marked[t] || (there && below(8) == 0))
             delete (t);
+        else if (!there)
+            create(t);
+        else if (below(5) == 0)
+            set_topic(t);
         else if (below(6) == 0)
             set_config(t);
         else
@@ -193,11 +264,41 @@ static void apply(const struct image_delta *what)
     image = next;
 }
 
-static void apply_part(struct uuid id, struct str name, const struct image_part *part)
+static void apply_parts(struct uuid id, struct str name, int32_t version, size_t n,
+                        const struct image_part *parts)
 {
-    struct image_topic_change change = { .id = id, .name = name, .n_parts = 1, .parts = part };
+    struct image_topic_change change = { .id = id,
+                                         .name = name,
+                                         .n_parts = n,
+                                         .parts = parts,
+                                         .has_version = version >= 0,
+                                         .version = version };
 
     apply(&(struct image_delta){ .n_topics = 1, .topics = &change });
+}
+
+/* What a topic's znode says by now. */
+static void apply_assignment(const struct core_op *op, struct uuid id, int32_t version)
+{
+    struct image_part parts[PARTS];
+
+    for (size_t i = 0; i < op->topic_node.n_parts; i++) {
+        const struct core_op_part *from = &op->topic_node.parts[i];
+
+        parts[i] = *known_part(id, from->index);
+        parts[i].replicas = from->replicas;
+        parts[i].adding = from->adding;
+        parts[i].removing = from->removing;
+    }
+    apply_parts(id, op->topic, version, op->topic_node.n_parts, parts);
+}
+
+static void apply_mark(const struct image_topic *topic)
+{
+    struct image_config none = { .type = STR("topics"), .name = topic->name };
+
+    apply(&(struct image_delta){
+        .n_topics_gone = 1, .topics_gone = &topic->id, .n_configs = 1, .configs = &none });
 }
 
 static void apply_op(const struct core_op *op, const struct core_op_result *result)
@@ -209,14 +310,15 @@ static void apply_op(const struct core_op *op, const struct core_op_result *resu
         return;
     switch (op->kind) {
     case OP_TOPIC_CREATE:
-        for (size_t i = 0; i < op->topic_node.n_parts; i++)
-            apply_part(op->topic_node.id, op->topic, known_part(op->topic_node.id, (int32_t)i));
+    case OP_TOPIC_SET:
+        apply_assignment(op, op->topic_node.id, result->version);
+        break;
+    case OP_MARK_CREATE:
+        marked[op->topic.ptr[1] - '0'] = true;
+        apply_mark(topic);
         break;
     case OP_TOPIC_DELETE:
-        apply(&(struct image_delta){ .n_topics_gone = 1, .topics_gone = &topic->id });
-        apply(&(struct image_delta){
-            .n_configs = 1,
-            .configs = &(struct image_config){ .type = STR("topics"), .name = op->topic } });
+        marked[op->topic.ptr[1] - '0'] = false;
         break;
     case OP_CONFIG_SET:
         apply(&(struct image_delta){ .n_configs = 1, .configs = &op->config });
@@ -228,7 +330,7 @@ static void apply_op(const struct core_op *op, const struct core_op_result *resu
         part->leader_epoch = op->state.state.leader_epoch;
         part->isr = op->state.state.isr;
         part->partition_epoch = result->version;
-        apply_part(topic->id, op->topic, part);
+        apply_parts(topic->id, op->topic, topic->version, 1, part);
         break;
     default:
         ck_abort();
@@ -248,31 +350,33 @@ static void on_write_done(void *arg, const struct core_event *event)
         standby_on_position(standby, EPOCH, image_version(image), number);
 }
 
-static void write_something(void)
+static void write_ops(void)
 {
-    struct core_write write = { .batch = 1, .controller_epoch = EPOCH };
+    struct core_write write = { .batch = 1, .controller_epoch = EPOCH, .n = n_ops, .ops = ops };
 
-    arena_reset(&arena);
-    make_write();
-    write.n = n_ops;
-    write.ops = ops;
     if (n_ops == 0)
         return;
-    if (below(4) == 0)
-        fake_zk_lose_write(zk, below(3), (enum fake_loss)below(2));
-    told = told && below(12) > 0;
     writer_run(writer, &write, 0);
     run();
 }
 
+static void write_something(void)
+{
+    arena_reset(&arena);
+    make_write();
+    if (below(4) == 0)
+        fake_zk_lose_write(zk, below(3), (enum fake_loss)below(2));
+    told = told && below(12) > 0;
+    write_ops();
+}
+
 /* ---- loading ---- */
 
-static void on_loaded(void *arg, const struct core_event *event)
+static void on_read(void *arg, const struct core_event *event)
 {
     struct core_effects effects;
 
     (void)arg;
-    ck_assert_int_eq(event->kind, CORE_LOADED);
     core_effects_init(&effects);
     core_step(core, event, 1000, &effects);
     core_effects_fini(&effects);
@@ -286,6 +390,8 @@ static void on_ring(void *arg, const struct ring_content *ring)
             standby_doubt_config(standby, ring->configs[i]);
         loader_believe(loader, standby);
         n_warm++;
+        for (int t = 0; t < TOPICS; t++)
+            n_believed += standby_topic(standby, str_of(names[t])) != NULL;
     } else {
         n_cold++;
     }
@@ -323,17 +429,52 @@ static void meddle(void)
     fake_zk_put(fake, path, note);
 }
 
-static void take_over(void)
+/* As a tool of before 3.0 does it, in the znode alone. */
+static void write_topic_by_hand(const char *name, struct uuid topic_id, int32_t n_parts)
 {
-    struct core *warm, *full;
+    char path[64], text[1024], id[UUID_TEXT_LEN + 1];
+    int len = snprintf(text, sizeof text, "{\"version\":3,\"partitions\":{");
+
+    for (int32_t i = 0; i < n_parts; i++)
+        len += snprintf(text + len, sizeof text - (size_t)len, "%s\"%d\":[1,2,3]", i > 0 ? "," : "",
+                        i);
+    uuid_print(topic_id, id);
+    snprintf(text + len, sizeof text - (size_t)len,
+             "},\"topic_id\":\"%s\",\"adding_replicas\":{},\"removing_replicas\":{}}", id);
+    snprintf(path, sizeof path, "/brokers/topics/%s", name);
+    fake_zk_put(fake, path, text);
+}
+
+/* Names that are free again are taken, with settings and without a note. */
+static void create_by_hand(void)
+{
+    char path[64];
+
+    for (int t = 0; t < TOPICS; t++) {
+        snprintf(path, sizeof path, "/brokers/topics/%s", names[t]);
+        if (fake_zk_version(fake, path) >= 0 || marked[t])
+            continue;
+        write_topic_by_hand(names[t], id_of(UINT64_C(1) << 40 | (uint64_t)t), 3);
+        snprintf(path, sizeof path, "/config/topics/%s", names[t]);
+        fake_zk_put(fake, path, "{\"version\":1,\"config\":{\"flush.ms\":\"9\"}}");
+    }
+}
+
+static struct core *load_warm(void)
+{
     bool is_read = false;
     struct ring_read *read = ring_read_start(zk, on_ring, &is_read);
 
     run();
     ck_assert(is_read);
     ring_read_stop(&read);
-    warm = load(EPOCH + 1);
-    full = load(EPOCH + 1);
+    return load(EPOCH + 1);
+}
+
+static void take_over(void)
+{
+    struct core *warm = load_warm(), *full = load(EPOCH + 1);
+
     ck_assert(image_eq(core_image(warm), core_image(full)));
     n_reads += image_n_parts(core_image(full));
     core_free(&warm);
@@ -342,7 +483,7 @@ static void take_over(void)
 
 static void set_up(void)
 {
-    struct sink to_writer = { .on_event = on_write_done }, to_loader = { .on_event = on_loaded };
+    struct sink to_writer = { .on_event = on_write_done }, to_loader = { .on_event = on_read };
 
     mailbox_init(&mailbox);
     arena_init(&arena, SIZE_MAX);
@@ -354,6 +495,7 @@ static void set_up(void)
     standby = standby_new();
     for (int t = 0; t < TOPICS; t++)
         snprintf(names[t], sizeof names[t], "t%d", t);
+    memset(marked, 0, sizeof marked);
     run();
 }
 
@@ -396,12 +538,77 @@ START_TEST(a_warm_start_equals_a_full_one)
             write_something();
         if (below(3) == 0)
             meddle();
+        if (below(3) == 0)
+            create_by_hand();
         take_over();
         tear_down();
     }
     /* both happen, or this shows nothing */
     ck_assert_int_gt(n_warm, 3);
+    ck_assert_int_gt(n_believed, 3);
     ck_assert_uint_gt(n_reads, 0);
+}
+END_TEST
+
+static const struct image *image_of(void *the_core)
+{
+    return core_image(the_core);
+}
+
+static int32_t version_of(void *the_core, struct uuid id)
+{
+    return core_topic_version(the_core, id);
+}
+
+static void on_changed(void *the_core, struct str topic)
+{
+    core = the_core;
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_TOPIC, .topic = topic }, EPOCH + 1);
+    run();
+}
+
+/* The predecessor had not seen it, so nobody tells of it; its version does. */
+START_TEST(what_another_hand_made_of_a_topic_is_found_after_it)
+{
+    struct reactor *reactor = reactor_new();
+    struct rounds_conf conf = { .reactor = reactor,
+                                .rest_ms = 1,
+                                .again_ms = 1,
+                                .image = image_of,
+                                .version = version_of,
+                                .on_changed = on_changed };
+    struct rounds *rounds;
+    int32_t n_parts;
+
+    say_setup(SAY_ERROR, SAY_TEXT, "test");
+    rand_seed(&chance, 3);
+    set_up();
+    begin();
+    n_ops = group = 0;
+    create(0);
+    create(1);
+    write_ops();
+    n_parts = image_topic_named(image, STR("t0"))->n_parts;
+    write_topic_by_hand("t0", image_topic_named(image, STR("t0"))->id, n_parts + 1);
+    conf.arg = load_warm();
+    ck_assert_int_eq(n_warm, 1);
+    ck_assert_int_eq(n_believed, 2);
+    ck_assert_int_eq(image_topic_named(core_image(conf.arg), STR("t0"))->n_parts, n_parts);
+    conf.zk = fake_zk_open(fake, reactor_mailbox(reactor));
+    rounds = rounds_start(&conf);
+    for (int i = 0; i < 20000 && core == NULL; i++)
+        reactor_turn(reactor, true);
+    ck_assert_ptr_eq(core, conf.arg);
+    ck_assert_int_eq(image_topic_named(core_image(core), STR("t0"))->n_parts, n_parts + 1);
+    ck_assert_int_eq(image_topic_named(core_image(core), STR("t0"))->version,
+                     fake_zk_version(fake, "/brokers/topics/t0"));
+    rounds_stop(&rounds);
+    zk_close(&conf.zk);
+    for (int i = 0; i < 30; i++)
+        reactor_turn(reactor, false);
+    core_free(&core);
+    tear_down();
+    reactor_free(&reactor);
 }
 END_TEST
 
@@ -428,6 +635,7 @@ int main(void)
     TCase *tc = tcase_create("warm");
 
     tcase_add_loop_test(tc, a_warm_start_equals_a_full_one, 0, 20);
+    tcase_add_test(tc, what_another_hand_made_of_a_topic_is_found_after_it);
     tcase_add_test(tc, an_overrun_ring_is_noticed);
     return unit_run(tc);
 }

@@ -318,10 +318,13 @@ START_TEST(every_multi_leaves_its_mark_in_the_ring)
     ck_assert_int_eq(touched.parts[2].partition, 2);
     ck_assert_uint_eq(touched.n_configs, 1);
     ck_assert(str_is(touched.configs[0], "topics/t"));
+    ck_assert(touched.has_topics);
+    ck_assert_uint_eq(touched.n_topics, 1);
+    ck_assert(str_is(touched.topics[0], "t"));
 
-    /* what touches neither states nor settings has no number */
+    /* what all are read of in any case has no number */
     got.events = 0;
-    op(OP_MARK_CREATE, "t", 1);
+    op(OP_MARK_DELETE, "u", 1);
     start();
     run();
     all(ERR_OK);
@@ -346,6 +349,46 @@ START_TEST(every_multi_leaves_its_mark_in_the_ring)
     writer_reset(writer);
     ck_assert(writer_position(writer, &number));
     ck_assert_uint_eq(number, 0);
+    arena_fini(&arena);
+}
+END_TEST
+
+/* A topic's znode alone has an entry, and so has a mark, also one that is there already: the topic
+ * and its settings go after it. */
+START_TEST(topics_are_named_in_the_ring)
+{
+    struct zk_touched touched;
+    struct arena arena;
+    uint64_t number;
+
+    arena_init(&arena, SIZE_MAX);
+    create_topic("t", 1, 1);
+    start();
+    run();
+    got.events = 0;
+    op_topic(OP_TOPIC_SET, "t", 1, 2);
+    ops[0].version = 0;
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert(in_ring(2, &touched, &arena));
+    ck_assert_uint_eq(touched.n_topics, 1);
+    ck_assert(str_is(touched.topics[0], "t"));
+    ck_assert_uint_eq(touched.n_parts + touched.n_configs, 0);
+    for (int there = 0; there < 2; there++) {
+        got.events = 0;
+        op(OP_MARK_CREATE, "t", 1);
+        start();
+        run();
+        all(ERR_OK);
+        ck_assert(in_ring((uint64_t)(3 + there), &touched, &arena));
+        ck_assert_uint_eq(touched.n_topics, 1);
+        ck_assert(str_is(touched.topics[0], "t"));
+        ck_assert_uint_eq(touched.n_configs, 1);
+        ck_assert(str_is(touched.configs[0], "topics/t"));
+    }
+    ck_assert(writer_position(writer, &number));
+    ck_assert_uint_eq(number, 4);
     arena_fini(&arena);
 }
 END_TEST
@@ -600,6 +643,7 @@ int main(void)
     tcase_add_test(tc, a_lost_answer_is_found_out);
     tcase_add_test(tc, an_outcome_that_cannot_be_found_out_is_said_so);
     tcase_add_test(tc, every_multi_leaves_its_mark_in_the_ring);
+    tcase_add_test(tc, topics_are_named_in_the_ring);
     tcase_add_test(tc, known_slots_leave_no_gaps);
     tcase_add_test(tc, lost_multis_are_told_apart);
     tcase_add_test(tc, much_goes_in_several_multis);
