@@ -704,6 +704,15 @@ bool brokers_all_acked(const struct core *core, uint64_t version)
     return true;
 }
 
+bool brokers_any_acked(const struct core *core, uint64_t version)
+{
+    for (size_t i = 0; i < core->n_brokers; i++) {
+        if (core->brokers[i]->acked_version >= version)
+            return true;
+    }
+    return false;
+}
+
 /* The version that tells who has lived after all those were known to go that next leaves out. */
 static uint64_t word_needed(const struct core *core, const struct image_part *part,
                             const struct leader_isr *next)

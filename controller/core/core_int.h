@@ -440,6 +440,7 @@ struct node broker_node(const struct broker *b);
 /* Everybody who is registered has shown itself, or had the time to. */
 bool brokers_settled(const struct core *core);
 bool brokers_all_acked(const struct core *core, uint64_t version);
+bool brokers_any_acked(const struct core *core, uint64_t version);
 /* May the partition go on without those that next leaves out of its ISR? Not before somebody who
  * stays has shown that it lived after we knew of their end: what was last heard of it may be older
  * than its own. Marks who is waited for. */
@@ -649,6 +650,9 @@ void jobs_on_deleted(struct core *core, struct str topic);
 void jobs_on_elected(struct core *core, const struct plan *plan,
                      const struct core_op_result *results);
 void job_item_done(struct core *core, struct job *job, size_t item, enum err err, const char *why);
+/* Longer texts to clients are cut. */
+#define JOB_WHY_BYTES 512
+
 /* For the requests of admin/: room for n items, all ERR_OK. */
 void job_setup(struct job *job, size_t n, int64_t timeout_ms);
 /* The item goes with a plan: plan may be NULL when it waits for one that is there already. */

@@ -103,7 +103,7 @@ void job_open_item(struct job *job, size_t item, struct plan_item *plan)
 
 void job_fail_item(struct job *job, size_t item, enum err err, const char *format, ...)
 {
-    char text[512];
+    char text[JOB_WHY_BYTES];
     va_list args;
 
     va_start(args, format);

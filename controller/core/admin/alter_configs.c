@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "controller/core/admin/admin.h"
 #include "controller/core/admin/config_change.h"
+#include "controller/core/admin/lists.h"
 #include "gen/wire/alter_configs.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/incremental_alter_configs.h"
@@ -15,22 +16,18 @@
 #define CONFIG_TIMEOUT_MS 30000 /* these requests carry none */
 
 /* Two resources of the request that are the same leave nobody to know which comes first. */
-static bool is_twice(const struct config_change *changes, size_t n, size_t at)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (i != at && changes[i].resource_type == changes[at].resource_type &&
-            str_eq(changes[i].resource_name, changes[at].resource_name))
-            return true;
-    }
-    return false;
-}
-
 static void plan_all(struct core *core, struct job *job, struct config_change *changes)
 {
+    struct list_key *keys = arena_zalloc(&job->arena, job->n, sizeof *keys);
+    bool *twins;
+
+    for (size_t i = 0; i < job->n; i++)
+        keys[i] = (struct list_key){ changes[i].resource_type, changes[i].resource_name };
+    twins = list_twins(&job->arena, keys, job->n);
     for (size_t i = 0; i < job->n; i++) {
         changes[i].job = job;
         changes[i].item = i;
-        if (is_twice(changes, job->n, i))
+        if (twins[i])
             job_fail_item(job, i, ERR_INVALID_REQUEST, "Each resource must appear at most once.");
         else
             config_change_plan(core, &changes[i]);

@@ -7,23 +7,27 @@
 #include "controller/core/admin/config_change.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mem.h"
+#include "controller/core/admin/lists.h"
 
 struct target {
     struct str type, name; /* as in ZooKeeper's path */
     bool of_topic, of_all; /* a topic; all brokers */
 };
 
-struct set { /* of settings, with room for all that may come */
-    struct image_setting *at;
-    size_t n;
+/* Of settings, with room for all that may come. No two edits are of the same one: only what was
+ * there before them is searched. */
+struct set {
+    struct image_setting *at; /* a null key: it was there, and is dropped */
+    size_t n, n_old;
 };
 
 static struct image_setting *find(const struct set *set, struct str key)
 {
-    for (size_t i = 0; i < set->n; i++) {
-        if (str_eq(set->at[i].key, key))
+    for (size_t i = 0; i < set->n_old; i++) {
+        if (!str_is_null(set->at[i].key) && str_eq(set->at[i].key, key))
             return &set->at[i];
     }
     return NULL;
@@ -43,7 +47,18 @@ static void drop(struct set *set, struct str key)
     struct image_setting *there = find(set, key);
 
     if (there != NULL)
-        *there = set->at[--set->n];
+        there->key = STR_NULL;
+}
+
+static void close_gaps(struct set *set)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < set->n; i++) {
+        if (!str_is_null(set->at[i].key))
+            set->at[n++] = set->at[i];
+    }
+    set->n = n;
 }
 
 /* ---- which entity -------------------------------------------------------------------------- */
@@ -116,23 +131,25 @@ static bool find_target(struct core *core, const struct config_change *change, s
 static bool edits_are_sound(const struct config_change *change)
 {
     struct arena *arena = &change->job->arena;
-    struct str nulls = STR_EMPTY;
+    struct list_key *keys = arena_zalloc(arena, change->n, sizeof *keys);
+    struct brief nulls = { .len = 0 };
+    bool *twins;
 
+    for (size_t i = 0; i < change->n; i++)
+        keys[i].name = change->edits[i].name;
+    twins = list_twins(arena, keys, change->n);
     for (size_t i = 0; i < change->n; i++) {
-        for (size_t j = 0; j < i; j++) {
-            if (!str_eq(change->edits[i].name, change->edits[j].name))
-                continue;
+        if (twins[i]) {
             job_fail_item(change->job, change->item, ERR_INVALID_REQUEST,
                           "Error due to duplicate config keys");
             return false;
         }
         if (change->edits[i].operation != CONFIG_DELETE && str_is_null(change->edits[i].value))
-            nulls = arena_printf(arena, "%.*s%s%.*s", STR_ARG(nulls), nulls.len > 0 ? ", " : "",
-                                 STR_ARG(change->edits[i].name));
+            brief_add(&nulls, change->edits[i].name);
     }
     if (nulls.len > 0)
         job_fail_item(change->job, change->item, ERR_INVALID_REQUEST,
-                      "Null value not supported for : %.*s", STR_ARG(nulls));
+                      "Null value not supported for : %.*s", STR_ARG(brief_text(&nulls)));
     return nulls.len == 0;
 }
 
@@ -171,7 +188,10 @@ static bool names(struct str list, struct str word)
 /* The words of was that are not in value, and, to append, those of value that are not in was. */
 static struct str edit_list(struct arena *arena, struct str was, struct str value, bool append)
 {
-    struct str lists[2] = { was, value }, result = STR_EMPTY;
+    struct str lists[2] = { was, value };
+    /* each word is in one of the two, and so is its comma but for one between them */
+    char *text = arena_alloc(arena, was.len + value.len + 1);
+    size_t len = 0;
 
     for (int i = 0; i < (append ? 2 : 1); i++) {
         struct str rest = lists[i], other = i == 0 ? value : was;
@@ -181,11 +201,13 @@ static struct str edit_list(struct arena *arena, struct str was, struct str valu
 
             if (word.len == 0 || ((i == 1 || !append) && names(other, word)))
                 continue;
-            result = arena_printf(arena, "%.*s%s%.*s", STR_ARG(result), result.len > 0 ? "," : "",
-                                  STR_ARG(word));
+            if (len > 0)
+                text[len++] = ',';
+            memcpy(&text[len], word.ptr, word.len);
+            len += word.len;
         }
     }
-    return result;
+    return (struct str){ .ptr = text, .len = len };
 }
 
 static bool edit(struct core *core, const struct config_change *change, const struct target *target,
@@ -297,16 +319,15 @@ static bool fail_flawed(struct core *core, const struct config_change *change,
         [FLAW_PER_BROKER] =
             "Cannot update these configs at default cluster level, broker id must be specified",
     };
-    struct str list = STR_EMPTY;
+    struct brief list = { .len = 0 };
 
     for (size_t i = 0; i < set->n; i++) {
         if (flaw_of(core->settings.broker_settings, target, set->at[i].key) == flaw)
-            list = arena_printf(&change->job->arena, "%.*s%s%.*s", STR_ARG(list),
-                                list.len > 0 ? ", " : "", STR_ARG(set->at[i].key));
+            brief_add(&list, set->at[i].key);
     }
     if (list.len > 0)
         job_fail_item(change->job, change->item, ERR_INVALID_REQUEST, "%s: Set(%.*s)", texts[flaw],
-                      STR_ARG(list));
+                      STR_ARG(brief_text(&list)));
     return list.len > 0;
 }
 
@@ -354,7 +375,7 @@ void config_change_plan(struct core *core, const struct config_change *change)
 {
     const struct image_config *old;
     struct target target;
-    struct set set = { NULL, 0 };
+    struct set set = { .at = NULL };
 
     if (!find_target(core, change, &target) || !edits_are_sound(change))
         return;
@@ -362,11 +383,13 @@ void config_change_plan(struct core *core, const struct config_change *change)
     set.at = arena_zalloc(&change->job->arena, change->n + (old != NULL ? old->n_settings : 0),
                           sizeof *set.at);
     for (size_t i = 0; !change->replaces && old != NULL && i < old->n_settings; i++)
-        put(&set, old->settings[i].key, old->settings[i].value);
+        set.at[set.n++] = old->settings[i];
+    set.n_old = set.n;
     for (size_t i = 0; i < change->n; i++) {
         if (!edit(core, change, &target, &change->edits[i], &set))
             return;
     }
+    close_gaps(&set);
     if (target.of_topic ? !check_topic(core, change, &target, old, &set)
                         : !check_broker(core, change, &target, &set))
         return;

@@ -5,20 +5,12 @@
 
 #include "common/base/mem.h"
 #include "controller/core/admin/admin.h"
+#include "controller/core/admin/lists.h"
 #include "controller/core/place.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_partitions.h"
 
 #define MAX_PARTITIONS 100000
-
-static bool is_twice(const struct create_partitions_request *req, size_t at)
-{
-    for (int32_t j = 0; j < req->topics_len; j++) {
-        if ((size_t)j != at && str_eq(req->topics[j].name, req->topics[at].name))
-            return true;
-    }
-    return false;
-}
 
 static bool is_reassigning(const struct image_topic *topic)
 {
@@ -95,7 +87,7 @@ static struct ids *by_rule(struct core *core, struct job *job, size_t at,
     return replicas;
 }
 
-static void plan_topic(struct core *core, struct job *job, size_t at)
+static void plan_topic(struct core *core, struct job *job, size_t at, bool twice)
 {
     const struct create_partitions_request *req = job->request;
     const struct create_partitions_request_topic *asked = &req->topics[at];
@@ -104,7 +96,7 @@ static void plan_topic(struct core *core, struct job *job, size_t at)
     struct ids *replicas;
     size_t n_new;
 
-    if (is_twice(req, at)) {
+    if (twice) {
         job_fail_item(job, at, ERR_INVALID_REQUEST, "topic %.*s is in the request twice",
                       STR_ARG(asked->name));
         return;
@@ -140,6 +132,8 @@ static void plan_topic(struct core *core, struct job *job, size_t at)
 static void plan(struct core *core, struct job *job)
 {
     const struct create_partitions_request *req = job->request;
+    struct list_key *keys;
+    bool *twins;
 
     for (int32_t i = 0; i < req->topics_len && !job->again; i++) {
         const struct image_topic *topic = image_topic_named(core->image, req->topics[i].name);
@@ -149,8 +143,12 @@ static void plan(struct core *core, struct job *job)
     if (job->again)
         return;
     job_setup(job, (size_t)req->topics_len, req->timeout_ms);
+    keys = arena_zalloc(&job->arena, job->n, sizeof *keys);
     for (size_t i = 0; i < job->n; i++)
-        plan_topic(core, job, i);
+        keys[i].name = req->topics[i].name;
+    twins = list_twins(&job->arena, keys, job->n);
+    for (size_t i = 0; i < job->n; i++)
+        plan_topic(core, job, i, twins[i]);
 }
 
 static const void *respond(struct core *core, struct job *job, struct arena *arena)

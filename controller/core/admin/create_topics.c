@@ -6,20 +6,12 @@
 
 #include "common/base/mem.h"
 #include "controller/core/admin/admin.h"
+#include "controller/core/admin/lists.h"
 #include "controller/core/place.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_topics.h"
 
 #define MAX_PARTITIONS 100000 /* of one request's topic; beyond it is a slip of the pen */
-
-static bool is_twice(const struct create_topics_request *req, int32_t i)
-{
-    for (int32_t j = 0; j < req->topics_len; j++) {
-        if (j != i && str_eq(req->topics[j].name, req->topics[i].name))
-            return true;
-    }
-    return false;
-}
 
 static bool is_planned(const struct plan *plan, struct str name)
 {
@@ -91,7 +83,8 @@ static struct ids *by_hand(struct core *core, struct job *job, size_t at,
         struct ids ids = { .at = a->broker_ids, .n = (uint32_t)a->broker_ids_len };
 
         if (a->partition_index < 0 || a->partition_index >= topic->assignments_len ||
-            replicas[a->partition_index].n != 0 || ids.n == 0 || !ids_unique(ids) ||
+            replicas[a->partition_index].n != 0 || ids.n == 0 || ids.n > core->n_brokers ||
+            !ids_unique(ids) ||
             (i > 0 && ids.n != (uint32_t)topic->assignments[0].broker_ids_len)) {
             job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
                           "partitions must count from 0, each with as many replicas, none twice");
@@ -207,10 +200,16 @@ static void plan_topic(struct core *core, struct job *job, size_t at, bool twice
 static void plan(struct core *core, struct job *job)
 {
     const struct create_topics_request *req = job->request;
+    struct list_key *keys;
+    bool *twins;
 
     job_setup(job, (size_t)req->topics_len, req->timeout_ms);
-    for (int32_t i = 0; i < req->topics_len; i++)
-        plan_topic(core, job, (size_t)i, is_twice(req, i));
+    keys = arena_zalloc(&job->arena, job->n, sizeof *keys);
+    for (size_t i = 0; i < job->n; i++)
+        keys[i].name = req->topics[i].name;
+    twins = list_twins(&job->arena, keys, job->n);
+    for (size_t i = 0; i < job->n; i++)
+        plan_topic(core, job, i, twins[i]);
 }
 
 /* The effective settings of the new topic. */

@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "controller/core/admin/admin.h"
+#include "controller/core/admin/lists.h"
 #include "gen/wire/alter_partition_reassignments.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/list_partition_reassignments.h"
@@ -22,7 +23,8 @@ struct asked {
     struct ids target;
 };
 
-static size_t list_asked(struct core *core, struct job *job, struct asked **out)
+/* In the plan's arena: a request that waits is listed anew in each round. */
+static size_t list_asked(struct core *core, const struct job *job, struct asked **out)
 {
     const struct alter_partition_reassignments_request *req = job->request;
     struct asked *asked;
@@ -30,7 +32,7 @@ static size_t list_asked(struct core *core, struct job *job, struct asked **out)
 
     for (int32_t i = 0; i < req->topics_len; i++)
         n += (size_t)req->topics[i].partitions_len;
-    *out = asked = arena_zalloc(&job->arena, n + 1, sizeof *asked);
+    *out = asked = arena_zalloc(&core->making->arena, n + 1, sizeof *asked);
     for (int32_t i = 0; i < req->topics_len; i++) {
         const struct alter_partition_reassignments_request_topic *t = &req->topics[i];
         const struct image_topic *topic = image_topic_named(core->image, t->name);
@@ -51,45 +53,48 @@ static size_t list_asked(struct core *core, struct job *job, struct asked **out)
     return n;
 }
 
-static struct str show_ids(struct job *job, struct ids ids)
+/* More replicas than could ever be found: nothing else is asked of such a list. */
+static bool is_too_long(const struct core *core, const struct asked *asked)
 {
-    struct str text = STR_EMPTY;
+    size_t has = asked->part != NULL ? asked->part->replicas.n : 0;
 
-    for (uint32_t i = 0; i < ids.n; i++)
-        text = arena_printf(&job->arena, "%.*s%s%d", STR_ARG(text), i > 0 ? ", " : "", ids.at[i]);
-    return text;
+    return asked->target.n > core->n_brokers + has;
+}
+
+/* what: in front of the target's replicas. */
+static bool refuse(struct job *job, size_t at, const struct asked *asked, const char *what)
+{
+    struct brief replicas = { .len = 0 };
+
+    brief_add_ids(&replicas, asked->target);
+    job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT, "%s%.*s", what,
+                  STR_ARG(brief_text(&replicas)));
+    return false;
 }
 
 static bool target_is_good(struct core *core, struct job *job, size_t at, const struct asked *asked)
 {
-    struct ids has = asked->part != NULL ? reassign_origin(asked->part, &job->arena) : IDS_NONE;
+    struct ids has =
+        asked->part != NULL ? reassign_origin(asked->part, &core->making->arena) : IDS_NONE;
 
     if (asked->target.n == 0) {
         job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
                       "Empty replica list specified in partition reassignment.");
         return false;
     }
-    if (!ids_unique(asked->target)) {
-        job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
-                      "Duplicate replica ids in partition reassignment replica list: %.*s",
-                      STR_ARG(show_ids(job, asked->target)));
-        return false;
+    if (is_too_long(core, asked))
+        return refuse(job, at, asked, "Replica list is longer than there are brokers: ");
+    if (!ids_unique(asked->target))
+        return refuse(job, at, asked,
+                      "Duplicate replica ids in partition reassignment replica list: ");
+    for (uint32_t i = 0; i < asked->target.n; i++) {
+        if (asked->target.at[i] < 0)
+            return refuse(job, at, asked, "Invalid broker id in replica list: ");
     }
     for (uint32_t i = 0; i < asked->target.n; i++) {
-        if (asked->target.at[i] < 0) {
-            job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
-                          "Invalid broker id in replica list: %.*s",
-                          STR_ARG(show_ids(job, asked->target)));
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < asked->target.n; i++) {
-        if (!ids_has(has, asked->target.at[i]) && !broker_is_live(core, asked->target.at[i])) {
-            job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
-                          "Replica assignment has brokers that are not alive. Replica list: %.*s",
-                          STR_ARG(show_ids(job, asked->target)));
-            return false;
-        }
+        if (!ids_has(has, asked->target.at[i]) && !broker_is_live(core, asked->target.at[i]))
+            return refuse(job, at, asked,
+                          "Replica assignment has brokers that are not alive. Replica list: ");
     }
     return true;
 }
@@ -129,7 +134,7 @@ static bool waits_for_word(struct core *core, struct job *job, const struct aske
     struct arena *arena = &core->making->arena;
     bool waits = false;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !waits; i++) {
         struct ids target = asked[i].target;
         struct move move;
 
@@ -137,11 +142,22 @@ static bool waits_for_word(struct core *core, struct job *job, const struct aske
             continue;
         if (asked[i].cancels)
             target = reassign_origin(asked[i].part, arena);
-        if (target.n > 0 && ids_unique(target) &&
+        if (target.n > 0 && !is_too_long(core, &asked[i]) && ids_unique(target) &&
             reassign_aim(core, asked[i].topic, asked[i].part, target, arena, &move) == ERR_OK)
-            waits |= !reassign_has_word(core, &move, &job->word);
+            waits = !reassign_has_word(core, &move, &job->word);
     }
     return waits;
+}
+
+/* It has asked for a word, and nobody at all has given one since. */
+static bool still_silent(struct core *core, const struct job *job)
+{
+    if (job->word == 0 || brokers_any_acked(core, job->word))
+        return false;
+    core->waits_word = true;
+    if (job->word > core->word_version)
+        core->word_version = job->word;
+    return true;
 }
 
 static size_t drop_twins(struct job *job, struct move *moves, size_t n)
@@ -163,16 +179,23 @@ static void plan_alter(struct core *core, struct job *job)
 {
     const struct alter_partition_reassignments_request *req = job->request;
     struct asked *asked;
-    size_t n = list_asked(core, job, &asked), n_moves = 0;
+    size_t n, n_moves = 0;
     struct move *moves;
 
     job->again = core->making->has_settings;
+    if (job->again)
+        job->word = 0; /* it would be old by the time of the next plan */
+    else
+        job->again = still_silent(core, job);
+    if (job->again)
+        return;
+    n = list_asked(core, job, &asked);
     for (size_t i = 0; i < n && !job->again; i++)
         job->again = asked[i].topic != NULL &&
                      (plan_sets_topic(core, asked[i].topic->id) ||
                       plan_find(core->making, asked[i].topic->id, asked[i].partition) != NULL);
     if (job->again)
-        job->word = 0; /* it would be old by the time of the next plan */
+        job->word = 0;
     job->again = job->again || waits_for_word(core, job, asked, n);
     if (job->again)
         return;
