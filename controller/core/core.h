@@ -172,6 +172,8 @@ struct core_names {
 struct core_topic_read {
     struct str name;
     const struct core_read_topic *topic; /* NULL: absent */
+    size_t n_settings;                   /* its own */
+    const struct image_setting *settings;
 };
 
 struct core_state_read {

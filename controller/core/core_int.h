@@ -629,6 +629,8 @@ void settings_on_read(struct core *core, const struct core_config_read *read);
 /* core->writing is going out; everything has been loaded: what waits may be older. */
 void settings_written(struct core *core);
 void settings_loaded(struct core *core);
+/* What waits of an entity may be older than what has just been read in another way. */
+void settings_outdated(struct core *core, struct str type, struct str name);
 /* An entity's as the plan in the making leaves them; NULL: none. */
 const struct image_config *settings_planned(const struct core *core, struct str type,
                                             struct str name);

@@ -141,6 +141,14 @@ void settings_loaded(struct core *core)
         read->is_old = true;
 }
 
+void settings_outdated(struct core *core, struct str type, struct str name)
+{
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link)
+        read->is_old |= is_of(&read->config, type, name);
+}
+
 static bool is_asked_again(const struct core *core, const struct read_config *old)
 {
     const struct read_config *read;
@@ -177,10 +185,15 @@ static void read_old_again(struct core *core)
     STAILQ_CONCAT(&core->read_configs, &kept);
 }
 
-/* The topic went after they had been read; who takes its name must not inherit them. */
-static bool is_of_nobody(const struct core *core, const struct image_config *config)
+/* The topic went after they had been read, and who takes its name must not inherit them; or it is
+ * new, and is read with them. */
+static bool is_of_nobody(struct core *core, const struct image_config *config)
 {
-    return str_is(config->type, "topics") && image_topic_named(core->image, config->name) == NULL;
+    if (!str_is(config->type, "topics") || image_topic_named(core->image, config->name) != NULL)
+        return false;
+    if (!topics_is_doomed(core, config->name))
+        core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = config->name });
+    return true;
 }
 
 static void plan_read(struct core *core, const struct image_config *config)

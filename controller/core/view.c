@@ -354,6 +354,18 @@ static void read_another(struct core *core, const struct image_topic *known)
     view_pend_version(core, known->id, known->name, -1);
 }
 
+/* No note tells of the settings that a topic is created with. */
+static void pend_settings(struct core *core, const struct core_topic_read *read)
+{
+    struct image_config config = { .type = STR("topics"),
+                                   .name = read->topic->name,
+                                   .n_settings = read->n_settings,
+                                   .settings = read->settings };
+
+    view_pend_config(core, &config);
+    settings_outdated(core, config.type, config.name);
+}
+
 /* A topic that another hand created or grew. What it lost stays until it is deleted by a mark. */
 void view_on_topic_read(struct core *core, const struct core_topic_read *read)
 {
@@ -374,6 +386,8 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
         return; /* nothing of it can be shown */
     if (known != NULL)
         id = known->id;
+    else
+        pend_settings(core, read);
     lost = read_parts(core, known, id, topic) < parts_of(known);
     extra_read(core, id, topic->version, wants_id, lost);
     view_pend_version(core, id, topic->name, wants_id || lost ? -1 : topic->version);

@@ -647,7 +647,9 @@ static void topic_was_read(struct job *job)
     struct topic_slot *slot = ((struct topic_slot **)job->topics.at)[0];
     struct core_event event = { .kind = CORE_TOPIC_READ,
                                 .topic_read = { .name = job->topic,
-                                                .topic = slot->there ? &slot->topic : NULL } };
+                                                .topic = slot->there ? &slot->topic : NULL,
+                                                .n_settings = job->config->n_settings,
+                                                .settings = job->config->settings } };
     struct core_reload again = { .what = RELOAD_TOPIC, .topic = job->topic };
     struct loader *loader = job->loader;
 
@@ -775,6 +777,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
     case RELOAD_TOPIC:
         job->then = topic_is_read;
         load_add(&job->topics, topic_read(job, job->topic));
+        job->config = config_read(job, STR("topics"), job->topic);
         break;
     case RELOAD_STATE:
         job->then = state_was_read;

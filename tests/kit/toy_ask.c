@@ -379,3 +379,10 @@ struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, con
     return image_config_value(image_config(image_of(toy, id), STR("topics"), str_of(topic)),
                               str_of(key));
 }
+
+enum node_state toy_state(const struct toy *toy, int32_t id)
+{
+    const struct node *node = image_node(core_image(toy->core), id);
+
+    return node != NULL ? node->state : NODE_DEAD;
+}

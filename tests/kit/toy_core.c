@@ -384,11 +384,29 @@ static void load(struct toy *toy)
     toy_step(toy, ev);
 }
 
+/* As they are now: what is in ZooKeeper may be another when the event's turn comes. */
+static struct image_config read_config(struct toy *toy, struct str type, struct str name)
+{
+    const struct image_config *config = image_config(toy->configs, type, name);
+    struct image_config read = { .type = arena_str(&toy->reads, type),
+                                 .name = arena_str(&toy->reads, name),
+                                 .n_settings = config != NULL ? config->n_settings : 0 };
+    struct image_setting *settings = arena_zalloc(&toy->reads, read.n_settings, sizeof *settings);
+
+    for (size_t i = 0; i < read.n_settings; i++) {
+        settings[i].key = arena_str(&toy->reads, config->settings[i].key);
+        settings[i].value = arena_str(&toy->reads, config->settings[i].value);
+    }
+    read.settings = settings;
+    return read;
+}
+
 static void reload_topic(struct toy *toy, struct str name, const struct toy_topic *topic)
 {
     static struct core_read_part parts[TOY_PARTS];
     static struct core_read_topic read;
     struct core_event *ev = push(toy, CORE_TOPIC_READ);
+    struct image_config config;
 
     ev->topic_read.name = topic != NULL ? str_of(topic->name) : STR("gone");
     (void)name;
@@ -402,23 +420,9 @@ static void reload_topic(struct toy *toy, struct str name, const struct toy_topi
                                      .n_parts = topic->n_parts,
                                      .parts = parts };
     ev->topic_read.topic = &read;
-}
-
-/* As they are now: what is in ZooKeeper may be another when the event's turn comes. */
-static void reload_config(struct toy *toy, struct str type, struct str name)
-{
-    const struct image_config *config = image_config(toy->configs, type, name);
-    struct image_config *read = &push(toy, CORE_CONFIG_READ)->config_read.config;
-    struct image_setting *settings;
-
-    read->type = arena_str(&toy->reads, type);
-    read->name = arena_str(&toy->reads, name);
-    read->n_settings = config != NULL ? config->n_settings : 0;
-    read->settings = settings = arena_zalloc(&toy->reads, read->n_settings, sizeof *settings);
-    for (size_t i = 0; i < read->n_settings; i++) {
-        settings[i].key = arena_str(&toy->reads, config->settings[i].key);
-        settings[i].value = arena_str(&toy->reads, config->settings[i].value);
-    }
+    config = read_config(toy, STR("topics"), read.name);
+    ev->topic_read.n_settings = config.n_settings;
+    ev->topic_read.settings = config.settings;
 }
 
 static void reload(struct toy *toy, const struct core_reload *r)
@@ -450,7 +454,7 @@ static void reload(struct toy *toy, const struct core_reload *r)
         reload_topic(toy, r->topic, topic);
         break;
     case RELOAD_CONFIG:
-        reload_config(toy, r->type, r->name);
+        push(toy, CORE_CONFIG_READ)->config_read.config = read_config(toy, r->type, r->name);
         break;
     }
 }
@@ -828,13 +832,6 @@ void toy_vanish(struct toy *toy, int32_t id)
     b->stream = 0;
     b->registered = false;
     b->probe = PROBE_REFUSED;
-}
-
-enum node_state toy_state(const struct toy *toy, int32_t id)
-{
-    const struct node *node = image_node(core_image(toy->core), id);
-
-    return node != NULL ? node->state : NODE_DEAD;
 }
 
 /* All that one has, the other has; what is left of a topic that is not there does not count. */

@@ -211,6 +211,7 @@ static void give(struct world *w, struct boss *boss, const struct reading *readi
     struct core_event ev = { .kind = CORE_BROKER_NODES };
     struct core_read_part part, parts[SIM_PARTS];
     struct core_read_topic topic;
+    struct image_setting settings[2];
 
     switch (reading->what) {
     case RELOAD_ALL:
@@ -230,6 +231,8 @@ static void give(struct world *w, struct boss *boss, const struct reading *readi
     case RELOAD_TOPIC:
         ev.kind = CORE_TOPIC_READ;
         ev.topic_read.name = SIM_TOPIC;
+        ev.topic_read.n_settings = boss_settings(&reading->tree.config, settings);
+        ev.topic_read.settings = settings;
         if (reading->tree.topic.there) {
             topic = read_topic(w, &reading->tree, parts);
             ev.topic_read.topic = &topic;

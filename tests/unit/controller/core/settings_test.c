@@ -3,6 +3,7 @@
  * changes meet; a topic that is made again inherits nothing from the one of before.
  */
 #include <check.h>
+#include <stdio.h>
 
 #include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
@@ -160,6 +161,64 @@ START_TEST(what_waits_while_everything_is_loaded_again_is_read_again)
 }
 END_TEST
 
+/* ---- topics of another hand ---- */
+
+/* As AdminZkClient does: settings, then the topic, and no note of either. */
+static void another_hand_creates(const char *name)
+{
+    struct image_setting setting = { STR("cleanup.policy"), STR("compact") };
+    struct image_config config = { STR("topics"), str_of(name), 1, &setting };
+    struct toy_topic *t = &toy.topics[TOY_TOPICS - 1];
+
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    t->there = true;
+    snprintf(t->name, sizeof t->name, "%s", name);
+    t->id.bytes[3] = 9;
+    t->n_parts = 1;
+    t->parts[0].n_replicas = 2;
+    t->parts[0].replicas[0] = 1;
+    t->parts[0].replicas[1] = 2;
+}
+
+START_TEST(a_topic_of_another_hand_comes_with_its_settings)
+{
+    struct str name = STR("hand");
+
+    another_hand_creates("hand");
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_NAMES, .names = { 1, &name } });
+    SHOWS("hand", 0, "1/1,2 0 0");
+    has("hand", "cleanup.policy", "compact");
+    toy_next_controller(&toy);
+    has("hand", "cleanup.policy", "compact");
+}
+END_TEST
+
+START_TEST(settings_of_a_topic_that_is_not_known_yet_bring_it)
+{
+    another_hand_creates("hand");
+    toy_note_config(&toy, "topics", "hand"); /* sooner than its name is told */
+    SHOWS("hand", 0, "1/1,2 0 0");
+    has("hand", "cleanup.policy", "compact");
+}
+END_TEST
+
+START_TEST(what_waits_while_its_topic_is_read_is_read_again)
+{
+    struct str name = STR("hand");
+    struct image_setting setting = { STR("cleanup.policy"), STR("delete") };
+    struct image_config younger = { STR("topics"), name, 1, &setting };
+
+    another_hand_creates("hand");
+    toy.hold = true;
+    toy_alter(&toy, "u", "retention.ms", "5");
+    toy_note_config(&toy, "topics", "hand"); /* waits for the write */
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &younger });
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_NAMES, .names = { 1, &name } });
+    let_go();
+    has("hand", "cleanup.policy", "delete");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("settings");
@@ -172,5 +231,8 @@ int main(void)
     tcase_add_test(tc, a_change_is_not_taken_back_by_the_note_of_the_one_before);
     tcase_add_test(tc, a_change_is_made_to_what_another_hand_has_just_written);
     tcase_add_test(tc, what_waits_while_everything_is_loaded_again_is_read_again);
+    tcase_add_test(tc, a_topic_of_another_hand_comes_with_its_settings);
+    tcase_add_test(tc, settings_of_a_topic_that_is_not_known_yet_bring_it);
+    tcase_add_test(tc, what_waits_while_its_topic_is_read_is_read_again);
     return unit_run(tc);
 }

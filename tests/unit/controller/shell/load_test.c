@@ -81,6 +81,7 @@ static void on_event(void *arg, const struct core_event *event)
         break;
     case CORE_TOPIC_READ:
         got.there = event->topic_read.topic != NULL;
+        got.n_settings = event->topic_read.n_settings;
         if (got.there)
             note_topic(event->topic_read.topic);
         got.topic_version = got.there ? event->topic_read.topic->version : -1;
@@ -294,6 +295,12 @@ START_TEST(single_things_come_as_their_events)
     run();
     ck_assert_int_eq(got.kind, CORE_TOPIC_READ);
     ck_assert(got.there && got.n_states > 0);
+    reload.topic = STR("with.config");
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert_int_eq(got.kind, CORE_TOPIC_READ);
+    ck_assert(got.there);
+    ck_assert_uint_eq(got.n_settings, 2);
     reload.topic = STR("nowhere");
     loader_run(loader, &reload, 0);
     run();
@@ -312,7 +319,7 @@ START_TEST(single_things_come_as_their_events)
     run();
     ck_assert_int_eq(got.kind, CORE_CONFIG_READ);
     ck_assert_uint_eq(got.n_settings, 2);
-    ck_assert_int_eq(got.events, 5);
+    ck_assert_int_eq(got.events, 6);
 }
 END_TEST
 
