@@ -1,11 +1,12 @@
 /*
  * A standing watch for each place. What it tells first belongs to before the load, or is read by
  * the load again: names go to the core at once (which drops them before LOADED), registrations lead
- * to a RELOAD of them all, once the first content of every one of them has been told.
+ * to a RELOAD of them all, once the first content of every one of them has been told. What changes
+ * while the load goes on may be younger than its reads: after it everything is told once more.
  *
  * Change notes are numbered: those above the last one seen name an entity whose settings are read
- * again. Whoever sees a note that is older than a quarter of an hour removes it, as Kafka's brokers
- * do.
+ * again, once the core has had LOADED. Whoever sees a note that is older than a quarter of an hour
+ * removes it, as Kafka's brokers do.
  */
 #include "controller/shell/watch.h"
 
@@ -41,7 +42,7 @@ struct cluster_watch {
     struct loader *loader;
     struct sink sink;
     struct zk_watch *ids, *topics, *marks, *changes, *isr, *dirs, *moves, *elections;
-    bool loaded; /* what old tools leave is told from now on */
+    bool loaded; /* notes, and what old tools leave, are dealt with from now on */
     struct broker_watch *brokers;
     unsigned n_untold; /* brokers whose first content is awaited */
     int64_t last_note; /* number of the last change note that has been dealt with */
@@ -178,6 +179,8 @@ static void on_note(void *arg, const struct zk_answer *answer)
     if (!notes_back(notes, answer) || !note_number(zk_path_leaf(answer->path), &number))
         return;
     watch = notes->watch;
+    if (number > watch->last_note && !watch->loaded)
+        return; /* stays until somebody can be told */
     if (number > watch->last_note) {
         watch->last_note = number; /* they come in the order of their numbers */
         arena_init(&arena, SIZE_MAX);
@@ -364,6 +367,10 @@ void cluster_watch_start(struct cluster_watch *watch)
 void cluster_watch_loaded(struct cluster_watch *watch)
 {
     watch->loaded = true;
+    zk_watch_again(watch->ids);
+    zk_watch_again(watch->topics);
+    zk_watch_again(watch->marks);
+    zk_watch_again(watch->changes);
     zk_watch_again(watch->isr);
     zk_watch_again(watch->dirs);
     zk_watch_again(watch->moves);

@@ -27,7 +27,8 @@ void cluster_watch_free(struct cluster_watch **watch);
 /* From the moment the seat is won, before the load (so no change falls between); events before the
  * core has had LOADED are its to drop. */
 void cluster_watch_start(struct cluster_watch *watch);
-/* The core has had LOADED: what old tools and brokers leave behind can be told to it. */
+/* The core has had LOADED: what was told before that is told again, and what old tools and brokers
+ * leave behind for the first time. */
 void cluster_watch_loaded(struct cluster_watch *watch);
 /* The seat is lost: no event of it comes after this. */
 void cluster_watch_stop(struct cluster_watch *watch);

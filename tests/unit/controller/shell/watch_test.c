@@ -149,6 +149,8 @@ START_TEST(notes_of_settings_are_followed_once)
                 "{\"version\":2,\"entity_path\":\"topics/old\"}");
     cluster_watch_start(watch);
     run();
+    cluster_watch_loaded(watch);
+    run();
     ck_assert_int_eq(got.events[CORE_CONFIG_READ], 0); /* the load has it */
     fake_zk_put(fake, "/config/changes/config_change_0000000005",
                 "{\"version\":2,\"entity_path\":\"topics/t\"}");
@@ -161,6 +163,29 @@ START_TEST(notes_of_settings_are_followed_once)
     ck_assert_int_eq(got.events[CORE_CONFIG_READ], 2);
     ck_assert_str_eq(got.name, "clients/c");
     /* the fake's clock stands in 2023: all of them are old */
+    ck_assert_uint_eq(fake_zk_count(fake, "/config/changes"), 0);
+}
+END_TEST
+
+/* The load has read all names by then, and is reading states; the core takes nothing before it. */
+START_TEST(what_changes_during_the_load_is_told_after_it)
+{
+    cluster_watch_start(watch);
+    run();
+    put_broker(1, 9092);
+    fake_zk_put(fake, "/brokers/topics/late", "{}");
+    fake_zk_put(fake, "/admin/delete_topics/gone", "");
+    fake_zk_put(fake, "/config/changes/config_change_0000000001",
+                "{\"version\":2,\"entity_path\":\"topics/t\"}");
+    run();
+    ck_assert_uint_eq(fake_zk_count(fake, "/config/changes"), 1);
+    memset(&got, 0, sizeof got);
+    cluster_watch_loaded(watch);
+    run();
+    ck_assert_int_ge(got.events[CORE_BROKER_NODES], 1);
+    ck_assert_int_ge(got.events[CORE_TOPIC_NAMES], 1);
+    ck_assert_int_ge(got.events[CORE_DELETE_MARKS], 1);
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 1);
     ck_assert_uint_eq(fake_zk_count(fake, "/config/changes"), 0);
 }
 END_TEST
@@ -242,6 +267,7 @@ int main(void)
     tcase_add_test(tc, brokers_come_go_and_change);
     tcase_add_test(tc, topics_and_marks_are_told_by_name);
     tcase_add_test(tc, notes_of_settings_are_followed_once);
+    tcase_add_test(tc, what_changes_during_the_load_is_told_after_it);
     tcase_add_test(tc, notes_of_states_and_directories_are_told_and_removed);
     tcase_add_test(tc, wishes_are_told_once_there_is_somebody_to_tell);
     tcase_add_test(tc, stopped_it_is_silent_and_can_be_started_again);
