@@ -158,6 +158,18 @@ void view_topic_conf(const struct core *core, struct str topic, struct topic_con
 /* ---- loading
  * ----------------------------------------------------------------------------------------- */
 
+/* A leader is in sync whatever another hand has written: no ISR is ever empty. */
+static void take_state(struct image_part *part, const struct core_read_part *read)
+{
+    part->leader = read->state.leader;
+    part->leader_epoch = read->state.leader_epoch;
+    part->partition_epoch = read->state.partition_epoch;
+    part->recovering = read->state.recovering;
+    part->isr = read->state.isr;
+    if (part->isr.n == 0 && part->leader != LEADER_NONE)
+        part->isr = (struct ids){ .at = &read->state.leader, .n = 1 };
+}
+
 static struct image_part part_of_read(const struct core_read_part *read)
 {
     struct image_part part = { .index = read->index,
@@ -168,13 +180,8 @@ static struct image_part part_of_read(const struct core_read_part *read)
                                .adding = read->adding,
                                .removing = read->removing };
 
-    if (read->has_state) {
-        part.leader = read->state.leader;
-        part.leader_epoch = read->state.leader_epoch;
-        part.partition_epoch = read->state.partition_epoch;
-        part.recovering = read->state.recovering;
-        part.isr = read->state.isr;
-    }
+    if (read->has_state)
+        take_state(&part, read);
     return part;
 }
 
@@ -407,11 +414,7 @@ void view_on_state_read(struct core *core, const struct core_state_read *read)
 
     struct image_part part = *known;
 
-    part.leader = read->part->state.leader;
-    part.leader_epoch = read->part->state.leader_epoch;
-    part.partition_epoch = read->part->state.partition_epoch;
-    part.recovering = read->part->state.recovering;
-    part.isr = read->part->state.isr;
+    take_state(&part, read->part);
     view_pend_part(core, topic->id, topic->name, &part);
 }
 

@@ -297,6 +297,20 @@ START_TEST(elections_on_demand)
 }
 END_TEST
 
+/* Kafka never writes one, and no state that we write may have none either. */
+START_TEST(a_state_of_another_hand_that_has_a_leader_and_no_isr)
+{
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    toy_topic(&toy, "t")->parts[0].state.isr.n = 0;
+    toy_next_controller(&toy);
+    toy_kill(&toy, 1);
+    SHOWS("t", 0, "-1/1 1 1");
+    toy_start(&toy, 2);
+    toy_start(&toy, 1);
+    SHOWS("t", 0, "1/1 2 2");
+}
+END_TEST
+
 START_TEST(an_unknown_request_is_refused)
 {
     toy_ask(&toy, API_CREATE_ACLS, 1, &toy);
@@ -323,6 +337,7 @@ int main(void)
     tcase_add_test(tc, a_deleted_topic_is_not_read_back);
     tcase_add_test(tc, settings_change);
     tcase_add_test(tc, elections_on_demand);
+    tcase_add_test(tc, a_state_of_another_hand_that_has_a_leader_and_no_isr);
     tcase_add_test(tc, an_unknown_request_is_refused);
     return unit_run(tc);
 }
