@@ -519,7 +519,9 @@ struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *
 struct core_op_part *topics_assignment(struct plan *plan, const struct image_topic *old,
                                        size_t n_new, const struct image_part *new_parts, size_t *n);
 bool topics_name_ok(struct str name, const char **why);
-/* A topic that differs from name only in '.' and '_'; NULL. */
+/* The same, or they differ only in '.' and '_': metrics could not tell them apart. */
+bool topics_alike(struct str a, struct str b);
+/* A topic that is alike; NULL. */
 const struct image_topic *topics_collides(const struct core *core, struct str name);
 
 /* tombstones.c: an item of one topic, between open and close; closing adds the operations to the

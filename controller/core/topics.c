@@ -36,7 +36,7 @@ bool topics_name_ok(struct str name, const char **why)
     return true;
 }
 
-static bool collide(struct str a, struct str b)
+bool topics_alike(struct str a, struct str b)
 {
     if (a.len != b.len)
         return false;
@@ -57,7 +57,7 @@ const struct image_topic *topics_collides(const struct core *core, struct str na
     if (memchr(name.ptr, '.', name.len) == NULL && memchr(name.ptr, '_', name.len) == NULL)
         return NULL;
     while ((topic = image_next_topic(core->image, &at)) != NULL) {
-        if (collide(topic->name, name))
+        if (topics_alike(topic->name, name))
             return topic;
     }
     return NULL;

@@ -13,21 +13,24 @@
 
 #define MAX_PARTITIONS 100000 /* of one request's topic; beyond it is a slip of the pen */
 
-static bool is_planned(const struct plan *plan, struct str name)
+/* A topic that is alike and about to be created; null. */
+static struct str planned_like(const struct plan *plan, struct str name)
 {
     for (size_t i = 0; i < plan->n_items; i++) {
-        if (plan->items[i]->kind == PLAN_TOPIC && str_eq(plan->items[i]->topic, name))
-            return true;
+        if (plan->items[i]->kind == PLAN_TOPIC && topics_alike(plan->items[i]->topic, name))
+            return plan->items[i]->topic;
     }
-    return false;
+    return STR_NULL;
 }
 
 static bool name_passes(struct core *core, struct job *job, size_t at, struct str name)
 {
-    const struct image_topic *other;
+    struct str other = planned_like(core->making, name);
+    const struct image_topic *topic;
     const char *why;
 
-    if (image_topic_named(core->image, name) != NULL || is_planned(core->making, name)) {
+    if (image_topic_named(core->image, name) != NULL ||
+        (!str_is_null(other) && str_eq(other, name))) {
         job_fail_item(job, at, ERR_TOPIC_ALREADY_EXISTS, "topic %.*s exists already",
                       STR_ARG(name));
         return false;
@@ -41,10 +44,12 @@ static bool name_passes(struct core *core, struct job *job, size_t at, struct st
         job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION, "%s", why);
         return false;
     }
-    if ((other = topics_collides(core, name)) != NULL) {
+    if (str_is_null(other) && (topic = topics_collides(core, name)) != NULL)
+        other = topic->name;
+    if (!str_is_null(other)) {
         job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION,
                       "topic %.*s differs from %.*s only in '.' and '_'", STR_ARG(name),
-                      STR_ARG(other->name));
+                      STR_ARG(other));
         return false;
     }
     return true;

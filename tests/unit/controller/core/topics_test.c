@@ -311,6 +311,26 @@ START_TEST(a_state_of_another_hand_that_has_a_leader_and_no_isr)
 }
 END_TEST
 
+START_TEST(two_topics_of_one_request_that_differ_in_dots_only)
+{
+    struct create_topics_request_topic topics[3];
+
+    create_topics_request_init(&req);
+    for (int i = 0; i < 3; i++) {
+        create_topics_request_topic_init(&topics[i]);
+        topics[i].name = i == 0 ? STR("a.b") : i == 1 ? STR("a_b") : STR("a_c");
+        topics[i].num_partitions = topics[i].replication_factor = 1;
+    }
+    req.topics = topics;
+    req.topics_len = 3;
+    req.timeout_ms = 30000;
+    ck_assert_int_eq(toy_ask(&toy, API_CREATE_TOPICS, 7, &req), ERR_OK);
+    ck_assert_int_eq(toy.errors[1], ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(toy.errors[2], ERR_OK);
+    ck_assert_ptr_null(toy_topic(&toy, "a_b"));
+}
+END_TEST
+
 START_TEST(an_unknown_request_is_refused)
 {
     toy_ask(&toy, API_CREATE_ACLS, 1, &toy);
@@ -338,6 +358,7 @@ int main(void)
     tcase_add_test(tc, settings_change);
     tcase_add_test(tc, elections_on_demand);
     tcase_add_test(tc, a_state_of_another_hand_that_has_a_leader_and_no_isr);
+    tcase_add_test(tc, two_topics_of_one_request_that_differ_in_dots_only);
     tcase_add_test(tc, an_unknown_request_is_refused);
     return unit_run(tc);
 }
