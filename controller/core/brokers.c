@@ -82,6 +82,7 @@ static struct broker *broker_add(struct core *core, int32_t id)
     b->state = NODE_DEAD;
     b->certain = true;
     b->epoch = -1;
+    b->first_probe = core->n_probes + 1;
     b->vanished_ms = b->fence_ms = b->probe_ms = b->gone_ms = NEVER_MS;
     array_reserve(&core->brokers, &core->cap_brokers, core->n_brokers, sizeof(core->brokers[0]));
     memmove(&core->brokers[i + 1], &core->brokers[i],
@@ -168,12 +169,17 @@ static void probe(struct core *core, struct broker *b, int64_t again_ms)
     b->probe_ms = core->now_ms + again_ms;
     if (b->reg == NULL || b->reg->n_endpoints == 0)
         return;
-    b->probe = ++core->n_probes;
     emit(core, CORE_DO_PROBE)->probe =
         (struct core_probe){ .broker = b->id,
-                             .probe = b->probe,
+                             .probe = ++core->n_probes,
                              .host = arena_str(&core->out->arena, b->reg->endpoints[0].host),
                              .port = b->reg->endpoints[0].port };
+}
+
+/* It has shown itself: what probes find that are out is of before. */
+static void outlive_probes(struct core *core, struct broker *b)
+{
+    b->first_probe = core->n_probes + 1;
 }
 
 static void end_stream(struct core *core, struct broker *b, enum core_goodbye reason)
@@ -225,6 +231,8 @@ static void doubt(struct core *core, struct broker *b, int64_t wait_ms, const ch
     if (b->state == NODE_DEAD)
         return;
     b->certain = false;
+    if (b->state != NODE_UNKNOWN)
+        outlive_probes(core, b);
     set_state(core, b, NODE_UNKNOWN, why);
     probe(core, b, PROBE_EVERY_MS);
 }
@@ -233,10 +241,8 @@ void brokers_on_probed(struct core *core, const struct core_probed *probed)
 {
     struct broker *b = broker_get(core, probed->broker);
 
-    if (b == NULL || b->probe != probed->probe)
-        return;
-    b->probe = 0;
-    if (probed->result != PROBE_REFUSED)
+    /* a refusal may take longer than we wait between two probes */
+    if (b == NULL || probed->probe < b->first_probe || probed->result != PROBE_REFUSED)
         return;
     /* Nobody has said hello to us yet: the fault may be ours. */
     if (!core->any_hello)
@@ -456,6 +462,7 @@ static void admit(struct core *core, struct broker *b)
     b->admitted = true;
     b->heard_ms = core->now_ms;
     b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
+    outlive_probes(core, b);
     if (new_process && !same) {
         b->stopping = false;
         parts_forget_dirs(core, b);

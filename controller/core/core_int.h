@@ -56,15 +56,15 @@ struct broker {
     uint64_t image_version; /* that it must acknowledge to be live */
     uint64_t acked_version;
     uint64_t
-        gone_version;    /* who acknowledges this has lived after we knew that this one is to go */
-    bool held;           /* it is dead, but some partition waits for such a word */
-    bool waits_word;     /* some partition does, so that it stays in the ISR for now */
-    int64_t gone_ms;     /* that moment; NEVER_MS */
-    int64_t heard_ms;    /* last beat */
-    int64_t vanished_ms; /* registration gone while its stream is well; NEVER_MS */
-    int64_t fence_ms;    /* when an unknown one becomes dead, or a new process is given up */
-    int64_t probe_ms;    /* when to probe next; NEVER_MS */
-    uint64_t probe;      /* number of the last one; 0: none is out */
+        gone_version;     /* who acknowledges this has lived after we knew that this one is to go */
+    bool held;            /* it is dead, but some partition waits for such a word */
+    bool waits_word;      /* some partition does, so that it stays in the ISR for now */
+    int64_t gone_ms;      /* that moment; NEVER_MS */
+    int64_t heard_ms;     /* last beat */
+    int64_t vanished_ms;  /* registration gone while its stream is well; NEVER_MS */
+    int64_t fence_ms;     /* when an unknown one becomes dead, or a new process is given up */
+    int64_t probe_ms;     /* when to probe next; NEVER_MS */
+    uint64_t first_probe; /* of those whose answers count */
 };
 
 /* ---- plans

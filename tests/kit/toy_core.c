@@ -520,6 +520,9 @@ static void take_probe(struct toy *toy, const struct core_probe *probe)
     struct core_event *ev;
 
     ck_assert_int_eq(probe->port, 9000 + probe->broker);
+    toy->brokers[probe->broker].probe_number = probe->probe;
+    if (toy->brokers[probe->broker].probe_lasts)
+        return;
     ev = push(toy, CORE_PROBED);
     ev->probed.broker = probe->broker;
     ev->probed.probe = probe->probe;

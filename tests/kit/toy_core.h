@@ -42,6 +42,8 @@ struct toy_broker {
     const char *rack;
     int32_t min_isr; /* min.insync.replicas of its own settings file; 0: it says nothing of it */
     enum core_probe_result probe;
+    bool probe_lasts;      /* until toy_probed() */
+    uint64_t probe_number; /* of the last one; 0: none yet */
     /* its end of the stream */
     uint64_t stream; /* 0: none */
     bool beats, acks;
@@ -149,6 +151,8 @@ void toy_vanish(struct toy *toy, int32_t id);
 
 /* ---- what brokers say ---- */
 
+/* The probe of that number has found what is set. */
+void toy_probed(struct toy *toy, int32_t id, uint64_t number);
 /* It acknowledges what it has been sent so far; */
 void toy_ack(struct toy *toy, int32_t id);
 /* and that this went wrong with it; */

@@ -109,6 +109,14 @@ void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t parti
     toy_send_proposal(toy, from, &p);
 }
 
+void toy_probed(struct toy *toy, int32_t id, uint64_t number)
+{
+    toy_step(toy,
+             (struct core_event){
+                 .kind = CORE_PROBED,
+                 .probed = { .broker = id, .probe = number, .result = toy->brokers[id].probe } });
+}
+
 /* ---- other hands ---------------------------------------------------------------------------- */
 
 void toy_want_moves(struct toy *toy, size_t n, const struct core_named_part *parts)

@@ -211,6 +211,50 @@ START_TEST(hellos_that_are_refused_put_nothing_off)
 }
 END_TEST
 
+/* The way to it takes longer than we wait between two probes. */
+START_TEST(a_refusal_that_takes_its_time_counts)
+{
+    struct toy_broker *b = &toy.brokers[1];
+    uint64_t number;
+
+    b->probe_lasts = true;
+    toy_kill(&toy, 1);
+    number = b->probe_number;
+    ck_assert_uint_ne(number, 0);
+    toy_advance(&toy, 300);
+    IS(1, NODE_UNKNOWN);
+    ck_assert_uint_gt(b->probe_number, number + 2); /* others have begun since */
+    toy_probed(&toy, 1, number);
+    IS(1, NODE_DEAD);
+    SHOWS("t", 0, "2/2,3 1 1");
+}
+END_TEST
+
+/* It has said hello since: what was found is of before. */
+START_TEST(a_refusal_from_before_a_hello_does_not_count)
+{
+    struct toy_broker *b = &toy.brokers[1];
+    uint64_t number;
+
+    b->probe_lasts = true;
+    toy_kill(&toy, 1);
+    number = b->probe_number;
+    b->acks = false;
+    toy_hello(&toy, 1, false, false);
+    IS(1, NODE_UNKNOWN);
+    toy_probed(&toy, 1, number);
+    IS(1, NODE_UNKNOWN);
+    ck_assert_int_eq(b->goodbye, 0);
+    b->acks = true;
+    toy_ack(&toy, 1);
+    IS(1, NODE_LIVE);
+    lose_stream(1); /* nor when it is looked for anew */
+    toy_probed(&toy, 1, number);
+    IS(1, NODE_UNKNOWN);
+    toy_hello(&toy, 1, false, false);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("silent");
@@ -227,5 +271,7 @@ int main(void)
     tcase_add_test(tc, a_hello_of_an_earlier_life_ends_no_stream);
     tcase_add_test(tc, whose_registration_is_not_found_does_not_live);
     tcase_add_test(tc, hellos_that_are_refused_put_nothing_off);
+    tcase_add_test(tc, a_refusal_that_takes_its_time_counts);
+    tcase_add_test(tc, a_refusal_from_before_a_hello_does_not_count);
     return unit_run(tc);
 }
