@@ -220,6 +220,7 @@ static void forget(struct core *core)
     free(core->extras);
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
+    core->n_missing = core->n_removed = 0;
     core->wake_ms = NEVER_MS;
     core->scan = core->waits_word = core->word_wanted = core->states_first = false;
     core->brokers_asked = core->any_hello = core->pid_block_asked = false;

@@ -361,8 +361,10 @@ struct core {
     struct acked_tombstones acked_tombstones;
     struct moving *moving; /* those of the image, and some that have arrived */
     size_t n_moving, cap_moving;
-    bool moves_due; /* one of them may have arrived */
-    bool ids_due;   /* a topic wants its id written */
+    bool moves_due;   /* one of them may have arrived */
+    bool ids_due;     /* a topic wants its id written */
+    size_t n_missing; /* topics that the last list of names did not have */
+    size_t n_removed; /* topics that other hands have taken away */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
     struct yield *yields; /* a hash by topic id, partition and broker */

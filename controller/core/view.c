@@ -300,6 +300,45 @@ void view_load(struct core *core, const struct core_loaded *loaded)
         core_hold_image(core, &old);
 }
 
+/* ---- topics that other hands made or removed
+ * ---------------------------------------------------------- */
+
+#define GONE_FEW   8 /* that are gone at once are taken away; */
+#define GONE_SHARE 4 /* more of them as long as they are no more than one in so many */
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static bool too_many_are_gone(const struct core *core)
+{
+    size_t n = core->n_missing > core->n_removed ? core->n_missing : core->n_removed;
+
+    return n > GONE_FEW && n > image_n_topics(core->image) / GONE_SHARE;
+}
+
+/* What we know and is not listed is read once more: the list may be older than the topic. */
+static void look_for_missing(struct core *core, const struct core_names *names)
+{
+    struct str *sorted = xcalloc(names->n + 1, sizeof *sorted);
+    struct image_cursor at = { 0 };
+    const struct image_topic *topic;
+
+    for (size_t i = 0; i < names->n; i++)
+        sorted[i] = names->names[i];
+    qsort(sorted, names->n, sizeof *sorted, by_text);
+    core->n_missing = 0;
+    while ((topic = image_next_topic(core->image, &at)) != NULL) {
+        if (bsearch(&topic->name, sorted, names->n, sizeof *sorted, by_text) != NULL ||
+            topics_is_doomed(core, topic->name))
+            continue;
+        core->n_missing++;
+        core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = topic->name });
+    }
+    free(sorted);
+}
+
 void view_on_topic_names(struct core *core, const struct core_names *names)
 {
     for (size_t i = 0; i < names->n; i++) {
@@ -308,6 +347,7 @@ void view_on_topic_names(struct core *core, const struct core_names *names)
             core_reload(core,
                         (struct core_reload){ .what = RELOAD_TOPIC, .topic = names->names[i] });
     }
+    look_for_missing(core, names);
 }
 
 /* What is new of a topic that was read, and what another hand moved; how many partitions of those
@@ -373,12 +413,40 @@ static void pend_settings(struct core *core, const struct core_topic_read *read)
     settings_outdated(core, config.type, config.name);
 }
 
-/* A topic that another hand created or grew. What it lost stays until it is deleted by a mark. */
+/* Removed without a mark: there are no tombstones, so brokers keep its files, as strays. When very
+ * many are gone, it is rather ZooKeeper that is not what it was, and what there is goes on. */
+static void topic_is_gone(struct core *core, struct str name)
+{
+    const struct image_topic *topic = image_topic_named(core->image, name);
+
+    if (topic == NULL || topics_is_doomed(core, name))
+        return;
+    if (too_many_are_gone(core)) {
+        core_say(core, CORE_SAY_ERROR,
+                 "topic is kept although it is gone from ZooKeeper, for too many are topic=%.*s",
+                 STR_ARG(name));
+        return;
+    }
+    core_say(core, CORE_SAY_WARN, "another hand removed a topic topic=%.*s", STR_ARG(name));
+    core->n_removed++;
+    view_pend_topic_gone(core, topic->id);
+    if (image_config(core->image, STR("topics"), name) != NULL)
+        view_pend_config(core, &(struct image_config){ .type = STR("topics"), .name = name });
+    view_drop_extra(core, topic->id);
+    core->scan = true;
+}
+
+/* A topic that another hand created, grew or removed. Partitions that it lost stay until it is
+ * deleted. */
 void view_on_topic_read(struct core *core, const struct core_topic_read *read)
 {
     const struct core_read_topic *topic = read->topic;
 
-    if (topic == NULL || topics_is_doomed(core, topic->name))
+    if (topic == NULL) {
+        topic_is_gone(core, read->name);
+        return;
+    }
+    if (topics_is_doomed(core, topic->name))
         return;
 
     const struct image_topic *known = image_topic_named(core->image, topic->name);
@@ -409,8 +477,11 @@ void view_on_state_read(struct core *core, const struct core_state_read *read)
     if (known == NULL)
         return;
     core->scan = true;
-    if (read->part == NULL || !read->part->has_state)
+    if (read->part == NULL || !read->part->has_state) {
+        /* with its topic? */
+        core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = topic->name });
         return;
+    }
 
     struct image_part part = *known;
 

@@ -405,11 +405,14 @@ static void reload_topic(struct toy *toy, struct str name, const struct toy_topi
 {
     static struct core_read_part parts[TOY_PARTS];
     static struct core_read_topic read;
+    static char names[ARRAY_LEN(toy->queue)][64]; /* as long as they may wait */
+    static size_t n;
+    char *copy = names[n++ % ARRAY_LEN(names)];
     struct core_event *ev = push(toy, CORE_TOPIC_READ);
     struct image_config config;
 
-    ev->topic_read.name = topic != NULL ? str_of(topic->name) : STR("gone");
-    (void)name;
+    snprintf(copy, sizeof names[0], "%.*s", STR_ARG(name));
+    ev->topic_read.name = str_of(copy);
     if (topic == NULL)
         return;
     for (size_t i = 0; i < topic->n_parts; i++)
@@ -820,12 +823,6 @@ void toy_kill(struct toy *toy, int32_t id)
     if (stream != 0)
         toy_step(toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
                                            .stream_ended = { .stream = stream } });
-}
-
-void toy_expire(struct toy *toy, int32_t id)
-{
-    toy->brokers[id].registered = false;
-    toy_nodes(toy);
 }
 
 void toy_vanish(struct toy *toy, int32_t id)

@@ -109,6 +109,12 @@ void toy_propose(struct toy *toy, int32_t from, const char *topic, int32_t parti
     toy_send_proposal(toy, from, &p);
 }
 
+void toy_expire(struct toy *toy, int32_t id)
+{
+    toy->brokers[id].registered = false;
+    toy_nodes(toy);
+}
+
 void toy_probed(struct toy *toy, int32_t id, uint64_t number)
 {
     toy_step(toy,
