@@ -403,27 +403,25 @@ static struct image_config read_config(struct toy *toy, struct str type, struct 
 
 static void reload_topic(struct toy *toy, struct str name, const struct toy_topic *topic)
 {
-    static struct core_read_part parts[TOY_PARTS];
-    static struct core_read_topic read;
-    static char names[ARRAY_LEN(toy->queue)][64]; /* as long as they may wait */
-    static size_t n;
-    char *copy = names[n++ % ARRAY_LEN(names)];
     struct core_event *ev = push(toy, CORE_TOPIC_READ);
+    struct core_read_topic *read;
+    struct core_read_part *parts;
     struct image_config config;
 
-    snprintf(copy, sizeof names[0], "%.*s", STR_ARG(name));
-    ev->topic_read.name = str_of(copy);
+    ev->topic_read.name = arena_str(&toy->reads, name);
     if (topic == NULL)
         return;
+    read = arena_zalloc(&toy->reads, 1, sizeof *read);
+    parts = arena_zalloc(&toy->reads, topic->n_parts, sizeof *parts);
     for (size_t i = 0; i < topic->n_parts; i++)
         parts[i] = read_part(&topic->parts[i], (int32_t)i);
-    read = (struct core_read_topic){ .name = str_of(topic->name),
-                                     .id = topic->id,
-                                     .version = topic->version,
-                                     .n_parts = topic->n_parts,
-                                     .parts = parts };
-    ev->topic_read.topic = &read;
-    config = read_config(toy, STR("topics"), read.name);
+    *read = (struct core_read_topic){ .name = arena_str(&toy->reads, name),
+                                      .id = topic->id,
+                                      .version = topic->version,
+                                      .n_parts = topic->n_parts,
+                                      .parts = parts };
+    ev->topic_read.topic = read;
+    config = read_config(toy, STR("topics"), read->name);
     ev->topic_read.n_settings = config.n_settings;
     ev->topic_read.settings = config.settings;
 }
