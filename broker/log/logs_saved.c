@@ -41,7 +41,7 @@ enum err logs_dir_read_files(struct logs_dir *dir)
 
     lock_take(&dir->checkpoint_lock);
     for (int i = 0; i < LOGS_FILES && err == ERR_OK; i++) {
-        char *path = logs_dir_file_path(dir, i);
+        char *path = logs_dir_file_path(dir, (enum logs_file)i);
 
         err = checkpoint_read(dir->env.disk, path, &dir->saved[i]);
         if (err == ERR_BAD_FORMAT) {
@@ -120,7 +120,7 @@ enum err logs_dir_forget_name(struct logs_dir *dir, const char *topic, int32_t p
     lock_take(&dir->checkpoint_lock);
     for (int i = 0; i < LOGS_FILES && err == ERR_OK; i++)
         if (checkpoint_find(&dir->saved[i], topic, partition) >= 0)
-            err = drop_absent_locked(dir, i);
+            err = drop_absent_locked(dir, (enum logs_file)i);
     lock_drop(&dir->checkpoint_lock);
     return err;
 }

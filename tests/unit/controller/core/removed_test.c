@@ -120,7 +120,7 @@ END_TEST
 
 START_TEST(a_zookeeper_that_has_lost_everything_is_not_believed)
 {
-    char name[8];
+    char name[16];
 
     for (int i = 2; i < TOY_TOPICS; i++) {
         snprintf(name, sizeof name, "x%d", i);
