@@ -7,6 +7,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from tests.kit.history import ACKED, UNKNOWN, Read, Write
+from tests.kit.rdkafka_faults import takes_wrong_epoch
 from tests.kit.rawload import RawLoad
 
 SIZE = 200
@@ -125,6 +126,8 @@ class Reader:
         self.history, self.name = history, name
         self.reads = history.reader(name)
         self.next = dict.fromkeys(range(partitions), 0)
+        self.epochs = dict.fromkeys(range(partitions), -1)      # of the last record shown
+        self.topic = topic
         self.positions = Positions()
         self.consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name,
                                   "enable.auto.commit": False, "auto.offset.reset": "error",
@@ -155,14 +158,23 @@ class Reader:
                     if not message.error():
                         self._take(message)
                     elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:     # noqa: SLF001
-                        raise KafkaException(message.error())
+                        self._go_on_from(message)
         except KafkaException as e:
             self.history.fatal.append("\n".join([f"{self.name}: {e}", *self.positions.lines]))
             print(f"{time.monotonic():.3f} {self.name} gives up: {e}", flush=True)
         finally:
             self.consumer.close()
 
+    def _go_on_from(self, message):
+        p = message.partition()
+        if not takes_wrong_epoch(message.error().str(), self.next[p], self.epochs[p]):
+            raise KafkaException(message.error())
+        print(f"{time.monotonic():.3f} {self.name} goes on at {self.next[p]} of epoch {self.epochs[p]}: "
+              f"{message.error().str()}", flush=True)
+        self.consumer.seek(TopicPartition(self.topic, p, self.next[p]))
+
     def _take(self, message):
         self.reads.append(Read(self.name, message.partition(), message.offset(), value_of(message.value()),
                                time.monotonic()))
         self.next[message.partition()] = message.offset() + 1
+        self.epochs[message.partition()] = message.leader_epoch()
