@@ -5,6 +5,9 @@
  * ended or ZooKeeper names another controller, one is about to take over, and every pause until it
  * has is a pause of the cluster: for HURRY_MS they stay short. What others say of who is active is
  * passed over when it is the one that has just ended: they learn of it no sooner than we.
+ *
+ * An answer of ZooKeeper's that is lost with its connection is asked for again: the session lives
+ * on, no watch was left, and nobody would ever tell us who there is.
  */
 #include "broker/control/seek.h"
 
@@ -59,6 +62,8 @@ struct read {
 
 static void attempt(struct seek *seek);
 static void drop(struct seek *seek);
+static void look_for_seats(struct seek *seek);
+static void look_for_holder(struct seek *seek);
 
 /* ---- who there is ---- */
 
@@ -90,6 +95,10 @@ static void on_seat(void *arg, const struct zk_answer *answer)
     struct arena arena;
     struct zk_seat seat;
 
+    if (answer->err == ERR_CONNECTION_LOSS) {
+        zk_get(seek->conf.zk, answer->path.ptr, false, on_seat, read);
+        return;
+    }
     arena_init(&arena, SIZE_MAX);
     if (answer->err == ERR_OK && zk_parse_seat(&arena, answer->data, &seat) == ERR_OK &&
         seat.host.len < sizeof seek->candidates[0].host) {
@@ -113,8 +122,10 @@ static void on_seats(void *arg, const struct zk_answer *answer)
     struct seek *seek = arg;
     struct arena arena;
 
+    if (answer->err == ERR_CONNECTION_LOSS)
+        look_for_seats(seek);
     if (answer->err != ERR_OK)
-        return; /* not there yet, or asked again with the next session */
+        return; /* not there yet, or asked again, if need be with the next session */
     arena_init(&arena, SIZE_MAX);
     for (size_t i = 0; i < seek->candidates_len; i++)
         seek->candidates[i].listed = false;
@@ -139,6 +150,8 @@ static void on_seats_there(void *arg, const struct zk_answer *answer)
 
     if (answer->err == ERR_OK)
         zk_children(seek->conf.zk, ZK_SEATS, true, on_seats, seek);
+    else if (answer->err == ERR_CONNECTION_LOSS)
+        look_for_seats(seek);
 }
 
 /* A controller that hangs keeps its streams open: when another has its seat, it is not waited for.
@@ -170,6 +183,8 @@ static void on_holder(void *arg, const struct zk_answer *answer)
         seek->active = -1;
         return;
     }
+    if (answer->err == ERR_CONNECTION_LOSS)
+        look_for_holder(seek);
     if (answer->err != ERR_OK)
         return;
     arena_init(&arena, SIZE_MAX);
@@ -191,6 +206,8 @@ static void on_holder_there(void *arg, const struct zk_answer *answer)
         zk_get(seek->conf.zk, ZK_CONTROLLER, true, on_holder, seek);
     else if (answer->err == ERR_NOT_FOUND)
         seek->active = -1;
+    else if (answer->err == ERR_CONNECTION_LOSS)
+        look_for_holder(seek);
 }
 
 /* exists leaves a watch also where nothing is; reading then leaves one for the next change. */

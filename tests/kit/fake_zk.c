@@ -51,6 +51,8 @@ struct fake_client {
     bool lose;
     unsigned lose_skip;
     enum fake_loss loss;
+    bool lose_read;
+    unsigned lose_read_skip;
 };
 
 struct fake_zk {
@@ -130,8 +132,13 @@ static struct zk_stat stat_of(const struct node *node)
 
 static void watch_add(struct fake_client *client, const char *path, bool children)
 {
-    struct fake_watch *watch = xcalloc(1, sizeof *watch + strlen(path) + 1);
+    struct fake_watch *watch;
 
+    for (watch = client->watches; watch != NULL; watch = watch->next) {
+        if (!watch->fired && watch->children == children && strcmp(watch->path, path) == 0)
+            return; /* the library tells once, however often it was asked */
+    }
+    watch = xcalloc(1, sizeof *watch + strlen(path) + 1);
     watch->children = children;
     memcpy(watch->path, path, strlen(path) + 1);
     watch->next = client->watches;
@@ -465,14 +472,20 @@ static void lose(struct fake_client *client, struct zk_call *call)
 
 static void carry_out(struct fake_client *client, struct zk_call *call)
 {
+    bool is_read = !is_write(call) && call->kind != ZK_CALL_SYNC;
+
     if (is_write(call) && client->lose && client->lose_skip-- == 0) {
         lose(client, call);
         return;
     }
-    if (is_write(call))
-        do_write(client, call);
-    else if (call->kind != ZK_CALL_SYNC)
+    if (is_read && client->lose_read && client->lose_read_skip-- == 0) {
+        client->lose_read = false;
+        call->answer = (struct zk_answer){ .err = ERR_CONNECTION_LOSS };
+    } else if (is_read) {
         do_read(client, call);
+    } else if (is_write(call)) {
+        do_write(client, call);
+    }
     answer(client, call);
 }
 
@@ -653,6 +666,14 @@ void fake_zk_lose_write(struct zk *zk, unsigned skip, enum fake_loss loss)
     client->lose = true;
     client->lose_skip = skip;
     client->loss = loss;
+}
+
+void fake_zk_lose_read(struct zk *zk, unsigned skip)
+{
+    struct fake_client *client = client_of(zk);
+
+    client->lose_read = true;
+    client->lose_read_skip = skip;
 }
 
 void fake_zk_hold(struct zk *zk)

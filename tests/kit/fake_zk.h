@@ -42,6 +42,9 @@ void fake_zk_bury(struct zk *client);
 enum fake_loss { FAKE_LOSS_APPLIED, FAKE_LOSS_NOT_APPLIED };
 /* The write after `skip` more writes of this client ends with ERR_CONNECTION_LOSS, done or not. */
 void fake_zk_lose_write(struct zk *client, unsigned skip, enum fake_loss loss);
+/* The read after `skip` more reads of this client ends with ERR_CONNECTION_LOSS and leaves no
+ * watch; the session and its other watches live on. */
+void fake_zk_lose_read(struct zk *client, unsigned skip);
 /* Answers are kept back until fake_zk_release(); effects happen at once. */
 void fake_zk_hold(struct zk *client);
 void fake_zk_release(struct zk *client);

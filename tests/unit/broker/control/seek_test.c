@@ -1,0 +1,193 @@
+/*
+ * seek: finds the controllers in ZooKeeper and stays on the stream of the active one, whatever read
+ * of ZooKeeper is lost with a connection.
+ */
+#include "broker/control/seek.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/io/net.h"
+#include "tests/kit/fake_zk.h"
+#include "tests/kit/unit.h"
+
+#define READS 6 /* more than a start takes */
+
+static struct reactor *reactor;
+static struct fake_zk *fake;
+static struct zk *zk;
+static struct zk_listener listener;
+static struct seek *seek;
+static int64_t now_us;
+
+/* A controller that listens; what is said to it is not answered. */
+static struct door {
+    struct net_listener *listener;
+    int connected;
+} doors[2];
+
+static int64_t clock_us(void *arg)
+{
+    (void)arg;
+    return now_us;
+}
+
+static void on_accept(void *arg, const struct net_accepted *accepted)
+{
+    struct door *door = arg;
+
+    door->connected++;
+    close(accepted->fd);
+}
+
+static bool hello(void *ctx, Control__Hello *out)
+{
+    (void)ctx;
+    (void)out;
+    return true;
+}
+
+static void on_up(void *ctx, const Control__Welcome *welcome)
+{
+    (void)ctx;
+    (void)welcome;
+}
+
+static void on_down(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_session(struct zk_listener *at, const struct zk_session *session)
+{
+    (void)at;
+    if (session->state == ZK_CONNECTED && session->is_new)
+        seek_on_session(seek);
+}
+
+static void on_node(struct zk_listener *at, struct str path, enum zk_event event)
+{
+    (void)at;
+    (void)event;
+    seek_on_node(seek, path);
+}
+
+static void run_ms(int64_t ms)
+{
+    int64_t end_us = now_us + ms * 1000;
+
+    for (; now_us <= end_us; now_us += 5000) {
+        for (int i = 0; i < 10; i++)
+            reactor_turn(reactor, false);
+    }
+}
+
+static void open_door(struct door *door)
+{
+    struct net_addr addr;
+
+    ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
+    ck_assert_int_eq(net_listen(reactor, &addr, 0, on_accept, door, &door->listener), ERR_OK);
+    door->connected = 0;
+}
+
+static void list(const struct door *door, int id)
+{
+    struct net_addr addr;
+    char path[64], data[128];
+
+    net_listener_addr(door->listener, &addr);
+    snprintf(path, sizeof path, "/controllers/ids/%d", id);
+    snprintf(data, sizeof data,
+             "{\"version\":1,\"host\":\"127.0.0.1\",\"port\":%d,\"timestamp\":\"1\"}",
+             net_addr_port(&addr));
+    fake_zk_put(fake, path, data);
+}
+
+static void set_up(void)
+{
+    now_us = 1000000;
+    reactor = reactor_new();
+    reactor_set_clock(reactor, clock_us, NULL);
+    fake = fake_zk_new();
+    open_door(&doors[0]);
+    open_door(&doors[1]);
+}
+
+static void begin(void)
+{
+    struct seek_conf conf = { .reactor = reactor,
+                              .zk = zk = fake_zk_open(fake, reactor_mailbox(reactor)),
+                              .hello = hello,
+                              .on_up = on_up,
+                              .on_down = on_down };
+
+    seek = seek_new(&conf);
+    listener = (struct zk_listener){ .on_session = on_session, .on_node = on_node };
+    zk_listen(zk, &listener);
+    seek_begin(seek);
+}
+
+static void end(void)
+{
+    zk_unlisten(zk, &listener);
+    seek_free(&seek);
+    zk_close(&zk);
+    run_ms(10);
+}
+
+static void tear_down(void)
+{
+    end();
+    net_listener_close(&doors[0].listener);
+    net_listener_close(&doors[1].listener);
+    fake_zk_free(&fake);
+    reactor_free(&reactor);
+}
+
+START_TEST(it_connects_to_who_is_listed)
+{
+    list(&doors[0], 3001);
+    begin();
+    run_ms(100);
+    ck_assert_int_gt(doors[0].connected, 0);
+}
+END_TEST
+
+/* _i: so many reads later the answer is lost. */
+START_TEST(a_lost_read_is_made_again)
+{
+    list(&doors[0], 3001);
+    fake_zk_put(
+        fake, "/controller",
+        "{\"version\":2,\"brokerid\":3001,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}");
+    begin();
+    fake_zk_lose_read(zk, (unsigned)_i);
+    run_ms(100);
+    ck_assert_int_gt(doors[0].connected, 0);
+}
+END_TEST
+
+START_TEST(who_comes_later_is_found_although_a_read_was_lost)
+{
+    fake_zk_put(fake, "/controllers/ids", NULL);
+    begin();
+    run_ms(100);
+    fake_zk_lose_read(zk, (unsigned)_i);
+    list(&doors[1], 3002);
+    run_ms(1000);
+    ck_assert_int_gt(doors[1].connected, 0);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("seek");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, it_connects_to_who_is_listed);
+    tcase_add_loop_test(tc, a_lost_read_is_made_again, 0, READS);
+    tcase_add_loop_test(tc, who_comes_later_is_found_although_a_read_was_lost, 0, READS);
+    return unit_run(tc);
+}
