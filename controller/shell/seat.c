@@ -617,6 +617,8 @@ static void on_sync_after_loss(void *arg, const struct zk_answer *answer)
 /* ---- who holds it -------------------------------------------------------------------------------
  */
 
+static void ask_address(struct seat *seat, int32_t id);
+
 static void on_holder_listed(void *arg, const struct zk_answer *answer)
 {
     struct seat *seat = arg;
@@ -628,6 +630,10 @@ static void on_holder_listed(void *arg, const struct zk_answer *answer)
         return;
     if (!zk_leaf_id(zk_path_leaf(answer->path), &id) || id != seat->holder.id || seat->held)
         return; /* somebody else by now */
+    if (answer->err == ERR_CONNECTION_LOSS) {
+        ask_address(seat, id);
+        return;
+    }
     arena_init(&arena, SIZE_MAX);
     if (answer->err == ERR_OK && zk_parse_seat(&arena, answer->data, &value) == ERR_OK) {
         snprintf(seat->holder_host, sizeof seat->holder_host, "%.*s", STR_ARG(value.host));
@@ -639,10 +645,18 @@ static void on_holder_listed(void *arg, const struct zk_answer *answer)
     tell_holder(seat);
 }
 
-static void holder_is(struct seat *seat, int32_t id)
+static void ask_address(struct seat *seat, int32_t id)
 {
     struct arena arena;
 
+    arena_init(&arena, SIZE_MAX);
+    seat->out++;
+    zk_get(seat->zk, zk_path_seat(&arena, id), false, on_holder_listed, seat);
+    arena_fini(&arena);
+}
+
+static void holder_is(struct seat *seat, int32_t id)
+{
     seat->holder = (struct seat_holder){ .id = id, .port = -1 };
     if (id < 0) {
         tell_holder(seat);
@@ -650,10 +664,7 @@ static void holder_is(struct seat *seat, int32_t id)
     }
     if (id != seat->id)
         say_info("the active controller is another controller=%" PRId32, id);
-    arena_init(&arena, SIZE_MAX);
-    seat->out++;
-    zk_get(seat->zk, zk_path_seat(&arena, id), false, on_holder_listed, seat);
-    arena_fini(&arena);
+    ask_address(seat, id);
 }
 
 /* The content of /controller, now and after every change. */

@@ -157,6 +157,20 @@ START_TEST(the_second_one_learns_the_first_ones_address)
 }
 END_TEST
 
+/* Without it nobody would notice that the holder is dead before its session ends. _i: so many reads
+ * later the answer is lost. */
+START_TEST(the_address_is_asked_for_again_when_an_answer_is_lost)
+{
+    man_start(&a, 3001);
+    run_ms(50);
+    man_start(&b, 3002);
+    fake_zk_lose_read(b.zk, (unsigned)_i);
+    run_ms(50);
+    ck_assert_int_eq(b.holder, 3001);
+    ck_assert_str_eq(b.address, "127.0.0.1:12191");
+}
+END_TEST
+
 START_TEST(an_expiry_moves_the_seat)
 {
     man_start(&a, 1);
@@ -351,6 +365,7 @@ int main(void)
     tcase_add_test(tc, the_first_one_wins_with_epoch_1);
     tcase_add_test(tc, it_is_known_since_when_all_were_ours);
     tcase_add_test(tc, the_second_one_learns_the_first_ones_address);
+    tcase_add_loop_test(tc, the_address_is_asked_for_again_when_an_answer_is_lost, 0, 3);
     tcase_add_test(tc, an_expiry_moves_the_seat);
     tcase_add_test(tc, an_operator_may_force_an_election);
     tcase_add_test(tc, resigning_gives_another_the_chance);
