@@ -80,8 +80,9 @@ bool ring_adapt(struct ring *ring, uint64_t number, bool is_entry, enum err err)
 
 struct ring_read {
     struct zk *zk;
-    ring_read_done *done; /* NULL: nobody wants it any more */
+    ring_read_done *done; /* NULL: stopped, it goes with the last answer */
     void *arg;
+    bool is_over; /* the session has ended; nobody is told, and whoever started it stops it */
     unsigned out;
     bool is_damaged;
     bool slots[ZK_RING_SLOTS];
@@ -100,16 +101,16 @@ static void read_free(struct ring_read *read)
     free(read);
 }
 
-/* Every answer begins with this; false: nobody wants it. */
+/* Every answer begins with this; false: there is nobody to tell, or no session to go on with. */
 static bool is_back(struct ring_read *read, const struct zk_answer *answer)
 {
     read->out--;
     if (answer->err == ERR_SESSION_EXPIRED || answer->err == ERR_CLOSED)
-        read->done = NULL;
-    if (read->done != NULL)
-        return true;
-    if (read->out == 0)
+        read->is_over = true;
+    if (read->done == NULL && read->out == 0)
         read_free(read);
+    else if (read->done != NULL)
+        return !read->is_over;
     return false;
 }
 

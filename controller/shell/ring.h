@@ -64,7 +64,8 @@ struct ring_content {
 /* content is lent. */
 typedef void ring_read_done(void *arg, const struct ring_content *content);
 
-/* done() comes from the mailbox; not at all after a stop, or when the session ends. */
+/* done() comes from the mailbox; not at all after a stop, or when the session ends; whichever it
+ * is, it wants to be stopped. */
 struct ring_read *ring_read_start(struct zk *zk, ring_read_done *done, void *arg);
 /* NULL inside is fine, NULL is left behind. To be called in done(), too. */
 void ring_read_stop(struct ring_read **read);
