@@ -5,8 +5,9 @@
  * while the load goes on may be younger than its reads: after it everything is told once more.
  *
  * Change notes are numbered: those above the last one seen name an entity whose settings are read
- * again, once the core has had LOADED. Whoever sees a note that is older than a quarter of an hour
- * removes it, as Kafka's brokers do.
+ * again, once the core has had LOADED. If an answer was lost with its connection, all from that one
+ * on are read once more: settings may be read twice, but not never. Whoever sees a note that is
+ * older than a quarter of an hour removes it, as Kafka's brokers do.
  */
 #include "controller/shell/watch.h"
 
@@ -46,6 +47,7 @@ struct cluster_watch {
     struct broker_watch *brokers;
     unsigned n_untold; /* brokers whose first content is awaited */
     int64_t last_note; /* number of the last change note that has been dealt with */
+    int64_t lost_note; /* lowest number of one whose answer was lost since, INT64_MAX: none */
     bool notes_seen;   /* the first list of them has come */
     struct notes *notes;
 };
@@ -158,11 +160,31 @@ static bool note_number(struct str leaf, int64_t *number)
     return str_to_i64((struct str){ .ptr = leaf.ptr + at, .len = leaf.len - at }, number);
 }
 
+/* A note of that place could not be read; list and read them all again. */
+static void look_again(struct cluster_watch *watch, struct str path)
+{
+    int64_t number;
+
+    if (str_starts_with(path, STR(ZK_ISR_CHANGES))) {
+        zk_watch_again(watch->isr);
+    } else if (str_starts_with(path, STR(ZK_LOG_DIR_EVENTS))) {
+        zk_watch_again(watch->dirs);
+    } else {
+        if (note_number(zk_path_leaf(path), &number) && number < watch->lost_note)
+            watch->lost_note = number;
+        zk_watch_again(watch->changes);
+    }
+}
+
+/* Every answer begins with this; false: there is no note. */
 static bool notes_back(struct notes *notes, const struct zk_answer *answer)
 {
     notes->out--;
-    if (notes->watch != NULL)
+    if (notes->watch != NULL) {
+        if (answer->err == ERR_CONNECTION_LOSS)
+            look_again(notes->watch, answer->path);
         return answer->err == ERR_OK;
+    }
     if (notes->out == 0)
         free(notes);
     return false;
@@ -207,6 +229,9 @@ static void on_changes(void *arg, const struct zk_answer *answer)
     struct str *names;
     int64_t number;
 
+    if (watch->lost_note <= watch->last_note)
+        watch->last_note = watch->lost_note - 1;
+    watch->lost_note = INT64_MAX;
     arena_init(&arena, SIZE_MAX);
     names = arena_dup(&arena, answer->children, answer->n_children * sizeof *names);
     if (answer->n_children > 0)
@@ -351,6 +376,7 @@ void cluster_watch_start(struct cluster_watch *watch)
 
     cluster_watch_stop(watch);
     watch->last_note = -1;
+    watch->lost_note = INT64_MAX;
     watch->notes_seen = watch->loaded = false;
     watch->notes = xcalloc(1, sizeof *watch->notes);
     watch->notes->watch = watch;

@@ -167,6 +167,31 @@ START_TEST(notes_of_settings_are_followed_once)
 }
 END_TEST
 
+/* _i: so many reads after the change the answer is lost. */
+START_TEST(a_note_whose_answer_is_lost_is_read_again)
+{
+    cluster_watch_start(watch);
+    run();
+    cluster_watch_loaded(watch);
+    run();
+    fake_zk_lose_read(zk, (unsigned)_i);
+    fake_zk_put(fake, "/config/changes/config_change_0000000005",
+                "{\"version\":2,\"entity_path\":\"topics/t\"}");
+    run();
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 1);
+    fake_zk_lose_read(zk, (unsigned)_i);
+    fake_zk_put(fake, "/isr_change_notification/isr_change_0000000001",
+                "{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":0}]}");
+    run();
+    ck_assert_int_eq(got.events[CORE_ISR_CHANGED], 1);
+    fake_zk_lose_read(zk, (unsigned)_i);
+    fake_zk_put(fake, "/log_dir_event_notification/log_dir_event_0000000001",
+                "{\"version\":1,\"broker\":1,\"event\":1}");
+    run();
+    ck_assert_int_eq(got.events[CORE_DIR_EVENT], 1);
+}
+END_TEST
+
 /* The load has read all names by then, and is reading states; the core takes nothing before it. */
 START_TEST(what_changes_during_the_load_is_told_after_it)
 {
@@ -267,6 +292,7 @@ int main(void)
     tcase_add_test(tc, brokers_come_go_and_change);
     tcase_add_test(tc, topics_and_marks_are_told_by_name);
     tcase_add_test(tc, notes_of_settings_are_followed_once);
+    tcase_add_loop_test(tc, a_note_whose_answer_is_lost_is_read_again, 0, 3);
     tcase_add_test(tc, what_changes_during_the_load_is_told_after_it);
     tcase_add_test(tc, notes_of_states_and_directories_are_told_and_removed);
     tcase_add_test(tc, wishes_are_told_once_there_is_somebody_to_tell);
