@@ -10,7 +10,8 @@
  * closing); the owner never does. It keeps calls back while there is no connection, so only what
  * had really been sent can end with ERR_CONNECTION_LOSS. After an expiry every call that is open
  * ends with ERR_SESSION_EXPIRED, then listeners hear of it, then a new session is opened by itself,
- * with pauses that grow and vary; nothing of the old session is heard of any more.
+ * with pauses that grow and vary; nothing of the old session is heard of any more. A server that is
+ * silent (hung, or cut off) is left for another one after a second or two, with the session.
  *
  * Units:      versions are those of znodes, -1 for any; times in milliseconds; owner is a session
  * id. Ownership:  calls copy what they are given. Answers are lent until done() returns. Threads:
@@ -68,7 +69,7 @@ enum zk_event {
 struct zk_listener {
     struct zk_listener *next;
     void (*on_session)(struct zk_listener *listener, const struct zk_session *session);
-    /* A watch fired: something has changed there, read again. */
+    /* A watch fired: something has changed there, or may have, read again. */
     void (*on_node)(struct zk_listener *listener, struct str path, enum zk_event event);
 };
 

@@ -9,8 +9,17 @@
  * A handle whose session has expired is dead: it is closed outside the message loop (its late
  * completions are in our mailbox and must be taken before the list is failed), the owner is told,
  * and after a pause that doubles with every failure, and varies so that a whole cluster does not
- * come back in step, a new handle is opened. Messages of older handles carry an older turn and are
- * dropped.
+ * come back in step, a new handle is opened. Messages of older handles carry an older number and
+ * are dropped.
+ *
+ * The library waits for a silent server (hung, or cut off without a word) for two thirds of the
+ * session's time-out, whether it connects or has requests out, and may then try another one like
+ * it. We wait for `patience`: a second, doubled each time that a server was reached, until
+ * something has been answered, so that one which is only slow is given its time. Then a connection
+ * that is up is shut down; one that is not is left by opening another handle that goes on with the
+ * session, at the next server. A new handle knows neither what we have seen nor what we watch: so
+ * it catches up with the leader (sync) before anybody hears of it, and all that is watched is told
+ * to have changed.
  */
 #include <stdatomic.h>
 #include <assert.h>
@@ -32,6 +41,10 @@
 #define BACKOFF_MS_MIN_DEFAULT 50
 #define BACKOFF_MS_MAX_DEFAULT 2000
 #define DRAIN_MS               500
+#define PATIENCE_MS_MIN        1000
+#define PATIENCE_KEPT_MS       60000 /* after it was used up */
+#define LOOK_MS                1000  /* at a server that has something to answer */
+#define HELD_UP_MS             500   /* later than due: it was we who were not there */
 
 /*   [I] set before use   [z] the zk thread only   [a] atomic */
 struct zk_lib {
@@ -46,9 +59,21 @@ struct zk_lib {
 
     zhandle_t *handle;                      /* [z] NULL between sessions */
     struct link *link;                      /* [z] what its callbacks get */
+    uint32_t number;                        /* [z] of the handle */
+    unsigned first_server;                  /* [z] that it tries */
+    clientid_t session;                     /* [z] that it goes on with; 0: a new one */
     uint32_t turn;                          /* [z] */
     bool had_session;                       /* [z] this handle was connected once */
     bool connected;                         /* [z] */
+    bool is_moved;                          /* [z] goes on from another handle, not synced yet */
+    bool is_moving;                         /* [z] that one is being closed */
+    struct watched *watched;                /* [z] paths, in this session */
+    int64_t patience_ms;                    /* [z] */
+    int64_t used_up_ms;                     /* [z] when it was, last */
+    struct msg synced;                      /* after a move */
+    int synced_rc;                          /* of the message */
+    int64_t silent_since_ms;                /* [z] an answer is awaited, or a connection */
+    int64_t look_at_ms;                     /* [z] INT64_MAX: nothing is awaited */
     bool dead;                              /* [z] to be closed once the mailbox has been run */
     bool stopping;                          /* [z] */
     int64_t backoff_ms;                     /* [z] */
@@ -63,14 +88,20 @@ struct zk_lib {
 /* Context of a handle's watchers; lives until the handle is closed. */
 struct link {
     struct zk_lib *lib;
-    uint32_t turn;
+    uint32_t number;
 };
 
 struct heard {
     struct msg msg;
     struct zk_lib *lib;
-    uint32_t turn;
+    uint32_t number;
     int type, state;
+    char path[];
+};
+
+/* A path that has had a watch in this session; it may have fired. */
+struct watched {
+    struct watched *next;
     char path[];
 };
 
@@ -208,11 +239,76 @@ static void on_watch(zhandle_t *handle, int type, int state, const char *path, v
     (void)handle;
     *heard = (struct heard){ .msg = { .run = on_heard },
                              .lib = link->lib,
-                             .turn = link->turn,
+                             .number = link->number,
                              .type = type,
                              .state = state };
     memcpy(heard->path, path != NULL ? path : "", len + 1);
     mailbox_post(&link->lib->mailbox, &heard->msg);
+}
+
+/* ---- patience ---------------------------------------------------------------------------------
+ */
+
+/* An answer is awaited from now on, or the next one. */
+static void await(struct zk_lib *lib)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - lib->used_up_ms > PATIENCE_KEPT_MS)
+        lib->patience_ms = PATIENCE_MS_MIN;
+    lib->silent_since_ms = now_ms;
+    lib->look_at_ms = now_ms + LOOK_MS;
+}
+
+static void await_nothing(struct zk_lib *lib)
+{
+    lib->look_at_ms = INT64_MAX;
+}
+
+/* -1: no look is due. */
+static int64_t look_in_ms(const struct zk_lib *lib)
+{
+    int64_t left_ms = lib->look_at_ms - clock_mono_ms();
+
+    if (lib->look_at_ms == INT64_MAX)
+        return -1;
+    return left_ms > 0 ? left_ms : 0;
+}
+
+/* ---- watches, in case another handle goes on ---------------------------------------------------
+ */
+
+static void watched_add(struct zk_lib *lib, const char *path)
+{
+    struct watched *watched;
+
+    for (watched = lib->watched; watched != NULL; watched = watched->next) {
+        if (strcmp(watched->path, path) == 0)
+            return;
+    }
+    watched = xmalloc(sizeof *watched + strlen(path) + 1);
+    memcpy(watched->path, path, strlen(path) + 1);
+    watched->next = lib->watched;
+    lib->watched = watched;
+}
+
+static void watched_forget(struct zk_lib *lib)
+{
+    struct watched *watched;
+
+    while ((watched = lib->watched) != NULL) {
+        lib->watched = watched->next;
+        free(watched);
+    }
+}
+
+/* Whether it was the content or the children: who watches reads again. */
+static void watched_tell(struct zk_lib *lib)
+{
+    for (const struct watched *at = lib->watched; at != NULL; at = at->next) {
+        zk_post_node(&lib->base, str_of(at->path), ZK_NODE_CHANGED);
+        zk_post_node(&lib->base, str_of(at->path), ZK_NODE_CHILDREN);
+    }
 }
 
 /* ---- sending ----------------------------------------------------------------------------------
@@ -225,7 +321,8 @@ static void sent_add(struct zk_lib *lib, struct zk_call *call)
     if (lib->sent != NULL)
         lib->sent->prev = call;
     lib->sent = call;
-    lib->n_sent++;
+    if (lib->n_sent++ == 0)
+        await(lib);
 }
 
 static void sent_remove(struct zk_lib *lib, struct zk_call *call)
@@ -296,6 +393,8 @@ static int call_send(struct zk_lib *lib, struct zk_call *call)
 {
     zhandle_t *handle = lib->handle;
 
+    if (call->watch)
+        watched_add(lib, call->path);
     switch (call->kind) {
     case ZK_CALL_GET:
         return zoo_aget(handle, call->path, call->watch, on_data, call);
@@ -361,6 +460,14 @@ static void on_call_completed(struct msg *msg)
     struct zk_lib *lib = container_of(call->zk, struct zk_lib, base);
 
     sent_remove(lib, call);
+    if (lib->is_moving && call->answer.err == ERR_SESSION_EXPIRED)
+        call->answer.err = ERR_CONNECTION_LOSS; /* the handle was closed, not the session */
+    if (call->answer.err != ERR_CONNECTION_LOSS) {
+        lib->patience_ms = PATIENCE_MS_MIN;
+        await(lib);
+    }
+    if (lib->n_sent == 0 && lib->connected)
+        await_nothing(lib);
     zk_call_finish(call);
     calls_send(lib);
 }
@@ -404,24 +511,58 @@ static bool chroot_ensure(struct zk_lib *lib)
     return false;
 }
 
+/* Calls may go out. */
+static void connected(struct zk_lib *lib)
+{
+    bool is_new = !lib->had_session;
+
+    await_nothing(lib);
+    lib->had_session = true;
+    lib->connected = true;
+    lib->backoff_ms = lib->backoff_ms_min;
+    post_state(lib, ZK_CONNECTED, is_new, lib->turn);
+    calls_send(lib);
+}
+
+/* A handle that failed or is gone is not moved any more, or will be connected once more. */
+static void on_moved(struct msg *msg)
+{
+    struct zk_lib *lib = container_of(msg, struct zk_lib, synced);
+
+    if (lib->synced_rc != ZOK || !lib->is_moved || lib->dead || lib->stopping)
+        return;
+    lib->is_moved = false;
+    lib->patience_ms = PATIENCE_MS_MIN;
+    connected(lib);
+    watched_tell(lib);
+}
+
+/* On a thread of the library's, which tells the end of each connection's calls before the next
+ * connection: so the message is never there twice. */
+static void on_synced(int rc, const char *path, const void *data)
+{
+    struct zk_lib *lib = (struct zk_lib *)(uintptr_t)data;
+
+    (void)path;
+    lib->synced_rc = rc;
+    lib->synced.run = on_moved;
+    mailbox_post(&lib->mailbox, &lib->synced);
+}
+
 static void on_session_state(struct zk_lib *lib, int state)
 {
     if (state == ZOO_CONNECTED_STATE) {
-        bool is_new = !lib->had_session;
-
-        if (lib->connected || !chroot_ensure(lib))
-            return;
-        lib->had_session = true;
-        lib->connected = true;
-        lib->backoff_ms = lib->backoff_ms_min;
-        post_state(lib, ZK_CONNECTED, is_new, lib->turn);
-        calls_send(lib);
+        if (lib->is_moved)
+            (void)zoo_async(lib->handle, "/", on_synced, lib); /* else it is lost again already */
+        else if (!lib->connected && chroot_ensure(lib))
+            connected(lib);
     } else if (state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE) {
         if (state == ZOO_AUTH_FAILED_STATE)
             say_limited(SAY_ERROR, "ZooKeeper refuses to authenticate us");
         lib->dead = true;
     } else if (lib->connected) { /* connecting, associating */
         lib->connected = false;
+        await(lib);
         post_state(lib, ZK_SUSPENDED, false, lib->turn);
     }
 }
@@ -431,7 +572,7 @@ static void on_heard(struct msg *msg)
     struct heard *heard = container_of(msg, struct heard, msg);
     struct zk_lib *lib = heard->lib;
 
-    if (heard->turn == lib->turn && lib->handle != NULL && !lib->dead && !lib->stopping) {
+    if (heard->number == lib->number && lib->handle != NULL && !lib->dead && !lib->stopping) {
         if (heard->type == ZOO_SESSION_EVENT)
             on_session_state(lib, heard->state);
         else if (heard->type == ZOO_CREATED_EVENT)
@@ -459,9 +600,14 @@ static void retry_later(struct zk_lib *lib)
 
 static void session_open(struct zk_lib *lib)
 {
+    const clientid_t *session = lib->session.client_id != 0 ? &lib->session : NULL;
+
     lib->link = xmalloc(sizeof *lib->link);
-    *lib->link = (struct link){ .lib = lib, .turn = lib->turn };
-    lib->handle = zk_lib_handle(lib->servers, on_watch, lib->timeout_ms, NULL, lib->link);
+    *lib->link = (struct link){ .lib = lib, .number = ++lib->number };
+    lib->is_moved = session != NULL;
+    lib->handle = zk_lib_handle(lib->servers, lib->first_server, on_watch, lib->timeout_ms, session,
+                                lib->link);
+    await(lib);
     if (lib->handle == NULL) {
         say_limited(SAY_WARN, "cannot use the ZooKeeper servers, trying again servers=%s: %s",
                     lib->servers, strerror(errno));
@@ -503,6 +649,73 @@ static void sent_drain(struct zk_lib *lib)
         mailbox_wait(&lib->mailbox, (int)left_ms);
 }
 
+static void handle_close(struct zk_lib *lib)
+{
+    zookeeper_close(lib->handle);
+    lib->handle = NULL;
+    lib->connected = lib->is_moved = false;
+    await_nothing(lib);
+    free(lib->link);
+    lib->link = NULL;
+}
+
+static void be_patient(struct zk_lib *lib)
+{
+    int64_t most_ms = lib->timeout_ms * INT64_C(2) / 3; /* the library's own patience */
+
+    lib->used_up_ms = clock_mono_ms();
+    lib->patience_ms *= 2;
+    if (lib->patience_ms > most_ms)
+        lib->patience_ms = most_ms > PATIENCE_MS_MIN ? most_ms : PATIENCE_MS_MIN;
+}
+
+/* Should the library have connected in this very moment, the session is closed with the handle: as
+ * if it had expired. */
+static void move_on(struct zk_lib *lib)
+{
+    if (lib->had_session)
+        lib->session = *zoo_client_id(lib->handle);
+    lib->first_server++;
+    lib->is_moving = true;
+    handle_close(lib);
+    mailbox_run(&lib->mailbox);
+    while (lib->sent != NULL) {
+        struct zk_call *call = lib->sent;
+
+        sent_remove(lib, call);
+        zk_call_fail(call, ERR_CONNECTION_LOSS);
+    }
+    lib->is_moving = false;
+    if (!lib->stopping)
+        session_open(lib);
+}
+
+/* A server that cannot even be reached is no slow one: and once it can, that has to be noticed
+ * soon, for TCP itself tries again after twice as long each time. */
+static void look(struct zk_lib *lib)
+{
+    int64_t now_ms = clock_mono_ms(), silent_ms = now_ms - lib->silent_since_ms;
+    int state = zoo_state(lib->handle);
+    bool is_reached = state == ZOO_CONNECTED_STATE || state == ZOO_ASSOCIATING_STATE;
+
+    if (now_ms - lib->look_at_ms > HELD_UP_MS) { /* first comes what there is to be heard */
+        await(lib);
+        return;
+    }
+    lib->look_at_ms = now_ms + LOOK_MS;
+    if (is_reached && silent_ms < lib->patience_ms)
+        return;
+    if (is_reached)
+        be_patient(lib);
+    if (state == ZOO_CONNECTED_STATE) {
+        say_limited(SAY_WARN, "a ZooKeeper server does not answer, leaving it");
+        zk_lib_hang_up(lib->handle);
+    } else if (is_reached || state == ZOO_CONNECTING_STATE) {
+        say_limited(SAY_WARN, "a ZooKeeper server does not let us in, trying the next");
+        move_on(lib);
+    } /* else the library is between servers that refuse us */
+}
+
 /* Ends the handle: everything that was asked in its session is answered when this returns. */
 static void session_end(struct zk_lib *lib)
 {
@@ -513,12 +726,10 @@ static void session_end(struct zk_lib *lib)
                                    .id = zoo_client_id(lib->handle)->client_id,
                                    .timeout_ms = zoo_recv_timeout(lib->handle),
                                    .turn = lib->turn };
-    zookeeper_close(lib->handle);
-    lib->handle = NULL;
-    lib->connected = false;
+    handle_close(lib);
     lib->had_session = false;
-    free(lib->link);
-    lib->link = NULL;
+    lib->session = (clientid_t){ 0 };
+    watched_forget(lib);
     if (tell)
         lib->turn++; /* what is submitted from here on was meant for the session that has ended */
     mailbox_run(&lib->mailbox); /* completions that came before the end */
@@ -533,7 +744,7 @@ static void zk_thread(void *arg)
     struct zk_lib *lib = arg;
 
     while (!lib->stopping) {
-        int64_t wait_ms = -1;
+        int64_t wait_ms = look_in_ms(lib);
 
         if (lib->handle == NULL) {
             wait_ms = lib->open_at_ms - clock_mono_ms();
@@ -547,6 +758,8 @@ static void zk_thread(void *arg)
             session_end(lib);
             lib->dead = false;
             retry_later(lib);
+        } else if (lib->handle != NULL && !lib->stopping && look_in_ms(lib) == 0) {
+            look(lib);
         }
     }
     waiting_fail(lib, ERR_CLOSED);
@@ -556,6 +769,7 @@ static void zk_thread(void *arg)
     }
     mailbox_run(&lib->mailbox);
     calls_fail(lib, ERR_CLOSED);
+    watched_forget(lib);
 }
 
 /* ---- the seam -------------------------------------------------------------------------------- */
@@ -614,6 +828,9 @@ enum err zk_open(const struct zk_options *options, struct zk **out)
     lib->backoff_ms_max =
         options->backoff_ms_max > 0 ? options->backoff_ms_max : BACKOFF_MS_MAX_DEFAULT;
     lib->backoff_ms = lib->backoff_ms_min;
+    lib->patience_ms = PATIENCE_MS_MIN;
+    await_nothing(lib);
+    lib->first_server = (unsigned)rand_below(&lib->rand, UINT16_MAX);
     lib->turn = 1;
     thread_start(&lib->thread, T_ZK, -1, zk_thread, lib);
     *out = &lib->base;

@@ -2,6 +2,7 @@
  * What is asked of the library once, with a handle that is opened for it and closed again: creating
  * a chroot, ending the session of an earlier process. And the library's words in ours.
  */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
+#include "common/base/rand.h"
 #include "common/base/say.h"
 #include "common/zk/zk.h"
 #include "common/zk/zk_lib_int.h"
@@ -69,11 +71,29 @@ static void on_library_says(const char *message)
         say_debug("zookeeper client: %s", message);
 }
 
-zhandle_t *zk_lib_handle(const char *servers, watcher_fn watcher, int32_t timeout_ms,
-                         const clientid_t *id, void *context)
+zhandle_t *zk_lib_handle(const char *servers, unsigned first, watcher_fn watcher,
+                         int32_t timeout_ms, const clientid_t *id, void *context)
 {
+    char *turned = zk_lib_turn(servers, first);
+    zhandle_t *handle;
+    int errnum;
+
     zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
-    return zookeeper_init2(servers, watcher, timeout_ms, id, context, 0, on_library_says);
+    zoo_deterministic_conn_order(1);
+    handle = zookeeper_init2(turned, watcher, timeout_ms, id, context, 0, on_library_says);
+    errnum = errno;
+    free(turned);
+    errno = errnum;
+    return handle;
+}
+
+/* So that not everybody asks the same server first. */
+static unsigned any_server(void)
+{
+    struct rand rand;
+
+    rand_seed_os(&rand);
+    return (unsigned)rand_below(&rand, UINT16_MAX);
 }
 
 /* host:port,…[/chroot]: the library takes more than it should (an empty host is itself), so the
@@ -156,7 +176,7 @@ static enum err once_open(struct once *wait, const char *servers, const clientid
     wait->state = 0;
     lock_init(&wait->lock, LOCK_LEAF);
     cond_init(&wait->cond);
-    *out = zk_lib_handle(servers, on_once_watch, timeout_ms, id, wait);
+    *out = zk_lib_handle(servers, any_server(), on_once_watch, timeout_ms, id, wait);
     if (*out == NULL) {
         *state = 0;
         return ERR_REFUSED;

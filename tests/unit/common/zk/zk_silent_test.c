@@ -1,0 +1,224 @@
+/*
+ * zk and servers that are silent: they are left for others within a second or two, whatever the
+ * session's time-out, and the session lives on. Against servers of our own, over the real library.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/zk/zk.h"
+#include "common/zk/zk_lib_int.h"
+#include "tests/kit/unit.h"
+#include "tests/kit/zk_stub.h"
+
+#define SESSION_MS 60000 /* the library leaves a silent server after 40 s */
+#define SOON_MS    20000 /* a second or two, on a machine that has much else to do */
+#define CLIENTS    8
+
+static struct zk_stub *stubs[2];
+static struct mailbox mailbox;
+static char servers[64];
+
+static struct ear {
+    struct zk_listener listener;
+    int connected, fresh, expired, changed;
+} ears[CLIENTS];
+static struct zk *zks[CLIENTS];
+
+static void hear_session(struct zk_listener *listener, const struct zk_session *session)
+{
+    struct ear *ear = container_of(listener, struct ear, listener);
+
+    ear->connected += session->state == ZK_CONNECTED;
+    ear->fresh += session->state == ZK_CONNECTED && session->is_new;
+    ear->expired += session->state == ZK_EXPIRED;
+}
+
+static void hear_node(struct zk_listener *listener, struct str path, enum zk_event event)
+{
+    struct ear *ear = container_of(listener, struct ear, listener);
+
+    ear->changed += str_is(path, "/watched") && event == ZK_NODE_CHANGED;
+}
+
+static void set_up(void)
+{
+    mailbox_init(&mailbox);
+    memset(ears, 0, sizeof ears);
+    stubs[0] = zk_stub_start();
+    stubs[1] = zk_stub_start();
+    snprintf(servers, sizeof servers, "127.0.0.1:%d,127.0.0.1:%d", zk_stub_port(stubs[0]),
+             zk_stub_port(stubs[1]));
+}
+
+static void open_one(int i)
+{
+    struct zk_options options = { .servers = servers,
+                                  .session_timeout_ms = SESSION_MS,
+                                  .mailbox = &mailbox };
+
+    ck_assert_int_eq(zk_open(&options, &zks[i]), ERR_OK);
+    ears[i].listener.on_session = hear_session;
+    ears[i].listener.on_node = hear_node;
+    zk_listen(zks[i], &ears[i].listener);
+}
+
+static void tear_down(void)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        zk_close(&zks[i]);
+    while (mailbox_run(&mailbox) > 0) {
+    }
+    zk_stub_stop(&stubs[0]);
+    zk_stub_stop(&stubs[1]);
+    mailbox_fini(&mailbox);
+}
+
+/* Runs the mailbox until it is so, which has to be soon. */
+#define soon(condition)                                                                            \
+    do {                                                                                           \
+        int64_t end_ms = clock_mono_ms() + SOON_MS;                                                \
+        while (!(condition)) {                                                                     \
+            ck_assert_msg(clock_mono_ms() < end_ms, "waited in vain: %s", #condition);             \
+            mailbox_wait(&mailbox, 20);                                                            \
+        }                                                                                          \
+    } while (0)
+
+static bool all_connected(void)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        if (ears[i].connected == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The one that has let the first client in. */
+static int server_of_first(void)
+{
+    int64_t session;
+
+    soon(ears[0].connected == 1);
+    return zk_stub_let_in(stubs[0], &session) > 0 ? 0 : 1;
+}
+
+static void note(void *arg, const struct zk_answer *answer)
+{
+    *(enum err *)arg = answer->err;
+}
+
+START_TEST(who_connects_leaves_a_silent_server_for_the_next)
+{
+    zk_stub_mute(stubs[0], true);
+    for (int i = 0; i < CLIENTS; i++) /* some of them meet the silent one first */
+        open_one(i);
+    soon(all_connected());
+    for (int i = 0; i < CLIENTS; i++)
+        ck_assert_int_eq(ears[i].fresh, 1);
+}
+END_TEST
+
+START_TEST(who_reconnects_leaves_a_silent_server_with_the_session)
+{
+    enum err absent = ERR_OK;
+    int64_t id, session;
+    int home;
+
+    open_one(0);
+    home = server_of_first();
+    id = zk_session(zks[0])->id;
+    zk_exists(zks[0], "/watched", true, note, &absent);
+    soon(absent == ERR_NOT_FOUND);
+    zk_stub_mute(stubs[1 - home], true);
+    zk_stub_hang_up(stubs[home]);
+    soon(ears[0].connected == 2);
+    ck_assert_int_eq(ears[0].fresh, 1);
+    ck_assert_int_eq(ears[0].expired, 0);
+    ck_assert_int_eq(zk_stub_let_in(stubs[home], &session), 2);
+    ck_assert(session == id);
+    ck_assert(zk_session(zks[0])->id == id);
+    soon(ears[0].changed == 1); /* the watch is not known there */
+}
+END_TEST
+
+START_TEST(who_waits_for_an_answer_leaves_a_silent_server_with_the_session)
+{
+    enum err asked = ERR_OK, again = ERR_OK;
+    int64_t id, session;
+    int home;
+
+    open_one(0);
+    home = server_of_first();
+    id = zk_session(zks[0])->id;
+    zk_stub_mute(stubs[home], true);
+    zk_exists(zks[0], "/a", false, note, &asked);
+    soon(asked == ERR_CONNECTION_LOSS);
+    zk_exists(zks[0], "/a", false, note, &again);
+    soon(again == ERR_NOT_FOUND);
+    ck_assert_int_eq(zk_stub_let_in(stubs[1 - home], &session), 1);
+    ck_assert(session == id);
+    ck_assert_int_eq(ears[0].fresh, 1);
+    ck_assert_int_eq(ears[0].expired, 0);
+    ck_assert_uint_eq(zk_stub_closed(stubs[0]) + zk_stub_closed(stubs[1]), 0);
+}
+END_TEST
+
+/* Slower than who is given up at first: from then on they are waited for. */
+START_TEST(servers_that_are_slow_are_given_more_time)
+{
+    enum err asked = ERR_CONNECTION_LOSS;
+
+    zk_stub_slow(stubs[0], 1500);
+    zk_stub_slow(stubs[1], 1500);
+    open_one(0);
+    soon(ears[0].connected == 1);
+    for (int tries = 0; asked == ERR_CONNECTION_LOSS; tries++) {
+        ck_assert_int_lt(tries, 4);
+        asked = ERR_OK;
+        zk_exists(zks[0], "/a", false, note, &asked);
+        soon(asked != ERR_OK);
+    }
+    ck_assert_int_eq(asked, ERR_NOT_FOUND);
+    ck_assert_int_eq(ears[0].expired, 0);
+    zk_stub_slow(stubs[0], 0);
+    zk_stub_slow(stubs[1], 0);
+}
+END_TEST
+
+START_TEST(the_list_of_servers_is_turned)
+{
+    static const struct {
+        const char *servers;
+        unsigned by;
+        const char *turned;
+    } all[] = { { "a:1", 0, "a:1" },
+                { "a:1", 5, "a:1" },
+                { "a:1,b:2,c:3", 0, "a:1,b:2,c:3" },
+                { "a:1,b:2,c:3", 1, "b:2,c:3,a:1" },
+                { "a:1,b:2,c:3/root/x", 2, "c:3,a:1,b:2/root/x" },
+                { "a:1,b:2/x,y", 3, "b:2,a:1/x,y" } };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        char *turned = zk_lib_turn(all[i].servers, all[i].by);
+
+        ck_assert_str_eq(turned, all[i].turned);
+        free(turned);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("silent");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, who_connects_leaves_a_silent_server_for_the_next);
+    tcase_add_test(tc, who_reconnects_leaves_a_silent_server_with_the_session);
+    tcase_add_test(tc, who_waits_for_an_answer_leaves_a_silent_server_with_the_session);
+    tcase_add_test(tc, servers_that_are_slow_are_given_more_time);
+    tcase_add_test(tc, the_list_of_servers_is_turned);
+    return unit_run_within(tc, 120);
+}
