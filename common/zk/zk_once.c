@@ -228,19 +228,26 @@ enum err zk_close_session(const char *servers, int64_t id, const uint8_t passwor
                           int32_t wait_ms)
 {
     clientid_t client = { .client_id = id };
+    int64_t end_ms = clock_mono_ms() + wait_ms, left_ms = wait_ms;
     struct once wait;
     zhandle_t *handle;
     char *trimmed = zk_lib_servers(servers);
     enum err err = ERR_INVALID_CONFIG;
-    int state;
+    int state = ZOO_CONNECTED_STATE;
 
-    if (trimmed != NULL) {
-        memcpy(client.passwd, password, sizeof client.passwd);
-        err = once_open(&wait, trimmed, &client, wait_ms, &handle, &state);
-        if (err == ERR_OK && state == ZOO_AUTH_FAILED_STATE)
-            err = ERR_CLUSTER_AUTHORIZATION_FAILED;
-        once_close(&wait, handle); /* connected: this is what closes the session */
+    /* Closing a handle that is connected closes the session, and does not tell whether that was
+     * lost with the connection: so until a server says that there is no such session. */
+    memcpy(client.passwd, password, sizeof client.passwd);
+    while (trimmed != NULL && state == ZOO_CONNECTED_STATE) {
+        err = ERR_TIMED_OUT;
+        if (left_ms <= 0)
+            break;
+        err = once_open(&wait, trimmed, &client, (int32_t)left_ms, &handle, &state);
+        once_close(&wait, handle);
+        left_ms = end_ms - clock_mono_ms();
     }
+    if (err == ERR_OK && state == ZOO_AUTH_FAILED_STATE)
+        err = ERR_CLUSTER_AUTHORIZATION_FAILED;
     free(trimmed);
     return err;
 }

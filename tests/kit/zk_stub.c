@@ -22,6 +22,7 @@
 
 #define CONNS_MAX      16
 #define FRAME_MAX      1024
+#define GONE_MAX       16
 #define LOOK_MS        5
 #define HELLO_BYTES    44
 #define KIND_SYNC      9
@@ -35,6 +36,7 @@
 struct conn {
     int fd; /* -1: none */
     bool let_in;
+    int64_t session;
     uint8_t in[FRAME_MAX];
     size_t len;
 };
@@ -43,7 +45,9 @@ struct zk_stub {
     int fd, port;
     struct thread thread;
     struct conn conns[CONNS_MAX];                 /* the thread's */
+    int64_t gone[GONE_MAX];                       /* the same: sessions that were closed */
     atomic_bool stopping, mute, is_mute, hang_up; /* mute: wanted; is_mute: so it is */
+    atomic_bool lose_close;
     atomic_int delay_ms;
     atomic_uint let_in, closed;
     _Atomic int64_t session; /* the last one's */
@@ -65,17 +69,33 @@ static void say(struct conn *conn, uint8_t *frame, size_t len)
         conn_end(conn);
 }
 
+static bool is_gone(const struct zk_stub *stub, int64_t session)
+{
+    for (size_t i = 0; i < GONE_MAX; i++) {
+        if (stub->gone[i] == session)
+            return true;
+    }
+    return false;
+}
+
+/* Who comes with a session that is gone is given none and no time. */
 static void let_in(struct zk_stub *stub, struct conn *conn, const uint8_t *hello)
 {
     uint8_t answer[4 + 4 + 4 + 8 + 4 + PASSWORD_BYTES + 1] = { 0 };
     int64_t session = (int64_t)load_be64(hello + SESSION_AT);
 
+    store_be32(answer + 20, PASSWORD_BYTES);
+    if (session != 0 && is_gone(stub, session)) {
+        say(conn, answer, sizeof answer);
+        conn_end(conn);
+        return;
+    }
     if (session == 0)
         session = atomic_fetch_add(&sessions, 1);
     memcpy(answer + 8, hello + TIMEOUT_AT, 4);
     store_be64(answer + 12, (uint64_t)session);
-    store_be32(answer + 20, PASSWORD_BYTES);
     conn->let_in = true;
+    conn->session = session;
     stub->session = session;
     stub->let_in++;
     say(conn, answer, sizeof answer);
@@ -87,12 +107,16 @@ static void answer(struct zk_stub *stub, struct conn *conn, const uint8_t *reque
     int32_t kind = (int32_t)load_be32(request + 4);
     bool is_fine = kind == KIND_PING || kind == KIND_CLOSE || kind == KIND_SYNC;
 
+    if (kind == KIND_CLOSE && atomic_exchange(&stub->lose_close, false)) {
+        conn_end(conn);
+        return;
+    }
     memcpy(out + 4, request, 4);
     store_be64(out + 8, 1);
     store_be32(out + 16, is_fine ? 0 : (uint32_t)NO_SUCH_ZNODE);
     say(conn, out, kind == KIND_SYNC ? sizeof out : sizeof out - 4); /* sync: and an empty path */
     if (kind == KIND_CLOSE) {
-        stub->closed++;
+        stub->gone[stub->closed++ % GONE_MAX] = conn->session;
         conn_end(conn);
     }
 }
@@ -212,6 +236,11 @@ void zk_stub_mute(struct zk_stub *stub, bool is_mute)
 void zk_stub_slow(struct zk_stub *stub, int delay_ms)
 {
     stub->delay_ms = delay_ms;
+}
+
+void zk_stub_lose_close(struct zk_stub *stub)
+{
+    stub->lose_close = true;
 }
 
 void zk_stub_hang_up(struct zk_stub *stub)

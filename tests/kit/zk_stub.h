@@ -1,6 +1,7 @@
 /*
- * zk_stub - a ZooKeeper server that lets everybody in, has no znodes, and falls silent on order, as
- * one that hangs or is cut off without a word: connections to it are made, and nothing is answered.
+ * zk_stub - a ZooKeeper server that lets everybody in but with a session that was closed there, has
+ * no znodes, and falls silent on order, as one that hangs or is cut off without a word: connections
+ * to it are made, and nothing is answered.
  *
  * Threads: one of its own; the functions may be called from any.
  */
@@ -21,6 +22,8 @@ int zk_stub_port(const struct zk_stub *stub);
 void zk_stub_mute(struct zk_stub *stub, bool is_mute);
 /* Each answer takes so long. */
 void zk_stub_slow(struct zk_stub *stub, int delay_ms);
+/* The next request to close a session is lost with its connection. */
+void zk_stub_lose_close(struct zk_stub *stub);
 /* Ends all connections, as a server that restarts. */
 void zk_stub_hang_up(struct zk_stub *stub);
 

@@ -188,6 +188,24 @@ START_TEST(servers_that_are_slow_are_given_more_time)
 }
 END_TEST
 
+/* A start that takes an earlier session for closed meets its registration, for as long as the
+ * session lives. */
+START_TEST(a_session_is_closed_only_when_a_server_knows_it_no_more)
+{
+    static const uint8_t password[16];
+    char *one = xasprintf("127.0.0.1:%d", zk_stub_port(stubs[0]));
+
+    zk_stub_lose_close(stubs[0]);
+    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK);
+    ck_assert_uint_eq(zk_stub_closed(stubs[0]), 1);
+    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK); /* not there any more */
+    ck_assert_uint_eq(zk_stub_closed(stubs[0]), 1);
+    zk_stub_mute(stubs[0], true);
+    ck_assert_int_eq(zk_close_session(one, 78, password, 500), ERR_TIMED_OUT);
+    free(one);
+}
+END_TEST
+
 START_TEST(the_list_of_servers_is_turned)
 {
     static const struct {
@@ -219,6 +237,7 @@ int main(void)
     tcase_add_test(tc, who_reconnects_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, who_waits_for_an_answer_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, servers_that_are_slow_are_given_more_time);
+    tcase_add_test(tc, a_session_is_closed_only_when_a_server_knows_it_no_more);
     tcase_add_test(tc, the_list_of_servers_is_turned);
     return unit_run_within(tc, 120);
 }
