@@ -9,17 +9,16 @@
 #include "broker/control/control.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/control/apply.h"
 #include "broker/control/beat.h"
 #include "broker/control/enroll.h"
 #include "broker/control/forward_int.h"
+#include "broker/control/keep.h"
 #include "broker/control/report.h"
 #include "broker/control/seek.h"
 #include "common/base/arena.h"
@@ -89,40 +88,14 @@ struct control {
     atomic_bool has_image;    /* [a] */
 };
 
-/* ---- small files of our own ---- */
+/* ---- what one process keeps for the next ---- */
 
-static void file_path(const struct control *control, const char *name, char path[4096])
+static void keep(const struct control *control, const char *name, const void *bytes, size_t len,
+                 bool durable)
 {
-    snprintf(path, 4096, "%s/%s", control->conf.state_dir, name);
-}
-
-static void write_file(const struct control *control, const char *name, const void *bytes,
-                       size_t len, bool durable)
-{
-    char path[4096];
-    int fd;
-
-    file_path(control, name, path);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, bytes, len) != (ssize_t)len || (durable && fdatasync(fd) != 0))
-        say_warn("cannot write %s: the next start may take longer", path);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* How much of it there was, at most len. */
-static size_t read_some(const struct control *control, const char *name, void *bytes, size_t len)
-{
-    char path[4096];
-    int fd;
-
-    file_path(control, name, path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, bytes, len);
-    close(fd);
-    return got > 0 ? (size_t)got : 0;
+    if (!keep_write(control->conf.state_dir, name, bytes, len, durable))
+        say_warn("cannot write %s/%s: the next start may take longer", control->conf.state_dir,
+                 name);
 }
 
 /* This process's session, and those of the ones before it that could not be ended yet. */
@@ -133,13 +106,18 @@ static void save_sessions(const struct control *control)
 
     memcpy(saved[0].password, session->password, sizeof saved[0].password);
     memcpy(&saved[1], control->last, control->last_len * sizeof saved[1]);
-    write_file(control, SESSION_FILE, saved, (1 + control->last_len) * sizeof saved[0], false);
+    keep(control, SESSION_FILE, saved, sizeof saved, false);
 }
 
 static void read_last_sessions(struct control *control)
 {
-    control->last_len = read_some(control, SESSION_FILE, control->last, sizeof control->last) /
-                        sizeof control->last[0];
+    struct saved_session saved[LAST_SESSIONS];
+    ssize_t got = keep_read(control->conf.state_dir, SESSION_FILE, saved, sizeof saved);
+
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof saved[0]; i++) {
+        if (saved[i].id != 0)
+            control->last[control->last_len++] = saved[i];
+    }
 }
 
 /* A quick restart must not meet the nodes of the processes before it. */
@@ -189,19 +167,20 @@ static void read_boot_id(struct control *control)
 /* Another boot id than the last process saw, and that did not stop cleanly: the machine's page
  * cache is gone, and records with it. Or a directory is new: another one's records may be gone.
  * This stays on record, whatever processes come and go and however they stop, until a controller
- * has acted on it: see on_applied(). */
+ * has acted on it: see on_applied(). A record that cannot be read may have said so. */
 static void judge_logs(struct control *control)
 {
     char last[BOOT_ID_BYTES + 1] = "";
-    bool whole = read_some(control, BOOT_FILE, last, BOOT_ID_BYTES) == BOOT_ID_BYTES;
+    ssize_t got = keep_read(control->conf.state_dir, BOOT_FILE, last, BOOT_ID_BYTES);
+    bool whole = got == BOOT_ID_BYTES;
     bool same = whole && control->boot_id[0] != '\0' && strcmp(last, control->boot_id) == 0;
-    bool is_lost = whole && strcmp(last, BOOT_LOST) == 0;
+    bool is_lost = whole ? strcmp(last, BOOT_LOST) == 0 : got >= 0 && control->boot_id[0] != '\0';
 
     control->intact = !is_lost && !control->conf.new_dir && (control->conf.clean_stop || same);
     if (!control->intact)
-        write_file(control, BOOT_FILE, BOOT_LOST, BOOT_ID_BYTES, true);
+        keep(control, BOOT_FILE, BOOT_LOST, BOOT_ID_BYTES, true);
     else
-        write_file(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
+        keep(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
 }
 
 /* ---- what the parts tell one another, on the control reactor ---- */
@@ -423,7 +402,7 @@ static void on_applied(void *ctx, int32_t controller_epoch, uint64_t version)
     struct control *control = ctx;
 
     if (control->fresh && !control->intact)
-        write_file(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
+        keep(control, BOOT_FILE, control->boot_id, strlen(control->boot_id), false);
     control->fresh = false;
     if (!atomic_exchange_explicit(&control->has_image, true, memory_order_acq_rel))
         control->conf.on_ready(control->conf.ctx);
