@@ -154,13 +154,15 @@ static void on_seats_there(void *arg, const struct zk_answer *answer)
         look_for_seats(seek);
 }
 
-/* A controller that hangs keeps its streams open: when another has its seat, it is not waited for.
- */
+/* A controller that hangs keeps its streams open, and its kernel takes new ones: when another has
+ * its seat, it is not waited for. */
 static void go_to_holder(struct seek *seek)
 {
-    if (seek->up && seek->tried != seek->active) {
-        say_warn("another controller is active now, leaving the stream of controller=%d active=%d",
-                 seek->tried, seek->active);
+    if (seek->stream != NULL && seek->tried != seek->active) {
+        if (seek->up)
+            say_warn("another controller is active now, leaving the stream of controller=%d "
+                     "active=%d",
+                     seek->tried, seek->active);
         drop(seek);
     }
     if (!seek->up)

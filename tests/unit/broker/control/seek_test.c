@@ -25,6 +25,8 @@ static int64_t now_us;
 static struct door {
     struct net_listener *listener;
     int connected;
+    bool is_hung; /* it does not even close */
+    int fd;
 } doors[2];
 
 static int64_t clock_us(void *arg)
@@ -38,7 +40,10 @@ static void on_accept(void *arg, const struct net_accepted *accepted)
     struct door *door = arg;
 
     door->connected++;
-    close(accepted->fd);
+    if (door->is_hung)
+        door->fd = accepted->fd;
+    else
+        close(accepted->fd);
 }
 
 static bool hello(void *ctx, Control__Hello *out)
@@ -90,6 +95,15 @@ static void open_door(struct door *door)
     ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
     ck_assert_int_eq(net_listen(reactor, &addr, 0, on_accept, door, &door->listener), ERR_OK);
     door->connected = 0;
+    door->is_hung = false;
+    door->fd = -1;
+}
+
+static void close_door(struct door *door)
+{
+    net_listener_close(&door->listener);
+    if (door->fd >= 0)
+        close(door->fd);
 }
 
 static void list(const struct door *door, int id)
@@ -103,6 +117,15 @@ static void list(const struct door *door, int id)
              "{\"version\":1,\"host\":\"127.0.0.1\",\"port\":%d,\"timestamp\":\"1\"}",
              net_addr_port(&addr));
     fake_zk_put(fake, path, data);
+}
+
+static void put_holder(int id)
+{
+    char data[128];
+
+    snprintf(data, sizeof data,
+             "{\"version\":2,\"brokerid\":%d,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}", id);
+    fake_zk_put(fake, "/controller", data);
 }
 
 static void set_up(void)
@@ -140,8 +163,8 @@ static void end(void)
 static void tear_down(void)
 {
     end();
-    net_listener_close(&doors[0].listener);
-    net_listener_close(&doors[1].listener);
+    close_door(&doors[0]);
+    close_door(&doors[1]);
     fake_zk_free(&fake);
     reactor_free(&reactor);
 }
@@ -159,9 +182,7 @@ END_TEST
 START_TEST(a_lost_read_is_made_again)
 {
     list(&doors[0], 3001);
-    fake_zk_put(
-        fake, "/controller",
-        "{\"version\":2,\"brokerid\":3001,\"timestamp\":\"1\",\"kraftControllerEpoch\":-1}");
+    put_holder(3001);
     begin();
     fake_zk_lose_read(zk, (unsigned)_i);
     run_ms(100);
@@ -181,6 +202,26 @@ START_TEST(who_comes_later_is_found_although_a_read_was_lost)
 }
 END_TEST
 
+/* Its kernel still takes connections. */
+START_TEST(a_controller_that_hangs_is_left_for_the_one_that_has_its_seat)
+{
+    doors[0].is_hung = true;
+    list(&doors[0], 3001);
+    list(&doors[1], 3002);
+    put_holder(3001);
+    begin();
+    for (int i = 0; doors[0].connected == 0; i++) { /* the other one is tried in turn */
+        ck_assert_int_lt(i, 100);
+        run_ms(10);
+    }
+    run_ms(10);
+    doors[1].connected = 0;
+    put_holder(3002);
+    run_ms(100);
+    ck_assert_int_gt(doors[1].connected, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("seek");
@@ -189,5 +230,6 @@ int main(void)
     tcase_add_test(tc, it_connects_to_who_is_listed);
     tcase_add_loop_test(tc, a_lost_read_is_made_again, 0, READS);
     tcase_add_loop_test(tc, who_comes_later_is_found_although_a_read_was_lost, 0, READS);
+    tcase_add_test(tc, a_controller_that_hangs_is_left_for_the_one_that_has_its_seat);
     return unit_run(tc);
 }
