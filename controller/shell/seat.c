@@ -63,9 +63,9 @@ struct seat {
     /* an attempt */
     bool standing;
     unsigned reads;
-    bool blocked, again;
-    char *block_reason; /* said already */
-    int32_t take_over;  /* holder to be replaced, -1: none */
+    bool blocked, again, lost; /* lost: an answer, with its connection */
+    char *block_reason;        /* said already */
+    int32_t take_over;         /* holder to be replaced, -1: none */
     bool present;
     struct zk_stat controller_stat;
     struct zk_holder controller;
@@ -362,6 +362,11 @@ static void reads_done(struct seat *seat)
     bool take = seat->present && seat->controller.id == seat->id &&
                 seat->controller_stat.owner != zk_session(seat->zk)->id; /* an earlier process */
 
+    if (seat->lost) { /* the next reads wait for a connection */
+        seat->standing = false;
+        stand(seat);
+        return;
+    }
     if (seat->again) {
         attempt_end(seat);
         pause_then_stand(seat, seat->pause_ms);
@@ -399,6 +404,8 @@ static bool read_back(struct seat *seat, const struct zk_answer *answer)
     if (!is_back(seat, answer))
         return false;
     seat->reads--;
+    if (answer->err == ERR_CONNECTION_LOSS)
+        seat->lost = true;
     if (answer->err != ERR_OK && answer->err != ERR_NOT_FOUND)
         seat->again = true;
     return true;
@@ -497,10 +504,11 @@ static void on_epoch_created(void *arg, const struct zk_answer *answer)
 {
     struct seat *seat = arg;
 
-    if (!read_back(seat, answer))
+    if (!is_back(seat, answer))
         return;
-    if (answer->err == ERR_EXISTS || answer->err == ERR_CONNECTION_LOSS)
-        seat->again = false;
+    seat->reads--;
+    if (answer->err != ERR_OK && answer->err != ERR_EXISTS && answer->err != ERR_CONNECTION_LOSS)
+        seat->again = true;
     read_more(seat);
     zk_get(seat->zk, ZK_CONTROLLER_EPOCH, false, on_epoch, seat);
 }
@@ -543,7 +551,7 @@ static void stand(struct seat *seat)
     if (seat->standing || seat->held || !seat->registered || seat->freed)
         return;
     seat->standing = true;
-    seat->blocked = seat->again = seat->present = seat->listed = false;
+    seat->blocked = seat->again = seat->lost = seat->present = seat->listed = false;
     seat->reads = 0;
     arena_init(&arena, SIZE_MAX);
     read_more(seat);

@@ -239,6 +239,21 @@ START_TEST(a_dead_holder_is_replaced_in_one_multi)
 }
 END_TEST
 
+/* _i: so many reads later the answer is lost. */
+START_TEST(a_dead_holder_is_replaced_although_an_answer_is_lost)
+{
+    man_start(&a, 1);
+    run_ms(50);
+    man_start(&b, 2);
+    run_ms(50);
+    fake_zk_kill(a.zk);
+    fake_zk_lose_read(b.zk, (unsigned)_i);
+    seat_take_over(b.seat, 1);
+    run_ms(20);
+    ck_assert_int_eq(b.won, 1);
+}
+END_TEST
+
 START_TEST(a_holder_that_is_not_listed_is_not_replaced)
 {
     fake_zk_put(fake, "/controller", "{\"version\":2,\"brokerid\":1,\"timestamp\":\"1\"}");
@@ -370,6 +385,7 @@ int main(void)
     tcase_add_test(tc, an_operator_may_force_an_election);
     tcase_add_test(tc, resigning_gives_another_the_chance);
     tcase_add_test(tc, a_dead_holder_is_replaced_in_one_multi);
+    tcase_add_loop_test(tc, a_dead_holder_is_replaced_although_an_answer_is_lost, 0, 7);
     tcase_add_test(tc, a_holder_that_is_not_listed_is_not_replaced);
     tcase_add_test(tc, a_fenced_holder_loses_without_deleting);
     tcase_add_test(tc, a_lost_answer_of_the_election_is_found_out);
