@@ -74,11 +74,12 @@ struct zk_listener {
 };
 
 struct zk_options {
-    const char *servers;                    /* "host:port,host:port/chroot" */
-    int32_t session_timeout_ms;             /* asked for */
-    struct mailbox *mailbox;                /* of the owner's thread */
-    int32_t window;                         /* most requests on their way; 0: 1000 */
-    bool make_chroot;                       /* create the chroot when it is missing */
+    const char *servers;        /* "host:port,host:port/chroot" */
+    int32_t session_timeout_ms; /* asked for */
+    struct mailbox *mailbox;    /* of the owner's thread */
+    int32_t window;             /* most requests on their way; 0: 1000 */
+    bool make_chroot;           /* create the chroot when it is missing */
+    bool watchful; /* ask something every second: a silent server is left before it is needed */
     int64_t backoff_ms_min, backoff_ms_max; /* between sessions; 0: 50 and 2000 */
 };
 

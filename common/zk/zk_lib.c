@@ -72,6 +72,10 @@ struct zk_lib {
     int64_t used_up_ms;                     /* [z] when it was, last */
     struct msg synced;                      /* after a move */
     int synced_rc;                          /* of the message */
+    bool watchful;                          /* [I] */
+    bool pinging;                           /* [z] */
+    struct msg ponged;                      /* while pinging */
+    int ponged_rc;                          /* of the message */
     int64_t silent_since_ms;                /* [z] an answer is awaited, or a connection */
     int64_t look_at_ms;                     /* [z] INT64_MAX: nothing is awaited */
     bool dead;                              /* [z] to be closed once the mailbox has been run */
@@ -262,7 +266,7 @@ static void await(struct zk_lib *lib)
 
 static void await_nothing(struct zk_lib *lib)
 {
-    lib->look_at_ms = INT64_MAX;
+    lib->look_at_ms = lib->watchful && lib->connected ? clock_mono_ms() + LOOK_MS : INT64_MAX;
 }
 
 /* -1: no look is due. */
@@ -466,7 +470,7 @@ static void on_call_completed(struct msg *msg)
         lib->patience_ms = PATIENCE_MS_MIN;
         await(lib);
     }
-    if (lib->n_sent == 0 && lib->connected)
+    if (lib->n_sent == 0 && lib->connected && !lib->pinging)
         await_nothing(lib);
     zk_call_finish(call);
     calls_send(lib);
@@ -516,9 +520,9 @@ static void connected(struct zk_lib *lib)
 {
     bool is_new = !lib->had_session;
 
-    await_nothing(lib);
     lib->had_session = true;
     lib->connected = true;
+    await_nothing(lib);
     lib->backoff_ms = lib->backoff_ms_min;
     post_state(lib, ZK_CONNECTED, is_new, lib->turn);
     calls_send(lib);
@@ -653,7 +657,7 @@ static void handle_close(struct zk_lib *lib)
 {
     zookeeper_close(lib->handle);
     lib->handle = NULL;
-    lib->connected = lib->is_moved = false;
+    lib->connected = lib->is_moved = lib->pinging = false;
     await_nothing(lib);
     free(lib->link);
     lib->link = NULL;
@@ -690,6 +694,36 @@ static void move_on(struct zk_lib *lib)
         session_open(lib);
 }
 
+static void on_ponged(struct msg *msg)
+{
+    struct zk_lib *lib = container_of(msg, struct zk_lib, ponged);
+
+    lib->pinging = false;
+    if (lib->ponged_rc == ZOK || lib->ponged_rc == ZNONODE)
+        lib->patience_ms = PATIENCE_MS_MIN;
+    if (lib->n_sent == 0 && lib->connected)
+        await_nothing(lib);
+}
+
+/* On a thread of the library's. */
+static void on_pong(int rc, const struct Stat *stat, const void *data)
+{
+    struct zk_lib *lib = (struct zk_lib *)(uintptr_t)data;
+
+    (void)stat;
+    lib->ponged_rc = rc;
+    lib->ponged.run = on_ponged;
+    mailbox_post(&lib->mailbox, &lib->ponged);
+}
+
+static void ping(struct zk_lib *lib)
+{
+    await(lib);
+    lib->pinging = true; /* before it is sent: its completion may be faster than we are */
+    if (zoo_aexists(lib->handle, "/", 0, on_pong, lib) != ZOK)
+        lib->pinging = false;
+}
+
 /* A server that cannot even be reached is no slow one: and once it can, that has to be noticed
  * soon, for TCP itself tries again after twice as long each time. */
 static void look(struct zk_lib *lib)
@@ -700,6 +734,10 @@ static void look(struct zk_lib *lib)
 
     if (now_ms - lib->look_at_ms > HELD_UP_MS) { /* first comes what there is to be heard */
         await(lib);
+        return;
+    }
+    if (lib->connected && lib->n_sent == 0 && !lib->pinging) {
+        ping(lib);
         return;
     }
     lib->look_at_ms = now_ms + LOOK_MS;
@@ -822,6 +860,7 @@ enum err zk_open(const struct zk_options *options, struct zk **out)
     lib->servers = servers;
     lib->timeout_ms = options->session_timeout_ms;
     lib->window = options->window > 0 ? options->window : WINDOW_DEFAULT;
+    lib->watchful = options->watchful;
     lib->make_chroot = options->make_chroot && strchr(servers, '/') != NULL;
     lib->backoff_ms_min =
         options->backoff_ms_min > 0 ? options->backoff_ms_min : BACKOFF_MS_MIN_DEFAULT;

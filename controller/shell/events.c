@@ -374,7 +374,8 @@ static enum err open_session(struct events *events)
     struct zk_options options = { .servers = events->conf.zookeeper_connect,
                                   .session_timeout_ms = events->conf.session_timeout_ms,
                                   .mailbox = reactor_mailbox(events->reactor),
-                                  .make_chroot = true };
+                                  .make_chroot = true,
+                                  .watchful = true };
     enum err err = zk_open(&options, &events->zk);
 
     if (err != ERR_OK)

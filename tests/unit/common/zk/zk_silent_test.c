@@ -21,6 +21,7 @@
 static struct zk_stub *stubs[2];
 static struct mailbox mailbox;
 static char servers[64];
+static bool watchful;
 
 static struct ear {
     struct zk_listener listener;
@@ -48,6 +49,7 @@ static void set_up(void)
 {
     mailbox_init(&mailbox);
     memset(ears, 0, sizeof ears);
+    watchful = false;
     stubs[0] = zk_stub_start();
     stubs[1] = zk_stub_start();
     snprintf(servers, sizeof servers, "127.0.0.1:%d,127.0.0.1:%d", zk_stub_port(stubs[0]),
@@ -58,7 +60,8 @@ static void open_one(int i)
 {
     struct zk_options options = { .servers = servers,
                                   .session_timeout_ms = SESSION_MS,
-                                  .mailbox = &mailbox };
+                                  .mailbox = &mailbox,
+                                  .watchful = watchful };
 
     ck_assert_int_eq(zk_open(&options, &zks[i]), ERR_OK);
     ears[i].listener.on_session = hear_session;
@@ -166,6 +169,24 @@ START_TEST(who_waits_for_an_answer_leaves_a_silent_server_with_the_session)
 }
 END_TEST
 
+/* A standby that has to act does not begin by finding out that nobody hears it. */
+START_TEST(who_is_watchful_leaves_a_silent_server_before_anything_is_asked)
+{
+    int64_t id, session;
+    int home;
+
+    watchful = true;
+    open_one(0);
+    home = server_of_first();
+    id = zk_session(zks[0])->id;
+    zk_stub_mute(stubs[home], true);
+    soon(ears[0].connected == 2);
+    ck_assert_int_eq(zk_stub_let_in(stubs[1 - home], &session), 1);
+    ck_assert(session == id);
+    ck_assert_int_eq(ears[0].fresh, 1);
+}
+END_TEST
+
 /* Slower than who is given up at first: from then on they are waited for. */
 START_TEST(servers_that_are_slow_are_given_more_time)
 {
@@ -236,6 +257,7 @@ int main(void)
     tcase_add_test(tc, who_connects_leaves_a_silent_server_for_the_next);
     tcase_add_test(tc, who_reconnects_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, who_waits_for_an_answer_leaves_a_silent_server_with_the_session);
+    tcase_add_test(tc, who_is_watchful_leaves_a_silent_server_before_anything_is_asked);
     tcase_add_test(tc, servers_that_are_slow_are_given_more_time);
     tcase_add_test(tc, a_session_is_closed_only_when_a_server_knows_it_no_more);
     tcase_add_test(tc, the_list_of_servers_is_turned);
