@@ -60,6 +60,7 @@ struct events {
     struct reactor_timer standing;   /* a sign of life for standbys, while the seat is ours */
     const struct image *stood_image; /* what they were told last; not a reference */
     uint64_t stood_number;
+    int64_t cut_off_since_ms; /* from ZooKeeper, while the seat is ours; 0: we are not */
     bool stood_known;
     struct probes *probes;
     uint64_t steps, writes, deltas;
@@ -175,10 +176,24 @@ static void tell_standing(struct events *events, bool anyhow)
     streams_standing(events->streams, image, is_known, number);
 }
 
+static void note_cut_off(struct events *events)
+{
+    int64_t now_ms = reactor_now_ms(events->reactor);
+
+    if (zk_session(events->zk)->state == ZK_CONNECTED)
+        events->cut_off_since_ms = 0;
+    else if (events->cut_off_since_ms == 0)
+        events->cut_off_since_ms = now_ms;
+    streams_cut_off(events->streams, events->cut_off_since_ms == 0
+                                         ? 0
+                                         : (uint32_t)(now_ms - events->cut_off_since_ms + 1));
+}
+
 static void on_standing(struct reactor_timer *timer)
 {
     struct events *events = container_of(timer, struct events, standing);
 
+    note_cut_off(events);
     tell_standing(events, true);
     reactor_timer_set_ms(events->reactor, timer, events->conf.heartbeat_interval_ms);
 }

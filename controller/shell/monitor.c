@@ -3,7 +3,11 @@
  * without being active may be one that has just won and does not know yet, so it is asked twice.
  *
  * The other timer is the silence: begun with the first Standing and anew with every frame, so a
- * holder that sends none (of an older version) is not listened to.
+ * holder that sends none (of an older version) is not listened to. Where not even a connection can
+ * be made, whatever the holder does, it begins without: a machine that is gone says nothing.
+ *
+ * A holder that is cut off from ZooKeeper says so. It can decide nothing and not give its seat up;
+ * when we have been connected for as long, the trouble is not ZooKeeper's, and we take it.
  */
 #include "controller/shell/monitor.h"
 
@@ -29,6 +33,7 @@
 #define CONNECT_MS   1000
 #define SILENCE_MS   1000 /* unless the holder's Welcome says otherwise */
 #define ANSWER_MS    1000
+#define CUT_OFF_MS   2000 /* from ZooKeeper: time to find a server that can be reached */
 
 enum next { CONNECT, VERDICT };
 
@@ -49,6 +54,9 @@ struct monitor {
     struct reactor_timer silence;
     int64_t silence_ms;
     bool is_loaded; /* the holder has said that it is */
+    bool is_asking; /* through ZooKeeper */
+    struct zk_listener listener;
+    int64_t connected_ms; /* to ZooKeeper since then, -1: we are not */
     struct question *question;
     struct rand rand;
 };
@@ -132,6 +140,13 @@ static void on_delta(struct monitor *m, const Control__Delta *message)
     arena_fini(&arena);
 }
 
+static bool is_cut_off(const struct monitor *m, const Control__Frame *frame)
+{
+    return frame->standing != NULL && frame->standing->has_cut_off_ms &&
+           frame->standing->cut_off_ms >= CUT_OFF_MS && m->connected_ms >= 0 &&
+           reactor_now_ms(m->conf.reactor) - m->connected_ms >= CUT_OFF_MS;
+}
+
 static void on_standing(struct monitor *m, const Control__Standing *standing)
 {
     m->is_loaded = standing->has_version && standing->version > 0;
@@ -157,6 +172,7 @@ static void on_silence(struct reactor_timer *timer)
     say_warn("the active controller is not heard, asking through ZooKeeper controller=%d "
              "silent_ms=%d",
              m->holder, (int)m->silence_ms);
+    m->is_asking = true;
     question_ask(m->question, m->conf.answer_ms > 0 ? m->conf.answer_ms : ANSWER_MS);
 }
 
@@ -164,6 +180,7 @@ static void on_outcome(void *arg, enum question_outcome outcome)
 {
     struct monitor *m = arg;
 
+    m->is_asking = false;
     if (outcome == QUESTION_STANDS) {
         found_dead(m, "it neither sends nor answers through ZooKeeper");
         reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms + VERDICT_MS);
@@ -176,11 +193,21 @@ static void on_outcome(void *arg, enum question_outcome outcome)
     reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms);
 }
 
+static void ask_no_more(struct monitor *m)
+{
+    m->is_asking = false;
+    question_drop(m->question);
+}
+
 static void heard(struct monitor *m, const Control__Frame *frame)
 {
-    question_drop(m->question);
-    if (m->next == VERDICT) /* not dead after all */
+    ask_no_more(m);
+    if (is_cut_off(m, frame)) {
+        if (!reactor_timer_is_set(&m->timer))
+            found_dead(m, "it is cut off from ZooKeeper");
+    } else if (m->next == VERDICT) { /* not dead after all */
         reactor_timer_cancel(m->conf.reactor, &m->timer);
+    }
     if (frame->standing != NULL || reactor_timer_is_set(&m->silence))
         reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms);
 }
@@ -231,12 +258,19 @@ static void on_end(void *ctx, enum stream_end reason)
     struct monitor *m = ctx;
 
     stream_close(&m->stream);
+    if (reason == STREAM_TIMED_OUT) {
+        m->is_loaded = true; /* loading would not keep its kernel from answering */
+        if (!m->is_asking && !reactor_timer_is_set(&m->silence))
+            reactor_timer_set_ms(m->conf.reactor, &m->silence, m->silence_ms);
+    }
     if (reason == STREAM_REFUSED) {
-        question_drop(m->question);
+        ask_no_more(m);
         reactor_timer_cancel(m->conf.reactor, &m->silence);
         found_dead(m, "it refuses connections");
         return;
     }
+    if (m->next == VERDICT && reactor_timer_is_set(&m->timer))
+        return; /* connects again after it */
     after_ms(m, CONNECT, m->again_ms);
     m->again_ms = m->again_ms == 0             ? AGAIN_MS_MIN
                   : m->again_ms * 2 > AGAIN_MS ? AGAIN_MS
@@ -292,7 +326,7 @@ static void stop(struct monitor *m)
 {
     reactor_timer_cancel(m->conf.reactor, &m->timer);
     reactor_timer_cancel(m->conf.reactor, &m->silence);
-    question_drop(m->question);
+    ask_no_more(m);
     stream_close(&m->stream);
     stream_image_fini(&m->gather);
     free(m->host);
@@ -318,6 +352,13 @@ void monitor_watch(struct monitor *m, const struct seat_holder *holder)
     after_ms(m, CONNECT, 0);
 }
 
+static void on_session(struct zk_listener *listener, const struct zk_session *session)
+{
+    struct monitor *m = container_of(listener, struct monitor, listener);
+
+    m->connected_ms = session->state == ZK_CONNECTED ? reactor_now_ms(m->conf.reactor) : -1;
+}
+
 struct monitor *monitor_new(const struct monitor_conf *conf)
 {
     struct monitor *m = xcalloc(1, sizeof *m);
@@ -331,6 +372,9 @@ struct monitor *monitor_new(const struct monitor_conf *conf)
     reactor_timer_init(&m->silence, on_silence);
     m->question = question_new(conf->zk, conf->reactor, conf->controller_id, on_outcome, m);
     m->watch = zk_watch_start(conf->zk, ZK_WATCH_CHILDREN, ZK_SEATS, on_listed, m);
+    m->listener.on_session = on_session;
+    zk_listen(conf->zk, &m->listener);
+    on_session(&m->listener, zk_session(conf->zk));
     return m;
 }
 
@@ -343,6 +387,7 @@ void monitor_free(struct monitor **monitor_ptr)
         return;
     stop(m);
     question_free(&m->question);
+    zk_unlisten(m->conf.zk, &m->listener);
     zk_watch_stop(&m->watch);
     free(m);
 }

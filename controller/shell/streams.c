@@ -78,6 +78,7 @@ struct streams {
     struct image *image;      /* that standbys have, with all deltas since; NULL while not active */
     bool is_known;            /* the number of the Standing */
     uint64_t number;
+    uint32_t cut_off_ms;       /* from ZooKeeper */
     struct reactor_task admit; /* hellos that have waited */
 };
 
@@ -251,6 +252,8 @@ static void say_standing(struct conn *conn)
     standing.version = streams->image != NULL ? image_version(streams->image) : 0;
     standing.has_number = streams->image != NULL && streams->is_known;
     standing.number = streams->number;
+    standing.has_cut_off_ms = streams->cut_off_ms > 0;
+    standing.cut_off_ms = streams->cut_off_ms;
     frame.standing = &standing;
     stream_send(conn->stream, &frame);
 }
@@ -263,6 +266,11 @@ static void welcome_standby(struct conn *conn, bool follows)
         send_image(conn, conn->streams->image);
     if (follows)
         say_standing(conn);
+}
+
+void streams_cut_off(struct streams *streams, uint32_t since_ms)
+{
+    streams->cut_off_ms = since_ms;
 }
 
 void streams_standing(struct streams *streams, const struct image *image, bool is_known,

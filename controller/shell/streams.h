@@ -49,6 +49,9 @@ void streams_set_holder(struct streams *streams, const struct seat_holder *holde
 void streams_won(struct streams *streams, int32_t controller_epoch);
 /* The core is ready for them, or has loaded again: image is what standbys follow from. */
 void streams_loaded(struct streams *streams, const struct image *image);
+/* For so long we have had no connection to ZooKeeper, 0: there is one. Goes with what is told next
+ * of how far we are. */
+void streams_cut_off(struct streams *streams, uint32_t since_ms);
 /* How far we are: to all standbys now, and to new ones. number: the ring's, if known. */
 void streams_standing(struct streams *streams, const struct image *image, bool is_known,
                       uint64_t number);
