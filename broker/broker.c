@@ -1,8 +1,9 @@
 /*
- * Start:  bind the listeners -> lock, check and load the directories -> ZooKeeper: end the earlier
- *         session, read the cluster id, check it against the directories, make a broker.id when
- *         neither the settings nor the directories have one -> everything that serves -> register
- *         and find the controller -> with the first image applied, accept clients.
+ * Start:  bind the listeners -> lock, check and load the directories -> ZooKeeper: read the cluster
+ *         id, check it against the directories, make a broker.id when neither the settings nor the
+ *         directories have one -> everything that serves -> register, for which the session of an
+ *         earlier process may have to be ended, and find the controller -> with the first image
+ *         applied, accept clients.
  * Stop:   hand leaderships over -> accept nobody, let open requests end -> fetchers -> session and
  *         stream -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown
  *         marker.

@@ -120,7 +120,7 @@ static void read_last_sessions(struct control *control)
     }
 }
 
-/* A quick restart must not meet the nodes of the processes before it. */
+/* A quick restart must not wait for the nodes of the processes before it. */
 static void end_last_sessions(struct control *control)
 {
     size_t left = 0;
@@ -140,17 +140,20 @@ static void end_last_sessions(struct control *control)
     control->last_len = left;
 }
 
-/* What could not be ended when ZooKeeper could not be reached stands in our way now. This holds up
- * the control thread, for END_SESSION_MS each at most: it has nothing else to do until we are
- * registered, and those that cannot be ended are few. */
-static void on_standing(void *ctx)
+/* Nobody answers where the registration in our way says, so the sessions on record may go. Not
+ * before: a copy of somebody's directory has them on record, too, and must not put him out. This
+ * holds up the control thread, for END_SESSION_MS each at most: it has nothing else to do until we
+ * are registered, and those that cannot be ended are few. */
+static bool on_standing(void *ctx)
 {
     struct control *control = ctx;
     size_t before = control->last_len;
 
     end_last_sessions(control);
-    if (control->last_len < before)
-        save_sessions(control);
+    if (control->last_len == before)
+        return false;
+    save_sessions(control);
+    return true;
 }
 
 static void read_boot_id(struct control *control)
@@ -212,6 +215,10 @@ static void on_registered(void *ctx, int64_t broker_epoch)
     struct control *control = ctx;
 
     (void)broker_epoch;
+    if (control->last_len > 0) { /* none of them can stand in our way any more */
+        control->last_len = 0;
+        save_sessions(control);
+    }
     note_info(control);
     if (control->seek == NULL)
         return;
@@ -474,7 +481,6 @@ struct control *control_start(const struct control_conf *conf)
     read_boot_id(control);
     judge_logs(control);
     read_last_sessions(control);
-    end_last_sessions(control);
     control->reactor = reactor_new();
     reactor_timer_init(&control->tick, on_tick);
     reactor_start(control->reactor, T_CONTROL, -1);

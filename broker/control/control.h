@@ -43,7 +43,8 @@ struct control_conf {
     void *ctx;
 };
 
-/* Ends the session of an earlier process first, whose death the locked directories prove. */
+/* When the registration of an earlier process stands in the way and nobody answers there, its
+ * session is ended. */
 struct control *control_start(const struct control_conf *conf);
 /* Waits for ZooKeeper; ERR_TIMED_OUT. id: 22 characters and NUL. */
 MUST_USE enum err control_wait_cluster_id(struct control *control, int64_t timeout_ms, char id[23]);

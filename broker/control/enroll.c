@@ -45,9 +45,10 @@ static void probed(struct enroll *enroll, bool answered)
                                 "and answers on its endpoint");
         return;
     }
-    /* Its session will expire: until then its node stands in our way. */
-    enroll->conf.on_standing(enroll->conf.ctx);
-    reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, RETRY_MS);
+    /* Its session will expire, or is ended by us: until then its node stands in our way. */
+    bool may_be_gone = enroll->conf.on_standing(enroll->conf.ctx);
+
+    reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, may_be_gone ? 0 : RETRY_MS);
 }
 
 static void on_probe(void *arg, unsigned what)

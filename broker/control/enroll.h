@@ -12,6 +12,7 @@
 #ifndef BROKER_CONTROL_ENROLL_H
 #define BROKER_CONTROL_ENROLL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/uuid.h"
@@ -31,8 +32,9 @@ struct enroll_conf {
     void (*on_registered)(void *ctx, int64_t broker_epoch);
     /* Somebody else has our id and answers, or the tree cannot be used: why. */
     void (*on_refused)(void *ctx, const char *why);
-    /* A registration stands in the way whose owner does not answer, before it is tried again. */
-    void (*on_standing)(void *ctx);
+    /* A registration stands in the way whose owner does not answer. True: it may be gone now, so it
+     * is tried again at once. */
+    bool (*on_standing)(void *ctx);
     void *ctx;
 };
 

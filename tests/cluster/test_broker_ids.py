@@ -1,5 +1,6 @@
 """broker.id=-1: the id comes from the log directories, else out of ZooKeeper, and is kept. What a start leaves on record."""
 import re
+import shutil
 import subprocess
 import uuid
 
@@ -111,3 +112,22 @@ def test_a_session_is_on_record_before_it_owns_a_registration(house):
     session, = re.findall(r"ZooKeeper connected session=0x([0-9a-f]+)", house.log())
     on_record = (house.tmp / "a" / "moldau.session").read_bytes()[:8]
     assert int.from_bytes(on_record, "little") == int(session, 16)
+
+
+def test_a_copy_of_a_running_brokers_directory_does_not_put_it_out(house):
+    """It has the running one's session on record, and would serve old records under its id."""
+    original = house.start("a", broker_id="7")
+    copied = None
+    try:
+        wait_until(house.registered, 30, "a registration")
+        shutil.copytree(house.tmp / "a", house.tmp / "b")
+        registered = house.zk.get(f"{house.root}/brokers/ids/7")
+        copied = house.start("b", broker_id="7", listeners=f"PLAINTEXT://127.0.0.1:{house.cluster.ports.base + 41}")
+        assert copied.wait(30) != 0
+        assert "answers on its endpoint" in house.log()
+        assert original.poll() is None
+        assert house.zk.get(f"{house.root}/brokers/ids/7") == registered
+    finally:
+        for process in filter(None, [original, copied]):
+            process.kill()
+            process.wait()

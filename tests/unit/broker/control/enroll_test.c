@@ -1,0 +1,194 @@
+/*
+ * enroll: who stands in the way of a registration is left alone when he answers, and is out of the
+ * way at once when he does not and his session can be ended.
+ */
+#include "broker/control/enroll.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/io/net.h"
+#include "tests/kit/fake_zk.h"
+#include "tests/kit/unit.h"
+
+#define REGISTERED "/brokers/ids/1"
+
+static struct reactor *reactor;
+static struct fake_zk *fake;
+static struct zk *zk, *earlier;
+static struct enroll *enroll;
+static struct net_listener *door;
+static int64_t now_us;
+static int port;
+static struct {
+    int registered, refused, standing;
+    bool ends; /* the earlier session can be ended */
+} told;
+
+static int64_t clock_us(void *arg)
+{
+    (void)arg;
+    return now_us;
+}
+
+static void run_ms(int64_t ms)
+{
+    int64_t end_us = now_us + ms * 1000;
+
+    for (; now_us <= end_us; now_us += 1000) {
+        for (int i = 0; i < 20; i++)
+            reactor_turn(reactor, false);
+    }
+}
+
+static void on_accept(void *arg, const struct net_accepted *accepted)
+{
+    (void)arg;
+    close(accepted->fd);
+}
+
+static void on_cluster_id(void *ctx, const char *cluster_id)
+{
+    (void)ctx;
+    (void)cluster_id;
+}
+
+static void on_registered(void *ctx, int64_t broker_epoch)
+{
+    (void)ctx;
+    (void)broker_epoch;
+    told.registered++;
+}
+
+static void on_refused(void *ctx, const char *why)
+{
+    (void)ctx;
+    ck_assert_ptr_nonnull(strstr(why, "answers on its endpoint"));
+    told.refused++;
+}
+
+static bool on_standing(void *ctx)
+{
+    bool ends = told.ends;
+
+    (void)ctx;
+    told.standing++;
+    told.ends = false;
+    if (ends)
+        fake_zk_bury(earlier);
+    return ends;
+}
+
+/* The registration of a process whose session lives. */
+static void put_earlier(void)
+{
+    char data[256];
+
+    snprintf(data, sizeof data,
+             "{\"listener_security_protocol_map\":{\"A\":\"PLAINTEXT\"},\"endpoints\":"
+             "[\"A://127.0.0.1:%d\"],\"version\":5,\"moldau\":\"1\"}",
+             port);
+    earlier = fake_zk_open(fake, reactor_mailbox(reactor));
+    run_ms(1);
+    fake_zk_put(fake, "/brokers/ids", NULL);
+    zk_create(earlier, REGISTERED, str_of(data), ZK_EPHEMERAL, NULL, NULL);
+    run_ms(1);
+    fake_zk_kill(earlier);
+}
+
+static void set_up(void)
+{
+    struct net_addr addr;
+
+    now_us = 1000000;
+    memset(&told, 0, sizeof told);
+    reactor = reactor_new();
+    reactor_set_clock(reactor, clock_us, NULL);
+    fake = fake_zk_new();
+    ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
+    ck_assert_int_eq(net_listen(reactor, &addr, 0, on_accept, NULL, &door), ERR_OK);
+    net_listener_addr(door, &addr);
+    port = net_addr_port(&addr);
+    put_earlier();
+}
+
+static void begin(void)
+{
+    static struct endpoint endpoint = { .port = 1 };
+    static struct node self = { .id = 1, .n_endpoints = 1, .endpoints = &endpoint };
+    struct enroll_conf conf = { .reactor = reactor,
+                                .zk = zk = fake_zk_open(fake, reactor_mailbox(reactor)),
+                                .self = &self,
+                                .software = "1",
+                                .on_cluster_id = on_cluster_id,
+                                .on_registered = on_registered,
+                                .on_refused = on_refused,
+                                .on_standing = on_standing };
+
+    endpoint.listener = endpoint.protocol = STR("PLAINTEXT");
+    endpoint.host = STR("127.0.0.1");
+    enroll = enroll_new(&conf);
+    enroll_allow(enroll);
+}
+
+static void tear_down(void)
+{
+    enroll_free(&enroll);
+    zk_close(&zk);
+    zk_close(&earlier);
+    if (door != NULL)
+        net_listener_close(&door);
+    run_ms(5);
+    fake_zk_free(&fake);
+    reactor_free(&reactor);
+}
+
+START_TEST(who_answers_is_left_alone)
+{
+    told.ends = true;
+    begin();
+    run_ms(300);
+    ck_assert_int_eq(told.refused, 1);
+    ck_assert_int_eq(told.standing, 0);
+    ck_assert_int_eq(told.registered, 0);
+}
+END_TEST
+
+START_TEST(who_is_dead_is_out_of_the_way_at_once)
+{
+    told.ends = true;
+    net_listener_close(&door);
+    begin();
+    run_ms(30);
+    ck_assert_int_eq(told.standing, 1);
+    ck_assert_int_eq(told.registered, 1);
+    ck_assert_int_eq(told.refused, 0);
+}
+END_TEST
+
+START_TEST(a_session_that_cannot_be_ended_is_waited_for)
+{
+    net_listener_close(&door);
+    begin();
+    run_ms(1000);
+    ck_assert_int_eq(told.registered, 0);
+    ck_assert_int_ge(told.standing, 5);
+    ck_assert_int_le(told.standing, 15);
+    fake_zk_bury(earlier);
+    run_ms(200);
+    ck_assert_int_eq(told.registered, 1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("enroll");
+
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, who_answers_is_left_alone);
+    tcase_add_test(tc, who_is_dead_is_out_of_the_way_at_once);
+    tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
+    return unit_run(tc);
+}
