@@ -359,8 +359,8 @@ static void send_multi(struct seat *seat)
 /* Everything that an attempt wants to know has been read. */
 static void reads_done(struct seat *seat)
 {
-    bool take = seat->present && seat->controller.id == seat->id &&
-                seat->controller_stat.owner != zk_session(seat->zk)->id; /* an earlier process */
+    /* Of an earlier process, or ours from before we lost the epoch: nobody acts under it. */
+    bool take = seat->present && seat->controller.id == seat->id;
 
     if (seat->lost) { /* the next reads wait for a connection */
         seat->standing = false;

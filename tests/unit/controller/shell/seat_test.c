@@ -288,6 +288,22 @@ START_TEST(a_fenced_holder_loses_without_deleting)
 }
 END_TEST
 
+/* /controller is still ours then, and nobody else will ever be told that it is free. */
+START_TEST(who_is_fenced_by_a_strange_hand_stands_again)
+{
+    man_start(&a, 3001);
+    run_ms(50);
+    ck_assert_int_eq(a.won, 1);
+    fake_zk_put(fake, "/controller_epoch", "7");
+    seat_fenced(a.seat);
+    run_ms(1000);
+    ck_assert_int_eq(a.lost, 1);
+    ck_assert_int_eq(a.won, 2);
+    ck_assert_int_eq(a.epoch, 8);
+    ck_assert_str_eq(epoch(), "8");
+}
+END_TEST
+
 START_TEST(a_lost_answer_of_the_election_is_found_out)
 {
     fake_zk_put(fake, "/controllers/ids", NULL);
@@ -388,6 +404,7 @@ int main(void)
     tcase_add_loop_test(tc, a_dead_holder_is_replaced_although_an_answer_is_lost, 0, 7);
     tcase_add_test(tc, a_holder_that_is_not_listed_is_not_replaced);
     tcase_add_test(tc, a_fenced_holder_loses_without_deleting);
+    tcase_add_test(tc, who_is_fenced_by_a_strange_hand_stands_again);
     tcase_add_test(tc, a_lost_answer_of_the_election_is_found_out);
     tcase_add_test(tc, an_earlier_process_of_ours_is_replaced_at_once);
     tcase_add_test(tc, another_with_our_id_is_waited_for);
