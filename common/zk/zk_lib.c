@@ -14,12 +14,12 @@
  *
  * The library waits for a silent server (hung, or cut off without a word) for two thirds of the
  * session's time-out, whether it connects or has requests out, and may then try another one like
- * it. We wait for `patience`: a second, doubled each time that a server was reached, until
- * something has been answered, so that one which is only slow is given its time. Then a connection
- * that is up is shut down; one that is not is left by opening another handle that goes on with the
- * session, at the next server. A new handle knows neither what we have seen nor what we watch: so
- * it catches up with the leader (sync) before anybody hears of it, and all that is watched is told
- * to have changed.
+ * it. We wait for `patience`: a second (four where there is no other server), doubled each time
+ * that a server was reached, until something has been answered, so that one which is only slow is
+ * given its time. Then a connection that is up is shut down; one that is not is left by opening
+ * another handle that goes on with the session, at the next server. A new handle knows neither what
+ * we have seen nor what we watch: so it catches up with the leader (sync) before anybody hears of
+ * it, and all that is watched is told to have changed.
  */
 #include <stdatomic.h>
 #include <assert.h>
@@ -41,7 +41,8 @@
 #define BACKOFF_MS_MIN_DEFAULT 50
 #define BACKOFF_MS_MAX_DEFAULT 2000
 #define DRAIN_MS               500
-#define PATIENCE_MS_MIN        1000
+#define PATIENCE_MS            1000
+#define PATIENCE_ALONE_MS      4000  /* where there is no other server to go to */
 #define PATIENCE_KEPT_MS       60000 /* after it was used up */
 #define LOOK_MS                1000  /* at a server that has something to answer */
 #define HELD_UP_MS             500   /* later than due: it was we who were not there */
@@ -68,6 +69,7 @@ struct zk_lib {
     bool is_moved;                          /* [z] goes on from another handle, not synced yet */
     bool is_moving;                         /* [z] that one is being closed */
     struct watched *watched;                /* [z] paths, in this session */
+    int64_t patience_ms_min;                /* [I] */
     int64_t patience_ms;                    /* [z] */
     int64_t used_up_ms;                     /* [z] when it was, last */
     struct msg synced;                      /* after a move */
@@ -259,7 +261,7 @@ static void await(struct zk_lib *lib)
     int64_t now_ms = clock_mono_ms();
 
     if (now_ms - lib->used_up_ms > PATIENCE_KEPT_MS)
-        lib->patience_ms = PATIENCE_MS_MIN;
+        lib->patience_ms = lib->patience_ms_min;
     lib->silent_since_ms = now_ms;
     lib->look_at_ms = now_ms + LOOK_MS;
 }
@@ -467,7 +469,7 @@ static void on_call_completed(struct msg *msg)
     if (lib->is_moving && call->answer.err == ERR_SESSION_EXPIRED)
         call->answer.err = ERR_CONNECTION_LOSS; /* the handle was closed, not the session */
     if (call->answer.err != ERR_CONNECTION_LOSS) {
-        lib->patience_ms = PATIENCE_MS_MIN;
+        lib->patience_ms = lib->patience_ms_min;
         await(lib);
     }
     if (lib->n_sent == 0 && lib->connected && !lib->pinging)
@@ -536,7 +538,7 @@ static void on_moved(struct msg *msg)
     if (lib->synced_rc != ZOK || !lib->is_moved || lib->dead || lib->stopping)
         return;
     lib->is_moved = false;
-    lib->patience_ms = PATIENCE_MS_MIN;
+    lib->patience_ms = lib->patience_ms_min;
     connected(lib);
     watched_tell(lib);
 }
@@ -670,7 +672,7 @@ static void be_patient(struct zk_lib *lib)
     lib->used_up_ms = clock_mono_ms();
     lib->patience_ms *= 2;
     if (lib->patience_ms > most_ms)
-        lib->patience_ms = most_ms > PATIENCE_MS_MIN ? most_ms : PATIENCE_MS_MIN;
+        lib->patience_ms = most_ms > lib->patience_ms_min ? most_ms : lib->patience_ms_min;
 }
 
 /* Should the library have connected in this very moment, the session is closed with the handle: as
@@ -700,7 +702,7 @@ static void on_ponged(struct msg *msg)
 
     lib->pinging = false;
     if (lib->ponged_rc == ZOK || lib->ponged_rc == ZNONODE)
-        lib->patience_ms = PATIENCE_MS_MIN;
+        lib->patience_ms = lib->patience_ms_min;
     if (lib->n_sent == 0 && lib->connected)
         await_nothing(lib);
 }
@@ -867,7 +869,9 @@ enum err zk_open(const struct zk_options *options, struct zk **out)
     lib->backoff_ms_max =
         options->backoff_ms_max > 0 ? options->backoff_ms_max : BACKOFF_MS_MAX_DEFAULT;
     lib->backoff_ms = lib->backoff_ms_min;
-    lib->patience_ms = PATIENCE_MS_MIN;
+    lib->patience_ms_min =
+        memchr(servers, ',', strcspn(servers, "/")) != NULL ? PATIENCE_MS : PATIENCE_ALONE_MS;
+    lib->patience_ms = lib->patience_ms_min;
     await_nothing(lib);
     lib->first_server = (unsigned)rand_below(&lib->rand, UINT16_MAX);
     lib->turn = 1;

@@ -209,6 +209,26 @@ START_TEST(servers_that_are_slow_are_given_more_time)
 }
 END_TEST
 
+START_TEST(the_only_server_is_given_more_time)
+{
+    enum err asked = ERR_OK;
+    int64_t resume_ms;
+
+    *strchr(servers, ',') = '\0';
+    watchful = true;
+    open_one(0);
+    soon(ears[0].connected == 1);
+    zk_stub_mute(stubs[0], true);
+    zk_exists(zks[0], "/a", false, note, &asked);
+    for (resume_ms = clock_mono_ms() + 2000; clock_mono_ms() < resume_ms;)
+        mailbox_wait(&mailbox, 20);
+    zk_stub_mute(stubs[0], false);
+    soon(asked != ERR_OK);
+    ck_assert_int_eq(asked, ERR_NOT_FOUND);
+    ck_assert_int_eq(ears[0].connected, 1);
+}
+END_TEST
+
 /* A start that takes an earlier session for closed meets its registration, for as long as the
  * session lives. */
 START_TEST(a_session_is_closed_only_when_a_server_knows_it_no_more)
@@ -259,6 +279,7 @@ int main(void)
     tcase_add_test(tc, who_waits_for_an_answer_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, who_is_watchful_leaves_a_silent_server_before_anything_is_asked);
     tcase_add_test(tc, servers_that_are_slow_are_given_more_time);
+    tcase_add_test(tc, the_only_server_is_given_more_time);
     tcase_add_test(tc, a_session_is_closed_only_when_a_server_knows_it_no_more);
     tcase_add_test(tc, the_list_of_servers_is_turned);
     return unit_run_within(tc, 120);
