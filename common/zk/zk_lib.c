@@ -15,7 +15,7 @@
  * The library waits for a silent server (hung, or cut off without a word) for two thirds of the
  * session's time-out, whether it connects or has requests out, and may then try another one like
  * it. We wait for `patience`: a second (four where there is no other server), doubled each time
- * that a server was reached, until something has been answered, so that one which is only slow is
+ * that a server was reached, for the next ten seconds, so that one which is only slow, or far, is
  * given its time. Then a connection that is up is shut down; one that is not is left by opening
  * another handle that goes on with the session, at the next server. A new handle knows neither what
  * we have seen nor what we watch: so it catches up with the leader (sync) before anybody hears of
@@ -43,7 +43,7 @@
 #define DRAIN_MS               500
 #define PATIENCE_MS            1000
 #define PATIENCE_ALONE_MS      4000  /* where there is no other server to go to */
-#define PATIENCE_KEPT_MS       60000 /* after it was used up */
+#define PATIENCE_KEPT_MS       10000 /* after it was used up */
 #define LOOK_MS                1000  /* at a server that has something to answer */
 #define HELD_UP_MS             500   /* later than due: it was we who were not there */
 
@@ -77,7 +77,6 @@ struct zk_lib {
     bool watchful;                          /* [I] */
     bool pinging;                           /* [z] */
     struct msg ponged;                      /* while pinging */
-    int ponged_rc;                          /* of the message */
     int64_t silent_since_ms;                /* [z] an answer is awaited, or a connection */
     int64_t look_at_ms;                     /* [z] INT64_MAX: nothing is awaited */
     bool dead;                              /* [z] to be closed once the mailbox has been run */
@@ -468,10 +467,8 @@ static void on_call_completed(struct msg *msg)
     sent_remove(lib, call);
     if (lib->is_moving && call->answer.err == ERR_SESSION_EXPIRED)
         call->answer.err = ERR_CONNECTION_LOSS; /* the handle was closed, not the session */
-    if (call->answer.err != ERR_CONNECTION_LOSS) {
-        lib->patience_ms = lib->patience_ms_min;
+    if (call->answer.err != ERR_CONNECTION_LOSS)
         await(lib);
-    }
     if (lib->n_sent == 0 && lib->connected && !lib->pinging)
         await_nothing(lib);
     zk_call_finish(call);
@@ -538,7 +535,6 @@ static void on_moved(struct msg *msg)
     if (lib->synced_rc != ZOK || !lib->is_moved || lib->dead || lib->stopping)
         return;
     lib->is_moved = false;
-    lib->patience_ms = lib->patience_ms_min;
     connected(lib);
     watched_tell(lib);
 }
@@ -701,8 +697,6 @@ static void on_ponged(struct msg *msg)
     struct zk_lib *lib = container_of(msg, struct zk_lib, ponged);
 
     lib->pinging = false;
-    if (lib->ponged_rc == ZOK || lib->ponged_rc == ZNONODE)
-        lib->patience_ms = lib->patience_ms_min;
     if (lib->n_sent == 0 && lib->connected)
         await_nothing(lib);
 }
@@ -712,8 +706,8 @@ static void on_pong(int rc, const struct Stat *stat, const void *data)
 {
     struct zk_lib *lib = (struct zk_lib *)(uintptr_t)data;
 
+    (void)rc; /* an answer is an answer, and a lost connection is told otherwise */
     (void)stat;
-    lib->ponged_rc = rc;
     lib->ponged.run = on_ponged;
     mailbox_post(&lib->mailbox, &lib->ponged);
 }
