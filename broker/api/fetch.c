@@ -709,7 +709,7 @@ static void wait_more(struct fetch_op *op, int64_t timeout_ms)
     }
     delayed_start(&op->delayed, false, timeout_ms);
     if (has_moved(op))
-        delayed_finish(&op->delayed, DELAYED_MET);
+        delayed_finish_later(&op->delayed);
 }
 
 static void on_drop(struct request *req)

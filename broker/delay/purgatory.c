@@ -144,6 +144,12 @@ void delayed_finish(struct delayed *op, enum delayed_why why)
         end(op, why);
 }
 
+void delayed_finish_later(struct delayed *op)
+{
+    if (!atomic_exchange_explicit(&op->done, true, memory_order_acq_rel))
+        reactor_post(op->reactor, &op->msg);
+}
+
 static void on_timer(struct reactor_timer *timer)
 {
     delayed_finish(container_of(timer, struct delayed, timer), DELAYED_TIMED_OUT);

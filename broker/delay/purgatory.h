@@ -86,5 +86,8 @@ void delayed_start(struct delayed *op, bool all, int64_t timeout_ms);
 /* Ends it now with `why`, unless somebody has already: complete() is called from here, or comes
  * later from him. */
 void delayed_finish(struct delayed *op, enum delayed_why why);
+/* The same with DELAYED_MET, but in the reactor's next turn: for who may find, when he has looked,
+ * that he has to wait again. Time goes on, and others are served, between two looks. */
+void delayed_finish_later(struct delayed *op);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * fetch: a wait for records. However often it is looked at again it costs no more memory than the
- * first time, and one that begins beside the failure of its directory does not wait for nothing.
+ * first time; one that begins beside the failure of its directory does not wait for nothing; and
+ * one that wants more than comes, while something always comes, keeps its time and its reactor's.
  */
 #include <check.h>
 #include <malloc.h>
@@ -23,7 +24,7 @@ static struct kit_cluster cluster;
 static struct kit_client client;
 
 /* A consumer's, of the first n partitions, from this offset on, that wants more than it can get. */
-static void send_fetch(int32_t n, int64_t offset)
+static void send_fetch_for(int32_t n, int64_t offset, int32_t max_wait_ms)
 {
     struct fetch_request_partition *parts = xcalloc((size_t)n, sizeof *parts);
     struct fetch_request_topic topic;
@@ -31,7 +32,7 @@ static void send_fetch(int32_t n, int64_t offset)
 
     fetch_request_init(&req);
     fetch_request_topic_init(&topic);
-    req.max_wait_ms = 15000;
+    req.max_wait_ms = max_wait_ms;
     req.min_bytes = 1 << 20;
     req.max_bytes = 10 << 20;
     req.session_id = 0;
@@ -49,6 +50,11 @@ static void send_fetch(int32_t n, int64_t offset)
     }
     kit_client_send(&client, API_FETCH, 17, &req);
     free(parts);
+}
+
+static void send_fetch(int32_t n, int64_t offset)
+{
+    send_fetch_for(n, offset, 15000);
 }
 
 static void nothing(void *arg)
@@ -149,6 +155,59 @@ START_TEST(who_begins_to_wait_as_the_directory_fails_is_told)
 }
 END_TEST
 
+/* ---- records that come faster than a look at them ---- */
+
+#define BUSY_LOOKS 500
+
+static bool busy;
+static int looks, looks_in_turn, most_in_turn;
+static uint64_t last_turn;
+
+/* Whenever the fetch reads, somebody produces. */
+static enum err busy_pread(struct disk *self, int file, void *into, size_t len, int64_t pos,
+                           size_t *got)
+{
+    enum err err = disk_posix()->ops->pread(self, file, into, len, pos, got);
+    struct reactor *reactor = cluster.brokers[1].reactor;
+
+    if (!busy || !reactor_is_here(reactor) || looks == BUSY_LOOKS)
+        return err;
+    busy = false;
+    looks++;
+    looks_in_turn = reactor_turns(reactor) == last_turn ? looks_in_turn + 1 : 1;
+    last_turn = reactor_turns(reactor);
+    if (looks_in_turn > most_in_turn)
+        most_in_turn = looks_in_turn;
+    kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
+    busy = true;
+    return err;
+}
+
+START_TEST(a_wait_that_is_overtaken_again_and_again_lets_others_have_their_turn)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+
+    ops = *disk_posix()->ops;
+    ops.pread = busy_pread;
+    kit_cluster_init(&cluster);
+    cluster.disk = &disk;
+    kit_cluster_start(&cluster, 1);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 300, 1, 200);
+    kit_client_start(&client, &cluster, 1);
+    looks = looks_in_turn = most_in_turn = 0;
+    last_turn = 0;
+    busy = true;
+    send_fetch_for(1, 60, 300);
+    kit_client_wait(&client);
+    busy = false;
+    ck_assert_int_gt(looks, 10); /* it was overtaken */
+    ck_assert_int_le(most_in_turn, 20);
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("fetch");
@@ -156,5 +215,6 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, a_wait_costs_the_same_however_often_it_is_woken);
     tcase_add_test(tc, who_begins_to_wait_as_the_directory_fails_is_told);
+    tcase_add_test(tc, a_wait_that_is_overtaken_again_and_again_lets_others_have_their_turn);
     return unit_run(tc);
 }

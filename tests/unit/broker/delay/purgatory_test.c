@@ -246,6 +246,21 @@ START_TEST(only_those_in_reach_are_met)
 }
 END_TEST
 
+START_TEST(what_ends_later_ends_in_the_next_turn)
+{
+    watch_all(true);
+    delayed_finish_later(&waiter.op);
+    delayed_finish_later(&waiter.op);
+    delayed_finish(&waiter.op, DELAYED_CANCELLED);
+    watch_list_flush(&lists[0]);
+    ck_assert_int_eq(waiter.completed, 0);
+    now_us += 100000; /* its time is over, but it has ended before */
+    run();
+    ck_assert_int_eq(waiter.completed, 1);
+    ck_assert_int_eq(waiter.why, DELAYED_MET);
+}
+END_TEST
+
 /* ---- races ---- */
 
 #define RACERS 2
@@ -365,6 +380,7 @@ int main(void)
     tcase_add_test(tc, who_comes_second_does_nothing);
     tcase_add_test(tc, flush_meets_whatever_is_needed);
     tcase_add_test(tc, only_those_in_reach_are_met);
+    tcase_add_test(tc, what_ends_later_ends_in_the_next_turn);
     tcase_add_test(tc, movers_and_waiters_race_and_none_is_lost);
     return unit_run(tc);
 }
