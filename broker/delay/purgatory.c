@@ -40,16 +40,29 @@ static void unlink_locked(struct watch_list *list, struct watch_node *node)
     node->linked = false;
 }
 
-static void note_smallest_locked(struct watch_list *list)
+/* None left has a smaller need than floor: the first that has just that ends the search. Those who
+ * wait for the next record of a partition wait for the same, so that is mostly the head. */
+static void note_smallest_locked(struct watch_list *list, int64_t floor)
 {
     struct watch_node *node;
     int64_t smallest = INT64_MAX;
 
-    /* Appends add growing needs, so the head is nearly always the smallest; a list is short. */
-    TAILQ_FOREACH (node, &list->nodes, link)
+    TAILQ_FOREACH (node, &list->nodes, link) {
         if (node->need < smallest)
             smallest = node->need;
+        if (smallest <= floor)
+            break;
+    }
     atomic_store_explicit(&list->smallest, smallest, memory_order_seq_cst);
+}
+
+/* One with that need has gone. */
+static void note_gone_locked(struct watch_list *list, int64_t need)
+{
+    int64_t smallest = atomic_load_explicit(&list->smallest, memory_order_relaxed);
+
+    if (need <= smallest)
+        note_smallest_locked(list, smallest);
 }
 
 /* One watch less to wait for; after the last one the reactor is to be told. */
@@ -91,7 +104,7 @@ static void reach(struct watch_list *list, int64_t bound)
         met_locked(node->op, &last);
     }
     if (changed)
-        note_smallest_locked(list);
+        note_smallest_locked(list, bound < INT64_MAX ? bound + 1 : bound);
     lock_drop(&list->lock);
     post_all(met);
 }
@@ -119,7 +132,7 @@ static void remove_watches(struct delayed *op)
         lock_take(&node->list->lock);
         if (node->linked) {
             unlink_locked(node->list, node);
-            note_smallest_locked(node->list);
+            note_gone_locked(node->list, node->need);
         }
         lock_drop(&node->list->lock);
     }
@@ -188,7 +201,7 @@ void delayed_met(struct delayed *op)
     lock_take(&node->list->lock);
     if (node->linked) {
         unlink_locked(node->list, node);
-        note_smallest_locked(node->list);
+        note_gone_locked(node->list, node->need);
         /* Never the last one: the bias is still on it. */
         atomic_fetch_sub_explicit(&op->open, 1, memory_order_acq_rel);
     }
