@@ -319,6 +319,11 @@ void part_get_validate_conf(struct part *part, struct validate_conf *out)
 
 /* ---- the leader's side ---- */
 
+static bool has_refused_lately(const struct part *part, int64_t now_ms)
+{
+    return part->refusal != ERR_OK && now_ms - part->refused_ms < REFUSAL_ECHO_MS;
+}
+
 /* Requests are pipelined. What comes behind one that was refused, because the role had not come yet
  * or the disk was full, finds itself accepted and has a gap before it. Its producer is to repeat
  * both in order; an OUT_OF_ORDER_SEQUENCE_NUMBER would make librdkafka begin a new epoch on all of
@@ -335,12 +340,22 @@ static enum err echo_refusal(struct part *part, enum err err, int64_t now_ms)
         part->refused_ms = now_ms;
         return err;
     case ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
-        return part->refusal != ERR_OK && now_ms - part->refused_ms < REFUSAL_ECHO_MS
-                   ? part->refusal
-                   : err;
+        return has_refused_lately(part, now_ms) ? part->refusal : err;
     default:
         return err;
     }
+}
+
+/* A producer that is not known here may begin with any sequence, for retention may have forgotten
+ * it: that would let in what comes behind its first batch, and the first could not follow. */
+static bool is_behind_refused(struct part *part, const struct validated *batch, int64_t now_ms)
+{
+    struct producer_entry known;
+
+    lock_assert_held(&part->append);
+    return has_refused_lately(part, now_ms) && batch->info.producer_id >= 0 &&
+           batch->info.base_sequence != 0 &&
+           !log_producer(part_log(part), batch->info.producer_id, &known);
 }
 
 bool part_take_full(struct part *part)
@@ -375,6 +390,11 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                                    : part_check_produce(&part->core, acks);
     *leader_epoch = part->core.leader_epoch;
     lock_drop(&part->state);
+    if (err == ERR_OK && is_behind_refused(part, batch, now_ms)) {
+        err = part->refusal;
+        lock_drop(&part->append); /* it is not a new one: it ends when the first one's time does */
+        return err;
+    }
     if (err == ERR_OK) {
         validate_stamp(batch, log_leo(part_log(part)), *leader_epoch, wall_ms);
         err = log_append_leader(part_log(part), batch->bytes, batch->len, *leader_epoch, origin,

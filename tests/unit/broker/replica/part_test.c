@@ -330,6 +330,27 @@ START_TEST(what_follows_a_refused_batch_is_refused_for_the_same_reason)
 }
 END_TEST
 
+/* The partition knows nothing of the producer: nothing but the refusal tells that this is not its
+ * first batch. */
+START_TEST(a_producer_does_not_begin_behind_a_refused_batch)
+{
+    struct kit_batch batch = { .value_bytes = 10, .producer_id = 7 };
+    struct log_appended appended;
+    int32_t epoch;
+
+    role(2, 3, 0, 2);
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_NOT_LEADER_OR_FOLLOWER);
+    role(1, 4, 0, 2);
+    batch.base_sequence = 1;
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_NOT_LEADER_OR_FOLLOWER);
+    for (batch.base_sequence = 0; batch.base_sequence < 2; batch.base_sequence++)
+        ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+    batch = (struct kit_batch){ .value_bytes = 10, .producer_id = 8, .base_sequence = 5 };
+    now_ms += 60000; /* retention may have forgotten it */
+    ck_assert_int_eq(append_batch(&batch, 1, &appended, &epoch), ERR_OK);
+}
+END_TEST
+
 START_TEST(a_duplicate_waits_for_the_sync_of_its_original)
 {
     struct kit_batch batch = { .count = 5, .value_bytes = 10, .producer_id = 7 };
@@ -709,6 +730,7 @@ int main(void)
     tcase_add_test(tc, lost_leadership_wakes_all);
     tcase_add_test(tc, too_few_in_sync_for_all);
     tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
+    tcase_add_test(tc, a_producer_does_not_begin_behind_a_refused_batch);
     tcase_add_test(tc, a_duplicate_waits_for_the_sync_of_its_original);
     tcase_add_test(tc, proposals_leave_without_locks);
     tcase_add_test(tc, a_follower_appends_what_its_leader_sends);
