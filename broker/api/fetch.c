@@ -41,6 +41,7 @@
 #include "common/wire/legacy.h"
 #include "gen/wire/fetch.h"
 
+#define ANSWER_MAX_BYTES    (1 << 30) /* of records; there must be room for the rest in the frame */
 #define HW_NEWS_MS          100
 #define CONVERTED_MAX_BYTES (64u << 20)
 #define WARM_BYTES          (64 << 10)
@@ -96,6 +97,8 @@ static size_t budget_of(const struct fetch_op *op)
         max = INT32_MAX; /* there is a bound per partition only */
     else if (max > op->api->fetch_max_bytes && op->replica < 0)
         max = op->api->fetch_max_bytes;
+    if (max > ANSWER_MAX_BYTES)
+        max = ANSWER_MAX_BYTES;
     return max > 0 ? (size_t)max : 0;
 }
 

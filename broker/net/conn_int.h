@@ -171,7 +171,7 @@ void conn_finish(struct conn *conn, const char *why);
 enum out_end { OUT_EMPTY, OUT_MORE, OUT_BLOCKED, OUT_FAILED };
 
 /* Encodes the answer of req at the end of list; returns how many bytes, those of ranges included.
- */
+ * 0: no frame can hold so many; then its ranges are let go of and nothing is added. */
 size_t out_encode(struct conns *conns, struct request *req, const void *resp, int16_t version,
                   struct out_list *list);
 /* Sends a turn's share. *sent: bytes moved. */

@@ -189,6 +189,21 @@ static void put(const struct request *req, const void *resp, int16_t version, si
     req->api->response.encode(resp, out, version);
 }
 
+/* The ranges of an answer that is not sent. */
+static void let_go(struct conns *conns, struct request *req, const void *resp, int16_t version,
+                   int ranges)
+{
+    struct out_list none = STAILQ_HEAD_INITIALIZER(none);
+    struct wire_out out = wire_out_measure();
+
+    out.cuts_cap = ranges;
+    out.cuts = arena_alloc(&req->arena, (size_t)ranges * sizeof *out.cuts);
+    put(req, resp, version, 0, &out);
+    for (int i = 0; i < out.cuts_len; i++)
+        add_range(conns, &none, out.cuts[i].records);
+    out_clear(conns, &none);
+}
+
 size_t out_encode(struct conns *conns, struct request *req, const void *resp, int16_t version,
                   struct out_list *list)
 {
@@ -196,7 +211,10 @@ size_t out_encode(struct conns *conns, struct request *req, const void *resp, in
     struct wire_cut few[CUTS_HERE];
 
     put(req, resp, version, 0, &count);
-    assert(count.pos - FRAME_LEN_BYTES <= INT32_MAX);
+    if (count.pos - FRAME_LEN_BYTES > INT32_MAX) {
+        let_go(conns, req, resp, version, count.cuts_len);
+        return 0;
+    }
     size_t need = count.pos - count.away;
     struct chunk *chunk = chunk_with_room(conns, need);
     struct wire_out out = wire_out_of(chunk->bytes + chunk->used, need);

@@ -14,6 +14,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
+static const char too_large[] = "an answer is larger than a frame can be";
+
 static void check_open(const struct request *req)
 {
     assert(reactor_is_here(req->reactor));
@@ -32,6 +34,27 @@ static void count(const struct request *req)
     STAT_ADD_AT(requests, kind, 1);
     STAT_ADD_AT(request_bytes, kind, req->size);
     STAT_TIME_AT(request_time, kind, clock_mono_us() - req->received_us);
+}
+
+static void fail_close(struct request *req, const char *why)
+{
+    struct conn *conn = req->conn;
+
+    if (is_gone(conn)) {
+        if (req->in_ring)
+            conn_unlink(conn, req);
+        conns_end_request(req);
+        return;
+    }
+    conn_finish(conn, why);
+    if (req->is_silent) {
+        conn_unlink(conn, req);
+        conns_end_request(req);
+        return;
+    }
+    req->phase = REQUEST_FAILED;
+    if (TAILQ_FIRST(&conn->ring) == req)
+        conn_advance(conn);
 }
 
 void request_answer(struct request *req, const void *resp)
@@ -55,11 +78,18 @@ void request_answer_in(struct request *req, const void *resp, int16_t version)
         return;
     }
     if (TAILQ_FIRST(&conn->ring) != req) {
-        out_encode(conns, req, resp, version, &req->out);
-        req->phase = REQUEST_ANSWERED;
+        if (out_encode(conns, req, resp, version, &req->out) > 0)
+            req->phase = REQUEST_ANSWERED;
+        else
+            fail_close(req, too_large);
         return;
     }
-    conn->out_bytes += out_encode(conns, req, resp, version, &conn->out);
+    size_t bytes = out_encode(conns, req, resp, version, &conn->out);
+    if (bytes == 0) {
+        fail_close(req, too_large);
+        return;
+    }
+    conn->out_bytes += bytes;
     conn_unlink(conn, req);
     conns_end_request(req); /* the connection stays: it is open */
     conn_advance(conn);
@@ -106,24 +136,8 @@ void request_expect_none(struct request *req)
 
 void request_fail_close(struct request *req, const char *why)
 {
-    struct conn *conn = req->conn;
-
     check_open(req);
-    if (is_gone(conn)) {
-        if (req->in_ring)
-            conn_unlink(conn, req);
-        conns_end_request(req);
-        return;
-    }
-    conn_finish(conn, why);
-    if (req->is_silent) {
-        conn_unlink(conn, req);
-        conns_end_request(req);
-        return;
-    }
-    req->phase = REQUEST_FAILED;
-    if (TAILQ_FIRST(&conn->ring) == req)
-        conn_advance(conn);
+    fail_close(req, why);
 }
 
 void request_hold(struct request *req)

@@ -105,7 +105,7 @@ struct request {
 };
 
 /* Ends it with resp, the API's response struct as the generated header declares it, encoded in
- * the request's version. Ranges in it are taken. */
+ * the request's version. Ranges in it are taken. What no frame can hold ends the connection. */
 void request_answer(struct request *req, const void *resp);
 /* The same in another version: ApiVersions' answer to a version that is not known. */
 void request_answer_in(struct request *req, const void *resp, int16_t version);

@@ -327,8 +327,9 @@ void wire_put_records(struct wire_out *out, const struct wire_records *value, bo
         return;
     }
     out->away += (size_t)value->len;
-    if (out->base == NULL) {
+    if (out->base == NULL)
         out->pos += (size_t)value->len;
+    if (out->base == NULL && out->cuts == NULL) {
         out->cuts_len++;
         return;
     }

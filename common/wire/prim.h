@@ -11,7 +11,7 @@
  * the buffer where they belong. The sender sends base up to cuts[0].pos, then the bytes of
  * cuts[0].records, then base up to cuts[1].pos, and so on; the frame's length is the measured one.
  * The buffer needs the measured size less the sum of the lengths out of line; encoding into a
- * wire_out_measure() counts both, and the cuts.
+ * wire_out_measure() counts both, and the cuts; given room for these it notes whose they are.
  *
  * Units:      bytes; len -1 is Kafka's null.
  * Ownership:  what is read borrows from the input; arrays come out of in->arena.

@@ -344,6 +344,35 @@ START_TEST(ranges_for_a_dead_client_are_released)
 }
 END_TEST
 
+/* A client that asks for more than a frame can hold harms nobody but itself. */
+START_TEST(an_answer_larger_than_a_frame_ends_the_connection)
+{
+    for (int i = 0; i < 2; i++) {
+        struct net_rig *rig = net_rig_new(NULL);
+        int fd = file_of((const uint8_t *)"abcdef", 6);
+
+        released = 0;
+        net_rig_send(rig, API_FETCH, 1);
+        net_rig_send(rig, API_FETCH, 2);
+        net_rig_run(rig);
+        request_answer(rig->held[i], answer_of(rig->held[i], fd, 3, (size_t)1 << 30));
+        rig->held[i] = NULL;
+        ck_assert_int_eq(released, 3);
+        if (i == 1) { /* what was asked before is answered */
+            net_rig_answer(rig, 0);
+            ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 1);
+        }
+        ck_assert(net_rig_is_closed(rig));
+        if (i == 0) {
+            request_answer(rig->held[1], net_rig_response(rig->held[1]));
+            rig->held[1] = NULL;
+        }
+        close(fd);
+        net_rig_end(rig);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("request");
@@ -358,5 +387,6 @@ int main(void)
     tcase_add_test(tc, a_range_in_memory_is_sent_as_well);
     tcase_add_test(tc, a_truncated_log_closes_the_connection);
     tcase_add_test(tc, ranges_for_a_dead_client_are_released);
+    tcase_add_test(tc, an_answer_larger_than_a_frame_ends_the_connection);
     return unit_run(tc);
 }

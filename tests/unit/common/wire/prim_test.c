@@ -314,11 +314,12 @@ START_TEST(records_out_of_line_leave_a_cut)
         wire_put_records(out, &here, false, true);
         wire_put_records(out, &away, false, true);
         wire_put_i16(out, 7);
+        ck_assert_ptr_eq(cuts[0].records, &away);
+        cuts[0].records = NULL;
         if (pass == 1) {
             ck_assert_uint_eq(out->pos, 13);
             ck_assert_int_eq(out->cuts_len, 1);
             ck_assert_uint_eq(cuts[0].pos, 11);
-            ck_assert_ptr_eq(cuts[0].records, &away);
             ck_assert_mem_eq(buffer, "\0\0\0\3abc\0\0\3\xe8\0\7", 13);
         }
     }
