@@ -206,22 +206,27 @@ enum err groups_delete_offsets(struct groups *groups, struct str group_id,
 
 /* ---- topics that are gone ---- */
 
+/* A topic may be made anew, and offsets of it be committed, before the pool has come to this: those
+ * stand behind the ends that the logs had when the old one went. */
 struct topics_job {
     struct pool_job job;
     struct groups *groups;
     struct str *names;
     size_t len, cap;
+    int64_t *ends; /* of the shards' logs; 0: not ours then */
+    int32_t ends_len;
 };
 
 static void forget_topics_locked(struct group_shard *shard, struct group_slot *slot,
                                  const struct topics_job *job)
 {
+    int64_t end = job->ends[shard->partition];
     struct arena arena;
     struct offsets_gone gone = { .arena = &arena };
 
     arena_init(&arena, SIZE_MAX);
     for (size_t i = 0; i < job->len; i++)
-        offsets_remove_topic(slot->group, job->names[i], &gone);
+        offsets_remove_topic(slot->group, job->names[i], end, &gone);
     bury_if_bare_locked(shard, slot, &gone);
     free(gone.items);
     arena_fini(&arena);
@@ -232,7 +237,7 @@ static void run_topics(struct pool_job *pool_job)
     struct topics_job *job = container_of(pool_job, struct topics_job, job);
     struct shard_list *list = atomic_load_explicit(&job->groups->shards, memory_order_acquire);
 
-    for (int32_t i = 0; list != NULL && i < list->made; i++) {
+    for (int32_t i = 0; i < job->ends_len; i++) {
         struct group_shard *shard = list->at[i];
         struct group_cursor cursor = { 0 };
         struct group_slot *slot;
@@ -247,6 +252,7 @@ static void run_topics(struct pool_job *pool_job)
     for (size_t i = 0; i < job->len; i++)
         free((void *)(uintptr_t)job->names[i].ptr);
     free(job->names);
+    free(job->ends);
     atomic_fetch_sub_explicit(&job->groups->jobs, 1, memory_order_release);
     free(job);
 }
@@ -275,6 +281,22 @@ static void find_gone(struct topics_job *job, const struct image *before, const 
             add_name(job, topic->name);
 }
 
+static void note_ends(struct topics_job *job)
+{
+    struct shard_list *list = atomic_load_explicit(&job->groups->shards, memory_order_acquire);
+
+    job->ends_len = list != NULL ? list->made : 0;
+    job->ends = xcalloc((size_t)job->ends_len + 1, sizeof *job->ends);
+    for (int32_t i = 0; i < job->ends_len; i++) {
+        struct group_shard *shard = list->at[i];
+
+        lock_take(&shard->lock);
+        if (shard->part != NULL)
+            job->ends[i] = log_leo(part_log(shard->part));
+        lock_drop(&shard->lock);
+    }
+}
+
 void groups_forget_topics(struct groups *groups, const struct image *before,
                           const struct image *after, const struct image_delta *delta)
 {
@@ -286,6 +308,7 @@ void groups_forget_topics(struct groups *groups, const struct image *before,
         return;
     }
     job->groups = groups;
+    note_ends(job);
     job->job.run = run_topics;
     atomic_fetch_add_explicit(&groups->jobs, 1, memory_order_relaxed);
     pool_post(groups->conf.pool, &job->job);

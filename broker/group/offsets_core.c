@@ -495,6 +495,15 @@ static bool goes_always(const struct group *group, const struct group_offset *en
     return true;
 }
 
+static bool goes_before(const struct group *group, const struct group_offset *entry,
+                        const void *arg)
+{
+    const int64_t *before = arg;
+
+    (void)group;
+    return *before == INT64_MAX || (entry->pending == 0 && entry->at < *before);
+}
+
 static void drop_in_txns(struct group *group, struct str topic, int32_t partition)
 {
     for (size_t i = group->txns_len; i-- > 0;)
@@ -512,12 +521,13 @@ void offsets_remove(struct group *group, struct str topic, int32_t partition,
     drop_in_txns(group, topic, partition);
 }
 
-void offsets_remove_topic(struct group *group, struct str topic, struct offsets_gone *gone)
+void offsets_remove_topic(struct group *group, struct str topic, int64_t before,
+                          struct offsets_gone *gone)
 {
     struct group_topic *known = find_topic(group, topic);
 
     if (known != NULL) {
-        sweep(group, known, goes_always, NULL, gone);
+        sweep(group, known, goes_before, &before, gone);
         remove_topic_if_bare(group, known);
     }
     for (size_t i = group->txns_len; i-- > 0;) {
@@ -525,7 +535,7 @@ void offsets_remove_topic(struct group *group, struct str topic, struct offsets_
         int64_t producer_id = txn->producer_id;
 
         for (size_t k = txn->len; k-- > 0 && find_txn(group, producer_id) == txn;)
-            if (str_eq(txn->offsets[k].topic, topic))
+            if (str_eq(txn->offsets[k].topic, topic) && txn->offsets[k].value.at < before)
                 offsets_txn_drop(group, producer_id, topic, txn->offsets[k].value.partition);
     }
 }

@@ -99,7 +99,9 @@ struct offsets_gone {
 
 void offsets_remove(struct group *group, struct str topic, int32_t partition,
                     struct offsets_gone *gone);
-void offsets_remove_topic(struct group *group, struct str topic, struct offsets_gone *gone);
+/* Those that stand before that offset in the log; INT64_MAX: all, and those on their way, too. */
+void offsets_remove_topic(struct group *group, struct str topic, int64_t before,
+                          struct offsets_gone *gone);
 void offsets_remove_all(struct group *group, struct offsets_gone *gone);
 /* What offsets.retention.minutes no longer keeps (KIP-211). */
 void offsets_expire(struct group *group, int64_t wall_ms, int64_t retention_ms,

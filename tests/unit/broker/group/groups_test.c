@@ -544,6 +544,33 @@ START_TEST(offsets_of_a_topic_that_goes_are_forgotten_for_good)
 }
 END_TEST
 
+START_TEST(offsets_of_a_new_topic_of_the_name_stay)
+{
+    struct pool_job jobs[2] = { { .run = block }, { .run = block } };
+    struct uuid id = { .bytes = { [15] = 2 } };
+
+    lead(1, 0);
+    await_loaded();
+    set_topic("t", 2, 2, 0, (struct ids){ both, 2 });
+    for (int32_t p = 0; p < 2; p++)
+        ck_assert_int_eq(commit("g", p, 1000), ERR_OK);
+    atomic_store(&may_go, false);
+    for (int i = 0; i < 2; i++)
+        pool_post(pool, &jobs[i]); /* disks are slow, say */
+    apply(&(struct image_delta){ .n_topics_gone = 1, .topics_gone = &id });
+    set_topic("t", 3, 2, 0, (struct ids){ both, 2 });
+    ck_assert_int_eq(commit("g", 0, 5), ERR_OK);
+    atomic_store(&may_go, true);
+    for (int64_t until_ms = clock_mono_ms() + WAIT_MS; fetch("g", 1) != -1; usleep(200))
+        ck_assert_int_lt(clock_mono_ms(), until_ms);
+    ck_assert_int_eq(fetch("g", 0), 5);
+    lead(2, 1);
+    lead(1, 2);
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), 5);
+}
+END_TEST
+
 START_TEST(old_offsets_expire_and_leave_tombstones)
 {
     lead(1, 0);
@@ -601,6 +628,7 @@ int main(void)
     tcase_add_test(tc, what_may_yet_be_lost_is_not_served);
     tcase_add_test(tc, a_load_that_waits_is_given_up_at_a_stop_and_with_the_role);
     tcase_add_test(tc, offsets_of_a_topic_that_goes_are_forgotten_for_good);
+    tcase_add_test(tc, offsets_of_a_new_topic_of_the_name_stay);
     tcase_add_test(tc, old_offsets_expire_and_leave_tombstones);
     tcase_add_test(tc, commits_from_all_sides_are_kept_in_order);
     return unit_run(tc);

@@ -125,7 +125,7 @@ START_TEST(what_is_deleted_while_a_commit_is_on_its_way_stays_deleted)
     struct offset_item one = item("t", 0, 10);
 
     offsets_begin(kit.group, &one, 1);
-    offsets_remove_topic(kit.group, STR("t"), &gone);
+    offsets_remove_topic(kit.group, STR("t"), INT64_MAX, &gone);
     ck_assert_uint_eq(gone.len, 0); /* nothing of it was in the log */
     struct offset_item again = item("t", 0, 20);
     offsets_begin(kit.group, &again, 1);
@@ -321,7 +321,7 @@ START_TEST(all_that_is_removed_is_noted_once)
     offsets_remove(kit.group, STR("even"), 4, &gone);
     offsets_remove(kit.group, STR("never"), 4, &gone);
     ck_assert_uint_eq(gone.len, 1);
-    offsets_remove_topic(kit.group, STR("odd"), &gone);
+    offsets_remove_topic(kit.group, STR("odd"), INT64_MAX, &gone);
     ck_assert_uint_eq(gone.len, 6);
     offsets_remove_all(kit.group, &gone);
     ck_assert_uint_eq(gone.len, 10);
