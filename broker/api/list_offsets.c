@@ -109,16 +109,34 @@ static enum err find_old(struct part *part, const struct list_offsets_request *b
     return ERR_OK;
 }
 
-static bool is_asked_twice(const struct list_offsets_request_topic *topic, int32_t i)
+static int compare_ids(const void *left, const void *right)
 {
-    for (int32_t k = 0; k < topic->partitions_len; k++)
-        if (k != i && topic->partitions[k].partition_index == topic->partitions[i].partition_index)
-            return true;
-    return false;
+    int32_t a = *(const int32_t *)left, b = *(const int32_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* In order, for is_asked_twice(): a request may name very many. */
+static const int32_t *sort_ids(const struct list_offsets_request_topic *topic, struct arena *arena)
+{
+    size_t len = (size_t)topic->partitions_len;
+    int32_t *ids = arena_alloc(arena, len * sizeof *ids);
+
+    for (size_t i = 0; i < len; i++)
+        ids[i] = topic->partitions[i].partition_index;
+    qsort(ids, len, sizeof *ids, compare_ids);
+    return ids;
+}
+
+static bool is_asked_twice(const int32_t *ids, int32_t len, int32_t id)
+{
+    const int32_t *at = bsearch(&id, ids, (size_t)len, sizeof *ids, compare_ids);
+
+    return (at > ids && at[-1] == id) || (at + 1 < ids + len && at[1] == id);
 }
 
 static void look(struct list_op *op, const struct parts_table *table,
-                 const struct list_offsets_request_topic *topic, int32_t i,
+                 const struct list_offsets_request_topic *topic, const int32_t *ids, int32_t i,
                  struct list_offsets_response_partition *out)
 {
     const struct list_offsets_request_partition *asked = &topic->partitions[i];
@@ -128,7 +146,7 @@ static void look(struct list_op *op, const struct parts_table *table,
 
     list_offsets_response_partition_init(out);
     out->partition_index = asked->partition_index;
-    if (op->req->version > 0 && is_asked_twice(topic, i)) {
+    if (op->req->version > 0 && is_asked_twice(ids, topic->partitions_len, out->partition_index)) {
         err = ERR_INVALID_REQUEST;
     } else if (part == NULL) {
         struct image *image = meta_get_ref(op->api->meta);
@@ -165,8 +183,10 @@ static void look_at_all(struct list_op *op)
         out->partitions_len = topic->partitions_len;
         out->partitions =
             arena_zalloc(arena, (size_t)topic->partitions_len + 1, sizeof *out->partitions);
+        const int32_t *ids = sort_ids(topic, arena);
+
         for (int32_t i = 0; i < topic->partitions_len; i++)
-            look(op, table, topic, i, &out->partitions[i]);
+            look(op, table, topic, ids, i, &out->partitions[i]);
     }
     parts_put_table(&table);
 }

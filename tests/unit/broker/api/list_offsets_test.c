@@ -3,9 +3,11 @@
  * watermark is as good as ever; only the end, and what may lie beyond, is not known yet.
  */
 #include <check.h>
+#include <stdlib.h>
 
 #include "broker/log/log.h"
 #include "common/base/arena.h"
+#include "common/base/mem.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/list_offsets.h"
 #include "tests/kit/replica_kit.h"
@@ -91,10 +93,58 @@ START_TEST(a_new_leader_finds_what_is_committed)
 }
 END_TEST
 
+#define MANY 300000
+
+/* So many that nobody could look at all for each. */
+START_TEST(what_is_asked_twice_is_found_among_very_many)
+{
+    struct list_offsets_request_partition *partitions = xcalloc(MANY, sizeof *partitions);
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct list_offsets_request_topic topic;
+    struct list_offsets_request req;
+    struct list_offsets_response resp;
+    struct arena arena;
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 1);
+    kit_set_part(&cluster, 0, &state);
+    kit_client_start(&client, &cluster, 1);
+    list_offsets_request_init(&req);
+    list_offsets_request_topic_init(&topic);
+    req.replica_id = -1;
+    req.topics = &topic;
+    req.topics_len = 1;
+    topic.name = kit_topic_name(0);
+    topic.partitions = partitions;
+    topic.partitions_len = MANY;
+    for (int32_t i = 0; i < MANY; i++) {
+        list_offsets_request_partition_init(&partitions[i]);
+        partitions[i].partition_index = i == 7 || i == MANY - 7 ? 11 : MANY - i;
+        partitions[i].timestamp = LOG_EARLIEST;
+    }
+    kit_client_send(&client, API_LIST_OFFSETS, 7, &req);
+    kit_client_wait(&client);
+    arena_init(&arena, SIZE_MAX);
+    struct wire_in in = wire_in_of(client.answer.bytes, client.answer.len, &arena);
+    ck_assert_int_eq(list_offsets_response_decode(&resp, &in, client.version), ERR_OK);
+    ck_assert_int_eq(resp.topics[0].partitions_len, MANY);
+    for (int32_t i = 0; i < MANY; i++)
+        ck_assert_int_eq(resp.topics[0].partitions[i].error_code,
+                         partitions[i].partition_index == 11 ? ERR_INVALID_REQUEST
+                                                             : ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    arena_fini(&arena);
+    free(partitions);
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("list_offsets");
 
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, a_new_leader_finds_what_is_committed);
+    tcase_add_test(tc, what_is_asked_twice_is_found_among_very_many);
     return unit_run(tc);
 }
