@@ -33,6 +33,8 @@
 #define GROUP_NO_GENERATION (-1)
 /* A member that has just come is dropped when its first rebalance takes longer. */
 #define GROUP_NEW_MEMBER_MS 300000
+/* A client lists its assignors, a handful; each is looked for among those of all members. */
+#define GROUP_PROTOCOLS_MAX 100
 #define GROUP_MEMBER_ID_EXTRA                                                                      \
     37 /* what follows the client's name in a member id: '-' and a UUID                            \
         */

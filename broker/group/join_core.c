@@ -28,6 +28,8 @@ static bool accepts(const struct group *group, struct str id)
 
 static bool fits_protocols(const struct group *group, const struct group_event *ev)
 {
+    if (ev->join.protocols_len > GROUP_PROTOCOLS_MAX)
+        return false;
     if (group->state == GROUP_EMPTY)
         return ev->join.protocol_type.len > 0 && ev->join.protocols_len > 0;
     if (str_is_null(group->protocol_type) || !str_eq(group->protocol_type, ev->join.protocol_type))

@@ -293,34 +293,36 @@ static bool elect_leader(struct group *group)
     return false;
 }
 
-static bool votes_for(const struct group *group, const struct group_member *member, size_t place)
+/* The first that the member lists of those that all know: its place among them. */
+static size_t choice_of(const struct group_member *member, const struct group_vote *const *known,
+                        size_t len)
 {
-    for (int32_t i = 0; i < member->protocols_len; i++) {
-        for (size_t k = 0; k < group->votes_len; k++) {
-            if (group->votes[k].members == group->members_len &&
-                str_eq(group->votes[k].name, member->protocols[i].name))
-                return k == place; /* the first it lists of those that all know */
-        }
-    }
-    return false;
+    for (int32_t i = 0; i < member->protocols_len; i++)
+        for (size_t k = 0; k < len; k++)
+            if (str_eq(known[k]->name, member->protocols[i].name))
+                return k;
+    return len;
 }
 
 struct str rebalance_choose_protocol(const struct group *group)
 {
-    size_t best = 0, best_count = 0;
+    const struct group_vote *known[GROUP_PROTOCOLS_MAX];
+    size_t counts[GROUP_PROTOCOLS_MAX + 1] = { 0 };
+    size_t len = 0, best = 0;
 
-    for (size_t k = 0; k < group->votes_len; k++) {
-        size_t count = 0;
-
-        for (size_t i = 0; i < group->members_len; i++)
-            count += votes_for(group, group->members[i], k);
-        if (count > best_count) {
-            best = k;
-            best_count = count;
+    for (size_t k = 0; k < group->votes_len; k++)
+        if (group->votes[k].members == group->members_len) {
+            assert(len < GROUP_PROTOCOLS_MAX); /* each is in the list of each member */
+            known[len++] = &group->votes[k];
         }
-    }
-    assert(best_count > 0);
-    return group->votes[best].name;
+    for (size_t i = 0; i < group->members_len; i++)
+        counts[choice_of(group->members[i], known, len)]++;
+    for (size_t k = 1; k < len; k++)
+        if (counts[k] > counts[best])
+            best = k;
+    assert(len > 0);
+    assert(counts[best] > 0);
+    return known[best]->name;
 }
 
 void rebalance_ask_store(struct group *group, struct group_effects *out)

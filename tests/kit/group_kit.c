@@ -82,13 +82,13 @@ static struct str or_else(const char *text, const char *otherwise)
 
 int group_kit_join(struct group_kit *kit, const struct kit_join *join)
 {
-    struct group_protocol protocols[8];
+    struct group_protocol protocols[GROUP_PROTOCOLS_MAX + 1];
     char uuid[16];
     struct str rest = or_else(join->protocols, "range");
     struct group_event ev = { .kind = GROUP_EV_JOIN };
     int32_t n = 0;
 
-    while (!str_is_null(rest) && n < 8) {
+    while (!str_is_null(rest) && n < (int32_t)ARRAY_LEN(protocols)) {
         struct str next;
         struct str name = str_split(rest, ',', &next);
 

@@ -279,6 +279,23 @@ START_TEST(protocols_are_voted_for)
 }
 END_TEST
 
+/* What costs time with the square of their number is bounded. */
+START_TEST(nobody_knows_more_protocols_than_can_be_voted_for)
+{
+    char list[8 * (GROUP_PROTOCOLS_MAX + 1)] = "";
+    size_t len = 0;
+
+    for (int i = 0; i < GROUP_PROTOCOLS_MAX; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, "%sp%d", i > 0 ? "," : "", i);
+    int first = group_kit_join(&kit, &(struct kit_join){ .protocols = list });
+    ck_assert_int_eq(kit.calls[first].err, ERR_OK);
+    snprintf(list + len, sizeof list - len, ",more");
+    int second = group_kit_join(&kit, &(struct kit_join){ .protocols = list });
+    ck_assert_int_eq(kit.calls[second].err, ERR_INCONSISTENT_GROUP_PROTOCOL);
+    ck_assert_uint_eq(group_size(kit.group), 1);
+}
+END_TEST
+
 START_TEST(an_empty_group_takes_any_type_but_none)
 {
     int none = JOIN(.type = "");
@@ -611,6 +628,7 @@ int main(void)
     tcase_add_test(tc, a_leader_that_joins_unchanged_makes_a_rebalance);
     tcase_add_test(tc, while_completing_an_unchanged_join_gets_the_same_answer);
     tcase_add_test(tc, protocols_are_voted_for);
+    tcase_add_test(tc, nobody_knows_more_protocols_than_can_be_voted_for);
     tcase_add_test(tc, an_empty_group_takes_any_type_but_none);
     tcase_add_test(tc, a_sync_must_fit_member_generation_and_protocol);
     tcase_add_test(tc, an_assignment_that_cannot_be_stored_is_an_error_for_all);
