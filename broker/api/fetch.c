@@ -43,7 +43,8 @@
 
 #define ANSWER_MAX_BYTES    (1 << 30) /* of records; there must be room for the rest in the frame */
 #define HW_NEWS_MS          100
-#define CONVERTED_MAX_BYTES (64u << 20)
+#define CONVERTED_MAX_BYTES (64u << 20) /* of a partition */
+#define CONVERTED_FROM_MOST (64 << 20)  /* of an answer, before: it is in memory as a whole */
 #define WARM_BYTES          (64 << 10)
 #define READERS_MAX         32
 #define COPIED_MAX_BYTES    (16 << 10) /* of a range */
@@ -99,6 +100,8 @@ static size_t budget_of(const struct fetch_op *op)
         max = op->api->fetch_max_bytes;
     if (max > ANSWER_MAX_BYTES)
         max = ANSWER_MAX_BYTES;
+    if (op->req->version < 4 && max > CONVERTED_FROM_MOST)
+        max = CONVERTED_FROM_MOST;
     return max > 0 ? (size_t)max : 0;
 }
 
@@ -254,8 +257,13 @@ static void read_all(struct fetch_op *op)
     op->must_answer = false;
     op->hw_is_news = false;
     op->held_ms = 0;
-    for (int32_t i = 0; i < op->plan.targets_len; i++)
-        read_one(op, table, i, &left);
+    /* Who asks without a bound does not expect that the first leave nothing for the last. */
+    int32_t n = op->plan.targets_len;
+    int32_t first = op->req->version < 3 && n > 0
+                        ? (int32_t)((uint32_t)op->req->correlation_id % (uint32_t)n)
+                        : 0;
+    for (int32_t i = 0; i < n; i++)
+        read_one(op, table, (first + i) % n, &left);
     parts_put_table(&table);
     op->first_look = false;
 }
@@ -635,10 +643,10 @@ static void wait_more(struct fetch_op *op, int64_t timeout_ms);
 
 static bool is_enough(const struct fetch_op *op)
 {
-    int64_t min_bytes = op->body->min_bytes;
+    int64_t min_bytes = op->body->min_bytes, budget = (int64_t)budget_of(op);
 
-    if (op->req->version >= 3 && min_bytes > op->body->max_bytes)
-        min_bytes = op->body->max_bytes;
+    if (min_bytes > budget)
+        min_bytes = budget; /* Kafka: fetchMinBytes */
     return op->must_answer || op->plan.targets_len == 0 || (int64_t)op->bytes >= min_bytes;
 }
 

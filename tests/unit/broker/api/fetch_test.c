@@ -23,16 +23,24 @@ static const int32_t one[] = { 1 };
 static struct kit_cluster cluster;
 static struct kit_client client;
 
-/* A consumer's, of the first n partitions, from this offset on, that wants more than it can get. */
-static void send_fetch_for(int32_t n, int64_t offset, int32_t max_wait_ms)
+struct asked {
+    int16_t version;
+    int32_t n; /* of the first partitions */
+    int64_t offset;
+    int32_t max_wait_ms, partition_bytes;
+};
+
+/* A consumer's, that wants more than it can get. */
+static void send_as(const struct asked *asked)
 {
-    struct fetch_request_partition *parts = xcalloc((size_t)n, sizeof *parts);
+    struct fetch_request_partition *parts = xcalloc((size_t)asked->n, sizeof *parts);
     struct fetch_request_topic topic;
     struct fetch_request req;
 
     fetch_request_init(&req);
     fetch_request_topic_init(&topic);
-    req.max_wait_ms = max_wait_ms;
+    req.replica_id = -1;
+    req.max_wait_ms = asked->max_wait_ms;
     req.min_bytes = 1 << 20;
     req.max_bytes = 10 << 20;
     req.session_id = 0;
@@ -40,16 +48,22 @@ static void send_fetch_for(int32_t n, int64_t offset, int32_t max_wait_ms)
     req.topics = &topic;
     req.topics_len = 1;
     topic.topic_id = kit_topic_id(0);
+    topic.topic = kit_topic_name(0);
     topic.partitions = parts;
-    topic.partitions_len = n;
-    for (int32_t i = 0; i < n; i++) {
+    topic.partitions_len = asked->n;
+    for (int32_t i = 0; i < asked->n; i++) {
         fetch_request_partition_init(&parts[i]);
         parts[i].partition = i;
-        parts[i].fetch_offset = offset;
-        parts[i].partition_max_bytes = 1 << 20;
+        parts[i].fetch_offset = asked->offset;
+        parts[i].partition_max_bytes = asked->partition_bytes;
     }
-    kit_client_send(&client, API_FETCH, 17, &req);
+    kit_client_send(&client, API_FETCH, asked->version, &req);
     free(parts);
+}
+
+static void send_fetch_for(int32_t n, int64_t offset, int32_t max_wait_ms)
+{
+    send_as(&(struct asked){ 17, n, offset, max_wait_ms, 1 << 20 });
 }
 
 static void send_fetch(int32_t n, int64_t offset)
@@ -208,6 +222,63 @@ START_TEST(a_wait_that_is_overtaken_again_and_again_lets_others_have_their_turn)
 }
 END_TEST
 
+/* ---- bounds ---- */
+
+START_TEST(nobody_waits_for_more_than_he_may_be_given)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 1);
+    kit_set_part(&cluster, 0, &state);
+    kit_produce(&cluster, 1, 0, 0, 100, 1, 200);
+    cluster.brokers[1].api.fetch_max_bytes = 10000;
+    kit_client_start(&client, &cluster, 1);
+    int64_t began_ms = clock_mono_ms();
+    send_fetch(1, 0);
+    kit_client_wait(&client);
+    ck_assert_int_lt(clock_mono_ms() - began_ms, 10000);
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+#define OLD_PARTS 3
+
+/* Versions before 3 have no bound for all partitions, and what they are given is made in memory. */
+START_TEST(an_old_fetch_gets_what_memory_allows_and_every_partition_its_turn)
+{
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(one), IDS_OF(one));
+    bool served[OLD_PARTS] = { false };
+
+    kit_cluster_init(&cluster);
+    kit_cluster_start(&cluster, 1);
+    for (state.index = 0; state.index < OLD_PARTS; state.index++) {
+        kit_set_part(&cluster, 0, &state);
+        kit_produce(&cluster, 1, 0, state.index, 64, 1, 500000);
+    }
+    kit_client_start(&client, &cluster, 1);
+    for (int i = 0; i < OLD_PARTS; i++) {
+        struct fetch_response resp;
+        struct arena arena;
+
+        send_as(&(struct asked){ 2, OLD_PARTS, 0, 0, 40 << 20 });
+        kit_client_wait(&client);
+        ck_assert_uint_lt(client.answer.len, 65u << 20);
+        arena_init(&arena, SIZE_MAX);
+        struct wire_in in = wire_in_of(client.answer.bytes, client.answer.len, &arena);
+        ck_assert_int_eq(fetch_response_decode(&resp, &in, client.version), ERR_OK);
+        for (int32_t p = 0; p < OLD_PARTS; p++)
+            served[p] |= resp.responses[0].partitions[p].records.len > (30 << 20);
+        arena_fini(&arena);
+    }
+    for (int32_t p = 0; p < OLD_PARTS; p++)
+        ck_assert(served[p]);
+    kit_client_end(&client);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("fetch");
@@ -216,5 +287,7 @@ int main(void)
     tcase_add_test(tc, a_wait_costs_the_same_however_often_it_is_woken);
     tcase_add_test(tc, who_begins_to_wait_as_the_directory_fails_is_told);
     tcase_add_test(tc, a_wait_that_is_overtaken_again_and_again_lets_others_have_their_turn);
+    tcase_add_test(tc, nobody_waits_for_more_than_he_may_be_given);
+    tcase_add_test(tc, an_old_fetch_gets_what_memory_allows_and_every_partition_its_turn);
     return unit_run(tc);
 }
