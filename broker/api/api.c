@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #include "common/base/bytes.h"
 
@@ -22,6 +23,34 @@ bool api_is_topic_name(struct str topic)
             return false;
     }
     return true;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct str *const *a = left, *const *b = right;
+    int order = str_cmp(**a, **b);
+
+    return order != 0 ? order : (*a > *b) - (*a < *b);
+}
+
+const bool *api_repeats(struct arena *arena, const struct str *names, size_t len)
+{
+    bool *repeats = NULL;
+
+    if (len < 2)
+        return NULL;
+    const struct str **sorted = arena_alloc(arena, len * sizeof *sorted);
+    for (size_t i = 0; i < len; i++)
+        sorted[i] = &names[i];
+    qsort(sorted, len, sizeof *sorted, by_name);
+    for (size_t i = 1; i < len; i++) {
+        if (str_cmp(*sorted[i - 1], *sorted[i]) != 0)
+            continue;
+        if (repeats == NULL)
+            repeats = arena_zalloc(arena, len, sizeof *repeats);
+        repeats[sorted[i] - names] = true;
+    }
+    return repeats;
 }
 
 struct str api_client_host(struct request *req)

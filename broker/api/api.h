@@ -56,6 +56,10 @@ bool api_is_internal_topic(struct str topic);
 /* 1..249 of [a-zA-Z0-9._-], not "." nor "..". */
 bool api_is_topic_name(struct str topic);
 
+/* Which of the names stood there before: what a request names again is answered once, or a small
+ * request could have a large thing told any number of times. NULL when none did. */
+const bool *api_repeats(struct arena *arena, const struct str *names, size_t len);
+
 /* Whose request it is, as Java writes an address: "/127.0.0.1", "/0:0:0:0:0:0:0:1". The arena's. */
 struct str api_client_host(struct request *req);
 /* Opaque bytes as text and back; null bytes are empty. */

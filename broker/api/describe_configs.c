@@ -402,13 +402,32 @@ static void describe_resource(struct describe *describe)
     }
 }
 
+/* Of those that are asked for with all their settings: a few bytes ask for tens of kilobytes. */
+static const bool *repeats_of(const struct describe_configs_request *req, struct arena *arena)
+{
+    size_t len = (size_t)req->resources_len;
+    struct str *names = arena_alloc(arena, (len + 1) * sizeof *names);
+
+    for (size_t i = 0; i < len; i++) {
+        const struct describe_configs_request_resource *r = &req->resources[i];
+
+        names[i] = r->configuration_keys_len > 0 ? arena_printf(arena, "#%zu", i)
+                                                 : arena_printf(arena, "%d:%.*s", r->resource_type,
+                                                                STR_ARG(r->resource_name));
+    }
+    return api_repeats(arena, names, len);
+}
+
 void describe_configs_answer(const struct api *api, const struct image *image,
                              const struct describe_configs_request *req, struct arena *arena,
                              struct describe_configs_response *resp)
 {
     describe_configs_response_init(resp);
     resp->results = arena_zalloc(arena, (size_t)req->resources_len + 1, sizeof *resp->results);
+    const bool *repeats = repeats_of(req, arena);
     for (int32_t i = 0; i < req->resources_len; i++) {
+        if (repeats != NULL && repeats[i])
+            continue;
         struct describe describe = { .api = api,
                                      .image = image,
                                      .req = req,

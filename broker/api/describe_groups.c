@@ -50,10 +50,12 @@ void api_describe_groups(struct request *req, void *body, void *context)
     struct describe_groups_response resp;
 
     describe_groups_response_init(&resp);
-    resp.groups_len = asked->groups_len;
+    resp.groups_len = 0;
     resp.groups = arena_zalloc(&req->arena, (size_t)asked->groups_len + 1, sizeof *resp.groups);
+    const bool *repeats = api_repeats(&req->arena, asked->groups, (size_t)asked->groups_len);
     for (int32_t i = 0; i < asked->groups_len; i++)
-        describe(req, context, asked->groups[i], asked->include_authorized_operations,
-                 &resp.groups[i]);
+        if (repeats == NULL || !repeats[i])
+            describe(req, context, asked->groups[i], asked->include_authorized_operations,
+                     &resp.groups[resp.groups_len++]);
     request_answer(req, &resp);
 }

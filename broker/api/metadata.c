@@ -114,6 +114,35 @@ static void answer_all(const struct metadata_op *op, const struct image *image,
                           &resp->topics[resp->topics_len++]);
 }
 
+/* Kafka makes a set of the names too. */
+static const bool *repeats_of(const struct metadata_op *op)
+{
+    size_t len = (size_t)op->body->topics_len;
+    struct str *names = arena_alloc(&op->req->arena, (len + 1) * sizeof *names);
+
+    for (size_t i = 0; i < len; i++) {
+        const struct metadata_request_topic *asked = &op->body->topics[i];
+
+        names[i] = uuid_is_zero(asked->topic_id)
+                       ? asked->name
+                       : (struct str){ .ptr = (const char *)asked->topic_id.bytes,
+                                       .len = sizeof asked->topic_id.bytes };
+    }
+    return api_repeats(&op->req->arena, names, len);
+}
+
+static void answer_some(struct metadata_op *op, const struct image *image,
+                        struct metadata_response *resp)
+{
+    const bool *repeats = repeats_of(op);
+
+    resp->topics =
+        arena_zalloc(&op->req->arena, (size_t)op->body->topics_len + 1, sizeof *resp->topics);
+    for (int32_t i = 0; i < op->body->topics_len; i++)
+        if (repeats == NULL || !repeats[i])
+            answer_asked(op, image, &op->body->topics[i], &resp->topics[resp->topics_len++]);
+}
+
 static void answer(struct metadata_op *op)
 {
     struct arena *arena = &op->req->arena;
@@ -131,9 +160,7 @@ static void answer(struct metadata_op *op)
         if (image != NULL)
             answer_all(op, image, &resp);
     } else {
-        resp.topics = arena_zalloc(arena, (size_t)op->body->topics_len + 1, sizeof *resp.topics);
-        for (int32_t i = 0; i < op->body->topics_len; i++)
-            answer_asked(op, image, &op->body->topics[i], &resp.topics[resp.topics_len++]);
+        answer_some(op, image, &resp);
     }
     request_answer(op->req, &resp);
     image_unref(&image);

@@ -57,9 +57,42 @@ static void fetch_all(const struct api *api, struct str group_id, bool stable, s
     out->err = groups_fetch_all(api->groups, group_id, stable, arena, &out->asked, &out->len);
 }
 
+static int by_partition(const void *left, const void *right)
+{
+    const struct offset_asked *a = *(struct offset_asked *const *)left;
+    const struct offset_asked *b = *(struct offset_asked *const *)right;
+    int order = str_cmp(a->topic, b->topic);
+
+    if (order == 0)
+        order = (a->partition > b->partition) - (a->partition < b->partition);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* Each partition once, as Kafka's map has it: its metadata may be a thousand times as long as its
+ * number. */
+static void drop_repeats(struct fetched *fetched, struct arena *arena)
+{
+    struct offset_asked **sorted = arena_alloc(arena, (fetched->len + 1) * sizeof *sorted);
+    bool *repeats = arena_zalloc(arena, fetched->len + 1, sizeof *repeats);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < fetched->len; i++)
+        sorted[i] = &fetched->asked[i];
+    qsort(sorted, fetched->len, sizeof(struct offset_asked *), by_partition);
+    for (size_t i = 1; i < fetched->len; i++)
+        if (sorted[i - 1]->partition == sorted[i]->partition &&
+            str_cmp(sorted[i - 1]->topic, sorted[i]->topic) == 0)
+            repeats[sorted[i] - fetched->asked] = true;
+    for (size_t i = 0; i < fetched->len; i++)
+        if (!repeats[i])
+            fetched->asked[kept++] = fetched->asked[i];
+    fetched->len = kept;
+}
+
 static void fetch_some(const struct api *api, struct str group_id, bool stable, struct arena *arena,
                        struct fetched *out)
 {
+    drop_repeats(out, arena);
     out->err = groups_fetch(api->groups, group_id, stable, out->asked, out->len, arena);
 }
 
@@ -184,6 +217,16 @@ static void fetch_group(struct request *req, const struct api *api,
     fetch_some(api, asked->group_id, stable, arena, fetched);
 }
 
+static const bool *repeats_of(struct request *req, const struct offset_fetch_request *asked)
+{
+    size_t len = (size_t)asked->groups_len;
+    struct str *names = arena_alloc(&req->arena, (len + 1) * sizeof *names);
+
+    for (size_t i = 0; i < len; i++)
+        names[i] = asked->groups[i].group_id;
+    return api_repeats(&req->arena, names, len);
+}
+
 static void fetch_many(struct request *req, const struct api *api,
                        const struct offset_fetch_request *asked)
 {
@@ -191,14 +234,18 @@ static void fetch_many(struct request *req, const struct api *api,
 
     offset_fetch_response_init(&resp);
     resp.groups = arena_zalloc(&req->arena, (size_t)asked->groups_len + 1, sizeof *resp.groups);
-    resp.groups_len = asked->groups_len;
+    resp.groups_len = 0;
+    const bool *repeats = repeats_of(req, asked);
     for (int32_t i = 0; i < asked->groups_len; i++) {
         struct fetched fetched = { .err = ERR_OK };
 
+        if (repeats != NULL && repeats[i])
+            continue;
+        struct offset_fetch_response_group *out = &resp.groups[resp.groups_len++];
         fetch_group(req, api, &asked->groups[i], asked->require_stable, &fetched);
-        offset_fetch_response_group_init(&resp.groups[i]);
-        resp.groups[i].group_id = asked->groups[i].group_id;
-        put_group(req, &fetched, &resp.groups[i]);
+        offset_fetch_response_group_init(out);
+        out->group_id = asked->groups[i].group_id;
+        put_group(req, &fetched, out);
     }
     request_answer(req, &resp);
 }

@@ -180,6 +180,19 @@ def test_lists_describes_and_deletes(whole):
         assert raw_groups.fetch(c, group) == {}
 
 
+@pytest.mark.moldau_only
+def test_what_is_named_many_times_is_told_once(whole):
+    topic, group = name("t"), name("g")
+    ops.create_topic(whole, topic, 1, 1)
+    with connect(whole, group) as c:
+        assert raw_groups.commit(c, group, {topic: {0: 5}}, metadata="m" * 4000) == {(topic, 0): 0}
+        sizes = [len(c.ask(api, version, body).data) for many in (1, 1000) for api, version, body in (
+            (raw.METADATA, 12, raw.metadata_body([topic] * many)),
+            (raw_groups.OFFSET_FETCH, 7, raw_groups.fetch_body(group, {topic: [0] * many})),
+            (raw_groups.DESCRIBE_GROUPS, 0, raw_groups.describe_body(*[group] * many)))]
+    assert sizes[:3] == sizes[3:]
+
+
 READ_DELETE_DESCRIBE = 1 << 3 | 1 << 6 | 1 << 8
 NOT_ASKED = -2**31
 

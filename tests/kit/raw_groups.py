@@ -140,8 +140,7 @@ def commit(c, group, offsets, generation=-1, member="", metadata="", instance=No
     return commit_answer(c.ask(OFFSET_COMMIT, 7, commit_body(group, offsets, generation, member, metadata, instance)))
 
 
-def fetch(c, group, offsets=None, require_stable=False):
-    """{(topic, partition): (offset, metadata, error)}; offsets: {topic: [partition, ...]}, None for all"""
+def fetch_body(group, offsets=None, require_stable=False):
     w = Writer().cstring(group)
     if offsets is None:
         w.uvarint(0)
@@ -149,7 +148,12 @@ def fetch(c, group, offsets=None, require_stable=False):
         w.carray(len(offsets))
         for topic, parts in offsets.items():
             w.cstring(topic).carray(len(parts)).put(f"{len(parts)}i", *parts).tags()
-    r = c.ask(OFFSET_FETCH, 7, w.put("?", require_stable).tags().out)
+    return w.put("?", require_stable).tags().out
+
+
+def fetch(c, group, offsets=None, require_stable=False):
+    """{(topic, partition): (offset, metadata, error)}; offsets: {topic: [partition, ...]}, None for all"""
+    r = c.ask(OFFSET_FETCH, 7, fetch_body(group, offsets, require_stable))
     r.get("i")
     out = {}
 
@@ -171,9 +175,16 @@ def fetch(c, group, offsets=None, require_stable=False):
     return out
 
 
+def describe_body(*groups):
+    w = Writer().put("i", len(groups))
+    for g in groups:
+        w.string(g)
+    return w.out
+
+
 def describe(c, group):
     """(error, state, protocol type, protocol, [(member, client, host, metadata, assignment)])"""
-    r = c.ask(DESCRIBE_GROUPS, 0, Writer().put("i", 1).string(group).out)
+    r = c.ask(DESCRIBE_GROUPS, 0, describe_body(group))
 
     def member():
         return r.string(), r.string(), r.string(), r.bytes(), r.bytes()
