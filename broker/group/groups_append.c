@@ -196,6 +196,8 @@ static void finish_locked(struct groups_append *append, struct group_after *afte
     append->waits = false;
     if (shard->life == append->life)
         slot = group_table_find(&shard->table, append->group_id);
+    else if (append->err == ERR_OK)
+        append->err = ERR_NOT_LEADER_OR_FOLLOWER; /* what was read back since may not have it */
     if (slot != NULL && slot->number != append->number)
         slot = NULL; /* another group of that name */
     if (append->commit != NULL)
@@ -342,15 +344,17 @@ static bool is_over(struct groups_append *append, struct part *part)
     return true;
 }
 
-/* Writes all of queue, and leaves in it those that are over. */
-static void write_all(struct append_queue *queue, struct part *part, struct append_queue *waiting)
+/* Writes all of queue, and leaves in it those that are over. What an earlier life of the shard
+ * asked for is not for the log of this one: others have written to it since. */
+static void write_all(struct append_queue *queue, struct part *part, uint64_t life,
+                      struct append_queue *waiting)
 {
     struct append_queue over = STAILQ_HEAD_INITIALIZER(over);
     struct groups_append *append;
 
     while ((append = STAILQ_FIRST(queue)) != NULL) {
         STAILQ_REMOVE_HEAD(queue, link);
-        if (part != NULL)
+        if (part != NULL && append->life == life)
             write_one(append, part);
         else
             append->err = ERR_NOT_LEADER_OR_FOLLOWER;
@@ -387,6 +391,7 @@ static bool drain_once(struct group_shard *shard, bool *mine)
     struct groups_append *append;
     struct group_after after;
     struct part *part;
+    uint64_t life;
 
     lock_take(&shard->lock);
     if ((shard->draining && !*mine) || STAILQ_EMPTY(&shard->queue)) {
@@ -399,9 +404,10 @@ static bool drain_once(struct group_shard *shard, bool *mine)
     shard->draining = true;
     STAILQ_CONCAT(&queue, &shard->queue);
     part = shard->part != NULL ? part_ref(shard->part) : NULL;
+    life = shard->life;
     lock_drop(&shard->lock);
 
-    write_all(&queue, part, &waiting);
+    write_all(&queue, part, life, &waiting);
     after_init(&after);
     lock_take(&shard->lock);
     note_results_locked(shard, &queue, &waiting, &after);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/group/groups_int.h"
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/mem.h"
@@ -512,6 +513,43 @@ START_TEST(a_load_that_waits_is_given_up_at_a_stop_and_with_the_role)
 }
 END_TEST
 
+static void set_draining(struct group_shard *shard, bool draining)
+{
+    lock_take(&shard->lock);
+    shard->draining = draining;
+    lock_drop(&shard->lock);
+}
+
+static void drain(void *arg)
+{
+    shard_drain(arg);
+}
+
+/* Whoever drains the queue stands before a slow disk while the leadership goes and comes back. */
+START_TEST(what_an_earlier_leadership_asked_for_is_not_written_in_a_later_one)
+{
+    struct commit_call call;
+
+    lead(1, 0);
+    await_loaded();
+    ck_assert_int_eq(commit("g", 0, 1), ERR_OK);
+    struct group_shard *shard = groups_shard(groups, 0);
+    set_draining(shard, true);
+    commit_begin(&call, 0, "g", 0, 2);
+    lead(2, 1);
+    lead(1, 2);
+    await_loaded();
+    set_draining(shard, false);
+    reactor_call(reactors[1], drain, shard);
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+    ck_assert_int_eq(fetch("g", 0), 1);
+    lead(2, 3);
+    lead(1, 4);
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), 1);
+}
+END_TEST
+
 /* Tombstones are not waited for by those who ask for them, but by whoever moves the leadership. */
 static void await_leo(int64_t leo)
 {
@@ -627,6 +665,7 @@ int main(void)
     tcase_add_test(tc, a_commit_that_waits_is_given_up_at_a_stop_and_with_the_role);
     tcase_add_test(tc, what_may_yet_be_lost_is_not_served);
     tcase_add_test(tc, a_load_that_waits_is_given_up_at_a_stop_and_with_the_role);
+    tcase_add_test(tc, what_an_earlier_leadership_asked_for_is_not_written_in_a_later_one);
     tcase_add_test(tc, offsets_of_a_topic_that_goes_are_forgotten_for_good);
     tcase_add_test(tc, offsets_of_a_new_topic_of_the_name_stay);
     tcase_add_test(tc, old_offsets_expire_and_leave_tombstones);
