@@ -9,8 +9,10 @@
  * other owners. (Kafka 3.9 serves such groups at once.) With followers that is a round trip; a
  * partition under its min.insync.replicas keeps loading until enough replicas are in sync.
  *
- * A log that cannot be read is loaded as far as it could be, loudly, as Kafka does: to answer
- * nobody for ever would be worse.
+ * Where segments have just moved (a compaction, another directory) it reads again. What is damaged
+ * is passed over, loudly: of a partition's commits an older one counts then, while all that stands
+ * behind it is as good as ever. A log that cannot be read is loaded as far as it could be, as Kafka
+ * does: to answer nobody for ever would be worse.
  */
 #include "broker/group/group_load.h"
 
@@ -25,6 +27,8 @@
 #define PROGRESS_MS     1000
 #define READS_IN_A_TURN 4
 #define COMMIT_LOOK_MS  1000
+#define DAMAGED_MAX     100000 /* offsets passed over; a log with more is given up */
+#define MOVED_MAX       1000   /* in a row; a file that is gone for good is, too */
 
 struct group_load {
     struct pool_job job;
@@ -35,6 +39,8 @@ struct group_load {
     struct group_replay replay;
     uint8_t *buffer;
     size_t buffer_cap;
+    int64_t damaged; /* offsets passed over */
+    int moved;       /* reads in a row that found files moved */
 
     int64_t need; /* the high watermark that it waits for */
     LIST_ENTRY(group_load) waits_link;
@@ -123,6 +129,35 @@ static enum err read_some(struct group_load *load, int64_t end, bool *done)
         err = ERR_CORRUPT_MESSAGE; /* not even one batch, though whole ones were asked for */
     note_progress(load->shard->groups, load->replay.records - before);
     return err;
+}
+
+/* Can it go on after this error? */
+static bool goes_on(struct group_load *load, enum err err, int64_t end)
+{
+    if (err == ERR_CLOSED || err == ERR_NOT_LEADER_OR_FOLLOWER)
+        return ++load->moved < MOVED_MAX; /* files moved under the read */
+    if (err != ERR_CORRUPT_MESSAGE || load->replay.next_offset >= end ||
+        load->damaged == DAMAGED_MAX)
+        return false;
+    say_limited(SAY_ERROR, "passing over damaged groups partition=%d offset=%" PRId64,
+                load->shard->partition, load->replay.next_offset);
+    load->damaged++;
+    load->replay.next_offset++; /* in the middle of a batch it is found, and passed over, again */
+    return true;
+}
+
+static enum err read_on(struct group_load *load, bool *done)
+{
+    int64_t end = log_leo(part_log(load->part));
+    enum err err = read_some(load, end, done);
+
+    if (err == ERR_OK)
+        load->moved = 0;
+    else if (goes_on(load, err, end))
+        *done = false;
+    else
+        return err;
+    return ERR_OK;
 }
 
 /* ---- the end ---- */
@@ -243,7 +278,7 @@ static void run(struct pool_job *job)
             end(load, false, 0, 0);
             return;
         }
-        err = read_some(load, log_leo(part_log(load->part)), &done);
+        err = read_on(load, &done);
     }
     if (err != ERR_OK)
         say_error("could not read all groups back, serving what could be read partition=%d "

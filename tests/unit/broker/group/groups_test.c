@@ -66,16 +66,46 @@ static void start_groups(int64_t commit_timeout_ms)
     });
 }
 
+/* ---- a disk ---- */
+
+static struct disk_ops ops;
+static struct disk disk = { &ops };
+static _Atomic int64_t damaged_pos; /* of a batch that is read otherwise than it was written */
+static atomic_int gone;             /* so many large reads find no file any more */
+
+#define MAGIC_AT 16
+
+static enum err disk_pread_here(struct disk *self, int file, void *into, size_t len, int64_t pos,
+                                size_t *got)
+{
+    enum err err = disk_posix()->ops->pread(self, file, into, len, pos, got);
+    int64_t at = atomic_load(&damaged_pos) + MAGIC_AT;
+
+    if (len < 200)
+        return err;
+    if (at >= MAGIC_AT && at >= pos && at < pos + (int64_t)len)
+        ((uint8_t *)into)[at - pos] = 99;
+    if (atomic_load(&gone) == 0)
+        return err;
+    atomic_fetch_sub(&gone, 1);
+    return ERR_NOT_FOUND;
+}
+
 static void setup(void)
 {
     say_setup(SAY_ERROR, SAY_TEXT, "test");
     dir = unit_temp_dir();
     version = 1;
+    ops = *disk_posix()->ops;
+    ops.pread = disk_pread_here;
+    atomic_store(&damaged_pos, -1);
+    atomic_store(&gone, 0);
     image = image_new(1, version, 3001, STR("kit"));
     ck_assert_int_eq(logs_open(&(struct logs_options){ .dirs = &dir,
                                                        .dir_count = 1,
                                                        .broker_id = 1,
                                                        .recovery_threads = 1,
+                                                       .disk = &disk,
                                                        .no_threads = true },
                                &logs),
                      ERR_OK);
@@ -550,6 +580,55 @@ START_TEST(what_an_earlier_leadership_asked_for_is_not_written_in_a_later_one)
 }
 END_TEST
 
+START_TEST(a_load_reads_again_where_files_have_moved)
+{
+    lead(1, 0);
+    await_loaded();
+    for (int32_t p = 0; p < 20; p++)
+        ck_assert_int_eq(commit("g", p, p), ERR_OK);
+    lead(2, 1);
+    atomic_store(&gone, 3);
+    lead(1, 2);
+    await_loaded();
+    ck_assert_int_eq(atomic_load(&gone), 0);
+    for (int32_t p = 0; p < 20; p++)
+        ck_assert_int_eq(fetch("g", p), p);
+    lead(2, 3);
+    atomic_store(&gone, INT32_MAX); /* for good: what is left is served all the same */
+    lead(1, 4);
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), -1);
+    atomic_store(&gone, 0);
+}
+END_TEST
+
+static int64_t bytes_written(void)
+{
+    const struct parts_table *table = parts_get_table(parts);
+    int64_t bytes = log_size_bytes(part_log(parts_find(table, STR(GROUPS_TOPIC), 0)));
+
+    parts_put_table(&table);
+    return bytes;
+}
+
+START_TEST(what_stands_behind_damage_is_loaded)
+{
+    lead(1, 0);
+    await_loaded();
+    for (int32_t p = 0; p < 20; p++)
+        ck_assert_int_eq(commit("g", p, p), ERR_OK);
+    int64_t pos = bytes_written();
+    ck_assert_int_eq(commit("g", 7, 700), ERR_OK);
+    ck_assert_int_eq(commit("g", 8, 800), ERR_OK);
+    lead(2, 1);
+    atomic_store(&damaged_pos, pos);
+    lead(1, 2);
+    await_loaded();
+    for (int32_t p = 0; p < 20; p++)
+        ck_assert_int_eq(fetch("g", p), p == 8 ? 800 : p);
+}
+END_TEST
+
 /* Tombstones are not waited for by those who ask for them, but by whoever moves the leadership. */
 static void await_leo(int64_t leo)
 {
@@ -666,6 +745,8 @@ int main(void)
     tcase_add_test(tc, what_may_yet_be_lost_is_not_served);
     tcase_add_test(tc, a_load_that_waits_is_given_up_at_a_stop_and_with_the_role);
     tcase_add_test(tc, what_an_earlier_leadership_asked_for_is_not_written_in_a_later_one);
+    tcase_add_test(tc, a_load_reads_again_where_files_have_moved);
+    tcase_add_test(tc, what_stands_behind_damage_is_loaded);
     tcase_add_test(tc, offsets_of_a_topic_that_goes_are_forgotten_for_good);
     tcase_add_test(tc, offsets_of_a_new_topic_of_the_name_stay);
     tcase_add_test(tc, old_offsets_expire_and_leave_tombstones);
