@@ -208,13 +208,17 @@ static bool publish(struct group_load *load, bool whole)
     size_t count = table.count;
     lock_take(&shard->lock);
     wanted = is_wanted_locked(load);
+    bool any_owed = false;
     if (wanted) {
         assert(shard->table.count == 0);
         shard->table = table;
         shard->state = SHARD_OURS;
+        any_owed = groups_forget_owed_locked(shard);
         shard_arm_locked(shard);
     }
     lock_drop(&shard->lock);
+    if (any_owed)
+        shard_drain(shard);
     if (!wanted)
         group_table_fini(&table);
     end(load, wanted, count, offsets);

@@ -606,6 +606,7 @@ static void let_go_locked(struct group_shard *shard, struct group_after *after)
         step_locked(shard, slot, &ev, after);
     shard->state = SHARD_AWAY;
     shard->life++;
+    groups_drop_owed_locked(shard);
     group_load_discard(shard->groups, &shard->table);
     if (shard->part != NULL)
         part_unref(&shard->part);

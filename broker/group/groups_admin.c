@@ -217,19 +217,92 @@ struct topics_job {
     int32_t ends_len;
 };
 
-static void forget_topics_locked(struct group_shard *shard, struct group_slot *slot,
-                                 const struct topics_job *job)
+/* The same for one shard that was loading when the pool came to it. */
+struct topics_owed {
+    struct topics_owed *next;
+    struct str *names;
+    size_t len;
+    int64_t end;
+};
+
+static void forget_in_group_locked(struct group_shard *shard, struct group_slot *slot,
+                                   const struct str *names, size_t len, int64_t end)
 {
-    int64_t end = job->ends[shard->partition];
     struct arena arena;
     struct offsets_gone gone = { .arena = &arena };
 
     arena_init(&arena, SIZE_MAX);
-    for (size_t i = 0; i < job->len; i++)
-        offsets_remove_topic(slot->group, job->names[i], end, &gone);
+    for (size_t i = 0; i < len; i++)
+        offsets_remove_topic(slot->group, names[i], end, &gone);
     bury_if_bare_locked(shard, slot, &gone);
     free(gone.items);
     arena_fini(&arena);
+}
+
+static void forget_topics_locked(struct group_shard *shard, const struct str *names, size_t len,
+                                 int64_t end)
+{
+    struct group_cursor cursor = { 0 };
+    struct group_slot *slot;
+
+    lock_assert_held(&shard->lock);
+    while ((slot = group_table_next(&shard->table, &cursor)) != NULL)
+        forget_in_group_locked(shard, slot, names, len, end);
+}
+
+static void free_names(struct str *names, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        free((void *)(uintptr_t)names[i].ptr);
+    free(names);
+}
+
+static struct topics_owed *take_owed_locked(struct group_shard *shard)
+{
+    struct topics_owed *owed = shard->owed;
+
+    lock_assert_held(&shard->lock);
+    if (owed != NULL)
+        shard->owed = owed->next;
+    return owed;
+}
+
+static void owe_locked(struct group_shard *shard, const struct topics_job *job)
+{
+    struct topics_owed *owed = xcalloc(1, sizeof *owed);
+
+    owed->names = xcalloc(job->len, sizeof *owed->names);
+    owed->len = job->len;
+    owed->end = job->ends[shard->partition];
+    for (size_t i = 0; i < job->len; i++)
+        owed->names[i] = (struct str){ .ptr = xmemdup(job->names[i].ptr, job->names[i].len),
+                                       .len = job->names[i].len };
+    owed->next = shard->owed;
+    shard->owed = owed;
+}
+
+bool groups_forget_owed_locked(struct group_shard *shard)
+{
+    struct topics_owed *owed;
+    bool any = false;
+
+    while ((owed = take_owed_locked(shard)) != NULL) {
+        forget_topics_locked(shard, owed->names, owed->len, owed->end);
+        free_names(owed->names, owed->len);
+        free(owed);
+        any = true;
+    }
+    return any;
+}
+
+void groups_drop_owed_locked(struct group_shard *shard)
+{
+    struct topics_owed *owed;
+
+    while ((owed = take_owed_locked(shard)) != NULL) {
+        free_names(owed->names, owed->len);
+        free(owed);
+    }
 }
 
 static void run_topics(struct pool_job *pool_job)
@@ -239,19 +312,16 @@ static void run_topics(struct pool_job *pool_job)
 
     for (int32_t i = 0; i < job->ends_len; i++) {
         struct group_shard *shard = list->at[i];
-        struct group_cursor cursor = { 0 };
-        struct group_slot *slot;
 
         lock_take(&shard->lock);
-        while (shard->state == SHARD_OURS &&
-               (slot = group_table_next(&shard->table, &cursor)) != NULL)
-            forget_topics_locked(shard, slot, job);
+        if (shard->state == SHARD_OURS)
+            forget_topics_locked(shard, job->names, job->len, job->ends[i]);
+        else if (shard->state == SHARD_LOADING && job->ends[i] > 0)
+            owe_locked(shard, job);
         lock_drop(&shard->lock);
         shard_drain(shard);
     }
-    for (size_t i = 0; i < job->len; i++)
-        free((void *)(uintptr_t)job->names[i].ptr);
-    free(job->names);
+    free_names(job->names, job->len);
     free(job->ends);
     atomic_fetch_sub_explicit(&job->groups->jobs, 1, memory_order_release);
     free(job);

@@ -69,6 +69,7 @@ struct group_shard {
     struct group_table table;  /* [m] */
     struct append_queue queue; /* [m] in the order the cores asked for them */
     bool draining;             /* [m] somebody is at it */
+    struct topics_owed *owed;  /* [m] topics that went while it was loading */
     struct append_waits waits; /* [m] appended, not committed yet */
 
     LIST_HEAD(, group_load) loads; /* [h] that wait until what they have read is committed */
@@ -134,6 +135,10 @@ void shard_arm_locked(struct group_shard *shard);
  * changed, NULL: it may be anything. */
 void groups_forget_topics(struct groups *groups, const struct image *before,
                           const struct image *after, const struct image_delta *delta);
+
+/* What went while a shard was loading; drain it when it was any. */
+bool groups_forget_owed_locked(struct group_shard *shard);
+void groups_drop_owed_locked(struct group_shard *shard);
 
 /* ---- groups_append.c ---- */
 

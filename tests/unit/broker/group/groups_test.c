@@ -688,6 +688,35 @@ START_TEST(offsets_of_a_new_topic_of_the_name_stay)
 }
 END_TEST
 
+START_TEST(offsets_of_a_topic_that_goes_during_a_load_are_forgotten)
+{
+    struct uuid id = { .bytes = { [15] = 2 } };
+    struct commit_call call;
+
+    lead(1, 0);
+    await_loaded();
+    set_topic("t", 2, 2, 0, (struct ids){ both, 2 });
+    ck_assert_int_eq(commit("g", 0, 1000), ERR_OK);
+    set_topic(GROUPS_TOPIC, 1, 1, 1, (struct ids){ both, 2 }); /* 2 never fetches */
+    commit_begin(&call, 0, "g", 1, 1000);
+    set_topic(GROUPS_TOPIC, 1, 2, 2, (struct ids){ both, 2 });
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+    set_topic(GROUPS_TOPIC, 1, 1, 3, (struct ids){ both, 2 }); /* waits for the second */
+    apply(&(struct image_delta){ .n_topics_gone = 1, .topics_gone = &id });
+    let_all_run();
+    ck_assert_int_eq(fetch("g", 0), -1000 - ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    lead(1, 4); /* alone: it is committed */
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), -1);
+    ck_assert_int_eq(fetch("g", 1), -1);
+    await_leo(4);
+    lead(2, 5);
+    lead(1, 6);
+    await_loaded();
+    ck_assert_int_eq(fetch("g", 0), -1);
+}
+END_TEST
+
 START_TEST(old_offsets_expire_and_leave_tombstones)
 {
     lead(1, 0);
@@ -749,6 +778,7 @@ int main(void)
     tcase_add_test(tc, what_stands_behind_damage_is_loaded);
     tcase_add_test(tc, offsets_of_a_topic_that_goes_are_forgotten_for_good);
     tcase_add_test(tc, offsets_of_a_new_topic_of_the_name_stay);
+    tcase_add_test(tc, offsets_of_a_topic_that_goes_during_a_load_are_forgotten);
     tcase_add_test(tc, old_offsets_expire_and_leave_tombstones);
     tcase_add_test(tc, commits_from_all_sides_are_kept_in_order);
     return unit_run(tc);
