@@ -213,6 +213,7 @@ static void make_self(struct broker *broker)
                 str_of(bind->advertised_host[0] != '\0' ? bind->advertised_host : broker->hostname),
             .port =
                 bind->advertised_port != 0 ? bind->advertised_port : front_port(broker->front, i),
+            .is_inter_broker = bind->is_inter_broker,
         };
     }
     broker->self = (struct node){ .id = broker->id,

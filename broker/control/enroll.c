@@ -82,16 +82,19 @@ static bool is_our_endpoint(const struct enroll *enroll, const struct endpoint *
 
 static bool begin_probe(struct enroll *enroll, struct arena *arena, struct str json)
 {
+    const struct endpoint *endpoint;
     struct zk_registration reg;
     struct net_addr addr;
 
     if (zk_parse_registration(arena, json, &reg) != ERR_OK || reg.node.n_endpoints == 0)
         return false;
+    endpoint = node_inter_broker(&reg.node);
+    if (endpoint == NULL)
+        endpoint = &reg.node.endpoints[0];
     /* Where it claims our own endpoint it is dead: we are the ones who listen there. */
-    if (is_our_endpoint(enroll, &reg.node.endpoints[0]))
+    if (is_our_endpoint(enroll, endpoint))
         return false;
-    return net_addr_find(arena_cstr(arena, reg.node.endpoints[0].host), reg.node.endpoints[0].port,
-                         &addr) == ERR_OK &&
+    return net_addr_find(arena_cstr(arena, endpoint->host), endpoint->port, &addr) == ERR_OK &&
            net_connect(enroll->conf.reactor, &addr, NULL, on_probe, enroll, &enroll->probe) ==
                ERR_OK;
 }

@@ -39,7 +39,8 @@ struct node *node_dup(const struct node *node)
         endpoints[i] = (struct endpoint){ .listener = put_str(&text, e->listener),
                                           .protocol = put_str(&text, e->protocol),
                                           .host = put_str(&text, e->host),
-                                          .port = e->port };
+                                          .port = e->port,
+                                          .is_inter_broker = e->is_inter_broker };
     }
     return copy;
 }
@@ -54,7 +55,7 @@ bool node_eq(const struct node *a, const struct node *b)
         const struct endpoint *x = &a->endpoints[i], *y = &b->endpoints[i];
 
         if (x->port != y->port || !str_eq(x->host, y->host) || !str_eq(x->listener, y->listener) ||
-            !str_eq(x->protocol, y->protocol))
+            !str_eq(x->protocol, y->protocol) || x->is_inter_broker != y->is_inter_broker)
             return false;
     }
     return true;
@@ -64,6 +65,15 @@ const struct endpoint *node_endpoint(const struct node *node, struct str listene
 {
     for (size_t i = 0; i < node->n_endpoints; i++) {
         if (str_eq(node->endpoints[i].listener, listener))
+            return &node->endpoints[i];
+    }
+    return NULL;
+}
+
+const struct endpoint *node_inter_broker(const struct node *node)
+{
+    for (size_t i = 0; i < node->n_endpoints; i++) {
+        if (node->endpoints[i].is_inter_broker)
             return &node->endpoints[i];
     }
     return NULL;

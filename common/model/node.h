@@ -27,6 +27,7 @@ struct endpoint {
     struct str protocol; /* "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL" */
     struct str host;
     int32_t port;
+    bool is_inter_broker; /* where other brokers find it, and the controller; one at most */
 };
 
 struct node {
@@ -44,6 +45,8 @@ struct node *node_dup(const struct node *node);
 bool node_eq(const struct node *a, const struct node *b);
 /* NULL when the broker has no such listener. */
 const struct endpoint *node_endpoint(const struct node *node, struct str listener);
+/* NULL when it is not known which one that is. */
+const struct endpoint *node_inter_broker(const struct node *node);
 
 /* Shown to clients, fetched from: everything but the dead. */
 static inline bool node_is_visible(const struct node *node)

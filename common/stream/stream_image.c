@@ -61,6 +61,8 @@ static Control__Endpoint **write_endpoints(const struct node *node, struct arena
         to->protocol = text_of(arena, from->protocol);
         to->host = text_of(arena, from->host);
         PUT(to, port, from->port);
+        if (from->is_inter_broker)
+            PUT(to, inter_broker, true);
         all[i] = to;
     }
     return all;

@@ -81,6 +81,7 @@ static enum err read_endpoints(size_t n, Control__Endpoint *const *from, struct 
         BAD_UNLESS(!str_is_null(all[i].host));
         BAD_UNLESS(from[i]->has_port && from[i]->port >= 0 && from[i]->port <= UINT16_MAX);
         all[i].port = from[i]->port;
+        all[i].is_inter_broker = from[i]->has_inter_broker && from[i]->inter_broker;
     }
     out->n_endpoints = n;
     out->endpoints = all;

@@ -340,6 +340,7 @@ struct str zk_build_registration(struct arena *arena, const struct zk_registrati
 {
     struct writer w = { .arena = arena };
     const struct node *node = &reg->node;
+    const struct endpoint *inter_broker = node_inter_broker(node);
 
     put(&w, "{\"features\":{},\"listener_security_protocol_map\":{");
     for (size_t i = 0; i < node->n_endpoints; i++) {
@@ -373,6 +374,10 @@ struct str zk_build_registration(struct arena *arena, const struct zk_registrati
     if (!str_is_null(reg->moldau)) {
         put(&w, ",\"moldau\":");
         put_text(&w, reg->moldau);
+    }
+    if (inter_broker != NULL) {
+        put(&w, ",\"moldau_inter_broker\":");
+        put_text(&w, inter_broker->listener);
     }
     put(&w, "}");
     return writer_end(&w);

@@ -13,6 +13,7 @@
  *          /controllers/loading/N      how far a broker's logs are that starts, ephemeral
  *          /controllers/question       "are you there?" of a standby to the active controller
  *          "moldau" in /brokers/ids/N  the registration is one of ours
+ *          "moldau_inter_broker" there the listener that brokers use
  *
  * Ownership:  paths and texts are NUL-terminated and live in the arena; parsed values point into
  * it. Errors:     ERR_BAD_FORMAT: not what Kafka would have written.

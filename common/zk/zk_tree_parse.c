@@ -136,6 +136,22 @@ static bool parse_endpoint(struct arena *arena, struct str text, struct endpoint
     return true;
 }
 
+/* Kafka's brokers, and ours of before, do not say which one it is. */
+static void mark_inter_broker(struct arena *arena, const json_t *root, size_t n,
+                              struct endpoint *endpoints)
+{
+    struct str name;
+
+    if (!get_text(arena, root, "moldau_inter_broker", &name))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(endpoints[i].listener, name)) {
+            endpoints[i].is_inter_broker = true;
+            return;
+        }
+    }
+}
+
 static bool parse_endpoints(struct arena *arena, const json_t *root, struct zk_registration *reg)
 {
     const json_t *list = json_object_get(root, "endpoints");
@@ -163,6 +179,7 @@ static bool parse_endpoints(struct arena *arena, const json_t *root, struct zk_r
             !get_text(arena, protocols, endpoints[i].listener.ptr, &endpoints[i].protocol))
             return false;
     }
+    mark_inter_broker(arena, root, n, endpoints);
     reg->node.endpoints = endpoints;
     reg->node.n_endpoints = n;
     return true;

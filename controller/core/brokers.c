@@ -35,6 +35,7 @@
 #define MANY_WAITING        500  /* partitions: what fits into one multi waits for nobody else */
 #define WORDS_MS            20   /* for the words of all others to come in, too */
 #define PROBE_DEAD_EVERY_MS 1000 /* while silent, to learn that it is gone for certain */
+#define PROBE_LOST_MS       5000 /* longer than one takes, unless its name cannot be looked up */
 
 /* ---- the table
  * ------------------------------------------------------------------------------------ */
@@ -164,21 +165,45 @@ static void set_state(struct core *core, struct broker *b, enum node_state state
 /* ---- probes, fences
  * ------------------------------------------------------------------------------- */
 
+/* What clients are told may be the address of a proxy, or not reach from here: a refusal there says
+ * nothing of a broker that others find elsewhere. Where that is not known, all have to refuse. */
+static void ask_endpoints(struct core *core, const struct node *reg, struct core_probe *probe)
+{
+    const struct endpoint *from = node_inter_broker(reg);
+    struct endpoint *to;
+
+    probe->n = from != NULL ? 1 : reg->n_endpoints;
+    if (from == NULL)
+        from = reg->endpoints;
+    probe->endpoints = to = arena_zalloc(&core->out->arena, probe->n, sizeof *to);
+    for (size_t i = 0; i < probe->n; i++) {
+        to[i].host = arena_str(&core->out->arena, from[i].host);
+        to[i].port = from[i].port;
+    }
+}
+
+/* One at a time: where a name takes long to look up, they would pile up behind it. */
 static void probe(struct core *core, struct broker *b, int64_t again_ms)
 {
+    struct core_probe *asked;
+
     b->probe_ms = core->now_ms + again_ms;
     if (b->reg == NULL || b->reg->n_endpoints == 0)
         return;
-    emit(core, CORE_DO_PROBE)->probe =
-        (struct core_probe){ .broker = b->id,
-                             .probe = ++core->n_probes,
-                             .host = arena_str(&core->out->arena, b->reg->endpoints[0].host),
-                             .port = b->reg->endpoints[0].port };
+    if (b->probe != 0 && core->now_ms < b->lost_ms)
+        return;
+    b->probe = ++core->n_probes;
+    b->lost_ms = core->now_ms + PROBE_LOST_MS;
+    asked = &emit(core, CORE_DO_PROBE)->probe;
+    asked->broker = b->id;
+    asked->probe = b->probe;
+    ask_endpoints(core, b->reg, asked);
 }
 
 /* It has shown itself: what probes find that are out is of before. */
 static void outlive_probes(struct core *core, struct broker *b)
 {
+    b->probe = 0;
     b->first_probe = core->n_probes + 1;
 }
 
@@ -241,8 +266,12 @@ void brokers_on_probed(struct core *core, const struct core_probed *probed)
 {
     struct broker *b = broker_get(core, probed->broker);
 
-    /* a refusal may take longer than we wait between two probes */
-    if (b == NULL || probed->probe < b->first_probe || probed->result != PROBE_REFUSED)
+    if (b == NULL)
+        return;
+    if (b->probe == probed->probe)
+        b->probe = 0;
+    /* also of one that was given up: nothing has been heard of the broker since it began */
+    if (probed->probe < b->first_probe || probed->result != PROBE_REFUSED)
         return;
     /* Nobody has said hello to us yet: the fault may be ours. */
     if (!core->any_hello)

@@ -243,7 +243,7 @@ struct core_acked {
 };
 
 enum core_probe_result {
-    PROBE_REFUSED,  /* ECONNREFUSED from that host, nothing else */
+    PROBE_REFUSED,  /* ECONNREFUSED from the host of each endpoint, nothing else */
     PROBE_ANSWERED, /* somebody accepted */
     PROBE_SILENT,   /* no answer in time, or an error of our own */
 };
@@ -508,8 +508,8 @@ struct core_end_stream {
 struct core_probe {
     int32_t broker;
     uint64_t probe; /* number to repeat */
-    struct str host;
-    int32_t port;
+    size_t n;
+    const struct endpoint *endpoints; /* all that are to be asked */
 };
 
 enum core_say_level { CORE_SAY_ERROR, CORE_SAY_WARN, CORE_SAY_INFO, CORE_SAY_DEBUG };

@@ -64,6 +64,8 @@ struct broker {
     int64_t vanished_ms;  /* registration gone while its stream is well; NEVER_MS */
     int64_t fence_ms;     /* when an unknown one becomes dead, or a new process is given up */
     int64_t probe_ms;     /* when to probe next; NEVER_MS */
+    uint64_t probe;       /* the last one, while it is out; 0: none is */
+    int64_t lost_ms;      /* when its answer is not waited for any more */
     uint64_t first_probe; /* of those whose answers count */
 };
 

@@ -145,8 +145,7 @@ static void carry_out(struct events *events, const struct core_effect *effect)
         streams_end(events->streams, &effect->end_stream);
         return;
     case CORE_DO_PROBE:
-        probes_run(events->probes, effect->probe.host, effect->probe.port, PROBE_TIMEOUT_MS,
-                   effect->probe.broker, effect->probe.probe, on_probed, events);
+        probes_run(events->probes, &effect->probe, PROBE_TIMEOUT_MS, on_probed, events);
         return;
     case CORE_DO_SAY:
         do_say(&effect->say);

@@ -1,13 +1,15 @@
 /*
- * Each probe is a struct on a list: looked up in the pool if it has to be, then a connecting socket
- * and a timer, whichever is first. The kernel of a process that is just dying may accept once more
- * before it closes the listener, and resets that connection then: so an answer counts when it has
- * lasted for a moment, and is asked for again when it has not. One that is in the pool when
- * everything ends is only marked; the message that comes back frees it.
+ * Each endpoint is a struct on a list: looked up in the pool if it has to be, then a connecting
+ * socket and a timer, whichever is first; the last one of a round tells what they have found. The
+ * kernel of a process that is just dying may accept once more before it closes the listener, and
+ * resets that connection then: so an answer counts when it has lasted for a moment, and is asked
+ * for again when it has not. One that is in the pool when everything ends is only marked; the
+ * message that comes back frees it.
  */
 #include "controller/shell/probes.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -20,8 +22,19 @@
 
 enum probe_state { CONNECTING, LASTING, AGAIN, DECIDED };
 
+/* What was asked for at once. Freed by the last of its probes. */
+struct round {
+    size_t left; /* probes without a result */
+    enum core_probe_result result;
+    int32_t broker;
+    uint64_t number;
+    probes_done *done;
+    void *arg;
+};
+
 struct probe {
     LIST_ENTRY(probe) link;
+    struct round *round;
     struct probes *probes; /* NULL: nobody wants to know any more */
     struct net_sock *sock;
     struct reactor_timer timer;
@@ -35,10 +48,6 @@ struct probe {
     enum probe_state state;
     int64_t give_up_ms; /* on the reactor's clock */
     enum core_probe_result result;
-    int32_t broker;
-    uint64_t number;
-    probes_done *done;
-    void *arg;
 };
 
 struct probes {
@@ -49,6 +58,8 @@ struct probes {
 
 static void probe_free(struct probe *p)
 {
+    if (--p->round->left == 0)
+        free(p->round);
     if (p->sock != NULL)
         net_close(&p->sock);
     free(p->host);
@@ -57,15 +68,18 @@ static void probe_free(struct probe *p)
 
 static void finish(struct probe *p, enum core_probe_result result)
 {
-    probes_done *done = p->done;
-    void *arg = p->arg;
-    int32_t broker = p->broker;
-    uint64_t number = p->number;
+    struct round *round = p->round;
+
+    if (result != PROBE_REFUSED && round->result != PROBE_ANSWERED)
+        round->result = result;
+
+    struct round found = *round;
 
     reactor_timer_cancel(p->probes->reactor, &p->timer);
     LIST_REMOVE(p, link);
     probe_free(p);
-    done(arg, broker, number, result);
+    if (found.left == 1)
+        found.done(found.arg, found.broker, found.number, found.result);
 }
 
 static void wait_ms(struct probe *p, enum probe_state state, int64_t delay_ms)
@@ -166,19 +180,16 @@ static bool is_literal(const char *host)
     return inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
 }
 
-void probes_run(struct probes *probes, struct str host, int32_t port, int64_t timeout_ms,
-                int32_t broker, uint64_t number, probes_done *done, void *arg)
+static void ask(struct probes *probes, struct round *round, struct str host, int32_t port,
+                int64_t timeout_ms)
 {
     struct probe *p = xcalloc(1, sizeof *p);
 
     p->probes = probes;
+    p->round = round;
     p->host = xstrndup(host.ptr != NULL ? host.ptr : "", host.len);
     p->port = port;
     p->timeout_ms = timeout_ms;
-    p->broker = broker;
-    p->number = number;
-    p->done = done;
-    p->arg = arg;
     reactor_timer_init(&p->timer, on_timer);
     LIST_INSERT_HEAD(&probes->all, p, link);
     if (host.len == 0) {
@@ -194,6 +205,22 @@ void probes_run(struct probes *probes, struct str host, int32_t port, int64_t ti
         p->job = (struct pool_job){ .run = look_up, .done = on_found, .reactor = probes->reactor };
         pool_post(probes->pool, &p->job);
     }
+}
+
+void probes_run(struct probes *probes, const struct core_probe *probe, int64_t timeout_ms,
+                probes_done *done, void *arg)
+{
+    struct round *round = xcalloc(1, sizeof *round);
+
+    assert(probe->n > 0);
+    *round = (struct round){ .left = probe->n,
+                             .result = PROBE_REFUSED,
+                             .broker = probe->broker,
+                             .number = probe->probe,
+                             .done = done,
+                             .arg = arg };
+    for (size_t i = 0; i < probe->n; i++) /* none of them ends in here */
+        ask(probes, round, probe->endpoints[i].host, probe->endpoints[i].port, timeout_ms);
 }
 
 struct probes *probes_new(struct reactor *reactor)

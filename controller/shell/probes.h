@@ -1,8 +1,9 @@
 /*
- * probes - connect to an endpoint and see: refused, answered or silence.
+ * probes - connect to a broker's endpoints and see: refused, answered or silence.
  *
- * Refused is only what that host itself says (ECONNREFUSED); everything else that fails, on our
- * side too, is silence. Names are looked up on a thread of their own, literal addresses at once.
+ * Refused is only what a host itself says (ECONNREFUSED), and the hosts of all endpoints do; an
+ * answer of one is an answer. Everything else that fails, on our side too, is silence. Names are
+ * looked up on a thread of their own, literal addresses at once.
  *
  * Threads:    the event thread; done() is called from its reactor, never inside probes_run().
  */
@@ -25,7 +26,8 @@ struct probes *probes_new(struct reactor *reactor);
  */
 void probes_free(struct probes **probes);
 
-void probes_run(struct probes *probes, struct str host, int32_t port, int64_t timeout_ms,
-                int32_t broker, uint64_t number, probes_done *done, void *arg);
+/* timeout_ms: of each connection; looking up its name may take longer. */
+void probes_run(struct probes *probes, const struct core_probe *probe, int64_t timeout_ms,
+                probes_done *done, void *arg);
 
 #endif

@@ -1,4 +1,5 @@
 """broker.id=-1: the id comes from the log directories, else out of ZooKeeper, and is kept. What a start leaves on record."""
+import json
 import re
 import shutil
 import subprocess
@@ -131,3 +132,19 @@ def test_a_copy_of_a_running_brokers_directory_does_not_put_it_out(house):
         for process in filter(None, [original, copied]):
             process.kill()
             process.wait()
+
+
+def test_a_registration_says_which_listener_brokers_use(house):
+    """Kafka reads past that; our controllers ask there whether a broker is alive."""
+    ports = [house.cluster.ports.base + 40, house.cluster.ports.base + 41]
+    process = house.start("a", broker_id="7", listeners=f"OUTER://127.0.0.1:{ports[0]},INNER://127.0.0.1:{ports[1]}",
+                          listener_security_protocol_map="OUTER:PLAINTEXT,INNER:PLAINTEXT",
+                          inter_broker_listener_name="INNER")
+    try:
+        wait_until(house.registered, 30, "a registration")
+        registration = json.loads(house.zk.get(f"{house.root}/brokers/ids/7")[0])
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert registration["moldau_inter_broker"] == "INNER"
+    assert registration["endpoints"] == [f"OUTER://127.0.0.1:{ports[0]}", f"INNER://127.0.0.1:{ports[1]}"]

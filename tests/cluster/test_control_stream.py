@@ -83,7 +83,8 @@ class House:
 class Broker:
     """Registered in ZooKeeper, on the stream, with heartbeats; acknowledges everything."""
 
-    def __init__(self, house, broker):
+    def __init__(self, house, broker, outer=None, says=True):
+        """outer: the port that clients are sent to, before the own; says: which of them brokers use."""
         self.house, self.id, self.number = house, broker, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.incarnation = os.urandom(16)
@@ -92,9 +93,10 @@ class Broker:
         self.zk = Zk("127.0.0.1", house.zk_port)
         self.port = self.listener.getsockname()[1]
         self.zk.create(path, json.dumps({
-            "features": {}, "listener_security_protocol_map": {"PLAINTEXT": "PLAINTEXT"},
-            "endpoints": [f"PLAINTEXT://127.0.0.1:{self.port}"], "jmx_port": -1, "port": self.port,
-            "host": "127.0.0.1", "version": 5, "timestamp": "1", "moldau": "test"}, separators=(",", ":")), True)
+            "features": {}, "listener_security_protocol_map": {"PLAINTEXT": "PLAINTEXT", "OUTER": "PLAINTEXT"},
+            "endpoints": ([f"OUTER://127.0.0.1:{outer}"] if outer else []) + [f"PLAINTEXT://127.0.0.1:{self.port}"],
+            "jmx_port": -1, "port": self.port, "host": "127.0.0.1", "version": 5, "timestamp": "1", "moldau": "test",
+            **({"moldau_inter_broker": "PLAINTEXT"} if says else {})}, separators=(",", ":")), True)
         self.epoch = self.zk.get(path)[1]
         self.fresh, self.stream, self.beats = True, None, None
         self.topics = {}
@@ -263,6 +265,23 @@ def test_a_dead_broker_is_fenced_and_another_leads(house):
     assert all(p["isr"] == [1] for p in one.topics["t"].values())
     one.close()
     two.zk.close()
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["says where", "says nothing"])
+def test_where_clients_are_sent_may_refuse(house, says):
+    """A broker whose stream ends is asked where brokers find it: there it still listens."""
+    house.start(1)
+    house.wait_active(1)
+    one, two = Broker(house, 1), Broker(house, 2, outer=house.ports.base + 120, says=says)
+    one.connect(1)
+    two.connect(1)
+    wait_until(lambda: all(b["state"] == "live" for b in house.status(1)["brokers"]), 10, "both live")
+    two.stream.close()
+    two.beats.close()
+    said = wait_until(lambda: [s for s in house.said(1).splitlines() if "broker is dead" in s], 10, "it is missed")
+    assert "broker=2" in said[0] and "it was silent too long" in said[0], said
+    one.close()
+    two.close()
 
 
 def test_a_standby_takes_over_at_once_and_the_second_start_too(house):

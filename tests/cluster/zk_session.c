@@ -609,7 +609,7 @@ START_TEST(a_controller_wins_loads_writes_and_reads_again)
 {
     struct zk_ensemble *own = zk_ensemble_start(1);
     struct zk_enroll_hooks hooks = { any_cluster, on_enrolled, on_gone, no_failure };
-    struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("127.0.0.1"), 9092 };
+    struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("127.0.0.1"), 9092, true };
     struct node node = { .id = 1, .n_endpoints = 1, .endpoints = &endpoint };
     struct zk_enroll *enroll;
     struct zk_session old;

@@ -7,7 +7,7 @@
 #include "broker/tables/broker_conf.h"
 #include "common/base/mem.h"
 
-static struct endpoint endpoints[TOY_BROKERS + 1];
+static struct endpoint endpoints[TOY_BROKERS + 1][2];
 
 /* ---- the queue of events that follow -------------------------------------------------------- */
 
@@ -294,13 +294,15 @@ static size_t list_nodes(struct toy *toy, struct node *nodes)
 
         if (!b->registered)
             continue;
-        endpoints[id] =
-            (struct endpoint){ STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h"), 9000 + id };
+        endpoints[id][0] =
+            (struct endpoint){ STR("OUTER"), STR("PLAINTEXT"), STR("h"), 19000 + id, false };
+        endpoints[id][1] =
+            (struct endpoint){ STR("INNER"), STR("PLAINTEXT"), STR("h"), 9000 + id, !b->says_not };
         nodes[n++] = (struct node){ .id = id,
                                     .epoch = b->epoch,
                                     .rack = str_of(b->rack),
-                                    .n_endpoints = 1,
-                                    .endpoints = &endpoints[id] };
+                                    .n_endpoints = b->has_outer ? 2 : 1,
+                                    .endpoints = &endpoints[id][b->has_outer ? 0 : 1] };
     }
     return n;
 }
@@ -518,16 +520,18 @@ static void take_delta(struct toy *toy, const struct core_send_delta *send)
 
 static void take_probe(struct toy *toy, const struct core_probe *probe)
 {
+    struct toy_broker *b = &toy->brokers[probe->broker];
     struct core_event *ev;
 
-    ck_assert_int_eq(probe->port, 9000 + probe->broker);
-    toy->brokers[probe->broker].probe_number = probe->probe;
-    if (toy->brokers[probe->broker].probe_lasts)
+    ck_assert_int_eq(probe->endpoints[probe->n - 1].port, 9000 + probe->broker);
+    b->n_asked = probe->n;
+    b->probe_number = probe->probe;
+    if (b->probe_lasts)
         return;
     ev = push(toy, CORE_PROBED);
     ev->probed.broker = probe->broker;
     ev->probed.probe = probe->probe;
-    ev->probed.result = toy->brokers[probe->broker].probe;
+    ev->probed.result = b->probe;
 }
 
 static void take_end(struct toy *toy, const struct core_end_stream *end)

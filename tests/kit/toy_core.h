@@ -44,6 +44,9 @@ struct toy_broker {
     enum core_probe_result probe;
     bool probe_lasts;      /* until toy_probed() */
     uint64_t probe_number; /* of the last one; 0: none yet */
+    bool has_outer;        /* a listener for clients comes first, at port 19000 + id */
+    bool says_not;         /* which one brokers use: a version of before */
+    size_t n_asked;        /* endpoints that the last probe was for */
     /* its end of the stream */
     uint64_t stream; /* 0: none */
     bool beats, acks;

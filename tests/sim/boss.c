@@ -13,13 +13,13 @@
 static void stand(struct world *w, struct boss *boss);
 
 struct endpoint boss_endpoints[SIM_BROKERS] = {
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b1", 2 }, 9001 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b2", 2 }, 9002 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b3", 2 }, 9003 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b4", 2 }, 9004 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b5", 2 }, 9005 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b6", 2 }, 9006 },
-    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b7", 2 }, 9007 },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b1", 2 }, 9001, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b2", 2 }, 9002, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b3", 2 }, 9003, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b4", 2 }, 9004, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b5", 2 }, 9005, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b6", 2 }, 9006, true },
+    { { "PLAINTEXT", 9 }, { "PLAINTEXT", 9 }, { "b7", 2 }, 9007, true },
 };
 
 /* ---- the seat ---- */

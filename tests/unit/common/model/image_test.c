@@ -166,7 +166,7 @@ END_TEST
 
 START_TEST(brokers_settings_and_tombstones)
 {
-    const struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h"), 9092 };
+    const struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h"), 9092, true };
     struct node nodes[] = { { .id = 3, .epoch = 30, .n_endpoints = 1, .endpoints = &endpoint },
                             { .id = 1, .epoch = 10, .rack = STR("r") } };
     struct image_setting setting = { STR("retention.ms"), STR("5") };

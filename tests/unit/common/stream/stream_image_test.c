@@ -38,8 +38,12 @@ static struct image_part part_of(int32_t index)
 }
 
 static const struct endpoint endpoints[] = {
-    { .listener = STR("INTERNAL"), .protocol = STR("PLAINTEXT"), .host = STR("h1"), .port = 9 },
     { .listener = STR("OUT"), .protocol = STR("SSL"), .host = STR("h2"), .port = 65535 },
+    { .listener = STR("INTERNAL"),
+      .protocol = STR("PLAINTEXT"),
+      .host = STR("h1"),
+      .port = 9,
+      .is_inter_broker = true },
 };
 
 static void add_brokers(struct image *image)
@@ -339,6 +343,7 @@ START_TEST(a_hello_carries_the_node)
     stream_image_write_hello(&hello, &node, &arena);
     ck_assert_int_eq(stream_image_read_hello(&hello, &arena, &read), ERR_OK);
     ck_assert(node_eq(&node, &read));
+    ck_assert_ptr_eq(node_inter_broker(&read), &read.endpoints[1]);
     hello.has_broker_epoch = 0;
     ck_assert_int_eq(stream_image_read_hello(&hello, &arena, &read), ERR_BAD_FORMAT);
     arena_fini(&arena);

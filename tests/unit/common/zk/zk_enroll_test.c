@@ -65,7 +65,8 @@ static void run(void)
 
 static void start(void)
 {
-    static const struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h1"), 9092 };
+    static const struct endpoint endpoint = { STR("PLAINTEXT"), STR("PLAINTEXT"), STR("h1"), 9092,
+                                              false };
     struct node node = { .id = 1, .rack = STR("r1"), .n_endpoints = 1, .endpoints = &endpoint };
     struct zk_enroll_hooks hooks = { on_cluster_id, on_enrolled, on_gone, on_failed };
 

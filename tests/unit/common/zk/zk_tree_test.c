@@ -163,8 +163,8 @@ END_TEST
 START_TEST(a_registration_of_ours_says_so)
 {
     struct endpoint endpoints[] = {
-        { STR("INT"), STR("SASL_SSL"), STR("::1"), 9092 },
-        { STR("EXT"), STR("PLAINTEXT"), STR("h1"), 9094 },
+        { STR("EXT"), STR("PLAINTEXT"), STR("h1"), 9094, false },
+        { STR("INT"), STR("SASL_SSL"), STR("::1"), 9092, true },
     };
     struct zk_registration reg = { .node = { .n_endpoints = 2, .endpoints = endpoints },
                                    .jmx_port = -1,
@@ -173,16 +173,18 @@ START_TEST(a_registration_of_ours_says_so)
     struct zk_registration again;
     struct str json = zk_build_registration(&arena, &reg);
 
-    ck_assert_str_eq(json.ptr,
-                     "{\"features\":{},\"listener_security_protocol_map\":{\"INT\":\"SASL_SSL\","
-                     "\"EXT\":\"PLAINTEXT\"},\"endpoints\":[\"INT://[::1]:9092\","
-                     "\"EXT://h1:9094\"],\"jmx_port\":-1,\"port\":9094,\"host\":\"h1\","
-                     "\"version\":5,\"timestamp\":\"1700000000000\",\"moldau\":\"0.1.0\"}");
+    ck_assert_str_eq(json.ptr, "{\"features\":{},\"listener_security_protocol_map\":"
+                               "{\"EXT\":\"PLAINTEXT\",\"INT\":\"SASL_SSL\"},"
+                               "\"endpoints\":[\"EXT://h1:9094\",\"INT://[::1]:9092\"],"
+                               "\"jmx_port\":-1,\"port\":9094,\"host\":\"h1\","
+                               "\"version\":5,\"timestamp\":\"1700000000000\",\"moldau\":\"0.1.0\","
+                               "\"moldau_inter_broker\":\"INT\"}");
     ck_assert_int_eq(zk_parse_registration(&arena, json, &again), ERR_OK);
     ck_assert(str_is(again.moldau, "0.1.0"));
-    ck_assert(str_is(again.node.endpoints[0].host, "::1"));
-    ck_assert(str_is(again.node.endpoints[0].protocol, "SASL_SSL"));
-    ck_assert_int_eq(again.node.endpoints[1].port, 9094);
+    ck_assert_int_eq(again.node.endpoints[0].port, 9094);
+    ck_assert(str_is(again.node.endpoints[1].host, "::1"));
+    ck_assert(str_is(again.node.endpoints[1].protocol, "SASL_SSL"));
+    ck_assert_ptr_eq(node_inter_broker(&again.node), &again.node.endpoints[1]);
 }
 END_TEST
 
@@ -205,6 +207,14 @@ START_TEST(registrations_of_every_age_are_read)
     ck_assert(str_is(reg.node.endpoints[0].protocol, "SSL"));
     ck_assert(str_is(reg.node.rack, "r"));
     ck_assert_int_eq((int)reg.timestamp_ms, 5);
+    ck_assert_ptr_null(node_inter_broker(&reg.node)); /* nobody says which one it is */
+    ck_assert_int_eq(zk_parse_registration(&arena,
+                                           STR("{\"version\":5,\"endpoints\":[\"A://h:1\"],"
+                                               "\"listener_security_protocol_map\":{\"A\":\"SSL\"},"
+                                               "\"moldau_inter_broker\":\"B\"}"),
+                                           &reg),
+                     ERR_OK);
+    ck_assert_ptr_null(node_inter_broker(&reg.node));
 }
 END_TEST
 

@@ -223,10 +223,62 @@ START_TEST(a_refusal_that_takes_its_time_counts)
     ck_assert_uint_ne(number, 0);
     toy_advance(&toy, 300);
     IS(1, NODE_UNKNOWN);
-    ck_assert_uint_gt(b->probe_number, number + 2); /* others have begun since */
+    ck_assert_uint_eq(b->probe_number, number); /* no other has begun since */
     toy_probed(&toy, 1, number);
     IS(1, NODE_DEAD);
     SHOWS("t", 0, "2/2,3 1 1");
+}
+END_TEST
+
+/* Nor after its death that is not certain, unless its answer is long overdue. */
+START_TEST(one_probe_is_out_at_a_time)
+{
+    struct toy_broker *b = &toy.brokers[1];
+    uint64_t number;
+
+    b->probe_lasts = true;
+    toy_kill(&toy, 1);
+    number = b->probe_number;
+    toy_advance(&toy, 4900);
+    IS(1, NODE_DEAD);
+    ck_assert_uint_eq(b->probe_number, number);
+    toy_advance(&toy, 1200);
+    ck_assert_uint_eq(b->probe_number, number + 1);
+    b->probe = PROBE_SILENT;
+    toy_probed(&toy, 1, number); /* of the one that was given up */
+    toy_advance(&toy, 1000);
+    ck_assert_uint_eq(b->probe_number, number + 1);
+    toy_probed(&toy, 1, number + 1);
+    toy_advance(&toy, 1000);
+    ck_assert_uint_eq(b->probe_number, number + 2);
+}
+END_TEST
+
+static void restart_with_two_listeners(bool says_not)
+{
+    struct toy_broker *b = &toy.brokers[1];
+
+    toy_kill(&toy, 1);
+    b->has_outer = true;
+    b->says_not = says_not;
+    toy_start(&toy, 1);
+    b->probe = PROBE_SILENT;
+    lose_stream(1);
+    IS(1, NODE_UNKNOWN);
+}
+
+/* The address for clients may not lead there from inside. */
+START_TEST(a_broker_is_probed_where_brokers_find_it)
+{
+    restart_with_two_listeners(false);
+    ck_assert_uint_eq(toy.brokers[1].n_asked, 1);
+}
+END_TEST
+
+START_TEST(who_does_not_say_where_is_probed_everywhere)
+{
+    restart_with_two_listeners(true);
+    ck_assert_uint_eq(toy.brokers[1].n_asked, 2);
 }
 END_TEST
 
@@ -272,6 +324,9 @@ int main(void)
     tcase_add_test(tc, whose_registration_is_not_found_does_not_live);
     tcase_add_test(tc, hellos_that_are_refused_put_nothing_off);
     tcase_add_test(tc, a_refusal_that_takes_its_time_counts);
+    tcase_add_test(tc, one_probe_is_out_at_a_time);
+    tcase_add_test(tc, a_broker_is_probed_where_brokers_find_it);
+    tcase_add_test(tc, who_does_not_say_where_is_probed_everywhere);
     tcase_add_test(tc, a_refusal_from_before_a_hello_does_not_count);
     return unit_run(tc);
 }

@@ -60,9 +60,18 @@ static int port_of(int *fd)
     return ntohs(addr.sin_port);
 }
 
+static void ask_all(size_t n, const struct endpoint *endpoints, int64_t timeout_ms, uint64_t number)
+{
+    struct core_probe probe = { .broker = 7, .probe = number, .n = n, .endpoints = endpoints };
+
+    probes_run(probes, &probe, timeout_ms, on_done, &n_done);
+}
+
 static void ask(struct str host, int port, int64_t timeout_ms, uint64_t number)
 {
-    probes_run(probes, host, port, timeout_ms, 7, number, on_done, &n_done);
+    struct endpoint endpoint = { .host = host, .port = port };
+
+    ask_all(1, &endpoint, timeout_ms, number);
 }
 
 START_TEST(a_listener_answers_and_a_closed_port_refuses)
@@ -139,6 +148,43 @@ START_TEST(a_connection_that_is_reset_at_once_is_no_answer)
 }
 END_TEST
 
+static void ask_two(struct endpoint a, struct endpoint b, uint64_t number)
+{
+    struct endpoint both[] = { a, b };
+
+    ask_all(2, both, 100, number);
+}
+
+START_TEST(many_endpoints_refuse_together)
+{
+    int open, closed, fds[4];
+    struct endpoint listens = { .host = STR("127.0.0.1"), .port = port_of(&open) };
+    struct endpoint refuses = { .host = STR("127.0.0.1"), .port = port_of(&closed) };
+    struct endpoint is_silent = { .host = STR("127.0.0.1"), .port = silent_port(fds) };
+    struct endpoint is_named = { .host = STR("localhost"), .port = listens.port };
+
+    close(closed);
+    start();
+    ask_two(refuses, refuses, 0);
+    ask_two(refuses, listens, 1);
+    ask_two(listens, refuses, 2);
+    ask_two(refuses, is_silent, 3);
+    ask_two(is_silent, listens, 4);
+    ask_two(is_named, refuses, 5);
+    wait_for(6);
+    ck_assert_int_eq(results[0], PROBE_REFUSED);
+    ck_assert_int_eq(results[1], PROBE_ANSWERED);
+    ck_assert_int_eq(results[2], PROBE_ANSWERED);
+    ck_assert_int_eq(results[3], PROBE_SILENT);
+    ck_assert_int_eq(results[4], PROBE_ANSWERED);
+    ck_assert_int_eq(results[5], PROBE_ANSWERED);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    close(open);
+    finish();
+}
+END_TEST
+
 START_TEST(what_runs_may_be_given_up)
 {
     int open;
@@ -147,6 +193,8 @@ START_TEST(what_runs_may_be_given_up)
     start();
     ask(STR("127.0.0.1"), port, 5000, 0);
     ask(STR("localhost"), port, 5000, 1);
+    ask_two((struct endpoint){ .host = STR("localhost"), .port = port },
+            (struct endpoint){ .host = STR("127.0.0.1"), .port = port }, 2);
     probes_free(&probes);
     for (int i = 0; i < 20; i++)
         reactor_turn(reactor, false); /* what comes back from the look-up */
@@ -163,6 +211,7 @@ int main(void)
     tcase_add_test(tc, a_listener_answers_and_a_closed_port_refuses);
     tcase_add_test(tc, what_does_not_come_from_the_host_is_silence);
     tcase_add_test(tc, a_connection_that_is_reset_at_once_is_no_answer);
+    tcase_add_test(tc, many_endpoints_refuse_together);
     tcase_add_test(tc, what_runs_may_be_given_up);
     return unit_run(tc);
 }
