@@ -32,7 +32,8 @@ static bool is_stalled(const struct beat *beat)
     for (size_t i = 0; i < beat->conf.reactors_len; i++)
         if (reactor_busy_ms(beat->conf.reactors[i]) > beat->conf.stall_ms)
             return true;
-    return false;
+    return beat->conf.control != NULL &&
+           reactor_busy_ms(beat->conf.control) > beat->conf.control_stall_ms;
 }
 
 static void send_beat(struct beat *beat)

@@ -1,9 +1,9 @@
 /*
  * beat - heartbeats to the controller from a thread of their own, on a connection of their own.
  *
- * The control thread may be busy with a large image and must not look dead for it; the reactors
- * that serve clients may be stuck and must: a beat says whether every one of them has made
- * progress.
+ * The reactors that serve clients may be stuck, and the broker must look dead then: a beat says
+ * whether every one of them has made progress. So may the control thread, which is given longer: it
+ * makes files for a large image, and says itself with each of them that it gets on.
  *
  * Every beat is answered. When no answer comes any more, the network has taken the controller away
  * without a word: TCP would go on trying, after twice as long each time, and notice that the cut is
@@ -29,7 +29,9 @@ struct beat_conf {
     const char *cluster_id;          /* copied */
     struct reactor *const *reactors; /* that must make progress; borrowed */
     size_t reactors_len;
-    int64_t stall_ms; /* a turn that takes longer is a stall */
+    int64_t stall_ms;        /* a turn that takes longer is a stall */
+    struct reactor *control; /* that must, too; NULL: none */
+    int64_t control_stall_ms;
     /* No answer for as long as the aim allows; once per aim, on the thread of the beats. */
     void (*on_silent)(void *ctx, uint64_t aim);
     void *ctx;

@@ -35,6 +35,7 @@
 #define END_SESSION_MS   1000
 #define LAST_SESSIONS    3
 #define STALL_MS         1000
+#define CONTROL_STALL_MS 30000 /* of one step: it makes files, on disks that may be slow */
 #define BEAT_DEFAULT_MS  100
 #define FENCE_DEFAULT_MS 1000
 /* A controller may be silent for so many times as long as a broker may, for it has more to do. */
@@ -581,6 +582,8 @@ void control_attach(struct control *control, const struct control_parties *parti
                               .reactors = control->conf.reactors,
                               .reactors_len = control->conf.reactors_len,
                               .stall_ms = STALL_MS,
+                              .control = control->reactor,
+                              .control_stall_ms = CONTROL_STALL_MS,
                               .on_silent = on_silent,
                               .ctx = control };
 

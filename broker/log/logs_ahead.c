@@ -6,6 +6,7 @@
 #include "broker/log/logs.h"
 #include "broker/log/logs_int.h"
 #include "common/base/thread.h"
+#include "common/io/reactor.h"
 
 #define AHEAD_THREADS 8
 #define AHEAD_FEW     16 /* as many are made one by one */
@@ -14,7 +15,8 @@ struct ahead {
     struct logs *logs;
     const struct logs_wanted *wanted;
     size_t n;
-    atomic_size_t next; /* [a] relaxed: it hands out numbers, nothing else */
+    atomic_size_t next;     /* [a] relaxed: it hands out numbers, nothing else */
+    struct reactor *waiter; /* that waits for all of them; NULL: none */
 };
 
 static void create_ahead(void *arg)
@@ -30,12 +32,13 @@ static void create_ahead(void *arg)
                            wanted->is_new, NULL, &log);
         if (log != NULL)
             log_unref(&log);
+        reactor_progress(ahead->waiter);
     }
 }
 
 void logs_create_ahead(struct logs *logs, const struct logs_wanted *wanted, size_t n)
 {
-    struct ahead ahead = { .logs = logs, .wanted = wanted, .n = n };
+    struct ahead ahead = { .logs = logs, .wanted = wanted, .n = n, .waiter = reactor_current() };
     struct thread threads[AHEAD_THREADS] = { 0 };
 
     if (n < AHEAD_FEW || logs->options.no_threads)

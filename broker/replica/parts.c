@@ -20,6 +20,7 @@
 #include "common/base/lock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
+#include "common/io/reactor.h"
 #include "common/model/topic_conf.h"
 
 /* Fewer strays than this are parked in any case; more only when they are a small share. */
@@ -178,6 +179,8 @@ static void park(struct change *change, const char *topic, int32_t partition, co
 {
     enum err err = logs_park(change->parts->conf.logs, topic, partition);
 
+    reactor_progress(reactor_current());
+
     if (err == ERR_OK)
         atomic_fetch_add_explicit(&change->parts->strays, 1, memory_order_relaxed);
     say_warn("parked a stray log %s-%d why=%s result=%s", topic, partition, why, err_name(err));
@@ -207,6 +210,7 @@ static void bury(struct change *change, const struct image_tombstone *stone)
 
     if (stone->broker != parts->conf.broker_id)
         return;
+    reactor_progress(reactor_current());
     if (assigned != NULL && ids_has(assigned->replicas, parts->conf.broker_id))
         return; /* assigned to us again since: that is newer */
     if (part != NULL)
@@ -424,7 +428,8 @@ static void apply_part(struct change *change, const struct image_topic *topic,
     struct part *part = find_now(change, topic->id, state->index);
     bool mine = ids_has(state->replicas, change->parts->conf.broker_id);
 
-    if (!mine) { /* its files wait for their tombstone */
+    reactor_progress(reactor_current()); /* files are made, one partition after the other */
+    if (!mine) {                         /* its files wait for their tombstone */
         if (part != NULL)
             remove_part(change, part);
         return;

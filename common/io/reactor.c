@@ -56,7 +56,7 @@ struct reactor {
     _Atomic int64_t busy_since_us; /* [a] relaxed; 0: waiting */
 };
 
-static __thread const struct reactor *here;
+static __thread struct reactor *here;
 
 static void tasks_init(struct tasks *tasks)
 {
@@ -255,6 +255,7 @@ static void run_loop(void *arg)
     struct reactor *reactor = arg;
 
     here = reactor;
+    reactor_progress(reactor); /* it may find something to do before it has ever slept */
     while (reactor_turn(reactor, true))
         ;
     here = NULL;
@@ -351,6 +352,17 @@ int64_t reactor_busy_ms(const struct reactor *reactor)
     int64_t since_us = atomic_load_explicit(&reactor->busy_since_us, memory_order_relaxed);
 
     return since_us == 0 ? 0 : (clock_mono_us() - since_us) / 1000;
+}
+
+void reactor_progress(struct reactor *reactor)
+{
+    if (reactor != NULL)
+        atomic_store_explicit(&reactor->busy_since_us, clock_mono_us(), memory_order_relaxed);
+}
+
+struct reactor *reactor_current(void)
+{
+    return here;
 }
 
 /* ---- timers ---- */

@@ -10,8 +10,8 @@
  *            that is freed. A watch is freed by its owner, also inside its own callback.
  * Threads:   one loop per reactor, on a thread of the kind given to reactor_start(). From other
  *            threads: reactor_post(), reactor_call(), reactor_turns(), reactor_busy_ms(),
- *            reactor_stop(). A reactor that was not started is driven by hand with
- *            reactor_turn(), by one thread.
+ *            reactor_progress(), reactor_stop(). A reactor that was not started is driven by hand,
+ *            with reactor_turn(), by one thread.
  */
 #ifndef COMMON_IO_REACTOR_H
 #define COMMON_IO_REACTOR_H
@@ -55,9 +55,14 @@ void reactor_call(struct reactor *reactor, void (*fn)(void *), void *arg);
 bool reactor_is_here(const struct reactor *reactor);
 /* Turns begun so far. */
 uint64_t reactor_turns(const struct reactor *reactor);
-/* How long the present turn has been at work; 0 while it waits for events. What a heartbeat is
- * gated on: a reactor that is busy for seconds is stuck. */
+/* How long the present turn has been at work, or has not got on; 0 while it waits for events. What
+ * a heartbeat is gated on: a reactor that is busy for long is stuck. */
 int64_t reactor_busy_ms(const struct reactor *reactor);
+/* The turn under way is long, but has got on by one step. By its own thread, or one that it waits
+ * for. NULL: nothing. */
+void reactor_progress(struct reactor *reactor);
+/* The one whose loop runs on this thread; NULL: none. */
+struct reactor *reactor_current(void);
 
 /* ---- timers ---- */
 

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
+#include "common/io/reactor.h"
 #include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
 #include "tests/kit/unit.h"
@@ -24,6 +25,7 @@ static struct parts_result result;
 static int32_t min_isr;
 static int proposals;
 static struct disk *disk; /* NULL: the real one */
+static void (*on_conf)(void);
 
 static const int32_t mine[] = { 1, 2 }, others[] = { 2, 3 };
 
@@ -33,6 +35,8 @@ static void conf_of(void *ctx, const struct image *from, struct str topic, struc
     int64_t value = min_isr;
 
     (void)ctx;
+    if (on_conf != NULL)
+        on_conf();
     if (config != NULL)
         str_to_i64(image_config_value(config, STR("min.insync.replicas")), &value);
     *out = (struct part_conf){ .log = LOG_CONF_DEFAULT,
@@ -810,6 +814,49 @@ START_TEST(a_leader_that_finds_no_room_would_rather_not_lead)
 }
 END_TEST
 
+#define LONG_MS 300
+
+static int64_t busy_ms[2]; /* while the first partition is opened, and the second one */
+static int n_busy;
+
+static void be_long(void)
+{
+    if (n_busy == 2)
+        return;
+    do
+        busy_ms[n_busy] = reactor_busy_ms(reactor_current());
+    while (n_busy == 0 && busy_ms[0] < LONG_MS);
+    n_busy++;
+}
+
+static void make_two(void *arg)
+{
+    struct image_part part = state(1, 0, 0);
+    struct image_topic_change topics[] = {
+        { .id = id_of(0), .name = STR("a"), .n_parts = 1, .parts = &part },
+        { .id = id_of(1), .name = STR("b"), .n_parts = 1, .parts = &part },
+    };
+
+    (void)arg;
+    ck_assert_int_eq(change((struct image_delta){ .n_topics = 2, .topics = topics }, true), ERR_OK);
+}
+
+/* So its thread does not seem stuck, and the broker is not fenced for it. */
+START_TEST(a_long_change_gets_on_with_each_partition)
+{
+    struct reactor *reactor = reactor_new();
+
+    on_conf = be_long;
+    reactor_start(reactor, T_CONTROL, -1);
+    reactor_call(reactor, make_two, NULL);
+    reactor_stop(reactor);
+    reactor_free(&reactor);
+    on_conf = NULL;
+    ck_assert_int_eq(n_busy, 2);
+    ck_assert_int_lt(busy_ms[1], busy_ms[0]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("parts");
@@ -837,5 +884,6 @@ int main(void)
     tcase_add_test(tc, ticks_are_slow_while_nobody_waits_for_time_to_pass);
     tcase_add_test(tc, a_failed_directory_is_answered_with_a_storage_error);
     tcase_add_test(tc, a_log_is_not_made_anew_while_it_may_lie_on_a_failed_directory);
+    tcase_add_test(tc, a_long_change_gets_on_with_each_partition);
     return unit_run(tc);
 }

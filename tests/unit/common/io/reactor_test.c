@@ -250,6 +250,35 @@ START_TEST(a_sleeping_loop_wakes_for_its_timers)
 }
 END_TEST
 
+#define LONG_MS 300
+
+static void be_long(void *arg)
+{
+    struct reactor *reactor = arg;
+    int64_t busy_ms;
+
+    ck_assert_ptr_eq(reactor_current(), reactor);
+    do
+        busy_ms = reactor_busy_ms(reactor);
+    while (busy_ms < LONG_MS);
+    reactor_progress(reactor);
+    ck_assert_int_lt(reactor_busy_ms(reactor), busy_ms);
+}
+
+START_TEST(a_long_turn_that_gets_on_is_not_stuck)
+{
+    struct reactor *reactor = reactor_new();
+
+    ck_assert_ptr_null(reactor_current());
+    reactor_progress(NULL);
+    reactor_start(reactor, T_CONTROL, -1);
+    reactor_call(reactor, be_long, reactor);
+    reactor_stop(reactor);
+    ck_assert_int_eq(reactor_busy_ms(reactor), 0);
+    reactor_free(&reactor);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("reactor");
@@ -258,6 +287,7 @@ int main(void)
     tcase_add_test(tc, deferred_tasks_run_once_at_the_end_of_the_turn);
     tcase_add_test(tc, watches_tell_as_long_as_it_is_so);
     tcase_add_test(tc, messages_wake_the_sleeping);
+    tcase_add_test(tc, a_long_turn_that_gets_on_is_not_stuck);
     tcase_add_test(tc, a_sleeping_loop_wakes_for_its_timers);
     return unit_run(tc);
 }
