@@ -95,7 +95,8 @@ static void inherit(struct topic_conf *conf, const struct image_config *changes,
         const struct conf_key *key = conf_find(&broker_conf_table, changes->settings[i].key);
 
         if (key != NULL && counts(key, changes->settings[i].value, for_all))
-            topic_conf_inherit(conf, 1, &changes->settings[i]);
+            topic_conf_inherit(conf, for_all ? TOPIC_CONF_OF_CLUSTER : TOPIC_CONF_OF_BROKER, 1,
+                               &changes->settings[i]);
     }
 }
 
@@ -106,7 +107,7 @@ void settings_topic_conf(const struct settings *settings, const struct image *im
         image == NULL ? NULL : image_config(image, STR("topics"), topic);
 
     topic_conf_init(out);
-    topic_conf_inherit(out, settings->n_file, settings->file);
+    topic_conf_inherit(out, TOPIC_CONF_OF_FILE, settings->n_file, settings->file);
     inherit(out, settings_of_cluster(image), true);
     inherit(out, settings_of_broker(settings, image), false);
     for (size_t i = 0; own != NULL && i < own->n_settings; i++) {

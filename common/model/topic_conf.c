@@ -238,7 +238,8 @@ void topic_conf_init(struct topic_conf *conf)
     }
 }
 
-void topic_conf_inherit(struct topic_conf *conf, size_t n, const struct image_setting *settings)
+void topic_conf_inherit(struct topic_conf *conf, enum topic_conf_source source, size_t n,
+                        const struct image_setting *settings)
 {
     for (size_t h = 0; h < sizeof heirs / sizeof heirs[0]; h++) {
         int at = (int)heirs[h].index;
@@ -263,7 +264,7 @@ void topic_conf_inherit(struct topic_conf *conf, size_t n, const struct image_se
                 err = ERR_INVALID_CONFIG;
             }
             if (err == ERR_OK)
-                conf->source[at] = TOPIC_CONF_OF_BROKER;
+                conf->source[at] = (uint8_t)source;
         }
     }
 }
@@ -303,7 +304,7 @@ void topic_conf_load(struct topic_conf *conf, size_t n_defaults,
                      const struct image_setting *defaults, const struct image_config *own)
 {
     topic_conf_init(conf);
-    topic_conf_inherit(conf, n_defaults, defaults);
+    topic_conf_inherit(conf, TOPIC_CONF_OF_FILE, n_defaults, defaults);
     for (size_t i = 0; own != NULL && i < own->n_settings; i++) {
         if (topic_conf_set(conf, own->settings[i].key, own->settings[i].value, NULL) != ERR_OK)
             continue;

@@ -48,7 +48,9 @@ enum topic_conf_type {
 /* Kafka's numbers of DescribeConfigs */
 enum topic_conf_source {
     TOPIC_CONF_OF_TOPIC = 1,
-    TOPIC_CONF_OF_BROKER = 4,
+    TOPIC_CONF_OF_BROKER = 2,  /* changed at run time for that broker */
+    TOPIC_CONF_OF_CLUSTER = 3, /* changed at run time for all */
+    TOPIC_CONF_OF_FILE = 4,
     TOPIC_CONF_DEFAULT = 5,
 };
 
@@ -90,15 +92,17 @@ extern const struct topic_conf_key topic_conf_keys[TOPIC_CONF_N];
 int topic_conf_find(struct str name);
 /* Kafka's defaults. */
 void topic_conf_init(struct topic_conf *conf);
-/* Takes over the broker-wide settings that topics inherit; what is not one of these, or is not
- * valid, is passed over. Not over what the topic has set. */
-void topic_conf_inherit(struct topic_conf *conf, size_t n, const struct image_setting *settings);
+/* Takes over the broker-wide settings of that source that topics inherit; what is not one of these,
+ * or is not valid, is passed over. Not over what the topic has set. */
+void topic_conf_inherit(struct topic_conf *conf, enum topic_conf_source source, size_t n,
+                        const struct image_setting *settings);
 /* One setting of the topic's own. */
 enum err topic_conf_set(struct topic_conf *conf, struct str name, struct str value,
                         char why[TOPIC_CONF_WHY]) MUST_USE;
 /* The rules between settings. */
 enum err topic_conf_check(const struct topic_conf *conf, char why[TOPIC_CONF_WHY]) MUST_USE;
-/* Defaults, broker-wide settings, the topic's own (NULL: none); a damaged one is passed over. */
+/* Defaults, broker-wide settings of a file, the topic's own (NULL: none); a damaged one is passed
+ * over. */
 void topic_conf_load(struct topic_conf *conf, size_t n_defaults,
                      const struct image_setting *defaults, const struct image_config *own);
 /* Is the replica of partition at broker one of a list of throttled replicas? */

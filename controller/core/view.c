@@ -133,13 +133,14 @@ void view_topic_defaults(const struct core *core, struct topic_conf *conf)
     const struct conf_table *table = core->settings.broker_settings;
 
     topic_conf_init(conf);
-    topic_conf_inherit(conf, core->settings.n_topic_defaults, core->settings.topic_defaults);
+    topic_conf_inherit(conf, TOPIC_CONF_OF_FILE, core->settings.n_topic_defaults,
+                       core->settings.topic_defaults);
     for (size_t i = 0; all != NULL && table != NULL && i < all->n_settings; i++) {
         const struct conf_key *key = conf_find(table, all->settings[i].key);
 
         if (key != NULL && key->scope == CONF_CLUSTER &&
             conf_check(key, all->settings[i].value, NULL) == ERR_OK)
-            topic_conf_inherit(conf, 1, &all->settings[i]);
+            topic_conf_inherit(conf, TOPIC_CONF_OF_CLUSTER, 1, &all->settings[i]);
     }
 }
 

@@ -59,6 +59,17 @@ static void take_listed(struct toy *toy, const struct list_partition_reassignmen
     }
 }
 
+static void look_for(struct toy *toy, const struct create_topics_response_topic *topic)
+{
+    for (int32_t i = 0; toy->looks_for != NULL && i < topic->configs_len; i++) {
+        const struct create_topics_response_config *config = &topic->configs[i];
+
+        if (str_is(config->name, toy->looks_for))
+            snprintf(toy->seen, sizeof toy->seen, "%.*s %d", STR_ARG(config->value),
+                     config->config_source);
+    }
+}
+
 void toy_answered(struct toy *toy, const struct core_answer_admin *a)
 {
     toy->n_answers++;
@@ -72,6 +83,8 @@ void toy_answered(struct toy *toy, const struct core_answer_admin *a)
 
         for (int32_t i = 0; i < r->topics_len; i++)
             take_message(toy, (size_t)i, r->topics[i].error_code, r->topics[i].error_message);
+        if (r->topics_len > 0)
+            look_for(toy, &r->topics[0]);
     } else if (a->api_key == API_DELETE_TOPICS) {
         const struct delete_topics_response *r = a->response;
 

@@ -109,7 +109,9 @@ struct toy {
     enum err answer_err;
     int16_t errors[8];
     char message[256];
-    char listed[256]; /* of ListPartitionReassignments: "t-0 3,2,1 +3 -1;" for each */
+    char listed[256];      /* of ListPartitionReassignments: "t-0 3,2,1 +3 -1;" for each */
+    const char *looks_for; /* a setting in the answer of CreateTopics; NULL: in none */
+    char seen[64];         /* of the first topic, "value source" */
     struct core_event *queue[256];
     size_t n_queue;
 };

@@ -63,8 +63,7 @@ static bool settings_pass(struct core *core, struct job *job, size_t at,
     char why[TOPIC_CONF_WHY];
     enum err err = ERR_OK;
 
-    topic_conf_init(&conf);
-    topic_conf_inherit(&conf, core->settings.n_topic_defaults, core->settings.topic_defaults);
+    view_topic_defaults(core, &conf);
     for (int32_t i = 0; i < topic->configs_len && err == ERR_OK; i++) {
         settings[i] = (struct image_setting){ topic->configs[i].name, topic->configs[i].value };
         err = topic_conf_set(&conf, settings[i].key, settings[i].value, why);
@@ -217,15 +216,15 @@ static void plan(struct core *core, struct job *job)
         plan_topic(core, job, i, twins[i]);
 }
 
-/* The effective settings of the new topic. */
+/* The effective settings of the new topic (KIP-525): Kafka shows those at the broker that was
+ * asked, which may have been changed there alone; here, those of all brokers. */
 static void describe(const struct core *core, const struct create_topics_request_topic *asked,
                      struct create_topics_response_topic *to, struct arena *arena)
 {
     struct topic_conf conf;
     char buf[64];
 
-    topic_conf_init(&conf);
-    topic_conf_inherit(&conf, core->settings.n_topic_defaults, core->settings.topic_defaults);
+    view_topic_defaults(core, &conf);
     for (int32_t i = 0; i < asked->configs_len; i++) {
         if (topic_conf_set(&conf, asked->configs[i].name, asked->configs[i].value, NULL) != ERR_OK)
             continue;

@@ -108,7 +108,7 @@ START_TEST(the_topics_own_wins_then_the_finer_unit)
     ck_assert_int_eq(conf.min_insync_replicas, 3);
     ck_assert_int_eq(conf.flush_messages, INT64_MAX);
     ck_assert_int_eq(conf.source[TOPIC_CONF_AT_min_insync_replicas], TOPIC_CONF_OF_TOPIC);
-    ck_assert_int_eq(conf.source[TOPIC_CONF_AT_retention_ms], TOPIC_CONF_OF_BROKER);
+    ck_assert_int_eq(conf.source[TOPIC_CONF_AT_retention_ms], TOPIC_CONF_OF_FILE);
     ck_assert_int_eq(conf.source[TOPIC_CONF_AT_flush_messages], TOPIC_CONF_DEFAULT);
 }
 END_TEST

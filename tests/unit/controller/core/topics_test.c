@@ -5,8 +5,10 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "controller/core/admin/config_change.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_topics.h"
+#include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
 
@@ -81,6 +83,63 @@ START_TEST(settings_of_a_new_topic)
         image_config_value(image_config(toy.configs, STR("topics"), STR("c")), STR("retention.ms")),
         "5"));
     ck_assert(str_is(toy_setting(&toy, 2, "c", "retention.ms"), "5"));
+}
+END_TEST
+
+/* Of all brokers, at run time. */
+static void alter_all(const char *key, const char *value)
+{
+    static struct incremental_alter_configs_request_config config;
+    static struct incremental_alter_configs_request_resource resource;
+    static struct incremental_alter_configs_request alter;
+
+    incremental_alter_configs_request_init(&alter);
+    incremental_alter_configs_request_resource_init(&resource);
+    incremental_alter_configs_request_config_init(&config);
+    config.name = str_of(key);
+    config.value = str_of(value);
+    resource.resource_type = CONFIG_OF_BROKER;
+    resource.resource_name = STR("");
+    resource.configs = &config;
+    resource.configs_len = 1;
+    alter.resources = &resource;
+    alter.resources_len = 1;
+    ck_assert_int_eq(toy_ask(&toy, API_INCREMENTAL_ALTER_CONFIGS, 1, &alter), 0);
+}
+
+static const char *shows(const char *key, struct create_topics_request_config *own)
+{
+    ask_for("n", 1, 1);
+    topic.configs = own;
+    topic.configs_len = own != NULL ? 1 : 0;
+    req.validate_only = true;
+    toy.looks_for = key;
+    toy.seen[0] = '\0';
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
+    return toy.seen;
+}
+
+/* With the source that Kafka names: 1 the topic, 3 all brokers at run time, 5 the default. */
+START_TEST(a_new_topic_shows_what_it_inherits)
+{
+    struct create_topics_request_config own = { STR("retention.ms"), STR("5") };
+
+    ck_assert_str_eq(shows("retention.ms", NULL), "604800000 5");
+    alter_all("log.retention.ms", "60000");
+    ck_assert_str_eq(shows("retention.ms", NULL), "60000 3");
+    ck_assert_str_eq(shows("retention.ms", &own), "5 1");
+    ck_assert_str_eq(shows("min.insync.replicas", NULL), "1 5");
+}
+END_TEST
+
+START_TEST(a_new_topic_is_held_against_what_it_inherits)
+{
+    struct create_topics_request_config own = { STR("max.compaction.lag.ms"), STR("500") };
+
+    ck_assert_str_eq(shows("max.compaction.lag.ms", &own), "500 1");
+    alter_all("log.cleaner.min.compaction.lag.ms", "1000");
+    shows("max.compaction.lag.ms", &own);
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_CONFIG);
 }
 END_TEST
 
@@ -345,6 +404,8 @@ int main(void)
     tcase_add_checked_fixture(tc, three_brokers, core_kit_end);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, settings_of_a_new_topic);
+    tcase_add_test(tc, a_new_topic_shows_what_it_inherits);
+    tcase_add_test(tc, a_new_topic_is_held_against_what_it_inherits);
     tcase_add_test(tc, the_answer_waits_for_every_live_broker);
     tcase_add_test(tc, who_does_not_wait_is_told_so);
     tcase_add_test(tc, a_topic_grows);
