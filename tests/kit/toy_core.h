@@ -156,6 +156,8 @@ void toy_vanish(struct toy *toy, int32_t id);
 
 /* ---- what brokers say ---- */
 
+/* Its stream ends, and nobody knows why. */
+void toy_lose_stream(struct toy *toy, int32_t id);
 /* The probe of that number has found what is set. */
 void toy_probed(struct toy *toy, int32_t id, uint64_t number);
 /* It acknowledges what it has been sent so far; */

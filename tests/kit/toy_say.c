@@ -115,6 +115,14 @@ void toy_expire(struct toy *toy, int32_t id)
     toy_nodes(toy);
 }
 
+void toy_lose_stream(struct toy *toy, int32_t id)
+{
+    uint64_t stream = toy->brokers[id].stream;
+
+    toy->brokers[id].stream = 0;
+    toy_step(toy, (struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { stream } });
+}
+
 void toy_probed(struct toy *toy, int32_t id, uint64_t number)
 {
     toy_step(toy,

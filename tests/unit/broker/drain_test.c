@@ -22,7 +22,7 @@
 #include "gen/wire/delete_records.h"
 #include "gen/wire/init_producer_id.h"
 #include "gen/wire/produce.h"
-#include "tests/kit/log_kit.h"
+#include "tests/kit/part_kit.h"
 #include "tests/kit/unit.h"
 
 #define WAIT_MS 600000 /* what clients allow: nobody here waits for it */
@@ -42,26 +42,9 @@ static const int32_t both[] = { 1, 2 }, one[] = { 1 };
 static struct drain drain;
 static int client;
 
-static void conf_of(void *ctx, const struct image *image, struct str topic, struct part_conf *out)
-{
-    (void)ctx;
-    (void)image;
-    (void)topic;
-    *out = (struct part_conf){ .log = LOG_CONF_DEFAULT,
-                               .validate = VALIDATE_CONF_DEFAULT,
-                               .min_isr = 1 };
-}
-
-static void on_propose(void *ctx, struct part *part, const struct part_proposal *proposal)
-{
-    (void)ctx;
-    (void)part;
-    (void)proposal; /* there is no controller */
-}
-
 static void on_want(void *ctx)
 {
-    (void)ctx; /* the same */
+    (void)ctx; /* there is no controller */
 }
 
 static void set_isr(int32_t partition_epoch, struct ids isr)
@@ -103,8 +86,8 @@ static void start_broker(void)
     parts = parts_new(&(struct parts_conf){ .broker_id = 1,
                                             .lag_max_ms = WAIT_MS,
                                             .logs = logs,
-                                            .conf_of = conf_of,
-                                            .propose = on_propose });
+                                            .conf_of = part_kit_conf,
+                                            .propose = part_kit_propose });
     pids = pids_new(on_want, NULL);
     api = (struct api){ .broker_id = 1,
                         .parts = parts,

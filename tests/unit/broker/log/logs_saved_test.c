@@ -55,18 +55,23 @@ static struct log *make(const char *topic, int32_t partition)
     return log;
 }
 
-static void fill(struct log *log, int batches)
+/* Ten records. */
+static enum err append(struct log *log)
 {
     struct log_appended out;
+    struct buf buf = BUF_EMPTY;
 
-    for (int i = 0; i < batches; i++) {
-        struct buf buf = BUF_EMPTY;
+    kit_batch_put(&buf, &(struct kit_batch){ .count = 10, .value_bytes = 10 });
+    enum err err = log_append_leader(log, buf.bytes, buf.len, 1, LOG_FROM_CLIENT, NOW_MS, &out);
 
-        kit_batch_put(&buf, &(struct kit_batch){ .count = 10, .value_bytes = 10 });
-        ck_assert_int_eq(
-            log_append_leader(log, buf.bytes, buf.len, 1, LOG_FROM_CLIENT, NOW_MS, &out), ERR_OK);
-        buf_fini(&buf);
-    }
+    buf_fini(&buf);
+    return err;
+}
+
+static void fill(struct log *log, int batches)
+{
+    for (int i = 0; i < batches; i++)
+        ck_assert_int_eq(append(log), ERR_OK);
 }
 
 static int64_t hw_of(void *ctx, struct log *log)
@@ -124,6 +129,20 @@ static void delete_and_make_anew(bool crash_between)
     log_unref(&log);
 }
 
+/* It ends behind the start of the one before, and before its end. */
+static void make_one_that_is_whole(void)
+{
+    struct log *log = make("t", 0);
+
+    fill(log, 15);
+    log_unref(&log);
+    crash(FAKE_DISK_KEEP_ALL);
+    log = logs_get_ref(logs, "t", 0);
+    ck_assert_int_eq(log_start_offset(log), 0);
+    ck_assert_int_eq(log_leo(log), 150);
+    log_unref(&log);
+}
+
 /* Records up to before the former log's start, behind it, and behind its end. */
 START_TEST(a_log_made_anew_has_its_own_start_and_end)
 {
@@ -160,14 +179,7 @@ START_TEST(a_parked_log_leaves_nothing_to_the_next_one)
     fill_and_save(log);
     log_unref(&log);
     ck_assert_int_eq(logs_park(logs, "t", 0), ERR_OK);
-    log = make("t", 0);
-    fill(log, 15);
-    log_unref(&log);
-    crash(FAKE_DISK_KEEP_ALL);
-    log = logs_get_ref(logs, "t", 0);
-    ck_assert_int_eq(log_start_offset(log), 0);
-    ck_assert_int_eq(log_leo(log), 150);
-    log_unref(&log);
+    make_one_that_is_whole();
 }
 END_TEST
 
@@ -245,14 +257,7 @@ START_TEST(without_room_to_forget_none_is_made)
     ck_assert_int_eq(logs_create(logs, "t", 0, topic_id, true, NULL, &log), ERR_NO_SPACE);
     ck_assert(!logs_any_offline(logs));
     fake_disk_set_room(logs_kit_disk(), INT64_MAX);
-    log = make("t", 0);
-    fill(log, 15);
-    log_unref(&log);
-    crash(FAKE_DISK_KEEP_ALL);
-    log = logs_get_ref(logs, "t", 0);
-    ck_assert_int_eq(log_start_offset(log), 0);
-    ck_assert_int_eq(log_leo(log), 150);
-    log_unref(&log);
+    make_one_that_is_whole();
 }
 END_TEST
 
@@ -324,17 +329,12 @@ static void reset(void)
 static bool live_one(struct life *life, uint8_t number, int count, int64_t start)
 {
     const struct uuid id = { .bytes = { number } };
-    struct log_appended out;
     struct log *log;
     enum err err = logs_create(logs, "t", 0, id, true, NULL, &log);
 
     for (int i = 0; i < count && err == ERR_OK; i++) {
-        struct buf buf = BUF_EMPTY;
-
-        kit_batch_put(&buf, &(struct kit_batch){ .count = 10, .value_bytes = 10 });
         life->end += 10;
-        err = log_append_leader(log, buf.bytes, buf.len, 1, LOG_FROM_CLIENT, NOW_MS, &out);
-        buf_fini(&buf);
+        err = append(log);
     }
     if (err == ERR_OK)
         err = log_flush(log);

@@ -15,7 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
-#include "tests/kit/log_kit.h"
+#include "tests/kit/part_kit.h"
 #include "tests/kit/unit.h"
 
 static const char *dirs[2];
@@ -25,7 +25,6 @@ static struct part_env env;
 static struct buf buffer;
 static struct part_copy copy;
 static const struct uuid topic_id = { .bytes = { 7 } };
-static const int32_t ids[] = { 1, 2 };
 
 /* ---- a disk at which something happens ---- */
 
@@ -46,29 +45,18 @@ static enum err told_pread(struct disk *disk, int file, void *into, size_t len, 
 
 /* ---- a partition in the first of two directories ---- */
 
-static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
-{
-    (void)ctx;
-    (void)which;
-    (void)proposal;
-}
-
+/* Whoever leads is alone. */
 static void role(int32_t leader, int32_t epoch)
 {
-    const struct part_live live[] = { { 1, 10, true }, { 2, 20, false } };
     struct part_effects effects;
-    struct part_event ev = { .kind = PART_EV_ROLE,
-                             .role = { .leader = leader,
-                                       .leader_epoch = epoch,
-                                       .partition_epoch = epoch,
-                                       .replicas = ids,
-                                       .replicas_len = 2,
-                                       .isr = &ids[leader - 1],
-                                       .isr_len = 1,
-                                       .live = live,
-                                       .my_epoch = 10 } };
 
-    part_set_role(part, &ev, clock_mono_ms(), &effects);
+    part_kit_role(part,
+                  &(struct part_kit_role){ .leader = leader,
+                                           .epoch = epoch,
+                                           .partition_epoch = epoch,
+                                           .isr = { .at = &leader, .n = 1 },
+                                           .is_alone = true },
+                  clock_mono_ms(), &effects);
 }
 
 static struct log *log_in(int dir, const char *topic)
@@ -96,7 +84,7 @@ static void setup(void)
                      ERR_OK);
     struct log *log = log_in(0, "t");
 
-    env = (struct part_env){ .broker_id = 1, .propose = on_propose };
+    env = (struct part_env){ .broker_id = 1, .propose = part_kit_propose };
     part = part_new(&env, "t", topic_id, 0, &log, -1, 1, 30000);
     buffer = BUF_EMPTY;
 }
@@ -113,23 +101,11 @@ static void teardown(void)
 
 static enum err append(int count)
 {
-    struct buf buf = BUF_EMPTY;
-    struct validated batch;
-    struct validate_conf conf;
     struct log_appended appended;
-    struct arena arena;
     int32_t epoch;
 
-    arena_init(&arena, SIZE_MAX);
-    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
-    part_get_validate_conf(part, &conf);
-    ck_assert_int_eq(
-        validate_batches(buf.bytes, buf.len, 9, &conf, clock_wall_ms(), &arena, &batch), ERR_OK);
-    enum err err = part_append(part, &batch, 1, LOG_FROM_CLIENT, clock_wall_ms(), clock_mono_ms(),
-                               &appended, &epoch);
-    buf_fini(&buf);
-    arena_fini(&arena);
-    return err;
+    return part_kit_append(part, &(struct kit_batch){ .count = count, .value_bytes = 100 }, 1,
+                           clock_wall_ms(), clock_mono_ms(), &appended, &epoch);
 }
 
 /* Records of `epoch`, from the leader of led_in. */
@@ -138,8 +114,7 @@ static void follow_in(int32_t led_in, int32_t epoch, int64_t offset, int count)
     struct part_fetch_start start;
     struct buf buf = BUF_EMPTY;
 
-    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
-    batch_stamp(buf.bytes, offset, epoch);
+    part_kit_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 }, offset, epoch);
     ck_assert_int_eq(part_follow(part, led_in, buf.bytes, buf.len, offset, 0, clock_wall_ms(),
                                  clock_mono_ms(), &start),
                      ERR_OK);

@@ -14,14 +14,13 @@
 #include "broker/replica/part_int.h"
 #include "common/base/say.h"
 #include "tests/kit/log_kit.h"
+#include "tests/kit/part_kit.h"
 #include "tests/kit/unit.h"
 
 static struct log_kit kit;
 static struct part *part;
 static struct part_env env;
 static int64_t now_ms;
-
-static const int32_t ids[] = { 1, 2 };
 
 /* ---- a disk that calls out, once, on another thread ---- */
 
@@ -75,29 +74,13 @@ static enum err hooked_open(struct disk *self, const char *path, int flags, int 
 
 /* ---- the partition ---- */
 
-static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
-{
-    (void)ctx;
-    (void)which;
-    (void)proposal;
-}
-
 static void role(int32_t leader, int32_t epoch)
 {
-    const struct part_live live[] = { { 1, 10, true }, { 2, 20, true } };
     struct part_effects effects;
-    struct part_event ev = { .kind = PART_EV_ROLE,
-                             .role = { .leader = leader,
-                                       .leader_epoch = epoch,
-                                       .partition_epoch = epoch,
-                                       .replicas = ids,
-                                       .replicas_len = 2,
-                                       .isr = ids,
-                                       .isr_len = 2,
-                                       .live = live,
-                                       .my_epoch = 10 } };
 
-    part_set_role(part, &ev, now_ms, &effects);
+    part_kit_role(
+        part, &(struct part_kit_role){ .leader = leader, .epoch = epoch, .partition_epoch = epoch },
+        now_ms, &effects);
 }
 
 static void setup(void)
@@ -113,7 +96,7 @@ static void setup(void)
     no_space_for = NULL;
     log_kit_init(&kit, &disk, NULL);
     ck_assert_int_eq(log_kit_open(&kit, true, 0), ERR_OK);
-    env = (struct part_env){ .broker_id = 1, .propose = on_propose };
+    env = (struct part_env){ .broker_id = 1, .propose = part_kit_propose };
     struct log *log = log_ref(kit.log);
     part = part_new(&env, "t", UUID_ZERO, 0, &log, -1, 1, 30000);
 }
@@ -127,23 +110,13 @@ static void teardown(void)
 
 static void append(int count)
 {
-    struct buf buf = BUF_EMPTY;
-    struct validated batch;
-    struct validate_conf conf;
     struct log_appended appended;
-    struct arena arena;
     int32_t epoch;
 
-    arena_init(&arena, SIZE_MAX);
-    kit_batch_put(&buf, &(struct kit_batch){ .count = count, .value_bytes = 100 });
-    part_get_validate_conf(part, &conf);
-    ck_assert_int_eq(validate_batches(buf.bytes, buf.len, 9, &conf, kit.now_ms, &arena, &batch),
+    ck_assert_int_eq(part_kit_append(part,
+                                     &(struct kit_batch){ .count = count, .value_bytes = 100 }, 1,
+                                     kit.now_ms, now_ms, &appended, &epoch),
                      ERR_OK);
-    ck_assert_int_eq(
-        part_append(part, &batch, 1, LOG_FROM_CLIENT, kit.now_ms, now_ms, &appended, &epoch),
-        ERR_OK);
-    buf_fini(&buf);
-    arena_fini(&arena);
 }
 
 /* An answer of a leader in this epoch: batches of so many records each, from offset on. */
@@ -163,18 +136,6 @@ static enum err follow(int32_t epoch, int64_t offset, int batches, int count, in
                                now_ms, &start);
     buf_fini(&buf);
     return err;
-}
-
-static struct part_read fetch_of(int32_t replica, int64_t offset, int32_t epoch)
-{
-    return (struct part_read){ .offset = offset,
-                               .max_bytes = 1 << 20,
-                               .min_one = true,
-                               .current_leader_epoch = epoch,
-                               .isolation = PART_READ_LOG_END,
-                               .replica = replica,
-                               .replica_epoch = replica * 10,
-                               .last_fetched_epoch = -1 };
 }
 
 /* Another led meanwhile, and all from 10 on is its: as a follower, and perhaps as the leader that
@@ -203,7 +164,7 @@ START_TEST(a_fetch_never_gives_records_of_a_later_epoch)
     role(1, 3);
     for (int i = 0; i < 100; i++)
         append(1);
-    struct part_read read = fetch_of(2, 60, says_epoch ? 3 : -1);
+    struct part_read read = part_kit_fetch(2, 60, says_epoch ? 3 : -1);
     read.note_follower = !second_look;
     on_read = leads_again ? lead_again : follow_another;
     enum err err = part_read(part, &read, now_ms);
@@ -232,7 +193,7 @@ START_TEST(what_came_before_a_failure_belongs_to_the_epoch_it_came_in)
 
     role(1, 6);
     ck_assert_int_eq(log_epoch_end(kit.log, 5).end_offset, 20);
-    struct part_read read = fetch_of(2, 20, 6); /* a follower that has the same */
+    struct part_read read = part_kit_fetch(2, 20, 6); /* a follower that has the same */
     read.last_fetched_epoch = 5;
     ck_assert_int_eq(part_read(part, &read, now_ms), ERR_OK);
     ck_assert(!read.diverging);

@@ -10,7 +10,7 @@
 #include "broker/log/group_commit.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
-#include "tests/kit/log_kit.h"
+#include "tests/kit/part_kit.h"
 #include "tests/kit/unit.h"
 
 static struct log_kit kit;
@@ -22,7 +22,7 @@ static int proposals;
 static int32_t proposed_len;
 static int64_t now_ms;
 
-static const int32_t ids[] = { 1, 2 };
+static const int32_t both[] = { 1, 2 };
 
 static void on_propose(void *ctx, struct part *which, const struct part_proposal *proposal)
 {
@@ -34,19 +34,12 @@ static void on_propose(void *ctx, struct part *which, const struct part_proposal
 
 static void role(int32_t leader, int32_t epoch, int32_t partition_epoch, int32_t isr_len)
 {
-    const struct part_live live[] = { { 1, 10, true }, { 2, 20, true } };
-    struct part_event ev = { .kind = PART_EV_ROLE,
-                             .role = { .leader = leader,
-                                       .leader_epoch = epoch,
-                                       .partition_epoch = partition_epoch,
-                                       .replicas = ids,
-                                       .replicas_len = 2,
-                                       .isr = ids,
-                                       .isr_len = isr_len,
-                                       .live = live,
-                                       .my_epoch = 10 } };
-
-    part_set_role(part, &ev, now_ms, &effects);
+    part_kit_role(part,
+                  &(struct part_kit_role){ .leader = leader,
+                                           .epoch = epoch,
+                                           .partition_epoch = partition_epoch,
+                                           .isr = { .at = both, .n = (uint32_t)isr_len } },
+                  now_ms, &effects);
 }
 
 static void setup(void)
@@ -75,21 +68,7 @@ static void teardown(void)
 static enum err append_batch(const struct kit_batch *from, int16_t acks,
                              struct log_appended *appended, int32_t *epoch)
 {
-    struct buf buf = BUF_EMPTY;
-    struct validated batch;
-    struct validate_conf conf;
-    struct arena arena;
-
-    arena_init(&arena, SIZE_MAX);
-    kit_batch_put(&buf, from);
-    part_get_validate_conf(part, &conf);
-    ck_assert_int_eq(validate_batches(buf.bytes, buf.len, 9, &conf, kit.now_ms, &arena, &batch),
-                     ERR_OK);
-    enum err err =
-        part_append(part, &batch, acks, LOG_FROM_CLIENT, kit.now_ms, now_ms, appended, epoch);
-    buf_fini(&buf);
-    arena_fini(&arena);
-    return err;
+    return part_kit_append(part, from, acks, kit.now_ms, now_ms, appended, epoch);
 }
 
 static enum err append_with(int count, int16_t acks, struct log_appended *appended, int32_t *epoch)
@@ -110,8 +89,7 @@ static enum err append(int count)
 static void leaders_batch(struct buf *buf, int64_t offset, int count, int32_t epoch)
 {
     buf->len = 0;
-    kit_batch_put(buf, &(struct kit_batch){ .count = count, .value_bytes = 10 });
-    batch_stamp(buf->bytes, offset, epoch);
+    part_kit_put(buf, &(struct kit_batch){ .count = count, .value_bytes = 10 }, offset, epoch);
 }
 
 static enum err follow(int32_t epoch, int64_t offset, int count, int64_t leader_hw,
@@ -129,15 +107,10 @@ static enum err follow(int32_t epoch, int64_t offset, int count, int64_t leader_
 
 static struct part_read fetch_of(int32_t replica, int64_t offset, int32_t epoch)
 {
-    return (struct part_read){ .offset = offset,
-                               .max_bytes = 1 << 20,
-                               .min_one = true,
-                               .current_leader_epoch = epoch,
-                               .isolation = replica < 0 ? PART_READ_UNCOMMITTED : PART_READ_LOG_END,
-                               .replica = replica,
-                               .replica_epoch = replica < 0 ? -1 : replica * 10,
-                               .last_fetched_epoch = -1,
-                               .note_follower = true };
+    struct part_read read = part_kit_fetch(replica, offset, epoch);
+
+    read.note_follower = true;
+    return read;
 }
 
 static enum err read_and_drop(struct part_read *read)

@@ -70,13 +70,8 @@ START_TEST(the_unknown_may_stay_but_not_join)
 {
     ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK);
     toy.brokers[2].probe = toy.brokers[3].probe = PROBE_SILENT;
-    for (int32_t id = 2; id <= 3; id++) {
-        uint64_t stream = toy.brokers[id].stream;
-
-        toy.brokers[id].stream = 0;
-        toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
-                                            .stream_ended = { .stream = stream } });
-    }
+    toy_lose_stream(&toy, 2);
+    toy_lose_stream(&toy, 3);
     ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
     ck_assert_int_eq(propose(1, IDS(1), 0, 1, 0), ERR_OK);
     SHOWS("t", 0, "1/1 0 2");
@@ -86,13 +81,9 @@ END_TEST
 /* The leader gives up who was to join: a second copy of the proposal must not add it after all. */
 START_TEST(a_refusal_is_for_good)
 {
-    uint64_t stream = toy.brokers[3].stream;
-
     ck_assert_int_eq(propose(1, IDS(1, 2), 0, 0, 0), ERR_OK);
     toy.brokers[3].probe = PROBE_SILENT;
-    toy.brokers[3].stream = 0;
-    toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED,
-                                        .stream_ended = { .stream = stream } });
+    toy_lose_stream(&toy, 3);
     ck_assert_int_eq(propose(1, IDS(1, 2, 3), 0, 1, 0), ERR_INELIGIBLE_REPLICA);
     toy_hello(&toy, 3, false, false);
     proposal_id--;

@@ -18,14 +18,6 @@ static void hang(int32_t id)
     toy.brokers[id].acks = toy.brokers[id].beats = false;
 }
 
-static void lose_stream(int32_t id)
-{
-    uint64_t stream = toy.brokers[id].stream;
-
-    toy.brokers[id].stream = 0;
-    toy_step(&toy, (struct core_event){ .kind = CORE_STREAM_ENDED, .stream_ended = { stream } });
-}
-
 /* A new process, of which nothing is heard after its hello. */
 static void start_and_hang(int32_t id)
 {
@@ -39,7 +31,7 @@ static void start_and_hang(int32_t id)
 
 START_TEST(who_comes_back_and_hangs_is_fenced)
 {
-    lose_stream(1);
+    toy_lose_stream(&toy, 1);
     hang(1);
     toy_hello(&toy, 1, false, false);
     ck_assert_ptr_nonnull(toy.brokers[1].image);
@@ -99,7 +91,7 @@ END_TEST
 
 START_TEST(beats_that_come_back_end_the_doubt)
 {
-    lose_stream(1);
+    toy_lose_stream(&toy, 1);
     hang(1);
     toy_hello(&toy, 1, false, false);
     toy_kill(&toy, 3);
@@ -141,7 +133,7 @@ END_TEST
 START_TEST(a_new_process_whose_stream_ends_is_not_waited_for)
 {
     alone_and_unclean();
-    lose_stream(1);
+    toy_lose_stream(&toy, 1);
     ck_assert_int_eq(toy_known(&toy, 0, "t", 0)->leader, 2);
 }
 END_TEST
@@ -263,7 +255,7 @@ static void restart_with_two_listeners(bool says_not)
     b->says_not = says_not;
     toy_start(&toy, 1);
     b->probe = PROBE_SILENT;
-    lose_stream(1);
+    toy_lose_stream(&toy, 1);
     IS(1, NODE_UNKNOWN);
 }
 
@@ -300,7 +292,7 @@ START_TEST(a_refusal_from_before_a_hello_does_not_count)
     b->acks = true;
     toy_ack(&toy, 1);
     IS(1, NODE_LIVE);
-    lose_stream(1); /* nor when it is looked for anew */
+    toy_lose_stream(&toy, 1); /* nor when it is looked for anew */
     toy_probed(&toy, 1, number);
     IS(1, NODE_UNKNOWN);
     toy_hello(&toy, 1, false, false);
