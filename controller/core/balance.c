@@ -55,7 +55,7 @@ static void move(struct core *core, const bool *chosen)
 
             if (part == NULL || part->replicas.n == 0 ||
                 !chosen[index_of(core, part->replicas.at[0])] ||
-                plan_find(core->making, topic->id, i) != NULL ||
+                plan_find(core->making, topic->id, i) != NULL || repair_waits(core, topic->id, i) ||
                 yields_has(core, topic->id, i, part->replicas.at[0]))
                 continue;
             if (part_prefer(core, part, &scratch, &next)) {

@@ -510,13 +510,23 @@ static void admit(struct core *core, struct broker *b)
     }
 }
 
-void brokers_left(struct core *core, bool all_stored)
+void brokers_hold_back(struct core *core, struct ids ids)
+{
+    for (uint32_t i = 0; i < ids.n; i++) {
+        struct broker *b = broker_get(core, ids.at[i]);
+
+        if (b != NULL && b->phase == STREAM_LEAVE)
+            b->leave_planned = false;
+    }
+}
+
+void brokers_left(struct core *core)
 {
     for (size_t i = 0; i < core->n_brokers; i++) {
         struct broker *b = core->brokers[i];
 
         /* a state that was not as known is read again first, and then the leave is tried again */
-        if (b->phase == STREAM_LEAVE && b->leave_planned && all_stored)
+        if (b->phase == STREAM_LEAVE && b->leave_planned)
             b->phase = STREAM_WANT_IMAGE;
         b->leave_planned = false;
     }

@@ -169,7 +169,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     }
     core->settings.topic_defaults = defaults;
     core->chance = seed;
-    core->wake_ms = core->word_ms = NEVER_MS;
+    core->wake_ms = core->word_ms = core->repair_ms = NEVER_MS;
     STAILQ_INIT(&core->alters);
     STAILQ_INIT(&core->shutdowns);
     STAILQ_INIT(&core->pids);
@@ -217,6 +217,7 @@ static void forget(struct core *core)
     elr_forget(core);
     yields_forget(core);
     settings_forget(core);
+    repair_forget(core);
     free(core->extras);
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
@@ -513,6 +514,8 @@ static void set_alarm(struct core *core)
 
     if (jobs < at)
         at = jobs;
+    if (core->repair_ms < at)
+        at = core->repair_ms;
     /* nothing is balanced while a WRITE is out: its end brings us back here */
     if (core->settings.auto_leader_rebalance_enable && core->writing == NULL && !core->reloading &&
         core->balance_ms < at)
@@ -550,6 +553,7 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
         if (core->wake_ms <= now_ms)
             core->wake_ms = NEVER_MS; /* that alarm has gone off */
         brokers_on_time(core);
+        repair_on_time(core);
         if ((finished && core->writing == NULL) || view_is_pending(core) ||
             (core->word_wanted && core->writing != NULL))
             view_publish(core);

@@ -145,7 +145,6 @@ struct plan {
     struct plan_stone *stones; /* later ones over earlier ones */
     size_t n_stones, cap_stones;
     bool all;           /* it has all that the reconciliation found */
-    bool failed;        /* a partition's state was not as known */
     bool has_elections; /* items of jobs hang on its parts */
     bool has_settings;  /* and no states: who is eligible is decided under the settings of before */
 };
@@ -271,6 +270,8 @@ struct wishes { /* of old tools, in znodes */
     struct wanted_move *elections;
     size_t n_elections, cap_elections;
     bool in_plan;
+    unsigned n_failures; /* of writing what is left of the moves, in turn */
+    int64_t after_ms;    /* it is not tried before */
 };
 
 struct read_config { /* changed by another hand, not published yet */
@@ -363,10 +364,12 @@ struct core {
     struct acked_tombstones acked_tombstones;
     struct moving *moving; /* those of the image, and some that have arrived */
     size_t n_moving, cap_moving;
-    bool moves_due;   /* one of them may have arrived */
-    bool ids_due;     /* a topic wants its id written */
-    size_t n_missing; /* topics that the last list of names did not have */
-    size_t n_removed; /* topics that other hands have taken away */
+    bool moves_due;         /* one of them may have arrived */
+    bool ids_due;           /* a topic wants its id written */
+    size_t n_missing;       /* topics that the last list of names did not have */
+    size_t n_removed;       /* topics that other hands have taken away */
+    struct repair *repairs; /* a hash by topic id and partition */
+    int64_t repair_ms;      /* when the first of what waits is tried again; NEVER_MS */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
     struct yield *yields; /* a hash by topic id, partition and broker */
@@ -437,7 +440,10 @@ void brokers_on_shutdown_wanted(struct core *core, const struct core_shutdown_wa
 void brokers_on_time(struct core *core);
 int64_t brokers_next_ms(const struct core *core);
 /* The plan with the leaves is done. */
-void brokers_left(struct core *core, bool all_stored);
+void brokers_left(struct core *core);
+/* What the plan was to take from those of these who leave was not stored: they are not told yet
+ * what they are. */
+void brokers_hold_back(struct core *core, struct ids ids);
 void brokers_send_images(struct core *core);
 /* As the image is to show it. */
 struct node broker_node(const struct broker *b);
@@ -600,6 +606,39 @@ void elr_plan_topic_gone(struct core *core, const struct image_topic *topic);
 /* After both of these. */
 void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
 void elr_forget(struct core *core);
+
+/* repair.c: states that cannot be stored, or that other hands have set back */
+/* What was to be stored was not, and is read again; after some failures in turn it is left alone
+ * for a while. */
+void repair_failed(struct core *core, struct uuid topic_id, int32_t partition);
+void repair_stored(struct core *core, struct uuid topic_id, int32_t partition);
+bool repair_waits(const struct core *core, struct uuid topic_id, int32_t partition);
+/* The same for the topic's own znode. */
+void repair_topic_failed(struct core *core, struct uuid topic_id);
+void repair_topic_stored(struct core *core, struct uuid topic_id);
+void repair_topic_read(struct core *core, struct uuid topic_id);
+bool repair_topic_waits(const struct core *core, struct uuid topic_id);
+/* A broker has met a state with these epochs; doubted: with another leader than ours has. */
+void repair_seen(struct core *core, struct uuid topic_id, int32_t partition, int32_t leader_epoch,
+                 int32_t partition_epoch, bool doubted);
+/* A state was read. True: nobody may go by it, the next look at all partitions writes one over it.
+ */
+bool repair_read(struct core *core, struct uuid topic_id, const struct image_part *known,
+                 const struct leader_isr *read);
+/* There is no state, and the topic is read; there is none although there is the topic. */
+void repair_asked(struct core *core, struct uuid topic_id, int32_t partition);
+bool repair_is_asked(const struct core *core, struct uuid topic_id, int32_t partition);
+void repair_gone(struct core *core, struct uuid topic_id, int32_t partition);
+/* True: the part's state is to be written over. *out is what to go by, with lists in arena, and
+ * what is written is of a later leader epoch; partition epoch -1: there is no znode. */
+bool repair_base(struct core *core, struct uuid topic_id, const struct image_part *known,
+                 struct arena *arena, struct image_part *out);
+/* All partitions are looked at again then. */
+void repair_wake_at(struct core *core, int64_t at_ms);
+void repair_on_time(struct core *core);
+void repair_forget(struct core *core);
+/* How long what has failed so many times in turn is left alone. */
+int64_t back_off_ms(unsigned n_failures);
 
 /* yields.c: leaders that would rather not lead */
 void yields_note(struct core *core, int32_t broker, struct uuid topic_id, int32_t partition);

@@ -23,6 +23,8 @@
 #include "common/model/topic_conf.h"
 #include "controller/core/core_int.h"
 
+#define AGAIN_MS 1000 /* when an entry could not be written */
+
 struct elr_key {
     struct uuid topic_id;
     int32_t partition;
@@ -255,8 +257,11 @@ void elr_done(struct core *core, struct plan *plan, const struct plan_item *item
     const struct core_eligible *stored = &plan->ops[item->first_op].eligible;
     const struct elr *now = find(core, stored->topic_id, stored->partition);
 
-    if (item->err != ERR_OK)
-        plan->failed = true;
+    if (item->err != ERR_OK) {
+        if (now != NULL)
+            brokers_hold_back(core, now->replicas);
+        repair_wake_at(core, core->now_ms + AGAIN_MS);
+    }
     /* the same plan may have given the partition a state, with an entry that is younger */
     else if (now != NULL && now->leader_epoch == stored->leader_epoch &&
              now->partition_epoch == stored->partition_epoch)

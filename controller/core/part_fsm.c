@@ -110,18 +110,6 @@ static bool must_wait(const struct core *core, const struct image_part *part,
            !b->leave_planned;
 }
 
-/* Who comes back without its tail, and is to leave this ISR for it, is not taken back as long as
- * the ISR still has it. */
-static void hold_back_leavers(struct core *core, const struct image_part *part)
-{
-    for (uint32_t i = 0; i < part->isr.n; i++) {
-        struct broker *b = broker_get(core, part->isr.at[i]);
-
-        if (b != NULL && b->phase == STREAM_LEAVE)
-            b->leave_planned = false;
-    }
-}
-
 enum look {
     LOOK,         /* only see what there is to do, and who is waited for */
     PLAN_LEADERS, /* plan what changes leaders */
@@ -139,18 +127,47 @@ static void see(const struct image_part *part, const struct leader_isr *next, st
     seen->none += next->leader == LEADER_NONE;
 }
 
+/* What becomes of it, on top of what is to be written over what stands in ZooKeeper. */
+static bool decide(struct core *core, const struct image_topic *topic,
+                   const struct image_part *known, struct image_part *part, struct arena *scratch,
+                   struct leader_isr *next)
+{
+    bool repairs = repair_base(core, topic->id, known, scratch, part);
+
+    if (!repairs)
+        *part = *known;
+    if (part_decide(core, topic, part, scratch, next)) {
+        if (repairs && next->leader_epoch <= part->leader_epoch)
+            next->leader_epoch = part->leader_epoch + 1;
+        return true;
+    }
+    if (!repairs)
+        return false;
+    *next = image_part_state(part);
+    next->leader_epoch++;
+    return true;
+}
+
 static void look_at(struct core *core, const struct image_topic *topic,
-                    const struct image_part *part, enum look look, struct arena *scratch,
+                    const struct image_part *known, enum look look, struct arena *scratch,
                     struct seen *seen)
 {
     struct leader_isr next;
+    struct image_part on_top;
+    const struct image_part *part = &on_top;
 
-    if (!part_decide(core, topic, part, scratch, &next))
+    if (repair_waits(core, topic->id, known->index)) {
+        brokers_hold_back(core, known->isr);
+        return;
+    }
+    if (!decide(core, topic, known, &on_top, scratch, &next))
         return;
     bool waits = must_wait(core, part, &next);
 
+    /* who comes back without its tail, and is to leave this ISR for it, is not taken back as long
+     * as the ISR still has it */
     if (waits)
-        hold_back_leavers(core, part);
+        brokers_hold_back(core, part->isr);
     if (look == LOOK) {
         see(part, &next, seen);
         return;
@@ -256,6 +273,25 @@ static void set_offline(struct core *core, size_t pending, struct uuid topic_id,
         broker_leaves(core, broker_get(core, broker));
 }
 
+/* It has met a newer state than ours, or another leader in that epoch: what is to be is decided
+ * when the state has been read again. */
+static void doubt_state(struct core *core, const struct image_topic *topic,
+                        const struct image_part *part, const struct core_failure *f)
+{
+    bool same_epoch = f->leader_epoch == part->leader_epoch;
+    bool newer = f->leader_epoch > part->leader_epoch ||
+                 (same_epoch && f->partition_epoch > part->partition_epoch);
+    bool refused = same_epoch && !newer && f->err == ERR_STALE_CONTROLLER_EPOCH;
+
+    if (!newer && !refused)
+        return;
+    repair_seen(core, topic->id, f->partition, f->leader_epoch, f->partition_epoch, refused);
+    core_reload(core, (struct core_reload){ .what = RELOAD_STATE,
+                                            .topic = topic->name,
+                                            .topic_id = topic->id,
+                                            .partition = f->partition });
+}
+
 void parts_on_failures(struct core *core, struct broker *b, size_t n,
                        const struct core_failure *failures, bool dir_failed)
 {
@@ -282,17 +318,10 @@ void parts_on_failures(struct core *core, struct broker *b, size_t n,
         core_say(core, CORE_SAY_WARN,
                  "broker cannot serve a partition broker=%d partition=%.*s-%d err=%s", b->id,
                  STR_ARG(topic->name), f->partition, err_name(f->err));
-        if (dir_failed || f->err == ERR_KAFKA_STORAGE_ERROR) {
+        if (dir_failed || f->err == ERR_KAFKA_STORAGE_ERROR)
             set_offline(core, pending, f->topic_id, f->partition, b->id, true);
-        } else if (f->leader_epoch > part->leader_epoch ||
-                   (f->leader_epoch == part->leader_epoch &&
-                    f->partition_epoch > part->partition_epoch)) {
-            /* it has met a newer state than ours: ZooKeeper decides */
-            core_reload(core, (struct core_reload){ .what = RELOAD_STATE,
-                                                    .topic = topic->name,
-                                                    .topic_id = topic->id,
-                                                    .partition = f->partition });
-        }
+        else
+            doubt_state(core, topic, part, f);
     }
 }
 

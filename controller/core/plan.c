@@ -150,12 +150,13 @@ static void part_store(struct core *core, struct plan_part *part, const struct l
 {
     struct plan *plan = core->making;
     struct image_part *to = &part->part, before = part->part;
-    bool create = to->leader_epoch < 0;
+    bool create = to->partition_epoch < 0;
     struct core_op *op =
         plan_op(plan, create ? OP_STATE_CREATE : OP_STATE_SET, part->topic, new_group);
 
     assert(next->isr.n > 0);
     assert(create || next->leader_epoch >= to->leader_epoch);
+    assert(create || to->leader_epoch >= 0);
     op->version = create ? -1 : to->partition_epoch;
     to->leader = next->leader;
     to->leader_epoch = next->leader_epoch;
@@ -231,14 +232,18 @@ static bool is_over(struct core *core, const struct plan *plan,
     return false;
 }
 
-static void part_done(struct core *core, struct plan *plan, const struct plan_part *part,
+static void part_done(struct core *core, const struct plan_part *part,
                       const struct core_op_result *result)
 {
     const struct image_part *now = image_part(core->image, part->topic_id, part->part.index);
     struct image_part next = part->part;
 
     if (result->err != ERR_OK) {
-        plan->failed = true;
+        if (now != NULL) {
+            brokers_hold_back(core, now->isr);
+            brokers_hold_back(core, elr_of(core, part->topic_id, now));
+        }
+        repair_failed(core, part->topic_id, part->part.index);
         core_say(core, CORE_SAY_WARN,
                  "state is not as known, reading it again partition=%.*s-%d err=%s",
                  STR_ARG(part->topic), part->part.index, err_name(result->err));
@@ -248,6 +253,7 @@ static void part_done(struct core *core, struct plan *plan, const struct plan_pa
                                                 .partition = part->part.index });
         return;
     }
+    repair_stored(core, part->topic_id, part->part.index);
     next.partition_epoch = result->version;
     elr_stored(core, part, result->version);
     /* the write was of the state alone: what else is known may have changed meanwhile */
@@ -305,14 +311,14 @@ void plan_finish(struct core *core, struct plan **planp, const struct core_op_re
     }
     for (size_t i = 0; i < plan->n_parts; i++) {
         if (plan->parts[i]->op != SIZE_MAX)
-            part_done(core, plan, plan->parts[i], &results[plan->parts[i]->op]);
+            part_done(core, plan->parts[i], &results[plan->parts[i]->op]);
     }
     for (size_t i = 0; i < plan->n_items; i++)
         item_done(core, plan, plan->items[i], results);
     if (plan->has_elections)
         jobs_on_elected(core, plan, results);
     if (plan->all) {
-        brokers_left(core, !plan->failed);
+        brokers_left(core);
         shutdowns_moved(core);
     }
     view_publish(core); /* the delta goes before the answers */

@@ -266,7 +266,8 @@ void reassign_plan(struct core *core)
         if (part == NULL || !is_moving(part))
             continue;
         core->moving[n_left++] = moving;
-        if (topics_is_doomed(core, topic->name))
+        if (topics_is_doomed(core, topic->name) || repair_topic_waits(core, topic->id) ||
+            repair_waits(core, topic->id, part->index))
             continue;
         if (plan_sets_topic(core, topic->id) ||
             plan_find(core->making, topic->id, part->index) != NULL) {
@@ -299,9 +300,11 @@ void reassign_done(struct core *core, struct plan *plan, struct plan_item *item,
                    item->err == ERR_OK ? results[item->first_op].version : -1);
     core->moves_due = true;
     if (item->err != ERR_OK) {
+        repair_topic_failed(core, item->topic_id);
         core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
         return;
     }
+    repair_topic_stored(core, item->topic_id);
     stones_stored(core, plan, item);
     for (size_t i = 0; i < plan->n_parts; i++) {
         const struct plan_part *part = plan->parts[i];

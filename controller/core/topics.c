@@ -210,10 +210,13 @@ static void topic_stored(struct core *core, struct plan_item *item,
     view_sets_done(core, item->topic_id, item->topic,
                    item->err == ERR_OK ? results[topic_op].version : -1);
     if (item->err != ERR_OK) {
+        if (item->kind == PLAN_GROW)
+            repair_topic_failed(core, item->topic_id);
         if (item->err == ERR_BAD_VERSION || item->err == ERR_EXISTS)
             core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
         return;
     }
+    repair_topic_stored(core, item->topic_id);
     for (size_t i = 0; i < item->change.n_parts; i++) {
         struct image_part part = item->change.parts[i];
 
@@ -351,7 +354,8 @@ void topics_plan_ids(struct core *core)
         const struct image_topic *topic =
             extra->wants_id ? image_topic(core->image, extra->id) : NULL;
 
-        if (topic != NULL && extra->n_sets == 0 && !topics_is_doomed(core, topic->name))
+        if (topic != NULL && extra->n_sets == 0 && !topics_is_doomed(core, topic->name) &&
+            !repair_topic_waits(core, topic->id))
             topics_plan_grow(core, topic, 0, NULL);
     }
 }

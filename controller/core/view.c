@@ -171,6 +171,15 @@ static void take_state(struct image_part *part, const struct core_read_part *rea
         part->isr = (struct ids){ .at = &read->state.leader, .n = 1 };
 }
 
+static void set_state(struct image_part *part, const struct image_part *from)
+{
+    part->leader = from->leader;
+    part->leader_epoch = from->leader_epoch;
+    part->partition_epoch = from->partition_epoch;
+    part->recovering = from->recovering;
+    part->isr = from->isr;
+}
+
 static struct image_part part_of_read(const struct core_read_part *read)
 {
     struct image_part part = { .index = read->index,
@@ -198,6 +207,18 @@ static struct uuid new_topic_id(struct core *core)
     return id;
 }
 
+/* What is known goes on until it has been written over what has taken its place. */
+static void load_known(struct core *core, struct uuid id, const struct image_part *known,
+                       const struct core_read_part *read, struct image_part *part)
+{
+    bool gone = known->leader_epoch >= 0 && !read->has_state;
+
+    if (gone)
+        repair_gone(core, id, known->index);
+    if (gone || (read->has_state && repair_read(core, id, known, &read->state)))
+        set_state(part, known);
+}
+
 /* A topic of Kafka before 2.8 has no id, or a tool of before 2.8 has lost it: it goes by the one
  * that is known, or by a new one, which is written before anybody hears of it. */
 static void load_topic(struct core *core, struct image *image, const struct image *old,
@@ -219,8 +240,10 @@ static void load_topic(struct core *core, struct image *image, const struct imag
 
         parts[i] = part_of_read(&read->parts[i]);
         reassign_note(core, id, &parts[i]);
-        if (known != NULL)
+        if (known != NULL) {
             parts[i].offline = known->offline; /* ZooKeeper does not know that */
+            load_known(core, id, known, &read->parts[i], &parts[i]);
+        }
     }
 
     struct image_topic_change change = { .id = id,
@@ -283,6 +306,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
     core->image = image;
     core->n_extras = 0; /* no plan is out, or it is of no interest any more */
     reassign_forget(core);
+    repair_forget(core);
     load_topics(core, image, old, loaded);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
@@ -351,6 +375,24 @@ void view_on_topic_names(struct core *core, const struct core_names *names)
     look_for_missing(core, names);
 }
 
+/* There was no state of it: there is none now, or another one. */
+static void read_after_all(struct core *core, const struct image_topic *topic,
+                           const struct image_part *known, const struct core_read_part *read)
+{
+    struct image_part part = *view_newest_part(core, core->pend.n_parts, topic->id, known->index);
+
+    if (!read->has_state) {
+        core_say(core, CORE_SAY_WARN,
+                 "another hand removed a state, making it again "
+                 "partition=%.*s-%d",
+                 STR_ARG(topic->name), known->index);
+        repair_gone(core, topic->id, known->index);
+    } else if (!repair_read(core, topic->id, known, &read->state)) {
+        take_state(&part, read);
+        view_pend_part(core, topic->id, topic->name, &part);
+    }
+}
+
 /* What is new of a topic that was read, and what another hand moved; how many partitions of those
  * that were known it has. */
 static size_t read_parts(struct core *core, const struct image_topic *known, struct uuid id,
@@ -377,6 +419,8 @@ static size_t read_parts(struct core *core, const struct image_topic *known, str
             moved.removing = part.removing;
             view_pend_part(core, id, topic->name, &moved);
         }
+        if (old != NULL && repair_is_asked(core, id, old->index))
+            read_after_all(core, known, old, &topic->parts[i]);
     }
     return n_known;
 }
@@ -460,10 +504,12 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
     }
     if (known == NULL && topic->n_parts == 0)
         return; /* nothing of it can be shown */
-    if (known != NULL)
+    if (known != NULL) {
         id = known->id;
-    else
+        repair_topic_read(core, id);
+    } else {
         pend_settings(core, read);
+    }
     lost = read_parts(core, known, id, topic) < parts_of(known);
     extra_read(core, id, topic->version, wants_id, lost);
     view_pend_version(core, id, topic->name, wants_id || lost ? -1 : topic->version);
@@ -480,12 +526,22 @@ void view_on_state_read(struct core *core, const struct core_state_read *read)
     core->scan = true;
     if (read->part == NULL || !read->part->has_state) {
         /* with its topic? */
+        if (known->leader_epoch >= 0)
+            repair_asked(core, topic->id, read->partition);
         core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = topic->name });
         return;
     }
 
     struct image_part part = *known;
 
+    if (repair_read(core, topic->id, known, &read->part->state)) {
+        core_say(core, CORE_SAY_WARN,
+                 "another hand set a state back, writing over it "
+                 "partition=%.*s-%d epoch=%d partition_epoch=%d",
+                 STR_ARG(topic->name), read->partition, read->part->state.leader_epoch,
+                 read->part->state.partition_epoch);
+        return;
+    }
     take_state(&part, read->part);
     view_pend_part(core, topic->id, topic->name, &part);
 }

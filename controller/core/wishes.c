@@ -157,7 +157,8 @@ static enum turn turn_of(struct core *core, struct wanted_move *wanted, struct m
     if (part == NULL || topics_is_doomed(core, topic->name))
         return TURN_DROP;
     if (plan_sets_topic(core, topic->id) ||
-        plan_find(core->making, topic->id, wanted->partition) != NULL) {
+        plan_find(core->making, topic->id, wanted->partition) != NULL ||
+        repair_topic_waits(core, topic->id) || repair_waits(core, topic->id, wanted->partition)) {
         wanted->word = 0;
         return TURN_WAIT;
     }
@@ -221,6 +222,7 @@ static void plan_elections(struct core *core)
 
         if (part == NULL || topics_is_doomed(core, topic->name) ||
             plan_find(core->making, topic->id, part->index) != NULL ||
+            repair_waits(core, topic->id, part->index) ||
             !part_prefer(core, part, &core->making->arena, &next))
             continue;
         plan_state(core, topic, part, &next);
@@ -243,7 +245,7 @@ void wishes_plan(struct core *core)
     if (wishes->n_moves > 0)
         plan_reassignments(core);
     wishes->moves_changed |= wishes->moves_there && wishes->n_moves == 0;
-    if (wishes->moves_changed) {
+    if (wishes->moves_changed && core->now_ms >= wishes->after_ms) {
         item = plan_item(core->making, PLAN_WISHES);
         op = plan_op(core->making, OP_MOVES_SET, STR_NULL, true);
         op->moves = what_is_left(wishes, core->making);
@@ -267,6 +269,10 @@ void wishes_done(struct core *core, const struct plan *plan, const struct plan_i
         return; /* gone, or the next controller sees it */
     wishes->in_plan = false;
     wishes->moves_changed = item->err != ERR_OK;
+    wishes->n_failures = item->err != ERR_OK ? wishes->n_failures + 1 : 0;
+    wishes->after_ms = core->now_ms;
+    if (item->err != ERR_OK)
+        repair_wake_at(core, wishes->after_ms += back_off_ms(wishes->n_failures));
     if (item->err == ERR_OK && plan->ops[item->first_op].moves.n == 0)
         wishes->moves_there = false;
 }

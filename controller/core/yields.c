@@ -78,7 +78,7 @@ static bool plan_one(struct core *core, const struct yield_key *key)
     uint8_t *are;
 
     if (topic == NULL || part == NULL || part->leader != key->broker ||
-        topics_is_doomed(core, topic->name))
+        topics_is_doomed(core, topic->name) || repair_waits(core, key->topic_id, key->partition))
         return true;
     if (plan_find(core->making, key->topic_id, key->partition) != NULL)
         return false;

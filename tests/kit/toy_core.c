@@ -64,6 +64,10 @@ static struct core_op_result do_state(struct toy *toy, const struct core_op *op)
     if (topic == NULL)
         return (struct core_op_result){ .err = ERR_NOT_FOUND };
     part = &topic->parts[op->state.partition];
+    if (toy->stuck != NULL && strcmp(topic->name, toy->stuck) == 0)
+        return (struct core_op_result){ .err = ERR_BAD_VERSION };
+    if (op->kind == OP_STATE_SET && !part->has_state)
+        return (struct core_op_result){ .err = ERR_NOT_FOUND };
     if (op->kind == OP_STATE_CREATE && part->has_state)
         return (struct core_op_result){ .err = ERR_EXISTS };
     if (op->kind == OP_STATE_SET && part->state.partition_epoch != op->version)

@@ -90,7 +90,8 @@ struct toy {
     int64_t czxid;
     uint64_t streams, requests;
     int32_t controller_epoch, ours_since;
-    bool fenced; /* another controller: the epoch check fails */
+    bool fenced;       /* another controller: the epoch check fails */
+    const char *stuck; /* the topic whose states cannot be written, whatever they are; NULL */
     enum {
         TOY_LOSE_NOTHING,
         TOY_LOSE_BEFORE,
