@@ -152,7 +152,8 @@ void core_settings_init(struct core_settings *settings)
                                         .leader_imbalance_check_interval_ms = 300000,
                                         .heartbeat_timeout_ms = 1000,
                                         .session_timeout_ms = 18000,
-                                        .grace_ms = 18000 };
+                                        .grace_ms = 18000,
+                                        .together_max = 5000 };
 }
 
 struct core *core_new(const struct core_settings *settings, uint64_t seed)
@@ -258,6 +259,7 @@ static void on_loaded(struct core *core, const struct core_loaded *loaded)
     core->balance_ms = core->now_ms + 5000;
     view_load(core, loaded);
     elr_load(core, loaded);
+    stones_loaded(core);
     settings_loaded(core);
     core->scan = true;
     core_say(core, CORE_SAY_INFO,

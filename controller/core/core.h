@@ -50,6 +50,8 @@ struct core_settings {
     int64_t heartbeat_timeout_ms; /* beats missed this long: asked after; half again: fenced */
     int64_t session_timeout_ms;   /* of the brokers' ZooKeeper sessions */
     int64_t grace_ms;             /* after LOADED, registered brokers may be late */
+    size_t together_max; /* tombstones, or entries of eligible leaders, in one group of operations:
+                            what ZooKeeper takes in one request has bounds */
     /* Broker-wide settings that topics inherit (log.retention.ms, min.insync.replicas,
      * unclean.leader.election.enable, ...) where they are set, under Kafka's names. Borrowed at
      * core_new(). */

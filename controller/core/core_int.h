@@ -87,7 +87,8 @@ struct plan_part {
 enum plan_kind {
     PLAN_TOPIC,      /* create */
     PLAN_GROW,       /* more partitions */
-    PLAN_DOOM,       /* mark for deletion, tombstones */
+    PLAN_MARK_FIRST, /* mark for deletion, of a topic with too many tombstones for one group */
+    PLAN_DOOM,       /* the same with tombstones, or these alone */
     PLAN_DELETE,     /* the znodes */
     PLAN_TOMBSTONES, /* of one broker and topic: fewer or none */
     PLAN_CONFIG,     /* settings of one entity */
@@ -241,8 +242,11 @@ struct doomed { /* a topic on its way out */
     struct uuid id;
     char *topic;
     int32_t n_parts;
-    bool stored; /* mark and tombstones are in ZooKeeper: the znodes may go */
+    bool marked; /* the mark is in ZooKeeper; */
+    bool stored; /* and the tombstones: the znodes may go */
     bool in_plan;
+    unsigned n_failures; /* of what comes next, in turn */
+    int64_t after_ms;    /* it is not tried before */
 };
 
 TAILQ_HEAD(doomeds, doomed);
@@ -372,6 +376,7 @@ struct core {
     int64_t repair_ms;      /* when the first of what waits is tried again; NEVER_MS */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
+    int64_t elr_after_ms; /* one could not be deleted: settings wait until then */
     struct yield *yields; /* a hash by topic id, partition and broker */
     bool yields_due;      /* some of them are to be decided on */
     struct read_configs read_configs;
@@ -513,6 +518,8 @@ void isr_drop_stream(struct core *core, uint64_t stream);
 void topics_on_marks(struct core *core, size_t n, const struct str *names);
 void topics_doom(struct core *core, const struct image_topic *topic);
 bool topics_is_doomed(const struct core *core, struct str name);
+/* It is on its way out, not only marked. */
+bool topics_goes(const struct core *core, struct str name);
 /* And its tombstones are stored: it is gone for everybody, whatever is left of its znodes. */
 bool topics_is_buried(const struct core *core, struct str name);
 void topics_plan(struct core *core);
@@ -542,10 +549,14 @@ void stones_bury(struct core *core, struct plan_item *item, int32_t broker, int3
 /* The replica is wanted again: a tombstone that waits for it goes. */
 void stones_lift(struct core *core, struct plan_item *item, int32_t broker, int32_t partition);
 void stones_close(struct core *core, struct plan_item *item);
+/* The same with a group for each broker, which succeed or fail one by one. */
+void stones_close_apart(struct core *core, struct plan_item *item);
 void stones_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
 void stones_on_deleted(struct core *core, struct broker *b, size_t n,
                        const struct image_tombstone *deleted);
 void stones_plan_acked(struct core *core);
+/* All has been loaded. The deletion of a topic that is not to go after all may have left some. */
+void stones_loaded(struct core *core);
 
 /* reassign.c: partitions on their way to other replicas */
 struct move {
@@ -601,10 +612,14 @@ size_t elr_plan_config(struct core *core, const struct image_config *config, boo
  * show first that it lives, by a version that is younger than the wish. *word is kept between. Of
  * the entity's settings only min.insync.replicas counts. */
 bool elr_has_word(struct core *core, const struct image_config *config, uint64_t *word);
-/* In the group that is open. */
-void elr_plan_topic_gone(struct core *core, const struct image_topic *topic);
-/* After both of these. */
-void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item);
+/* True: settings void more entries than fit into their group, so that these go first and the
+ * settings wait for the next plan. */
+bool elr_plan_voids(struct core *core, const struct image_config *config);
+/* In the group that is open, or each in one of its own. */
+void elr_plan_topic_gone(struct core *core, const struct image_topic *topic, bool apart);
+/* After these: what was stored of the item, in whole or in part. */
+void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
+                    const struct core_op_result *results);
 void elr_forget(struct core *core);
 
 /* repair.c: states that cannot be stored, or that other hands have set back */

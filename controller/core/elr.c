@@ -236,11 +236,11 @@ void elr_stored(struct core *core, const struct plan_part *part, int32_t version
     put(core, &stored);
 }
 
-static void plan_entry(struct core *core, const struct elr *elr, struct ids left, bool new_group)
+static void plan_entry(struct core *core, const struct elr *elr, struct ids left)
 {
     struct plan *plan = core->making;
-    struct plan_item *item = new_group ? plan_item(plan, PLAN_ELIGIBLE) : NULL;
-    struct core_op *op = plan_op(plan, OP_ELIGIBLE_SET, STR_NULL, new_group);
+    struct plan_item *item = plan_item(plan, PLAN_ELIGIBLE);
+    struct core_op *op = plan_op(plan, OP_ELIGIBLE_SET, STR_NULL, true);
 
     op->eligible = (struct core_eligible){ .topic_id = elr->key.topic_id,
                                            .partition = elr->key.partition,
@@ -248,8 +248,7 @@ static void plan_entry(struct core *core, const struct elr *elr, struct ids left
                                            .partition_epoch = elr->partition_epoch,
                                            .min_isr = elr->min_isr,
                                            .replicas = plan_ids(plan, left) };
-    if (item != NULL)
-        item->n_ops = 1;
+    item->n_ops = 1;
 }
 
 void elr_done(struct core *core, struct plan *plan, const struct plan_item *item)
@@ -260,7 +259,8 @@ void elr_done(struct core *core, struct plan *plan, const struct plan_item *item
     if (item->err != ERR_OK) {
         if (now != NULL)
             brokers_hold_back(core, now->replicas);
-        repair_wake_at(core, core->now_ms + AGAIN_MS);
+        core->elr_after_ms = core->now_ms + AGAIN_MS;
+        repair_wake_at(core, core->elr_after_ms);
     }
     /* the same plan may have given the partition a state, with an entry that is younger */
     else if (now != NULL && now->leader_epoch == stored->leader_epoch &&
@@ -287,7 +287,7 @@ void elr_scan(struct core *core)
                 room[left.n++] = elr->replicas.at[i];
         }
         if (left.n < elr->replicas.n)
-            plan_entry(core, elr, left, true);
+            plan_entry(core, elr, left);
     }
 }
 
@@ -391,6 +391,17 @@ bool elr_has_word(struct core *core, const struct image_config *config, uint64_t
     return false;
 }
 
+/* Or it is of nobody, and goes with the first. */
+static bool is_voided(const struct core *core, const struct image_config *config,
+                      const struct elr *elr)
+{
+    const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
+    const struct image_part *part =
+        topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
+
+    return part == NULL || !holds_under(core, config, elr, topic, part);
+}
+
 size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group)
 {
     struct elr *elr, *next;
@@ -398,11 +409,7 @@ size_t elr_plan_config(struct core *core, const struct image_config *config, boo
 
     core->making->has_settings = true;
     HASH_ITER (hh, core->elrs, elr, next) {
-        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
-        const struct image_part *part =
-            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
-
-        if (part != NULL && holds_under(core, config, elr, topic, part))
+        if (!is_voided(core, config, elr))
             continue;
 
         struct core_op *op =
@@ -415,22 +422,43 @@ size_t elr_plan_config(struct core *core, const struct image_config *config, boo
     return n;
 }
 
-void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item)
+bool elr_plan_voids(struct core *core, const struct image_config *config)
 {
-    for (size_t i = 0; i < item->n_ops; i++) {
-        const struct core_op *op = &plan->ops[item->first_op + i];
+    size_t n = 0;
+    struct elr *elr, *next;
 
-        if (op->kind == OP_ELIGIBLE_SET)
+    HASH_ITER (hh, core->elrs, elr, next)
+        n += is_voided(core, config, elr);
+    if (n <= core->settings.together_max)
+        return false;
+    if (core->now_ms < core->elr_after_ms)
+        return true;
+    core->making->has_settings = true;
+    HASH_ITER (hh, core->elrs, elr, next) {
+        if (is_voided(core, config, elr))
+            plan_entry(core, elr, IDS_NONE);
+    }
+    return true;
+}
+
+void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
+                    const struct core_op_result *results)
+{
+    for (size_t i = item->first_op; i < item->first_op + item->n_ops; i++) {
+        const struct core_op *op = &plan->ops[i];
+
+        if (op->kind == OP_ELIGIBLE_SET && results[i].err == ERR_OK)
             put(core, &op->eligible);
     }
 }
 
-void elr_plan_topic_gone(struct core *core, const struct image_topic *topic)
+void elr_plan_topic_gone(struct core *core, const struct image_topic *topic, bool apart)
 {
     for (int32_t i = 0; core->elrs != NULL && i < topic->n_parts; i++) {
         const struct elr *elr = find(core, topic->id, i);
 
         if (elr != NULL)
-            plan_entry(core, elr, IDS_NONE, false);
+            plan_op(core->making, OP_ELIGIBLE_SET, STR_NULL, apart)->eligible =
+                (struct core_eligible){ .topic_id = topic->id, .partition = i };
     }
 }

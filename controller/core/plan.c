@@ -278,10 +278,10 @@ static void item_done(struct core *core, struct plan *plan, struct plan_item *it
         pids_done(core, item, results);
         break;
     case PLAN_CONFIG:
+        elr_ops_stored(core, plan, item, results);
         if (item->err != ERR_OK)
             break;
         view_pend_config(core, &item->config);
-        elr_ops_stored(core, plan, item);
         core->scan = true; /* unclean elections may be allowed now */
         break;
     case PLAN_ELIGIBLE:

@@ -212,8 +212,10 @@ void settings_plan_read(struct core *core)
     STAILQ_FOREACH (read, &core->read_configs, link) {
         if (shared)
             read->word = 0; /* it would be old by the time of the next plan */
+        else if (!elr_has_word(core, &read->config, &read->word))
+            waits = true;
         else
-            waits |= !elr_has_word(core, &read->config, &read->word);
+            waits |= elr_plan_voids(core, &read->config);
     }
     if (waits)
         return;

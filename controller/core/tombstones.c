@@ -63,14 +63,15 @@ void stones_lift(struct core *core, struct plan_item *item, int32_t broker, int3
 }
 
 /* All tombstones of one broker and topic, as the plan leaves them. */
-static void plan_znode(struct core *core, const struct plan_item *item, int32_t broker)
+static void plan_znode(struct core *core, const struct plan_item *item, int32_t broker,
+                       bool new_group)
 {
     struct plan *plan = core->making;
     const struct image_topic *topic = image_topic(core->image, item->topic_id);
     size_t n = topic != NULL ? (size_t)topic->n_parts : 0;
     int32_t *epochs = arena_alloc(&plan->arena, (n + 1) * sizeof *epochs);
     struct core_tombstone_part *parts = arena_zalloc(&plan->arena, n + 1, sizeof *parts);
-    struct core_op *op = plan_op(plan, OP_TOMBSTONES_SET, item->topic, false);
+    struct core_op *op = plan_op(plan, OP_TOMBSTONES_SET, item->topic, new_group);
 
     for (size_t i = 0; i < n; i++) {
         const struct image_tombstone *stone =
@@ -94,7 +95,7 @@ static void plan_znode(struct core *core, const struct plan_item *item, int32_t 
     }
 }
 
-void stones_close(struct core *core, struct plan_item *item)
+static void plan_znodes(struct core *core, struct plan_item *item, bool apart)
 {
     struct plan *plan = core->making;
     int32_t *done = arena_alloc(&plan->arena, (item->n_stones + 1) * sizeof *done);
@@ -106,8 +107,18 @@ void stones_close(struct core *core, struct plan_item *item)
         if (ids_has(brokers, broker))
             continue;
         done[brokers.n++] = broker;
-        plan_znode(core, item, broker);
+        plan_znode(core, item, broker, apart);
     }
+}
+
+void stones_close(struct core *core, struct plan_item *item)
+{
+    plan_znodes(core, item, false);
+}
+
+void stones_close_apart(struct core *core, struct plan_item *item)
+{
+    plan_znodes(core, item, true);
 }
 
 void stones_stored(struct core *core, const struct plan *plan, const struct plan_item *item)
@@ -119,18 +130,44 @@ void stones_stored(struct core *core, const struct plan *plan, const struct plan
     }
 }
 
-/* ---- what brokers acknowledge --------------------------------------------------------------- */
+/* ---- what goes again ------------------------------------------------------------------------ */
+
+static void goes(struct core *core, const struct image_tombstone *stone)
+{
+    struct acked_tombstone *acked = xcalloc(1, sizeof *acked);
+
+    acked->tombstone = *stone;
+    acked->tombstone.topic = STR_NULL;
+    STAILQ_INSERT_TAIL(&core->acked_tombstones, acked, link);
+}
+
+/* A large topic's mark is stored before its tombstones, and these not all at once: the controller
+ * that comes after may be one that deletes no topics. Brokers delete nothing that is assigned to
+ * them, but they need not be asked. */
+void stones_loaded(struct core *core)
+{
+    struct image_cursor at = { 0 };
+    const struct image_tombstone *stone;
+
+    while ((stone = image_next_tombstone(core->image, &at)) != NULL) {
+        const struct image_topic *topic = image_topic(core->image, stone->topic_id);
+        const struct image_part *part =
+            topic != NULL ? image_topic_part(topic, stone->partition) : NULL;
+
+        if (part != NULL && ids_has(part->replicas, stone->broker) &&
+            !topics_goes(core, topic->name))
+            goes(core, stone);
+    }
+}
 
 void stones_on_deleted(struct core *core, struct broker *b, size_t n,
                        const struct image_tombstone *deleted)
 {
     for (size_t i = 0; i < n; i++) {
-        struct acked_tombstone *acked = xcalloc(1, sizeof *acked);
+        struct image_tombstone stone = deleted[i];
 
-        acked->tombstone = deleted[i];
-        acked->tombstone.broker = b->id; /* nobody speaks for another */
-        acked->tombstone.topic = STR_NULL;
-        STAILQ_INSERT_TAIL(&core->acked_tombstones, acked, link);
+        stone.broker = b->id; /* nobody speaks for another */
+        goes(core, &stone);
     }
 }
 

@@ -261,6 +261,13 @@ bool topics_is_doomed(const struct core *core, struct str name)
     return doomed_find(core, name) != NULL;
 }
 
+bool topics_goes(const struct core *core, struct str name)
+{
+    const struct doomed *doomed = doomed_find(core, name);
+
+    return doomed != NULL && doomed->n_parts >= 0;
+}
+
 bool topics_is_buried(const struct core *core, struct str name)
 {
     const struct doomed *doomed = doomed_find(core, name);
@@ -268,17 +275,21 @@ bool topics_is_buried(const struct core *core, struct str name)
     return doomed != NULL && doomed->stored && doomed->n_parts >= 0;
 }
 
-void topics_doom(struct core *core, const struct image_topic *topic)
+static void doom(struct core *core, const struct image_topic *topic, bool marked)
 {
-    struct doomed *doomed;
+    struct doomed *doomed = xcalloc(1, sizeof *doomed);
 
-    if (topics_is_doomed(core, topic->name))
-        return;
-    doomed = xcalloc(1, sizeof *doomed);
     doomed->id = topic->id;
     doomed->topic = xstrndup(topic->name.ptr, topic->name.len);
     doomed->n_parts = topic->n_parts;
+    doomed->marked = marked;
     TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
+}
+
+void topics_doom(struct core *core, const struct image_topic *topic)
+{
+    if (!topics_is_doomed(core, topic->name))
+        doom(core, topic, false);
 }
 
 void topics_on_marks(struct core *core, size_t n, const struct str *names)
@@ -290,7 +301,7 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
         if (topics_is_doomed(core, names[i]))
             continue;
         if (topic != NULL && core->settings.delete_topic_enable) {
-            topics_doom(core, topic);
+            doom(core, topic, true);
             continue;
         }
         /* means nothing here: goes away, and takes what is left of such a topic with it */
@@ -302,20 +313,43 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
     }
 }
 
+static size_t count_replicas(const struct image_topic *topic)
+{
+    size_t n = 0;
+
+    for (int32_t i = 0; i < topic->n_parts; i++) {
+        const struct image_part *part = image_topic_part(topic, i);
+
+        n += part != NULL ? part->replicas.n : 0;
+    }
+    return n;
+}
+
+/* Mark and tombstones are stored at once, so that there is never a tombstone of what lives. Those
+ * of a large topic do not fit into one multi: then the mark comes first, with a plan of its own,
+ * and a group for each broker's. Whoever becomes the controller in between finds the mark and goes
+ * on, or takes back what is there; and no broker deletes what the image assigns to it. */
 static void plan_doom(struct core *core, struct doomed *doomed)
 {
     struct plan *plan = core->making;
     const struct image_topic *topic = image_topic(core->image, doomed->id);
+    bool apart = topic != NULL && count_replicas(topic) > core->settings.together_max;
     struct plan_item *item;
 
     if (topic == NULL) {
         doomed->stored = true;
         return;
     }
-    item = plan_item(plan, PLAN_DOOM);
+    item = plan_item(plan, apart && !doomed->marked ? PLAN_MARK_FIRST : PLAN_DOOM);
     item->topic_id = doomed->id;
     item->topic = plan_str(plan, topic->name);
-    plan_op(plan, OP_MARK_CREATE, item->topic, true);
+    doomed->in_plan = true;
+    if (!apart || !doomed->marked)
+        plan_op(plan, OP_MARK_CREATE, item->topic, true);
+    if (item->kind == PLAN_MARK_FIRST) {
+        item->n_ops = 1;
+        return;
+    }
     stones_open(plan, item);
     for (int32_t i = 0; i < topic->n_parts; i++) {
         const struct image_part *part = image_topic_part(topic, i);
@@ -323,10 +357,9 @@ static void plan_doom(struct core *core, struct doomed *doomed)
         for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
             stones_bury(core, item, part->replicas.at[j], i, part->leader_epoch);
     }
-    stones_close(core, item);
-    elr_plan_topic_gone(core, topic);
+    (apart ? stones_close_apart : stones_close)(core, item);
+    elr_plan_topic_gone(core, topic, apart);
     item->n_ops = plan->n_ops - item->first_op;
-    doomed->in_plan = true;
 }
 
 static void plan_delete(struct core *core, struct doomed *doomed)
@@ -365,7 +398,7 @@ void topics_plan(struct core *core)
     struct doomed *doomed;
 
     TAILQ_FOREACH (doomed, &core->doomeds, link) {
-        if (doomed->in_plan)
+        if (doomed->in_plan || core->now_ms < doomed->after_ms)
             continue;
         /* what this plan makes of the topic is seen first */
         if (!doomed->stored && !plan_sets_topic(core, doomed->id))
@@ -375,17 +408,29 @@ void topics_plan(struct core *core)
     }
 }
 
+/* After a lost connection everything is read again first; for the rest only time can help. */
+static void put_off(struct core *core, struct doomed *doomed, enum err err)
+{
+    if (err == ERR_CONNECTION_LOSS)
+        return;
+    doomed->n_failures++;
+    doomed->after_ms = core->now_ms + back_off_ms(doomed->n_failures);
+    repair_wake_at(core, doomed->after_ms);
+    core_say(core, CORE_SAY_WARN, "cannot delete a topic yet topic=%s err=%s", doomed->topic,
+             err_name(err));
+}
+
 static void doom_stored(struct core *core, struct plan *plan, struct plan_item *item,
-                        struct doomed *doomed)
+                        struct doomed *doomed, const struct core_op_result *results)
 {
     const struct image_topic *topic = image_topic(core->image, item->topic_id);
 
     doomed->stored = item->err == ERR_OK;
+    elr_ops_stored(core, plan, item, results);
     if (!doomed->stored || topic == NULL)
         return; /* once more */
     view_pend_topic_gone(core, item->topic_id);
     stones_stored(core, plan, item);
-    elr_ops_stored(core, plan, item);
     /* also when it has none by what is published: this plan may have changed them */
     view_pend_config(core, &(struct image_config){ .type = STR("topics"), .name = item->topic });
     view_drop_extra(core, item->topic_id);
@@ -418,8 +463,14 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
     if (doomed == NULL)
         return;
     doomed->in_plan = false;
-    if (item->kind == PLAN_DOOM) {
-        doom_stored(core, plan, item, doomed);
+    if (item->err != ERR_OK)
+        put_off(core, doomed, item->err);
+    else
+        doomed->n_failures = 0;
+    if (item->kind == PLAN_MARK_FIRST) {
+        doomed->marked = item->err == ERR_OK;
+    } else if (item->kind == PLAN_DOOM) {
+        doom_stored(core, plan, item, doomed, results);
     } else if (item->err == ERR_OK) {
         if (item->kind == PLAN_DELETE)
             deleted(core, item);

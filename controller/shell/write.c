@@ -283,8 +283,8 @@ static void pack_start(struct flight *flight)
 }
 
 /* The znodes of a topic that is marked go later, in multis without an entry: no controller of ours
- * deletes them before it has written the mark itself, and who knows of that has the topic no more.
- */
+ * deletes them before it has written the mark itself. Who knows of that has the topic no more, or
+ * (a large one's tombstones come after the mark) finds the mark and deletes it again. */
 static void touch(struct run *run, const struct todo *todo, struct zk_touched *touched)
 {
     switch (todo->kind) {

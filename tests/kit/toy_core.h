@@ -92,6 +92,9 @@ struct toy {
     int32_t controller_epoch, ours_since;
     bool fenced;       /* another controller: the epoch check fails */
     const char *stuck; /* the topic whose states cannot be written, whatever they are; NULL */
+    bool fails[OP_ELECTIONS_DONE + 1]; /* operations of these kinds */
+    size_t cut; /* of the next WRITE only so many groups are carried out, and the outcome is lost;
+                   0: all */
     enum {
         TOY_LOSE_NOTHING,
         TOY_LOSE_BEFORE,
@@ -133,6 +136,9 @@ void toy_advance(struct toy *toy, int64_t ms);
 void toy_release(struct toy *toy);
 
 /* ---- controllers ---- */
+
+/* Another process, which knows nothing and goes by toy->settings as they are now: it is to win. */
+void toy_new_core(struct toy *toy);
 
 /* The seat is won in the next epoch: what is in ZooKeeper is loaded. */
 void toy_win(struct toy *toy);
@@ -231,7 +237,10 @@ struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, con
 /* ZooKeeper, the core and every broker on a stream tell the same. */
 void toy_agree(struct toy *toy);
 
-/* Between the parts of the toy: an ADMIN's answer, and the end of its request (0: of all). */
+/* Between the parts of the toy: an operation on its ZooKeeper, a topic by a counted name, NULL. */
+struct core_op_result toy_do(struct toy *toy, const struct core_op *op);
+struct toy_topic *toy_topic_of(struct toy *toy, struct str name);
+/* The same: an ADMIN's answer, and the end of its request (0: of all). */
 void toy_answered(struct toy *toy, const struct core_answer_admin *answer);
 void toy_forget_request(struct toy *toy, uint64_t id);
 

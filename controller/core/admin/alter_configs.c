@@ -63,7 +63,7 @@ static bool has_word(struct core *core, struct job *job, int8_t type, struct str
         if (str_eq(read->config.type, after.type) && str_eq(read->config.name, after.name))
             has &= elr_has_word(core, &read->config, &job->word);
     }
-    return has;
+    return has && !(changes && elr_plan_voids(core, &after));
 }
 
 static bool alter_has_words(struct core *core, struct job *job)

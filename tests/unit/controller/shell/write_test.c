@@ -23,7 +23,7 @@ static struct {
     int events, fenced;
     uint64_t batch;
     size_t n;
-    struct core_op_result results[1200];
+    struct core_op_result results[6000];
 } got;
 
 static void on_event(void *arg, const struct core_event *event)
@@ -81,7 +81,7 @@ static void tear_down(void)
 /* ---- operations -------------------------------------------------------------------------------
  */
 
-static struct core_op ops[1200];
+static struct core_op ops[6000];
 static struct core_op_part parts[1200];
 static size_t n_ops;
 static const int32_t replicas[] = { 1, 2 };
@@ -585,6 +585,32 @@ START_TEST(eligible_leaders_are_written_with_their_state)
 }
 END_TEST
 
+/* What the core puts together at most, beside the largest settings that brokers take. */
+START_TEST(a_group_that_is_as_large_as_it_may_be_fits)
+{
+    struct core_settings settings;
+    static char value[256 * 1024];
+    struct image_setting setting = { STR("leader.replication.throttled.replicas"), STR_NULL };
+    char path[80];
+
+    memset(value, 'x', sizeof value - 1);
+    setting.value = str_of(value);
+    core_settings_init(&settings);
+    fake_zk_put(fake, "/controllers/eligible", NULL);
+    op_config("topics", "t", 1, &setting);
+    for (size_t i = 0; i < settings.together_max; i++) {
+        snprintf(path, sizeof path, "/controllers/eligible/AQIDAAAAAAAAAAAAAAAAAA-%zu", i);
+        fake_zk_put(fake, path, "x");
+        op(OP_ELIGIBLE_SET, NULL, 1)->eligible =
+            (struct core_eligible){ .topic_id = { .bytes = { 1, 2, 3 } }, .partition = (int32_t)i };
+    }
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_uint_eq(fake_zk_count(fake, "/controllers/eligible"), 0);
+}
+END_TEST
+
 START_TEST(wishes_of_old_tools_are_rewritten_and_go)
 {
     static const int32_t target[] = { 3, 1 };
@@ -651,6 +677,7 @@ int main(void)
     tcase_add_test(tc, marks_and_settings_are_as_wanted_afterwards);
     tcase_add_test(tc, tombstones_and_producer_ids_are_stored);
     tcase_add_test(tc, eligible_leaders_are_written_with_their_state);
+    tcase_add_test(tc, a_group_that_is_as_large_as_it_may_be_fits);
     tcase_add_test(tc, wishes_of_old_tools_are_rewritten_and_go);
     tcase_add_test(tc, after_a_reset_nothing_is_told);
     return unit_run(tc);
