@@ -10,8 +10,12 @@
 
 #include "broker/control/forward_int.h"
 #include "common/base/mem.h"
+#include "common/stream/stream.h" /* STREAM_FRAME_BYTES_MAX */
 
 #define TICK_MS 100
+
+/* Who asks is named beside it in its frame; no client id is longer than 32 KiB. */
+#define BODY_BYTES_MAX (STREAM_FRAME_BYTES_MAX - 256 * 1024)
 
 struct forward {
     struct forward_conf conf;
@@ -75,6 +79,11 @@ static void take(struct msg *msg)
 
     if (forward->closed) {
         tell(call, ERR_NOT_CONTROLLER);
+        return;
+    }
+    if (call->body_len >
+        BODY_BYTES_MAX) { /* it would end the stream, and with the next try another */
+        tell(call, ERR_TOO_LARGE);
         return;
     }
     call->due_ms = reactor_now_ms(forward->conf.reactor) + call->timeout_ms;

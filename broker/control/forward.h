@@ -4,7 +4,8 @@
  * Ownership:  a call is the caller's, in place until done() was called.
  * Threads:    forward_send() from any; done() on the call's reactor, exactly once.
  * Errors:     NOT_CONTROLLER when no controller could be reached in time, REQUEST_TIMED_OUT when it
- * did not answer; what was asked for may have happened all the same.
+ * did not answer; what was asked for may have happened all the same. TOO_LARGE: for the control
+ * stream, nothing of it is done.
  */
 #ifndef BROKER_CONTROL_FORWARD_H
 #define BROKER_CONTROL_FORWARD_H

@@ -10,10 +10,13 @@
 #include <uthash.h>
 
 #include "common/base/mem.h"
+#include "common/base/say.h"
+#include "common/stream/stream.h" /* STREAM_FRAME_BYTES_MAX */
 #include "gen/wire/apis.h"
 
 #define COUNT_MAX       10000
 #define BYTES_MAX       ((size_t)256 * 1024 * 1024)
+#define ANSWER_MAX      (STREAM_FRAME_BYTES_MAX - 1024) /* beside it in its frame: some numbers */
 #define DECODED_FACTOR  32 /* structs of the smallest fields that make sense */
 #define DECODED_MINIMUM (64 * 1024)
 
@@ -159,8 +162,14 @@ enum err admins_answer(struct admins *admins, const struct core_answer_admin *ef
     if (effect->err == ERR_OK) {
         assert(effect->response != NULL);
         *body = encode(effect, &answer->body.len);
-        answer->has_body = 1;
+        answer->has_body = answer->body.len <= ANSWER_MAX;
         answer->body.data = *body;
+    }
+    if (*body != NULL && !answer->has_body) { /* it would end the broker's stream */
+        say_warn("an admin request's answer is too long, the client is not told what became of it "
+                 "key=%d bytes=%zu",
+                 effect->api_key, answer->body.len);
+        answer->error = err_to_wire(ERR_UNKNOWN_SERVER_ERROR);
     }
     drop(admins, admin);
     return ERR_OK;

@@ -22,6 +22,7 @@
 #include "common/stream/stream.h"
 #include "common/stream/stream_image.h"
 #include "controller/shell/admins.h"
+#include "controller/shell/packed.h"
 #include "controller/shell/uplink.h"
 
 #define GUESTS_MAX      1000 /* connections that have not said hello */
@@ -54,12 +55,6 @@ struct conn {
     struct reactor_timer patience;
 };
 
-struct packed_image {
-    struct image *image; /* NULL: none */
-    struct slice *pieces;
-    size_t n, cap, bytes;
-};
-
 struct streams {
     struct streams_conf conf;
     struct net_listener *listener;
@@ -72,7 +67,7 @@ struct streams {
     char *cluster_id;
     struct seat_holder holder; /* host is ours */
     struct admins *admins;
-    struct packed_image packed;
+    struct packed packed;
     struct image *newest;     /* the one that is owed; NULL: none is */
     struct reactor_task debt; /* pays */
     struct image *image;      /* that standbys have, with all deltas since; NULL while not active */
@@ -609,14 +604,6 @@ void streams_loaded(struct streams *streams, const struct image *image)
         reactor_defer(streams->conf.reactor, &streams->admit);
 }
 
-static void drop_packed(struct streams *streams)
-{
-    for (size_t i = 0; i < streams->packed.n; i++)
-        slice_unref(&streams->packed.pieces[i]);
-    streams->packed.n = streams->packed.bytes = 0;
-    image_unref(&streams->packed.image);
-}
-
 static void cancel_debt(struct streams *streams)
 {
     struct conn *conn;
@@ -632,7 +619,7 @@ void streams_lost(struct streams *streams)
     struct conn *conn, *next;
 
     streams->state = STANDBY;
-    drop_packed(streams);
+    packed_drop(&streams->packed);
     image_unref(&streams->image);
     cancel_debt(streams);
     admins_clear(streams->admins);
@@ -654,32 +641,13 @@ static struct conn *find(const struct streams *streams, uint64_t number)
     return conn;
 }
 
-static void keep_piece(void *ctx, const struct slice *packed)
-{
-    struct packed_image *into = ctx;
-
-    array_reserve(&into->pieces, &into->cap, into->n, sizeof *into->pieces);
-    into->pieces[into->n++] = slice_ref(packed);
-    into->bytes += packed->len;
-}
-
 static void send_image(struct conn *conn, struct image *image)
 {
     struct streams *streams = conn->streams;
-    struct packed_image *packed = &streams->packed;
+    size_t backlog_bytes_max = streams->conf.backlog_bytes_max;
 
-    if (packed->image != image) {
-        drop_packed(streams);
-        packed->image = image_ref(image);
-        stream_image_pack(image, 0, keep_piece, packed);
-    }
-
-    size_t backlog_bytes_max = streams->conf.backlog_bytes_max > 0 ? streams->conf.backlog_bytes_max
-                                                                   : STREAM_BACKLOG_BYTES_MAX;
-
-    stream_set_backlog_max(conn->stream, backlog_bytes_max + 2 * packed->bytes);
-    for (size_t i = 0; i < packed->n; i++)
-        stream_send_packed(conn->stream, &packed->pieces[i]);
+    packed_send(&streams->packed, image, conn->stream,
+                backlog_bytes_max > 0 ? backlog_bytes_max : STREAM_BACKLOG_BYTES_MAX);
 }
 
 static void pay(struct conn *conn)
@@ -706,16 +674,39 @@ static void owe(struct streams *streams, struct image *image)
     streams->newest = image_ref(image);
 }
 
-void streams_send_image(struct streams *streams, const struct core_send_image *effect)
+static void send_soon(struct streams *streams, uint64_t number)
 {
-    struct conn *conn = find(streams, effect->stream);
+    struct conn *conn = find(streams, number);
 
     if (conn == NULL)
         return;
     conn->is_owed = true;
-    owe(streams, effect->image);
     if (!reactor_task_is_deferred(&streams->debt))
         reactor_defer(streams->conf.reactor, &streams->debt);
+}
+
+void streams_send_image(struct streams *streams, const struct core_send_image *effect)
+{
+    if (find(streams, effect->stream) != NULL)
+        owe(streams, effect->image);
+    send_soon(streams, effect->stream);
+}
+
+/* To all who were to be sent a delta that no frame holds. */
+static void send_instead(struct streams *streams, const struct core_send_delta *effect)
+{
+    struct conn *conn;
+
+    assert(effect->image != NULL);
+    owe(streams, effect->image);
+    for (size_t i = 0; i < effect->n_streams; i++)
+        send_soon(streams, effect->streams[i]);
+    if (!reactor_task_is_deferred(&streams->debt))
+        image_unref(&streams->newest); /* nobody was there */
+    LIST_FOREACH (conn, &streams->all, link) {
+        if (conn->role == ROLE_STANDBY)
+            send_image(conn, effect->image);
+    }
 }
 
 void streams_send_delta(struct streams *streams, const struct core_send_delta *effect)
@@ -723,12 +714,15 @@ void streams_send_delta(struct streams *streams, const struct core_send_delta *e
     struct slice packed = SLICE_EMPTY;
     struct conn *conn;
 
-    drop_packed(streams);
+    packed_drop(&streams->packed);
     if (streams->newest != NULL && effect->image != NULL)
         owe(streams, effect->image);
     if (effect->n_streams + streams->n_standbys == 0)
         return;
-    packed = stream_image_pack_delta(effect->delta);
+    if (!packed_delta(effect->delta, &packed)) {
+        send_instead(streams, effect);
+        return;
+    }
     for (size_t i = 0; i < effect->n_streams; i++) {
         conn = find(streams, effect->streams[i]);
         if (conn != NULL && !conn->is_owed)
@@ -875,9 +869,8 @@ void streams_free(struct streams **streams_ptr)
         conn_free(conn);
     reactor_undefer(streams->conf.reactor, &streams->admit);
     cancel_debt(streams);
-    drop_packed(streams);
     image_unref(&streams->image);
-    free(streams->packed.pieces);
+    packed_fini(&streams->packed);
     admins_free(&streams->admins);
     free((char *)(uintptr_t)streams->holder.host.ptr);
     free(streams->cluster_id);

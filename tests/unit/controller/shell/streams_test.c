@@ -421,6 +421,58 @@ START_TEST(an_image_that_is_owed_includes_the_deltas_since)
 }
 END_TEST
 
+/* Of replicas that are to be deleted: their names are long. */
+static struct image_delta large_delta(void)
+{
+    static struct image_tombstone stones[65536];
+    static char name[250];
+
+    memset(name, 'n', sizeof name - 1);
+    for (size_t i = 0; i < ARRAY_LEN(stones); i++)
+        stones[i] = (struct image_tombstone){ .broker = 1,
+                                              .topic_id = { .bytes = { 1 } },
+                                              .topic = str_of(name),
+                                              .partition = (int32_t)i };
+    return (struct image_delta){
+        .controller_epoch = 5, .version = 2, .n_tombstones = ARRAY_LEN(stones), .tombstones = stones
+    };
+}
+
+START_TEST(a_delta_that_no_frame_holds_is_an_image)
+{
+    struct image *image = image_new(5, 1, 3001, STR("cluster")), *second, *third;
+    struct image_delta delta = large_delta();
+    struct image_delta small = { .controller_epoch = 5, .version = 3 };
+    uint64_t number;
+
+    start();
+    active();
+
+    struct peer *broker = hello(0, 1, WELL), *standby = hello(1, 3, STANDBY | FOLLOWS);
+
+    turn_until(&broker->welcomes, 1);
+    turn_until(&standby->pieces, 1);
+    number = events[0].hello.stream;
+    streams_send_image(streams, &(struct core_send_image){ number, image });
+    turn_until(&broker->pieces, 1);
+    second = image_apply(image, &delta);
+    third = image_apply(second, &small);
+    streams_send_delta(streams, &(struct core_send_delta){ 1, &number, &delta, second });
+    turn_until(&broker->pieces, 3);
+    streams_send_delta(streams, &(struct core_send_delta){ 1, &number, &small, third });
+    turn_until(&broker->deltas, 1);
+    turn_until(&standby->deltas, 1);
+    ck_assert_uint_eq(broker->image_version, 2);
+    ck_assert_uint_eq(standby->image_version, 2);
+    ck_assert_int_eq(broker->pieces, standby->pieces);
+    ck_assert_int_eq(broker->ends + standby->ends, 0);
+    image_unref(&image);
+    image_unref(&second);
+    image_unref(&third);
+    finish();
+}
+END_TEST
+
 /* Image, deltas, and after each how far the controller is. */
 START_TEST(standbys_follow)
 {
@@ -488,6 +540,30 @@ static void send_admin(struct peer *peer, int16_t version, size_t cut)
     stream_send(peer->stream, &frame);
 }
 
+/* With more than a frame holds. */
+static void answer_at_length(const struct core_admin *admin)
+{
+    static struct create_topics_response_topic topics[600];
+    static char why[32000];
+    struct create_topics_response response;
+
+    memset(why, 'w', sizeof why - 1);
+    wire_api(API_CREATE_TOPICS)->response.init(&response);
+    response.topics = topics;
+    response.topics_len = ARRAY_LEN(topics);
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++) {
+        create_topics_response_topic_init(&topics[i]);
+        topics[i].name = STR("t");
+        topics[i].error_message = str_of(why);
+        topics[i].configs_len = -1;
+    }
+    streams_answer_admin(streams, &(struct core_answer_admin){ .id = admin->id,
+                                                               .stream = admin->stream,
+                                                               .api_key = admin->api_key,
+                                                               .api_version = admin->api_version,
+                                                               .response = &response });
+}
+
 START_TEST(admin_requests_live_until_they_are_answered)
 {
     start();
@@ -521,6 +597,12 @@ START_TEST(admin_requests_live_until_they_are_answered)
     turn_until(&peer->admin_answers, 3);
     ck_assert_int_eq(peer->admin_error, ERR_INVALID_REQUEST);
     ck_assert_int_eq(n_events, 2);
+    send_admin(peer, 5, 0);
+    turn_until(&n_events, 3);
+    answer_at_length(&events[2].admin);
+    turn_until(&peer->admin_answers, 4);
+    ck_assert_int_eq(peer->admin_error, ERR_UNKNOWN_SERVER_ERROR);
+    ck_assert_int_eq(peer->ends, 0);
 
     struct streams_counts counts;
 
@@ -645,6 +727,7 @@ int main(void)
     tcase_add_test(tc, heartbeats_and_standbys_are_no_brokers);
     tcase_add_test(tc, images_and_deltas_arrive_in_order);
     tcase_add_test(tc, an_image_that_is_owed_includes_the_deltas_since);
+    tcase_add_test(tc, a_delta_that_no_frame_holds_is_an_image);
     tcase_add_test(tc, standbys_follow);
     tcase_add_test(tc, admin_requests_live_until_they_are_answered);
     tcase_add_test(tc, an_end_is_one_event_unless_the_core_wanted_it);
