@@ -680,6 +680,19 @@ static void apply_image(struct change *change)
     apply_all_configs(change);
 }
 
+/* Those of topics that are gone come before anything is made anew: the next topic of that name may
+ * be in the same delta, and must not find their files, for these would be parked. The rest comes
+ * last, when it is known what is ours. */
+static void bury_all(struct change *change, const struct image_delta *delta, bool of_topics_gone)
+{
+    for (size_t t = 0; t < delta->n_tombstones; t++) {
+        const struct image_tombstone *stone = &delta->tombstones[t];
+
+        if ((image_topic(change->image, stone->topic_id) == NULL) == of_topics_gone)
+            bury(change, stone);
+    }
+}
+
 static void apply_delta(struct change *change, const struct image_delta *delta)
 {
     apply_brokers(change, delta);
@@ -689,6 +702,7 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
         if (image_topic(change->image, part_topic_id(part)) == NULL && !is_removed(change, part))
             remove_part(change, part);
     }
+    bury_all(change, delta, true);
     make_logs(change, delta);
     apply_configs(change, delta);
     for (size_t t = 0; t < delta->n_topics; t++) {
@@ -699,8 +713,7 @@ static void apply_delta(struct change *change, const struct image_delta *delta)
     }
     change->has_roles = true;
     apply_configs(change, delta);
-    for (size_t t = 0; t < delta->n_tombstones; t++)
-        bury(change, &delta->tombstones[t]);
+    bury_all(change, delta, false);
 }
 
 static void republish(struct change *change)

@@ -1,6 +1,7 @@
 /*
  * Images and deltas applied, in the order of broker/replica/parts.c: what must go (strays of an
- * image, tombstones, topics that are gone), settings, then roles; a delta's tombstones come last.
+ * image, tombstones, topics that are gone), settings, then roles; tombstones of a delta of what is
+ * not gone as a topic come last.
  * Files are deleted on a tombstone only; a log of the same name and another topic id is parked.
  */
 #include <assert.h>
@@ -345,6 +346,16 @@ static void note_live(struct change *c, int32_t id, int64_t epoch, bool live)
                                       .live = { .id = id, .broker_epoch = epoch, .live = live } });
 }
 
+static void bury_all(struct change *c, const struct image_delta *delta, bool of_topics_gone)
+{
+    for (size_t i = 0; i < delta->n_tombstones; i++) {
+        const struct image_tombstone *stone = &delta->tombstones[i];
+
+        if ((image_topic(c->image, stone->topic_id) == NULL) == of_topics_gone)
+            bury(c, stone);
+    }
+}
+
 static void apply_delta(struct change *c, const struct image_delta *delta)
 {
     for (size_t i = 0; i < delta->n_brokers; i++)
@@ -354,6 +365,7 @@ static void apply_delta(struct change *c, const struct image_delta *delta)
         note_live(c, delta->brokers_gone.at[i], -1, false);
     if (delta->n_topics_gone > 0)
         close_gone(c);
+    bury_all(c, delta, true);
     if (delta->n_configs > 0)
         apply_settings(c, false);
     for (size_t t = 0; t < delta->n_topics; t++) {
@@ -369,8 +381,7 @@ static void apply_delta(struct change *c, const struct image_delta *delta)
     }
     if (delta->n_configs > 0)
         apply_settings(c, true);
-    for (size_t i = 0; i < delta->n_tombstones; i++)
-        bury(c, &delta->tombstones[i]);
+    bury_all(c, delta, false);
 }
 
 static void retry_roomless(struct world *w, struct bro *b, struct change *c)

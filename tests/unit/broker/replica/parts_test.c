@@ -385,6 +385,39 @@ START_TEST(the_same_by_deltas_alone)
 }
 END_TEST
 
+/* When much is known at once, in one delta: nothing of the old one is kept as a stray. */
+START_TEST(the_same_by_one_delta_with_a_tombstone)
+{
+    struct part_info info;
+    struct image_part part = state(1, 0, 0);
+    struct uuid gone = id_of(0);
+    struct image_tombstone stone = stone_of("a", 0, 1, 0);
+    struct image_topic_change topic = {
+        .id = id_of(9), .name = STR("a"), .n_parts = 1, .parts = &part
+    };
+
+    set("a", 0, state(1, 0, 0));
+    produce("a", 3);
+    ck_assert_int_eq(change((struct image_delta){ .n_topics_gone = 1,
+                                                  .topics_gone = &gone,
+                                                  .n_topics = 1,
+                                                  .topics = &topic,
+                                                  .n_tombstones = 1,
+                                                  .tombstones = &stone },
+                            true),
+                     ERR_OK);
+    ck_assert_uint_eq(result.failures_len, 0);
+    ck_assert_uint_eq(result.deleted_len, 1);
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.leo, 0);
+    ck_assert_int_eq(folders("-stray"), 0);
+    produce("a", 2);
+    bury(stone_of("a", 9, 1, 0), true); /* assigned */
+    ck_assert(find("a", &info));
+    ck_assert_int_eq(info.leo, 2);
+}
+END_TEST
+
 /* Syncs of making a topic of many partitions anew, whose former logs the files name or do not. */
 static uint64_t syncs_of_making_anew(bool is_saved)
 {
@@ -869,6 +902,7 @@ int main(void)
     tcase_add_test(tc, an_old_tombstone_deletes_nothing);
     tcase_add_test(tc, another_topic_of_the_same_name_begins_empty);
     tcase_add_test(tc, the_same_by_deltas_alone);
+    tcase_add_test(tc, the_same_by_one_delta_with_a_tombstone);
     tcase_add_test(tc, what_found_no_room_is_opened_when_there_is_some);
     tcase_add_test(tc, a_leader_that_finds_no_room_would_rather_not_lead);
     tcase_add_test(tc, many_made_anew_have_the_files_written_once);
