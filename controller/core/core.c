@@ -178,6 +178,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     TAILQ_INIT(&core->doomeds);
     STAILQ_INIT(&core->acked_tombstones);
     STAILQ_INIT(&core->read_configs);
+    STAILQ_INIT(&core->late_configs);
     return core;
 }
 
@@ -510,14 +511,28 @@ static void answer_shutdowns(struct core *core)
     }
 }
 
+/* What failed and is tried again. What is due already waits for the WRITE that is out. */
+static int64_t retries_next_ms(const struct core *core)
+{
+    const int64_t all[] = { core->repair_ms, topics_next_ms(core), wishes_next_ms(core),
+                            elr_next_ms(core), settings_next_ms(core) };
+    int64_t at = NEVER_MS;
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (all[i] > core->now_ms && all[i] < at)
+            at = all[i];
+    }
+    return at;
+}
+
 static void set_alarm(struct core *core)
 {
-    int64_t at = brokers_next_ms(core), jobs = jobs_next_ms(core);
+    int64_t at = brokers_next_ms(core), jobs = jobs_next_ms(core), retries = retries_next_ms(core);
 
     if (jobs < at)
         at = jobs;
-    if (core->repair_ms < at)
-        at = core->repair_ms;
+    if (retries < at)
+        at = retries;
     /* nothing is balanced while a WRITE is out: its end brings us back here */
     if (core->settings.auto_leader_rebalance_enable && core->writing == NULL && !core->reloading &&
         core->balance_ms < at)
@@ -556,6 +571,8 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
             core->wake_ms = NEVER_MS; /* that alarm has gone off */
         brokers_on_time(core);
         repair_on_time(core);
+        elr_on_time(core);
+        settings_on_time(core);
         if ((finished && core->writing == NULL) || view_is_pending(core) ||
             (core->word_wanted && core->writing != NULL))
             view_publish(core);

@@ -281,8 +281,9 @@ struct wishes { /* of old tools, in znodes */
 struct read_config { /* changed by another hand, not published yet */
     STAILQ_ENTRY(read_config) link;
     struct arena arena;
-    bool is_old;   /* a write of ours replaces it: it is to be read again after that */
-    uint64_t word; /* who leads has to acknowledge that version first; 0: not asked */
+    bool is_old;      /* a write of ours replaces it: it is to be read again after that */
+    uint64_t word;    /* who leads has to acknowledge that version first; 0: not asked */
+    int64_t after_ms; /* of a late one */
     struct image_config config;
 };
 
@@ -376,11 +377,12 @@ struct core {
     int64_t repair_ms;      /* when the first of what waits is tried again; NEVER_MS */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
-    int64_t elr_after_ms; /* one could not be deleted: settings wait until then */
+    int64_t elr_after_ms; /* one could not be deleted: settings wait until then; 0 */
     struct yield *yields; /* a hash by topic id, partition and broker */
     bool yields_due;      /* some of them are to be decided on */
     struct read_configs read_configs;
-    struct core_effects *out; /* of this step */
+    struct read_configs late_configs; /* by type and name alone, to be read again */
+    struct core_effects *out;         /* of this step */
 };
 
 /* core.c */
@@ -523,6 +525,8 @@ bool topics_goes(const struct core *core, struct str name);
 /* And its tombstones are stored: it is gone for everybody, whatever is left of its znodes. */
 bool topics_is_buried(const struct core *core, struct str name);
 void topics_plan(struct core *core);
+/* When a deletion that failed is tried again. */
+int64_t topics_next_ms(const struct core *core);
 /* Topics that have no id in ZooKeeper get the one that they go by. */
 void topics_plan_ids(struct core *core);
 void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
@@ -620,6 +624,9 @@ void elr_plan_topic_gone(struct core *core, const struct image_topic *topic, boo
 /* After these: what was stored of the item, in whole or in part. */
 void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
                     const struct core_op_result *results);
+/* Entries that could not be deleted are tried again. */
+void elr_on_time(struct core *core);
+int64_t elr_next_ms(const struct core *core);
 void elr_forget(struct core *core);
 
 /* repair.c: states that cannot be stored, or that other hands have set back */
@@ -648,8 +655,6 @@ void repair_gone(struct core *core, struct uuid topic_id, int32_t partition);
  * what is written is of a later leader epoch; partition epoch -1: there is no znode. */
 bool repair_base(struct core *core, struct uuid topic_id, const struct image_part *known,
                  struct arena *arena, struct image_part *out);
-/* All partitions are looked at again then. */
-void repair_wake_at(struct core *core, int64_t at_ms);
 void repair_on_time(struct core *core);
 void repair_forget(struct core *core);
 /* How long what has failed so many times in turn is left alone. */
@@ -671,6 +676,8 @@ void wishes_on_dir_event(struct core *core, const struct core_dir_event *event);
 void wishes_drop_move(struct core *core, struct str topic, int32_t partition);
 void wishes_plan(struct core *core);
 void wishes_done(struct core *core, const struct plan *plan, const struct plan_item *item);
+/* When what could not be written is tried again. */
+int64_t wishes_next_ms(const struct core *core);
 void wishes_forget(struct core *core);
 
 /* pid_blocks.c */
@@ -689,6 +696,11 @@ void settings_on_read(struct core *core, const struct core_config_read *read);
 /* core->writing is going out; everything has been loaded: what waits may be older. */
 void settings_written(struct core *core);
 void settings_loaded(struct core *core);
+/* What was read could not be published, for entries that it voids could not be deleted: it is read
+ * again after a while. */
+void settings_failed(struct core *core, const struct image_config *config);
+void settings_on_time(struct core *core);
+int64_t settings_next_ms(const struct core *core);
 /* What waits of an entity may be older than what has just been read in another way. */
 void settings_outdated(struct core *core, struct str type, struct str name);
 /* An entity's as the plan in the making leaves them; NULL: none. */

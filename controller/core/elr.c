@@ -86,6 +86,20 @@ void elr_forget(struct core *core)
     HASH_ITER (hh, core->elrs, elr, next)
         drop(core, elr);
     core->elrs = NULL;
+    core->elr_after_ms = 0;
+}
+
+void elr_on_time(struct core *core)
+{
+    if (core->elr_after_ms == 0 || core->now_ms < core->elr_after_ms)
+        return;
+    core->elr_after_ms = 0;
+    core->scan = true;
+}
+
+int64_t elr_next_ms(const struct core *core)
+{
+    return core->elr_after_ms > 0 ? core->elr_after_ms : NEVER_MS;
 }
 
 static bool is_of(const struct elr *elr, const struct image_part *part)
@@ -260,7 +274,6 @@ void elr_done(struct core *core, struct plan *plan, const struct plan_item *item
         if (now != NULL)
             brokers_hold_back(core, now->replicas);
         core->elr_after_ms = core->now_ms + AGAIN_MS;
-        repair_wake_at(core, core->elr_after_ms);
     }
     /* the same plan may have given the partition a state, with an entry that is younger */
     else if (now != NULL && now->leader_epoch == stored->leader_epoch &&

@@ -279,6 +279,8 @@ static void item_done(struct core *core, struct plan *plan, struct plan_item *it
         break;
     case PLAN_CONFIG:
         elr_ops_stored(core, plan, item, results);
+        if (item->err != ERR_OK && item->job == NULL)
+            settings_failed(core, &item->config); /* nobody asks for them once more */
         if (item->err != ERR_OK)
             break;
         view_pend_config(core, &item->config);

@@ -111,7 +111,7 @@ int64_t back_off_ms(unsigned n_failures)
     return ms < BACK_OFF_MS_MAX ? ms : BACK_OFF_MS_MAX;
 }
 
-void repair_wake_at(struct core *core, int64_t at_ms)
+static void wake_at(struct core *core, int64_t at_ms)
 {
     if (at_ms < core->repair_ms)
         core->repair_ms = at_ms;
@@ -135,7 +135,7 @@ void repair_on_time(struct core *core)
     core->scan = core->ids_due = true;
     HASH_ITER (hh, core->repairs, repair, next) {
         if (repair->after_ms > core->now_ms)
-            repair_wake_at(core, repair->after_ms);
+            wake_at(core, repair->after_ms);
         else if (is_of_nobody(core, repair))
             drop(core, repair);
         else
@@ -165,7 +165,7 @@ static void failed(struct core *core, struct repair *repair)
     repair->failed_ms = core->now_ms;
     repair->kind = REPAIR_NONE; /* it is read again */
     repair->after_ms = core->now_ms + back_off_ms(repair->n_failures);
-    repair_wake_at(core, repair->after_ms);
+    wake_at(core, repair->after_ms);
 }
 
 void repair_failed(struct core *core, struct uuid topic_id, int32_t partition)
@@ -283,7 +283,7 @@ void repair_asked(struct core *core, struct uuid topic_id, int32_t partition)
     /* should that read tell nothing, it is tried again */
     if (repair->after_ms <= core->now_ms)
         repair->after_ms = core->now_ms + back_off_ms(repair->n_failures + 1);
-    repair_wake_at(core, repair->after_ms);
+    wake_at(core, repair->after_ms);
 }
 
 bool repair_is_asked(const struct core *core, struct uuid topic_id, int32_t partition)

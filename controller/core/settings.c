@@ -15,15 +15,23 @@
 #include "common/base/mem.h"
 #include "controller/core/core_int.h"
 
-void settings_forget(struct core *core)
+#define AGAIN_MS 1000
+
+static void forget(struct read_configs *configs)
 {
     struct read_config *read;
 
-    while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
-        STAILQ_REMOVE_HEAD(&core->read_configs, link);
+    while ((read = STAILQ_FIRST(configs)) != NULL) {
+        STAILQ_REMOVE_HEAD(configs, link);
         arena_fini(&read->arena);
         free(read);
     }
+}
+
+void settings_forget(struct core *core)
+{
+    forget(&core->read_configs);
+    forget(&core->late_configs);
 }
 
 static struct image_config copy_config(struct arena *arena, const struct image_config *config)
@@ -180,8 +188,7 @@ static void read_old_again(struct core *core)
         else
             STAILQ_INSERT_TAIL(&kept, read, link);
     }
-    STAILQ_CONCAT(&core->read_configs, &old);
-    settings_forget(core);
+    forget(&old);
     STAILQ_CONCAT(&core->read_configs, &kept);
 }
 
@@ -223,7 +230,42 @@ void settings_plan_read(struct core *core)
         if (!is_of_nobody(core, &read->config))
             plan_read(core, &read->config);
     }
-    settings_forget(core);
+    forget(&core->read_configs);
+}
+
+/* ---- what could not be published ---- */
+
+void settings_failed(struct core *core, const struct image_config *config)
+{
+    struct read_config *late = xcalloc(1, sizeof *late);
+
+    arena_init(&late->arena, SIZE_MAX);
+    late->config.type = arena_str(&late->arena, config->type);
+    late->config.name = arena_str(&late->arena, config->name);
+    late->after_ms = core->now_ms + AGAIN_MS;
+    STAILQ_INSERT_TAIL(&core->late_configs, late, link);
+}
+
+/* The first is the one that has waited longest. */
+int64_t settings_next_ms(const struct core *core)
+{
+    const struct read_config *first = STAILQ_FIRST(&core->late_configs);
+
+    return first != NULL ? first->after_ms : NEVER_MS;
+}
+
+void settings_on_time(struct core *core)
+{
+    struct read_config *late;
+
+    while ((late = STAILQ_FIRST(&core->late_configs)) != NULL && late->after_ms <= core->now_ms) {
+        core_reload(core, (struct core_reload){ .what = RELOAD_CONFIG,
+                                                .type = late->config.type,
+                                                .name = late->config.name });
+        STAILQ_REMOVE_HEAD(&core->late_configs, link);
+        arena_fini(&late->arena);
+        free(late);
+    }
 }
 
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,

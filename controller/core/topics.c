@@ -415,9 +415,20 @@ static void put_off(struct core *core, struct doomed *doomed, enum err err)
         return;
     doomed->n_failures++;
     doomed->after_ms = core->now_ms + back_off_ms(doomed->n_failures);
-    repair_wake_at(core, doomed->after_ms);
     core_say(core, CORE_SAY_WARN, "cannot delete a topic yet topic=%s err=%s", doomed->topic,
              err_name(err));
+}
+
+int64_t topics_next_ms(const struct core *core)
+{
+    const struct doomed *doomed;
+    int64_t at = NEVER_MS;
+
+    TAILQ_FOREACH (doomed, &core->doomeds, link) {
+        if (!doomed->in_plan && doomed->n_failures > 0 && doomed->after_ms < at)
+            at = doomed->after_ms;
+    }
+    return at;
 }
 
 static void doom_stored(struct core *core, struct plan *plan, struct plan_item *item,

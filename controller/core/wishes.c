@@ -261,6 +261,11 @@ void wishes_plan(struct core *core)
     }
 }
 
+int64_t wishes_next_ms(const struct core *core)
+{
+    return core->wishes.n_failures > 0 ? core->wishes.after_ms : NEVER_MS;
+}
+
 void wishes_done(struct core *core, const struct plan *plan, const struct plan_item *item)
 {
     struct wishes *wishes = &core->wishes;
@@ -272,7 +277,7 @@ void wishes_done(struct core *core, const struct plan *plan, const struct plan_i
     wishes->n_failures = item->err != ERR_OK ? wishes->n_failures + 1 : 0;
     wishes->after_ms = core->now_ms;
     if (item->err != ERR_OK)
-        repair_wake_at(core, wishes->after_ms += back_off_ms(wishes->n_failures));
+        wishes->after_ms += back_off_ms(wishes->n_failures);
     if (item->err == ERR_OK && plan->ops[item->first_op].moves.n == 0)
         wishes->moves_there = false;
 }

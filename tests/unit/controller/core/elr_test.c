@@ -155,6 +155,25 @@ START_TEST(another_hand_wants_less)
 }
 END_TEST
 
+START_TEST(another_hand_wants_less_and_is_heard_when_the_entry_can_go)
+{
+    size_t writes;
+
+    toy.fails[OP_ELIGIBLE_SET] = true;
+    set_min_isr("topics", "t", "1");
+    writes = toy.n_writes;
+    toy_advance(&toy, 5500);
+    ck_assert_uint_gt(toy.n_writes - writes, 2);
+    ck_assert_uint_lt(toy.n_writes - writes, 10);
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "2");
+    ELIGIBLE("2");
+    toy.fails[OP_ELIGIBLE_SET] = false;
+    toy_advance(&toy, 1500);
+    ELIGIBLE("");
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "1");
+}
+END_TEST
+
 START_TEST(another_hand_wants_less_and_the_last_one_is_known_to_live)
 {
     toy.brokers[1].acks = false;
@@ -447,6 +466,7 @@ int main(void)
     tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
+    tcase_add_test(tc, another_hand_wants_less_and_is_heard_when_the_entry_can_go);
     tcase_add_test(tc, another_hand_wants_less_and_the_last_one_is_known_to_live);
     tcase_add_test(tc, a_request_for_less_that_had_to_wait_needs_a_younger_word);
     tcase_add_test(tc, less_of_another_hand_that_had_to_wait_needs_a_younger_word);
