@@ -186,7 +186,6 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
 static void forget(struct core *core)
 {
     struct wait_shutdown *shutdown;
-    struct doomed *doomed;
     struct acked_tombstone *tombstone;
 
     core->active = core->resigning = core->reloading = false;
@@ -197,11 +196,7 @@ static void forget(struct core *core)
         STAILQ_REMOVE_HEAD(&core->shutdowns, link);
         free(shutdown);
     }
-    while ((doomed = TAILQ_FIRST(&core->doomeds)) != NULL) {
-        TAILQ_REMOVE(&core->doomeds, doomed, link);
-        free(doomed->topic);
-        free(doomed);
-    }
+    topics_forget(core);
     while ((tombstone = STAILQ_FIRST(&core->acked_tombstones)) != NULL) {
         STAILQ_REMOVE_HEAD(&core->acked_tombstones, link);
         free(tombstone);

@@ -13,6 +13,7 @@
 #define CONTROLLER_CORE_CORE_INT_H
 
 #include <sys/queue.h>
+#include <uthash.h>
 
 #include "common/model/topic_conf.h"
 #include "controller/core/core.h"
@@ -145,7 +146,12 @@ struct plan {
     size_t n_answers, cap_answers;
     struct plan_stone *stones; /* later ones over earlier ones */
     size_t n_stones, cap_stones;
-    bool all;           /* it has all that the reconciliation found */
+    bool all;                         /* it has all that the reconciliation found */
+    struct stone_topic *stone_topics; /* those that stones are of, by id */
+    struct name *names;               /* of topics, by what they have in common with others */
+    size_t n_names_asked;
+    bool has_all_names; /* also those of the image */
+    bool has_deleted;   /* a topic's znodes are gone */
     bool has_elections; /* items of jobs hang on its parts */
     bool has_settings;  /* and no states: who is eligible is decided under the settings of before */
 };
@@ -239,6 +245,7 @@ struct topic_extra { /* what only the controller knows of a topic, as long as th
 
 struct doomed { /* a topic on its way out */
     TAILQ_ENTRY(doomed) link;
+    UT_hash_handle hh; /* by name */
     struct uuid id;
     char *topic;
     int32_t n_parts;
@@ -366,6 +373,7 @@ struct core {
     struct wait_pids pids;
     struct jobs jobs;
     struct doomeds doomeds;
+    struct doomed *doomed_names;
     struct acked_tombstones acked_tombstones;
     struct moving *moving; /* those of the image, and some that have arrived */
     size_t n_moving, cap_moving;
@@ -540,10 +548,15 @@ struct plan_item *topics_plan_grow(struct core *core, const struct image_topic *
 struct core_op_part *topics_assignment(struct plan *plan, const struct image_topic *old,
                                        size_t n_new, const struct image_part *new_parts, size_t *n);
 bool topics_name_ok(struct str name, const char **why);
-/* The same, or they differ only in '.' and '_': metrics could not tell them apart. */
-bool topics_alike(struct str a, struct str b);
-/* A topic that is alike; NULL. */
-const struct image_topic *topics_collides(const struct core *core, struct str name);
+void topics_forget(struct core *core);
+
+/* names.c */
+/* The name, borrowed, of a topic that there is or that the plan creates, which is the same or
+ * differs only in '.' and '_', so that metrics could not tell them apart; null. The same is found
+ * only among those of the plan, and where it has one of these characters. */
+struct str names_like(struct core *core, struct str name);
+void names_add(struct plan *plan, struct str name);
+void names_free(struct plan *plan);
 
 /* tombstones.c: an item of one topic, between open and close; closing adds the operations to the
  * group that is open. */
@@ -559,6 +572,7 @@ void stones_stored(struct core *core, const struct plan *plan, const struct plan
 void stones_on_deleted(struct core *core, struct broker *b, size_t n,
                        const struct image_tombstone *deleted);
 void stones_plan_acked(struct core *core);
+void stones_free(struct plan *plan);
 /* All has been loaded. The deletion of a topic that is not to go after all may have left some. */
 void stones_loaded(struct core *core);
 
@@ -718,8 +732,8 @@ void jobs_plan(struct core *core);
 void jobs_settle(struct core *core);
 int64_t jobs_next_ms(const struct core *core);
 void jobs_drop_all(struct core *core);
-/* The znodes of a topic are gone: who deleted it is answered. */
-void jobs_on_deleted(struct core *core, struct str topic);
+/* The znodes of some topics are gone: who deleted them is answered. */
+void jobs_on_deleted(struct core *core);
 /* The plan's parts are stored, or not: who asked for their election is answered. */
 void jobs_on_elected(struct core *core, const struct plan *plan,
                      const struct core_op_result *results);

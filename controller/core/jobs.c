@@ -143,13 +143,14 @@ struct str job_item_why(const struct job *job, size_t item, struct arena *arena)
     return arena_str(arena, str_of(it->why != NULL ? it->why : err_text(it->err)));
 }
 
-void jobs_on_deleted(struct core *core, struct str topic)
+void jobs_on_deleted(struct core *core)
 {
     struct job *job;
 
     TAILQ_FOREACH (job, &core->jobs, link) {
         for (size_t i = 0; i < job->n; i++) {
-            if (job->items[i].waits_for_deletion && str_eq(job->items[i].topic, topic))
+            if (job->items[i].waits_for_deletion && job->items[i].open &&
+                !topics_is_doomed(core, job->items[i].topic))
                 job_item_done(core, job, i, ERR_OK, NULL);
         }
     }

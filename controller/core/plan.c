@@ -28,6 +28,8 @@ void plan_free(struct plan **planp)
     *planp = NULL;
     if (plan == NULL)
         return;
+    names_free(plan);
+    stones_free(plan);
     arena_fini(&plan->arena);
     free(plan->ops);
     free(plan->parts);
@@ -317,6 +319,8 @@ void plan_finish(struct core *core, struct plan **planp, const struct core_op_re
     }
     for (size_t i = 0; i < plan->n_items; i++)
         item_done(core, plan, plan->items[i], results);
+    if (plan->has_deleted)
+        jobs_on_deleted(core);
     if (plan->has_elections)
         jobs_on_elected(core, plan, results);
     if (plan->all) {

@@ -9,11 +9,51 @@
  */
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
 
 #include "common/base/mem.h"
 #include "controller/core/core_int.h"
 
 #define NO_STONE INT32_MIN
+
+/* Where the plan's stones of a topic begin. */
+struct stone_topic {
+    UT_hash_handle hh;
+    struct uuid id;
+    size_t first;
+};
+
+/* SIZE_MAX: it has none. */
+static size_t first_stone(const struct plan *plan, struct uuid topic_id)
+{
+    struct stone_topic *topic;
+
+    HASH_FIND(hh, plan->stone_topics, &topic_id, sizeof topic_id, topic);
+    return topic != NULL ? topic->first : SIZE_MAX;
+}
+
+static void note_topic(struct plan *plan, struct uuid topic_id)
+{
+    struct stone_topic *topic;
+
+    if (first_stone(plan, topic_id) != SIZE_MAX)
+        return;
+    topic = xcalloc(1, sizeof *topic);
+    topic->id = topic_id;
+    topic->first = plan->n_stones;
+    HASH_ADD(hh, plan->stone_topics, id, sizeof topic->id, topic);
+}
+
+void stones_free(struct plan *plan)
+{
+    struct stone_topic *topic, *next;
+
+    HASH_ITER (hh, plan->stone_topics, topic, next) {
+        HASH_DEL(plan->stone_topics, topic);
+        free(topic);
+    }
+}
 
 void stones_open(struct plan *plan, struct plan_item *item)
 {
@@ -22,6 +62,7 @@ void stones_open(struct plan *plan, struct plan_item *item)
 
 static void add(struct plan *plan, struct plan_item *item, struct image_tombstone stone, bool gone)
 {
+    note_topic(plan, stone.topic_id);
     array_reserve(&plan->stones, &plan->cap_stones, plan->n_stones, sizeof *plan->stones);
     plan->stones[plan->n_stones++] = (struct plan_stone){ stone, gone };
     item->n_stones = plan->n_stones - item->first_stone;
@@ -79,7 +120,7 @@ static void plan_znode(struct core *core, const struct plan_item *item, int32_t 
 
         epochs[i] = stone != NULL ? stone->leader_epoch : NO_STONE;
     }
-    for (size_t i = 0; i < plan->n_stones; i++) {
+    for (size_t i = first_stone(plan, item->topic_id); i < plan->n_stones; i++) {
         const struct plan_stone *s = &plan->stones[i];
 
         if (s->stone.broker == broker && uuid_eq(s->stone.topic_id, item->topic_id))
@@ -171,45 +212,111 @@ void stones_on_deleted(struct core *core, struct broker *b, size_t n,
     }
 }
 
-/* Among the first n stones of the plan, which are not from here. */
-static bool is_busy(const struct plan *plan, size_t n, struct uuid topic_id)
+/* By broker and topic, which share a znode, then partition. */
+static int by_znode(const struct image_tombstone *x, const struct image_tombstone *y)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (uuid_eq(plan->stones[i].stone.topic_id, topic_id))
-            return true;
+    if (x->broker != y->broker)
+        return x->broker < y->broker ? -1 : 1;
+    return memcmp(x->topic_id.bytes, y->topic_id.bytes, sizeof x->topic_id.bytes);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct image_tombstone *x = a, *y = b;
+    int order = by_znode(x, y);
+
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+/* The younger of one place first. */
+static int by_age(const void *a, const void *b)
+{
+    const struct image_tombstone *x = a, *y = b;
+    int order = by_place(a, b);
+
+    return order != 0 ? order
+                      : (x->leader_epoch < y->leader_epoch) - (x->leader_epoch > y->leader_epoch);
+}
+
+static int is_of_znode(const void *a, const void *b)
+{
+    return by_znode(a, b);
+}
+
+struct acked {
+    struct image_tombstone *at; /* by place, one for each */
+    size_t n;
+};
+
+/* Those of topics that the plan is about otherwise stay in the list. */
+static struct acked take_acked(struct core *core)
+{
+    struct acked_tombstones later = STAILQ_HEAD_INITIALIZER(later);
+    struct acked acked = { 0 };
+    struct acked_tombstone *one;
+    size_t cap = 0, n = 0;
+
+    while ((one = STAILQ_FIRST(&core->acked_tombstones)) != NULL) {
+        STAILQ_REMOVE_HEAD(&core->acked_tombstones, link);
+        if (first_stone(core->making, one->tombstone.topic_id) != SIZE_MAX) {
+            STAILQ_INSERT_TAIL(&later, one, link);
+            continue;
+        }
+        array_reserve(&acked.at, &cap, acked.n, sizeof *acked.at);
+        acked.at[acked.n++] = one->tombstone;
+        free(one);
     }
-    return false;
+    STAILQ_CONCAT(&core->acked_tombstones, &later);
+    if (acked.n > 0)
+        qsort(acked.at, acked.n, sizeof *acked.at, by_age);
+    for (size_t i = 0; i < acked.n; i++) {
+        if (n == 0 || by_place(&acked.at[n - 1], &acked.at[i]) != 0)
+            acked.at[n++] = acked.at[i];
+    }
+    acked.n = n;
+    return acked;
 }
 
 /* A tombstone that was put there after the one that is acknowledged stays. */
-static bool is_acked(const struct core *core, const struct image_tombstone *stone)
+static bool is_acked(const struct acked *acked, const struct image_tombstone *stone)
 {
-    const struct acked_tombstone *a;
+    const struct image_tombstone *found =
+        bsearch(stone, acked->at, acked->n, sizeof *acked->at, by_place);
 
-    STAILQ_FOREACH (a, &core->acked_tombstones, link) {
-        if (a->tombstone.broker == stone->broker && a->tombstone.partition == stone->partition &&
-            a->tombstone.leader_epoch >= stone->leader_epoch &&
-            uuid_eq(a->tombstone.topic_id, stone->topic_id))
-            return true;
-    }
-    return false;
+    return found != NULL && found->leader_epoch >= stone->leader_epoch;
 }
 
-/* What a broker has acknowledged of a topic leaves its znode; what is left is stored again. */
-static void plan_acked(struct core *core, const struct image_tombstone *first)
+/* All that are there of what the acknowledged ones share a znode with, by place. */
+static struct image_tombstone *those_beside(struct core *core, const struct acked *acked, size_t *n)
+{
+    struct image_tombstone *at =
+        arena_alloc(&core->making->arena, (image_n_tombstones(core->image) + 1) * sizeof *at);
+    struct image_cursor cursor = { 0 };
+    const struct image_tombstone *stone;
+
+    *n = 0;
+    while ((stone = image_next_tombstone(core->image, &cursor)) != NULL) {
+        if (bsearch(stone, acked->at, acked->n, sizeof *acked->at, is_of_znode) != NULL)
+            at[(*n)++] = *stone;
+    }
+    if (*n > 0)
+        qsort(at, *n, sizeof *at, by_place);
+    return at;
+}
+
+/* Of one znode: what a broker has acknowledged leaves it; what is left is stored again. */
+static void plan_acked(struct core *core, const struct acked *acked,
+                       const struct image_tombstone *stones, size_t n)
 {
     struct plan *plan = core->making;
-    size_t n = image_n_tombstones(core->image);
     struct core_tombstone_part *left = arena_zalloc(&plan->arena, n + 1, sizeof *left);
     struct plan_item *item = NULL;
-    struct image_cursor at = { 0 };
-    const struct image_tombstone *stone;
     size_t n_left = 0;
 
-    while ((stone = image_next_tombstone(core->image, &at)) != NULL) {
-        if (stone->broker != first->broker || !uuid_eq(stone->topic_id, first->topic_id))
-            continue;
-        if (!is_acked(core, stone)) {
+    for (size_t i = 0; i < n; i++) {
+        const struct image_tombstone *stone = &stones[i];
+
+        if (!is_acked(acked, stone)) {
             left[n_left++] = (struct core_tombstone_part){ .partition = stone->partition,
                                                            .leader_epoch = stone->leader_epoch };
             continue;
@@ -227,7 +334,7 @@ static void plan_acked(struct core *core, const struct image_tombstone *first)
 
     struct core_op *op = plan_op(plan, OP_TOMBSTONES_SET, item->topic, true);
 
-    op->tombstones = (struct core_tombstones){ .broker = first->broker,
+    op->tombstones = (struct core_tombstones){ .broker = stones[0].broker,
                                                .topic_id = item->topic_id,
                                                .topic = item->topic,
                                                .n = n_left,
@@ -235,37 +342,19 @@ static void plan_acked(struct core *core, const struct image_tombstone *first)
     item->n_ops = 1;
 }
 
-static void drop_acked(struct core *core, const struct image_tombstone *like)
-{
-    struct acked_tombstone *acked, *next;
-
-    for (acked = STAILQ_FIRST(&core->acked_tombstones); acked != NULL; acked = next) {
-        next = STAILQ_NEXT(acked, link);
-        if (acked->tombstone.broker != like->broker ||
-            !uuid_eq(acked->tombstone.topic_id, like->topic_id))
-            continue;
-        STAILQ_REMOVE(&core->acked_tombstones, acked, acked_tombstone, link);
-        free(acked);
-    }
-}
-
 void stones_plan_acked(struct core *core)
 {
-    struct acked_tombstones later = STAILQ_HEAD_INITIALIZER(later);
-    struct acked_tombstone *acked;
-    struct plan *plan = core->making;
-    size_t n_busy = plan->n_stones;
+    struct acked acked = take_acked(core);
+    const struct image_tombstone *stones;
+    size_t n = 0;
 
-    while ((acked = STAILQ_FIRST(&core->acked_tombstones)) != NULL) {
-        struct image_tombstone like = acked->tombstone;
-
-        if (is_busy(plan, n_busy, like.topic_id)) {
-            STAILQ_REMOVE_HEAD(&core->acked_tombstones, link);
-            STAILQ_INSERT_TAIL(&later, acked, link);
+    if (acked.n == 0)
+        return;
+    stones = those_beside(core, &acked, &n);
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && by_znode(&stones[from], &stones[to]) == 0; to++)
             continue;
-        }
-        plan_acked(core, &like);
-        drop_acked(core, &like);
+        plan_acked(core, &acked, &stones[from], to - from);
     }
-    STAILQ_CONCAT(&core->acked_tombstones, &later);
+    free(acked.at);
 }

@@ -36,33 +36,6 @@ bool topics_name_ok(struct str name, const char **why)
     return true;
 }
 
-bool topics_alike(struct str a, struct str b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        char x = a.ptr[i] == '.' ? '_' : a.ptr[i], y = b.ptr[i] == '.' ? '_' : b.ptr[i];
-
-        if (x != y)
-            return false;
-    }
-    return true;
-}
-
-const struct image_topic *topics_collides(const struct core *core, struct str name)
-{
-    struct image_cursor at = { 0 };
-    const struct image_topic *topic;
-
-    if (memchr(name.ptr, '.', name.len) == NULL && memchr(name.ptr, '_', name.len) == NULL)
-        return NULL;
-    while ((topic = image_next_topic(core->image, &at)) != NULL) {
-        if (topics_alike(topic->name, name))
-            return topic;
-    }
-    return NULL;
-}
-
 /* ---- create, grow
  * -------------------------------------------------------------------------------------- */
 
@@ -160,6 +133,7 @@ struct plan_item *topics_plan_create(struct core *core, struct str name, struct 
 
     item->topic_id = id;
     item->topic = plan_str(plan, name);
+    names_add(plan, item->topic);
     item->config = copy_config(plan, config);
     item->change = (struct image_topic_change){ .id = id,
                                                 .name = item->topic,
@@ -249,11 +223,33 @@ static struct doomed *doomed_find(const struct core *core, struct str name)
 {
     struct doomed *doomed;
 
-    TAILQ_FOREACH (doomed, &core->doomeds, link) {
-        if (str_is(name, doomed->topic))
-            return doomed;
-    }
-    return NULL;
+    HASH_FIND(hh, core->doomed_names, name.ptr, name.len, doomed);
+    return doomed;
+}
+
+static struct doomed *doomed_add(struct core *core, struct str name, int32_t n_parts)
+{
+    struct doomed *doomed = xcalloc(1, sizeof *doomed);
+
+    doomed->topic = xstrndup(name.ptr, name.len);
+    doomed->n_parts = n_parts;
+    TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
+    HASH_ADD_KEYPTR(hh, core->doomed_names, doomed->topic, name.len, doomed);
+    return doomed;
+}
+
+static void doomed_drop(struct core *core, struct doomed *doomed)
+{
+    TAILQ_REMOVE(&core->doomeds, doomed, link);
+    HASH_DEL(core->doomed_names, doomed);
+    free(doomed->topic);
+    free(doomed);
+}
+
+void topics_forget(struct core *core)
+{
+    while (!TAILQ_EMPTY(&core->doomeds))
+        doomed_drop(core, TAILQ_FIRST(&core->doomeds));
 }
 
 bool topics_is_doomed(const struct core *core, struct str name)
@@ -277,13 +273,10 @@ bool topics_is_buried(const struct core *core, struct str name)
 
 static void doom(struct core *core, const struct image_topic *topic, bool marked)
 {
-    struct doomed *doomed = xcalloc(1, sizeof *doomed);
+    struct doomed *doomed = doomed_add(core, topic->name, topic->n_parts);
 
     doomed->id = topic->id;
-    doomed->topic = xstrndup(topic->name.ptr, topic->name.len);
-    doomed->n_parts = topic->n_parts;
     doomed->marked = marked;
-    TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
 }
 
 void topics_doom(struct core *core, const struct image_topic *topic)
@@ -296,7 +289,6 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
 {
     for (size_t i = 0; i < n; i++) {
         const struct image_topic *topic = image_topic_named(core->image, names[i]);
-        struct doomed *doomed;
 
         if (topics_is_doomed(core, names[i]))
             continue;
@@ -305,11 +297,7 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
             continue;
         }
         /* means nothing here: goes away, and takes what is left of such a topic with it */
-        doomed = xcalloc(1, sizeof *doomed);
-        doomed->topic = xstrndup(names[i].ptr, names[i].len);
-        doomed->stored = true;
-        doomed->n_parts = topic != NULL ? -1 : 0;
-        TAILQ_INSERT_TAIL(&core->doomeds, doomed, link);
+        doomed_add(core, names[i], topic != NULL ? -1 : 0)->stored = true;
     }
 }
 
@@ -485,9 +473,7 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
     } else if (item->err == ERR_OK) {
         if (item->kind == PLAN_DELETE)
             deleted(core, item);
-        TAILQ_REMOVE(&core->doomeds, doomed, link);
-        jobs_on_deleted(core, item->topic);
-        free(doomed->topic);
-        free(doomed);
+        doomed_drop(core, doomed);
+        plan->has_deleted = true;
     }
 }

@@ -704,14 +704,16 @@ static int by_topic(const void *a, const void *b)
     return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-/* What was decided in the same plan as the topic's end must not bring it back. */
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct uuid));
+}
+
+/* What was decided in the same plan as the topic's end must not bring it back. They are sorted. */
 static bool is_going(const struct pend *pend, struct uuid topic_id)
 {
-    for (size_t i = 0; i < pend->n_topics_gone; i++) {
-        if (uuid_eq(pend->topics_gone[i], topic_id))
-            return true;
-    }
-    return false;
+    return pend->n_topics_gone > 0 && bsearch(&topic_id, pend->topics_gone, pend->n_topics_gone,
+                                              sizeof topic_id, by_bytes) != NULL;
 }
 
 /* The version as it is known before what is pending. */
@@ -735,6 +737,8 @@ static void gather_topics(struct core *core, struct image_delta *delta)
 
     if (pend->n_parts > 0)
         qsort(pend->parts, pend->n_parts, sizeof pend->parts[0], by_topic);
+    if (pend->n_topics_gone > 0)
+        qsort(pend->topics_gone, pend->n_topics_gone, sizeof pend->topics_gone[0], by_bytes);
     for (size_t i = 0; i < pend->n_parts; i++) {
         const struct pend_part *at = &pend->parts[i];
 

@@ -13,20 +13,9 @@
 
 #define MAX_PARTITIONS 100000 /* of one request's topic; beyond it is a slip of the pen */
 
-/* A topic that is alike and about to be created; null. */
-static struct str planned_like(const struct plan *plan, struct str name)
-{
-    for (size_t i = 0; i < plan->n_items; i++) {
-        if (plan->items[i]->kind == PLAN_TOPIC && topics_alike(plan->items[i]->topic, name))
-            return plan->items[i]->topic;
-    }
-    return STR_NULL;
-}
-
 static bool name_passes(struct core *core, struct job *job, size_t at, struct str name)
 {
-    struct str other = planned_like(core->making, name);
-    const struct image_topic *topic;
+    struct str other = names_like(core, name);
     const char *why;
 
     if (image_topic_named(core->image, name) != NULL ||
@@ -44,8 +33,6 @@ static bool name_passes(struct core *core, struct job *job, size_t at, struct st
         job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION, "%s", why);
         return false;
     }
-    if (str_is_null(other) && (topic = topics_collides(core, name)) != NULL)
-        other = topic->name;
     if (!str_is_null(other)) {
         job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION,
                       "topic %.*s differs from %.*s only in '.' and '_'", STR_ARG(name),

@@ -14,6 +14,7 @@
 #include "gen/wire/alter_partition_reassignments.h"
 #include "gen/wire/apis.h"
 #include "gen/wire/create_topics.h"
+#include "gen/wire/delete_topics.h"
 #include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/core_kit.h"
 #include "tests/kit/unit.h" /* unit_run */
@@ -208,6 +209,161 @@ START_TEST(many_topics_with_bad_names)
 }
 END_TEST
 
+static struct create_topics_request_topic *ask_for_many(struct create_topics_request *req, int n,
+                                                        const char *prefix, int first)
+{
+    struct create_topics_request_topic *topics = xcalloc((size_t)n, sizeof *topics);
+    char(*names)[16] = xcalloc((size_t)n, sizeof *names);
+
+    create_topics_request_init(req);
+    for (int i = 0; i < n; i++) {
+        create_topics_request_topic_init(&topics[i]);
+        snprintf(names[i], sizeof names[i], "%s%07d", prefix, first + i);
+        topics[i].name = str_of(names[i]);
+        topics[i].num_partitions = topics[i].replication_factor = 1;
+    }
+    req->topics = topics;
+    req->topics_len = n;
+    req->timeout_ms = 30000;
+    return topics;
+}
+
+static void free_many(struct create_topics_request_topic *topics)
+{
+    free((char *)(uintptr_t)topics[0].name.ptr);
+    free(topics);
+}
+
+/* They are all planned, and the WRITE is never carried out. */
+START_TEST(many_topics_at_once)
+{
+    enum { N = 200000 };
+    struct create_topics_request req;
+    struct create_topics_request_topic *topics = ask_for_many(&req, N, "a.b", 0);
+    char same[] = "a_b0000001";
+
+    topics[7].name = str_of(same);
+    toy.hold = true;
+    ck_assert_int_eq(toy_ask(&toy, API_CREATE_TOPICS, 7, &req), -99);
+    ck_assert_ptr_nonnull(toy.held);
+    ck_assert_uint_eq(toy.held->n, 3 * (N - 1)); /* the seventh is like the first */
+    toy_fini(&toy);
+    free_many(topics);
+    three_brokers();
+}
+END_TEST
+
+/* N topics, "x.0000000" and so on, which the toy knows nothing of. */
+static void load_many(int n)
+{
+    struct core_read_topic *topics = xcalloc((size_t)n, sizeof *topics);
+    char(*names)[16] = xcalloc((size_t)n, sizeof *names);
+    static const int32_t one[] = { 1 };
+    struct core_read_part part = { .replicas = IDS_OF(one),
+                                   .has_state = true,
+                                   .state = { .leader = 1, .isr = IDS_OF(one) } };
+    struct core_event ev = { .kind = CORE_LOADED };
+
+    for (int i = 0; i < n; i++) {
+        snprintf(names[i], sizeof names[i], "x.%07d", i);
+        topics[i] = (struct core_read_topic){
+            .name = str_of(names[i]), .id = { .bytes = { 9 } }, .n_parts = 1, .parts = &part
+        };
+        memcpy(&topics[i].id.bytes[4], &i, sizeof i);
+    }
+    ev.loaded.controller_epoch = toy.controller_epoch;
+    ev.loaded.cluster_id = STR("toy");
+    ev.loaded.topics = topics;
+    ev.loaded.n_topics = (size_t)n;
+    ev.loaded.pid_block = toy.pid_block;
+    toy_step(&toy, ev);
+    free(topics);
+    free(names);
+}
+
+START_TEST(many_topics_beside_many)
+{
+    enum { N = 150000 };
+    struct create_topics_request req;
+    struct create_topics_request_topic *topics = ask_for_many(&req, N, "x.", N);
+    char same[] = "x_0000001";
+
+    topics[0].name = str_of(same);
+    load_many(N);
+    req.validate_only = true;
+    ck_assert_int_eq(toy_ask(&toy, API_CREATE_TOPICS, 7, &req), ERR_INVALID_TOPIC_EXCEPTION);
+    ck_assert_str_eq(toy.message, "topic x_0000001 differs from x.0000001 only in '.' and '_'");
+    ck_assert_int_eq(toy.errors[1], ERR_OK);
+    toy_fini(&toy);
+    three_brokers();
+    topics[0].name.ptr = topics[1].name.ptr - 16;
+    free_many(topics);
+}
+END_TEST
+
+/* Their marks and tombstones are planned, and never carried out; then their tombstones are all
+ * there and acknowledged. */
+START_TEST(many_topics_go)
+{
+    enum { N = 100000 };
+    struct delete_topics_request_topic *topics = xcalloc(N, sizeof *topics);
+    char(*names)[16] = xcalloc(N, sizeof *names);
+    struct delete_topics_request req;
+
+    load_many(N);
+    delete_topics_request_init(&req);
+    for (int i = 0; i < N; i++) {
+        delete_topics_request_topic_init(&topics[i]);
+        snprintf(names[i], sizeof names[i], "x.%07d", i);
+        topics[i].name = str_of(names[i]);
+    }
+    req.topics = topics;
+    req.topics_len = N;
+    req.timeout_ms = 30000;
+    toy.hold = true;
+    ck_assert_int_eq(toy_ask(&toy, API_DELETE_TOPICS, 6, &req), -99);
+    ck_assert_uint_eq(toy.held->n, 2 * N);
+    toy_fini(&toy);
+    three_brokers();
+    free(topics);
+    free(names);
+}
+END_TEST
+
+START_TEST(many_tombstones_go)
+{
+    enum { N = 100000 };
+    struct core_tombstones *stones = xcalloc(N, sizeof *stones);
+    struct image_tombstone *gone = xcalloc(N, sizeof *gone);
+    struct core_tombstone_part part = { 0 };
+    struct core_event ev = { .kind = CORE_LOADED };
+
+    for (int i = 0; i < N; i++) {
+        stones[i] = (struct core_tombstones){ .broker = 1,
+                                              .topic_id = { .bytes = { 9 } },
+                                              .topic = STR("gone"),
+                                              .n = 1,
+                                              .parts = &part };
+        memcpy(&stones[i].topic_id.bytes[4], &i, sizeof i);
+        gone[i].topic_id = stones[i].topic_id;
+    }
+    ev.loaded.controller_epoch = toy.controller_epoch;
+    ev.loaded.cluster_id = STR("toy");
+    ev.loaded.tombstones = stones;
+    ev.loaded.n_tombstones = N;
+    ev.loaded.pid_block = toy.pid_block;
+    toy_step(&toy, ev);
+    ck_assert_uint_eq(image_n_tombstones(core_image(toy.core)), N);
+    toy.hold = true;
+    toy_ack_deleted(&toy, 1, N - 1, gone);
+    ck_assert_uint_eq(toy.held->n, N - 1);
+    toy_fini(&toy);
+    three_brokers();
+    free(stones);
+    free(gone);
+}
+END_TEST
+
 START_TEST(many_moves_that_wait_for_a_word)
 {
     enum { N = 20000 };
@@ -259,6 +415,10 @@ int main(void)
     tcase_add_test(tc, many_settings_that_do_not_exist);
     tcase_add_test(tc, many_words_are_appended);
     tcase_add_test(tc, many_topics_with_bad_names);
+    tcase_add_test(tc, many_topics_at_once);
+    tcase_add_test(tc, many_topics_beside_many);
+    tcase_add_test(tc, many_topics_go);
+    tcase_add_test(tc, many_tombstones_go);
     tcase_add_test(tc, many_moves_that_wait_for_a_word);
     return unit_run(tc);
 }
