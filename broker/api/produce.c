@@ -249,6 +249,7 @@ static void on_sync_done(struct sync_wait *wait, enum err err)
     struct slot *slot = container_of(wait, struct slot, sync);
     struct produce_op *op = slot->op;
 
+    part_synced(slot->part, slot->leader_epoch, clock_mono_ms());
     atomic_store_explicit(&slot->sync_err, (int)err, memory_order_release);
     if (atomic_fetch_sub_explicit(&op->syncs, 1, memory_order_acq_rel) == 1)
         request_post(op->req, on_synced);

@@ -725,6 +725,7 @@ struct groups *groups_start(const struct groups_conf *conf)
     atomic_init(&groups->shards, NULL);
     atomic_init(&groups->stopped, false);
     atomic_init(&groups->jobs, 0);
+    atomic_init(&groups->syncs, 0);
     lock_init(&groups->report_lock, LOCK_LEAF);
     return groups;
 }
@@ -741,7 +742,7 @@ void groups_stop(struct groups *groups)
 {
     struct shard_list *list = atomic_load_explicit(&groups->shards, memory_order_acquire);
 
-    atomic_store_explicit(&groups->stopped, true, memory_order_relaxed);
+    atomic_store(&groups->stopped, true); /* pairs with post_sync() */
     for (int32_t i = 0; list != NULL && i < list->made; i++)
         resign(list->at[i], -1);
     groups_cancel_appends(groups);

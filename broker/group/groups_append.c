@@ -3,19 +3,23 @@
  * written after it is dropped: whoever comes first drains the queue, others leave theirs to him.
  * So the log has them in that order, and no lock of a group is held across a write.
  *
- * With acks -1 an append then waits, on its own reactor, until the high watermark has passed it or
- * its time is up; with one replica it has passed already. Then the core is told, under the lock
- * again, and whoever waited is answered.
+ * Where the topic has flush.messages an append waits for its sync (group commit); followers fetch
+ * it meanwhile. With acks -1 it then waits, on its own reactor, until the high watermark has passed
+ * it or its time is up; with one replica it has passed already. Then the core is told, under the
+ * lock again, and whoever waited is answered.
  */
 #include "broker/group/groups_int.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/group/group_record.h"
 #include "broker/tables/stats.h"
 #include "common/base/clock.h"
 #include "common/base/say.h"
 #include "common/wire/record.h"
+
+#define LOOK_US 2000
 
 enum err append_commit_err(enum err err)
 {
@@ -271,9 +275,54 @@ static void on_wait(struct msg *msg)
     wait_for_commit(append, append->deadline_ms - clock_mono_ms());
 }
 
+/* ---- waiting for the disk ---- */
+
+static void on_synced(struct msg *msg)
+{
+    struct groups_append *append = container_of(msg, struct groups_append, msg);
+    struct groups *groups = append->shard->groups;
+
+    if (append->err != ERR_OK || append->acks != -1)
+        finish(append);
+    else
+        wait_for_commit(append, append->deadline_ms - clock_mono_ms());
+    atomic_fetch_sub(&groups->syncs, 1);
+}
+
+/* When the message runs, its poster may still be at the reactor's mailbox. */
+static void on_sync_done(struct sync_wait *wait, enum err err)
+{
+    struct groups_append *append = container_of(wait, struct groups_append, sync);
+    struct groups *groups = append->shard->groups;
+
+    part_synced(append->part, append->leader_epoch, clock_mono_ms());
+    append->err = err;
+    reactor_post(append->reactor, &append->msg);
+    atomic_fetch_sub(&groups->syncs, 1);
+}
+
+/* False: all has stopped. Either this is seen here, or the sync by who stops. It is counted for the
+ * message that says that it is done and for the thread that posts it. */
+static bool post_sync(struct groups_append *append)
+{
+    struct groups *groups = append->shard->groups;
+
+    atomic_fetch_add(&groups->syncs, 2);
+    if (atomic_load(&groups->stopped)) {
+        atomic_fetch_sub(&groups->syncs, 2);
+        return false;
+    }
+    append->msg.run = on_synced;
+    append->sync.done = on_sync_done;
+    parts_post_sync(groups->conf.parts, append->part, &append->sync);
+    return true;
+}
+
 static void begin_wait(struct groups_append *append)
 {
     append->deadline_ms = clock_mono_ms() + append->shard->groups->conf.commit_timeout_ms;
+    if (append->flush_due && post_sync(append))
+        return;
     if (reactor_is_here(append->reactor)) {
         wait_for_commit(append, append->shard->groups->conf.commit_timeout_ms);
         return;
@@ -293,7 +342,7 @@ static enum err build(const struct groups_append *append, struct batch_builder *
     return batch_builder_finish(builder, -1, batch, size);
 }
 
-/* Sets err, first, end and leader_epoch. */
+/* Sets err, first, end, leader_epoch and flush_due. */
 static void write_one(struct groups_append *append, struct part *part)
 {
     struct batch_conf conf = BATCH_CONF_PLAIN;
@@ -322,6 +371,7 @@ static void write_one(struct groups_append *append, struct part *part)
     if (err == ERR_OK) {
         append->first = appended.first_offset;
         append->end = appended.last_offset + 1;
+        append->flush_due = appended.flush_due;
     }
     append->err = err;
     arena_fini(&arena);
@@ -336,6 +386,8 @@ static bool is_over(struct groups_append *append, struct part *part)
 {
     enum err err = ERR_OK;
 
+    if (append->err == ERR_OK && append->flush_due)
+        return false;
     if (append->err != ERR_OK || append->acks != -1)
         return true;
     if (part_check_acked(part, append->end, append->leader_epoch, &err) == PART_ACK_WAIT)
@@ -473,4 +525,6 @@ void groups_cancel_appends(struct groups *groups)
         reactor_call(groups->conf.reactors[i], cancel_here, &cancel);
         free(cancel.list);
     }
+    while (atomic_load(&groups->syncs) > 0) /* they end when the disk does */
+        usleep(LOOK_US);
 }

@@ -11,6 +11,7 @@
 #include "broker/delay/purgatory.h"
 #include "broker/group/group_table.h"
 #include "broker/group/groups.h"
+#include "broker/log/sync_wait.h"
 #include "common/base/lock.h"
 
 enum shard_state { SHARD_AWAY, SHARD_LOADING, SHARD_OURS };
@@ -35,11 +36,13 @@ struct groups_append {
     int32_t leader_epoch;
     enum err err;
     int64_t deadline_ms;
+    bool flush_due;   /* flush.messages is reached: to be synced first */
     bool waits;       /* [m] in the list */
     bool is_watching; /* its delayed is at work */
     struct reactor *reactor;
     struct delayed delayed;
     struct watch_node watch;
+    struct sync_wait sync;
     struct msg msg;
 };
 
@@ -70,7 +73,7 @@ struct group_shard {
     struct append_queue queue; /* [m] in the order the cores asked for them */
     bool draining;             /* [m] somebody is at it */
     struct topics_owed *owed;  /* [m] topics that went while it was loading */
-    struct append_waits waits; /* [m] appended, not committed yet */
+    struct append_waits waits; /* [m] appended, not synced or not committed yet */
 
     LIST_HEAD(, group_load) loads; /* [h] that wait until what they have read is committed */
     struct reactor_timer timer;    /* [h] */
@@ -99,6 +102,7 @@ struct groups {
     struct lock report_lock;             /* rank LOCK_LEAF */
     struct load_report report;           /* [m] of report_lock */
     atomic_size_t jobs;                  /* [a] of ours in the pool */
+    atomic_size_t syncs;                 /* [a] of appends, twice each; see post_sync() */
 };
 
 /* What was decided under a shard's lock and is done when it is dropped. */
@@ -150,7 +154,7 @@ void append_group_locked(struct group_shard *shard, struct group_slot *slot, uin
 void append_gone_locked(struct group_shard *shard, struct str group_id,
                         const struct offsets_gone *gone, bool whole_group);
 void shard_drain(struct group_shard *shard);
-/* Those that wait are given up, on their reactors. */
+/* Those that wait are given up, on their reactors; when this returns no sync is waited for. */
 void groups_cancel_appends(struct groups *groups);
 /* What an append's error is to a commit, and to who stores a group's record. */
 enum err append_commit_err(enum err err);

@@ -4,26 +4,17 @@
  * flush.messages=1 asks for a sync per append. Instead of one each, an append posts what it waits
  * for and goes on; the directory's thread takes all that wait, syncs each log once, and tells them.
  *
- * Ownership:  a wait belongs to its poster, in place until done() was called; done() may free it.
- * Threads:    post from any thread; done() runs on the directory's thread (T_DIR) and must not
- * wait. Errors:     the sync's own; a failed sync is final for the directory.
+ * Ownership:  see sync_wait.h.
+ * Threads:    post from any thread; done() runs on the directory's thread.
+ * Errors:     the sync's own; a failed sync is final for the directory.
  */
 #ifndef BROKER_LOG_GROUP_COMMIT_H
 #define BROKER_LOG_GROUP_COMMIT_H
 
-#include <stdint.h>
-#include <sys/queue.h>
-
 #include "broker/log/log.h"
+#include "broker/log/sync_wait.h"
 
 struct group_commit;
-
-struct sync_wait {
-    STAILQ_ENTRY(sync_wait) link;
-    struct log *log;     /* lent until done() */
-    int64_t upto_offset; /* all below must be on stable storage */
-    void (*done)(struct sync_wait *wait, enum err err);
-};
 
 /* index names the thread; below 0 there is none and somebody calls group_commit_turn(). */
 struct group_commit *group_commit_start(int index);

@@ -12,9 +12,9 @@
  * at each ask: while it is exceeded they are held, which is to leave the session and come back. The
  * others are asked for all the while.
  *
- * A partition that may not be asked for (delayed, failed, resetting, removed) leaves the session,
- * as otherwise the leader would answer for it. When the session is lost, all start anew with
- * session 0.
+ * A partition that may not be asked for (delayed, failed, syncing, resetting, removed) leaves the
+ * session, as otherwise the leader would answer for it. When the session is lost, all start anew
+ * with session 0.
  */
 #include "broker/replica/fetch_core.h"
 
@@ -264,21 +264,42 @@ static void see_to_wait(struct fetch_core *core, struct fetch_part *part, int64_
         *wake_ms = until_ms;
 }
 
+/* Those who wait look again with every ask; a change brings the others back. */
+static bool is_waiting(const struct fetch_part *part)
+{
+    return part->state == FETCH_DELAYED || part->state == FETCH_HELD ||
+           part->state == FETCH_SYNCING;
+}
+
+static int64_t sooner(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
                     struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms)
 {
     struct fetch_part *part, *next;
     int32_t news = 0;
+    int64_t syncing_ms = INT64_MAX; /* the latest sync; the earlier ones have had their time */
 
     *wake_ms = INT64_MAX;
-    TAILQ_FOREACH (part, &core->changed, changed_link)
+    TAILQ_FOREACH (part, &core->changed, changed_link) {
         see_to_wait(core, part, now_ms, wake_ms);
+        if (part->state == FETCH_SYNCING)
+            syncing_ms = sooner(syncing_ms, now_ms - part->since_ms);
+    }
+    if (syncing_ms < FETCH_SYNC_GRACE_MS) {
+        if (core->ready > 0)
+            *wake_ms = sooner(*wake_ms, now_ms + FETCH_SYNC_GRACE_MS - syncing_ms);
+        return false;
+    }
     for (part = TAILQ_FIRST(&core->changed); part != NULL; part = next) {
         next = TAILQ_NEXT(part, changed_link);
         if (part->state != FETCH_READY) {
             part->asked = false;
             leave_session(core, part);
-            if (part->state != FETCH_DELAYED && part->state != FETCH_HELD)
+            if (!is_waiting(part))
                 unqueue(core, part);
         } else {
             if (!may_be_held(part))
@@ -293,6 +314,8 @@ bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *o
     }
     if (core->ready == 0)
         return false;
+    if (syncing_ms != INT64_MAX)
+        *wake_ms = sooner(*wake_ms, now_ms + syncing_ms / 2);
     unforget(core);
     *out = (struct fetch_ask){
         .session_id = core->session_id,
@@ -408,6 +431,28 @@ void fetch_core_failed(struct fetch_core *core, struct fetch_part *part, bool fo
         set_state(core, part, FETCH_FAILED);
     else
         delay(core, part, now_ms);
+}
+
+uint64_t fetch_core_sync(struct fetch_core *core, struct fetch_part *part, int64_t now_ms)
+{
+    set_state(core, part, FETCH_SYNCING);
+    part->since_ms = now_ms;
+    part->sync_id = ++core->syncs;
+    return part->sync_id;
+}
+
+struct fetch_part *fetch_core_syncing(const struct fetch_core *core, struct uuid topic_id,
+                                      int32_t partition, uint64_t sync_id)
+{
+    struct fetch_part *part = fetch_core_find(core, topic_id, partition);
+
+    return part != NULL && part->state == FETCH_SYNCING && part->sync_id == sync_id ? part : NULL;
+}
+
+void fetch_core_synced(struct fetch_core *core, struct fetch_part *part)
+{
+    assert(part->state == FETCH_SYNCING);
+    set_state(core, part, FETCH_READY);
 }
 
 int64_t fetch_truncation_point(int32_t diverging_epoch, int64_t diverging_end, int32_t own_epoch,

@@ -8,6 +8,10 @@
  * diverging epoch that a leader answers (KIP-595's use of Fetch v12), resets follow Kafka's
  * AbstractFetcherThread.
  *
+ * What a leader is told to be our log's end counts as written here. So where a topic wants its
+ * records on the disk at once (flush.messages), the new end is named when it is there
+ * (fetch_core_sync()); the others are asked for meanwhile.
+ *
  * Units:      offsets count records; now_ms is monotonic time.
  * Ownership:  the core owns its struct fetch_part; `owner` is the shell's pointer, never looked at.
  */
@@ -25,6 +29,7 @@ enum fetch_state {
     FETCH_READY,   /* may be asked for */
     FETCH_DELAYED, /* in error: not before until_ms */
     FETCH_HELD,    /* throttled, and the quota is exceeded: not before quota_until_ms */
+    FETCH_SYNCING, /* what it has is on its way to our disk: not named before */
     FETCH_RESET,   /* out of range: the leader is being asked for its offsets */
     FETCH_FAILED,  /* gave up until its role changes (KIP-461: the others go on) */
 };
@@ -39,9 +44,11 @@ struct fetch_part {
     int32_t last_epoch;   /* of our last record, -1 none */
     int64_t log_start;
     int64_t until_ms;
-    int32_t tries;  /* failures in a row: each waits longer, up to backoff_ms */
-    bool throttled; /* what it copies counts for the quota */
-    bool in_sync;   /* had all of the leader's high watermark by the last answer: not held back */
+    int64_t since_ms; /* syncing: since when */
+    uint64_t sync_id; /* syncing: of this one, as told by fetch_core_sync() */
+    int32_t tries;    /* failures in a row: each waits longer, up to backoff_ms */
+    bool throttled;   /* what it copies counts for the quota */
+    bool in_sync;     /* had all of the leader's high watermark by the last answer: not held back */
 
     bool in_session; /* the leader's session has it, as follows */
     bool asked;      /* is part of the request in flight, or was of the last one */
@@ -71,6 +78,7 @@ struct fetch_core {
     int32_t session_epoch;             /* of the next request; 0 opens a session */
     struct fetch_forgotten *forgotten; /* leave the leader's session with the next request */
     size_t forgotten_len, forgotten_cap;
+    uint64_t syncs;         /* begun so far */
     int32_t backoff_ms;     /* replica.fetch.backoff.ms: the longest wait of a partition in error */
     int64_t quota_until_ms; /* the quota is exceeded: who may be held back is, until then */
 };
@@ -79,6 +87,11 @@ struct fetch_core {
  * it leads, which is a matter of milliseconds; a fixed second would be the longest part of a
  * fail-over. */
 #define FETCH_FIRST_BACKOFF_MS 20
+
+/* While something is being synced, the next request waits for it as long as this, for most disks
+ * are done by then; after that the others are asked for, and that request comes back after half the
+ * time that the sync has taken so far: whoever was synced meanwhile is named without delay. */
+#define FETCH_SYNC_GRACE_MS 2
 
 /* The next request: everything the shell needs to encode it. */
 struct fetch_ask {
@@ -112,9 +125,9 @@ bool fetch_core_may_hold(const struct fetch_core *core);
  * that follow. (Kafka: ReplicaFetcherThread.shouldFollowerThrottle) */
 void fetch_core_set_quota(struct fetch_core *core, int64_t until_ms);
 
-/* False when nothing can be asked for. *wake_ms: when something else can be, INT64_MAX for never;
- * a request should not wait at the leader for longer than that. The parts array lives in *scratch,
- * which the caller frees at the end and passes again. */
+/* False when nothing can be asked for, or not yet. *wake_ms: when something else can be, INT64_MAX
+ * for never; a request should not wait at the leader for longer than that. The parts array lives in
+ * *scratch, which the caller frees at the end and passes again. */
 bool fetch_core_ask(struct fetch_core *core, int64_t now_ms, struct fetch_ask *out,
                     struct fetch_part ***scratch, size_t *scratch_cap, int64_t *wake_ms);
 
@@ -153,6 +166,15 @@ void fetch_core_set(struct fetch_core *core, struct fetch_part *part, int64_t of
 /* The log refused (disk, corrupt batch): wait, or give up when for_good. */
 void fetch_core_failed(struct fetch_core *core, struct fetch_part *part, bool for_good,
                        int64_t now_ms);
+/* What the part has is on its way to the disk: it is not asked for until then. The number of that
+ * sync: there may be another one by the time that this is done, or another role, or no such
+ * partition. */
+uint64_t fetch_core_sync(struct fetch_core *core, struct fetch_part *part, int64_t now_ms);
+/* The partition that still waits for that sync; NULL: it is of no use any more. */
+struct fetch_part *fetch_core_syncing(const struct fetch_core *core, struct uuid topic_id,
+                                      int32_t partition, uint64_t sync_id);
+/* It is on the disk: go on. When it cannot be had there: fetch_core_failed(). */
+void fetch_core_synced(struct fetch_core *core, struct fetch_part *part);
 /* The answer to FETCH_ASK_OFFSETS could not be had. */
 void fetch_core_delay(struct fetch_core *core, struct fetch_part *part, int64_t now_ms);
 

@@ -20,7 +20,11 @@
  * PATIENCE_MS ends the connection, and a new one is tried until it stands. A leader that takes the
  * new one and is as silent on it is only slow: it is given twice the time, each time.
  *
- * Shutdown: the reactor's thread is joined first; what is left is let go of by the caller.
+ * Where a topic has flush.messages, the loop asks for a sync of what it has appended and goes on
+ * with the other partitions (fetcher_sync.c).
+ *
+ * Shutdown: the reactor's thread is joined first; what is left is let go of by the caller, when the
+ * disk is done with what it was asked for.
  */
 #include "broker/replica/fetcher.h"
 
@@ -50,7 +54,7 @@
 #define COUNT_EVERY_MS      500
 #define FRAME_SLACK_BYTES   (256u * 1024 * 1024) /* first batches are sent whole, however large */
 
-static void pump_later(struct fetcher *fetcher)
+void fetcher_pump_later(struct fetcher *fetcher)
 {
     reactor_defer(fetcher->reactor, &fetcher->pump);
 }
@@ -290,6 +294,8 @@ void fetcher_pump(struct fetcher *fetcher)
     int64_t now_ms = reactor_now_ms(fetcher->reactor), wake_ms;
     struct fetch_ask ask;
 
+    if (fetcher->gathered != NULL)
+        fetcher_post_syncs(fetcher);
     if (fetcher->flight != FLIGHT_NONE || fetcher->host == NULL)
         return;
     if (fetcher->core.count == 0) {
@@ -373,11 +379,13 @@ static void on_follow(struct msg *msg)
     at = fetch_core_add(&fetcher->core, id, partition, follow, order->leader_epoch, start.offset,
                         start.last_epoch, start.log_start);
     fetch_core_throttle(&fetcher->core, at, part_is_throttled_follower(follow->part), false);
+    if (start.flush_due)
+        fetcher_sync(fetcher, at);
     free(order);
     retry_at_once(fetcher);
     note_newcomer(fetcher);
     fetcher_count(fetcher, false);
-    pump_later(fetcher);
+    fetcher_pump_later(fetcher);
 }
 
 static void on_unfollow(struct msg *msg)
@@ -394,7 +402,7 @@ static void on_unfollow(struct msg *msg)
     part_unref(&order->part);
     free(order);
     fetcher->count_due = true; /* once for all that a leader's death takes from us in one turn */
-    pump_later(fetcher);
+    fetcher_pump_later(fetcher);
 }
 
 /* A leader that left the image for a moment is still where it was, and so are we. */
@@ -422,7 +430,7 @@ static void on_source(struct msg *msg)
     }
     free(order->host);
     free(order);
-    pump_later(fetcher);
+    fetcher_pump_later(fetcher);
 }
 
 void fetcher_follow(struct fetcher *fetcher, struct part *part, int32_t leader_epoch)
@@ -468,6 +476,7 @@ struct fetcher *fetcher_start(const struct fetchers_conf *conf, int32_t leader, 
     fetcher->retry_ms = RETRY_FIRST_MS;
     fetcher->broke_ms = -BREAK_EVERY_MS;
     fetcher->patience_ms = PATIENCE_MS;
+    atomic_init(&fetcher->posters, 0);
     fetcher->reactor = reactor_new();
     snprintf(client_id, sizeof client_id, "broker-%d-fetcher-%d", conf->broker_id, index);
     fetcher->peer =
@@ -508,6 +517,9 @@ void fetcher_stop(struct fetcher **fetcher_ptr)
     reactor_timer_cancel(fetcher->reactor, &fetcher->wake);
     reactor_timer_cancel(fetcher->reactor, &fetcher->newcomer);
     reactor_timer_cancel(fetcher->reactor, &fetcher->silence);
+    free(fetcher->host);
+    fetcher->host = NULL; /* nothing is sent any more */
+    fetcher_await_syncs(fetcher);
     reactor_undefer(fetcher->reactor, &fetcher->pump);
     while ((at = TAILQ_FIRST(&fetcher->core.parts)) != NULL)
         let_go(fetch_core_remove(&fetcher->core, at->topic_id, at->partition));
@@ -516,7 +528,6 @@ void fetcher_stop(struct fetcher **fetcher_ptr)
     arena_fini(&fetcher->arena);
     arena_fini(&fetcher->answer_arena);
     free(fetcher->scratch);
-    free(fetcher->host);
     free(fetcher);
 }
 

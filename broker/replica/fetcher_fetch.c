@@ -30,6 +30,8 @@ void fetcher_go_on(struct fetcher *fetcher, struct fetch_part *at,
 {
     fetch_core_set(&fetcher->core, at, start->offset, start->last_epoch, start->log_start,
                    got_records);
+    if (start->flush_due)
+        fetcher_sync(fetcher, at);
 }
 
 void fetcher_refused(struct fetcher *fetcher, struct fetch_part *at,
@@ -52,7 +54,10 @@ void fetcher_refused(struct fetcher *fetcher, struct fetch_part *at,
         at->log_start = start->log_start;
         break;
     }
-    fetch_core_failed(&fetcher->core, at, for_good, now_ms);
+    if (!for_good && start->flush_due)
+        fetcher_sync(fetcher, at); /* what was taken of it is as good as the rest */
+    else
+        fetch_core_failed(&fetcher->core, at, for_good, now_ms);
     say_limited(SAY_ERROR,
                 "cannot append what the leader sent, %s %s leader=%d offset=%" PRId64 " err=%s",
                 for_good ? "giving up" : "retrying", fetcher_part_name(at), fetcher->leader,

@@ -1,6 +1,5 @@
 /*
- * fetcher_int - the insides of a fetch loop, shared by fetcher.c, fetcher_fetch.c and
- * fetcher_offsets.c; nobody else includes it.
+ * fetcher_int - the insides of a fetch loop, shared by fetcher*.c; nobody else includes it.
  */
 #ifndef BROKER_REPLICA_FETCHER_INT_H
 #define BROKER_REPLICA_FETCHER_INT_H
@@ -31,6 +30,8 @@ struct reset {
     int64_t leader_start, leader_end;
 };
 
+struct sync_crowd;
+
 enum flight { FLIGHT_NONE, FLIGHT_FETCH, FLIGHT_OFFSETS };
 
 /* [I] set before the thread starts   [o] the loop's thread   [a] atomic */
@@ -47,17 +48,20 @@ struct fetcher {
     struct uuid incarnation; /* [o] */
     int64_t broker_epoch;    /* [o] ours */
 
-    enum flight flight;         /* [o] */
-    bool resets_due;            /* [o] some partition is in FETCH_RESET and not asked about */
-    int open_lists;             /* [o] ListOffsets not answered yet */
-    struct reset *resets;       /* [o] in arena, while flight is FLIGHT_OFFSETS */
-    int32_t resets_len;         /* [o] */
-    int16_t fetch_version;      /* [o] */
-    int16_t list_version;       /* [o] */
-    bool unreachable;           /* [o] and said so */
-    int64_t retry_ms;           /* [o] the next back-off's upper bound */
-    int64_t broke_ms;           /* [o] when a wait was last broken off */
-    int64_t sent_ms;            /* [o] when the fetch in flight was sent, or was last heard of */
+    enum flight flight;          /* [o] */
+    bool resets_due;             /* [o] some partition is in FETCH_RESET and not asked about */
+    int open_lists;              /* [o] ListOffsets not answered yet */
+    struct reset *resets;        /* [o] in arena, while flight is FLIGHT_OFFSETS */
+    int32_t resets_len;          /* [o] */
+    int16_t fetch_version;       /* [o] */
+    int16_t list_version;        /* [o] */
+    bool unreachable;            /* [o] and said so */
+    struct sync_crowd *gathered; /* [o] syncs that are to be asked for, one per directory */
+    int crowds;                  /* [o] that are asked for and not back */
+    atomic_int posters;          /* [a] of those, whose thread may still be at our mailbox */
+    int64_t retry_ms;            /* [o] the next back-off's upper bound */
+    int64_t broke_ms;            /* [o] when a wait was last broken off */
+    int64_t sent_ms;             /* [o] when the fetch in flight was sent, or was last heard of */
     int64_t patience_ms;        /* [o] what an answer may take beyond the wait that was asked for */
     size_t received;            /* [o] of its answer when silence was last looked for */
     int64_t counted_ms;         /* [o] when count() last went over all partitions */
@@ -88,6 +92,8 @@ void fetcher_sent(struct fetcher *fetcher);
 void fetcher_heard(struct fetcher *fetcher);
 /* Does what is to be done next, if anything: to be called when something has changed. */
 void fetcher_pump(struct fetcher *fetcher);
+/* The same at the end of this turn. */
+void fetcher_pump_later(struct fetcher *fetcher);
 /* For fetcher_get_info(); now: also what takes a walk over all partitions. */
 void fetcher_count(struct fetcher *fetcher, bool now);
 /* The connection is gone or of no use: say so, try again later. */
@@ -105,6 +111,15 @@ void fetcher_go_on(struct fetcher *fetcher, struct fetch_part *at,
 /* Our own log did not take what the leader said. */
 void fetcher_refused(struct fetcher *fetcher, struct fetch_part *at,
                      const struct part_fetch_start *start, enum err err);
+
+/* ---- fetcher_sync.c ---- */
+
+/* What the partition has is to be on the disk before it is named. */
+void fetcher_sync(struct fetcher *fetcher, struct fetch_part *at);
+/* Asks for all those syncs. */
+void fetcher_post_syncs(struct fetcher *fetcher);
+/* Returns when those that were asked for are done; the loop has ended. */
+void fetcher_await_syncs(struct fetcher *fetcher);
 
 /* ---- fetcher_offsets.c ---- */
 

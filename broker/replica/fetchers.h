@@ -28,6 +28,7 @@ struct fetchers_conf {
     int32_t request_timeout_ms;   /* replica.socket.timeout.ms */
     int32_t receive_buffer_bytes; /* replica.socket.receive.buffer.bytes */
     struct repl_quota *quota;     /* of the follower's; NULL: none */
+    struct logs *logs;            /* where syncs are waited for (flush.messages) */
 };
 
 struct fetchers *fetchers_start(const struct fetchers_conf *conf);

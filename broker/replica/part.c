@@ -7,6 +7,9 @@
  * again to note how far it is; waiters after that. The ends that the answer shows are those from
  * before the read (KAFKA: a high watermark must never cover records that the answer does not).
  *
+ * Where flush.messages is reached, the caller asks for a sync and says when it is done: the high
+ * watermark passes what is on the disk only.
+ *
  * A failed write leaves the log as it was; the log's directory tells the set of logs.
  */
 #include "broker/replica/part.h"
@@ -197,11 +200,12 @@ void part_note_change_locked(struct part *part)
                           memory_order_release);
 }
 
-/* Followers ask and time passes all the while; mostly nothing comes of it. */
+/* Followers ask, syncs end and time passes all the while; mostly nothing comes of it. */
 static bool is_noticed(const struct part_event *ev, const struct part_effects *effects)
 {
-    return (ev->kind != PART_EV_FETCHED && ev->kind != PART_EV_TICK) || effects->hw_moved ||
-           effects->isr_changed || effects->role_changed;
+    return (ev->kind != PART_EV_FETCHED && ev->kind != PART_EV_SYNCED &&
+            ev->kind != PART_EV_TICK) ||
+           effects->hw_moved || effects->isr_changed || effects->role_changed;
 }
 
 void part_step_locked(struct part *part, const struct part_event *ev, int64_t now_ms,
@@ -406,7 +410,8 @@ enum err part_append(struct part *part, struct validated *batch, int16_t acks,
     if (err == ERR_NO_SPACE)
         atomic_store_explicit(&part->is_full, true, memory_order_relaxed);
     if (err == ERR_OK && !out->is_duplicate) {
-        struct part_event ev = { .kind = PART_EV_APPENDED, .appended = { .leo = out->leo } };
+        struct part_event ev = { .kind = PART_EV_APPENDED,
+                                 .appended = { .leo = out->leo, .flush_due = out->flush_due } };
 
         lock_take(&part->state);
         part_step_locked(part, &ev, now_ms, &after);
@@ -629,15 +634,29 @@ enum err part_epoch_end(struct part *part, int32_t current_leader_epoch, int32_t
 
 /* ---- role and time ---- */
 
+/* What flush.messages wants on the disk and is not there, appended in an earlier role. */
+static int64_t unsynced_tail(struct part *part)
+{
+    struct log_conf conf;
+    int64_t unsynced = log_leo(part_log(part)) - log_recovery_point(part_log(part));
+
+    lock_assert_held(&part->append);
+    log_get_conf(part_log(part), &conf);
+    return conf.flush_messages != INT64_MAX && unsynced >= conf.flush_messages ? unsynced : 0;
+}
+
 void part_set_role(struct part *part, const struct part_event *role, int64_t now_ms,
                    struct part_effects *out)
 {
     struct aftermath after = { .low_watermark = -1 };
+    struct part_event ev = *role;
 
     assert(role->kind == PART_EV_ROLE);
     lock_take(&part->append);
+    if (ev.role.leader == part->env->broker_id)
+        ev.role.unsynced = unsynced_tail(part);
     lock_take(&part->state);
-    part_step_locked(part, role, now_ms, &after);
+    part_step_locked(part, &ev, now_ms, &after);
     int32_t leader = part->core.leader, epoch = part->core.leader_epoch;
     enum part_role now = part->core.role;
     int64_t leo = part->core.leo;
@@ -655,6 +674,15 @@ void part_set_role(struct part *part, const struct part_event *role, int64_t now
     part_see_to(part, &after);
     *out = after.effects;
     out->propose = NULL;
+}
+
+void part_synced(struct part *part, int32_t leader_epoch, int64_t now_ms)
+{
+    struct part_event ev = { .kind = PART_EV_SYNCED,
+                             .synced = { .leader_epoch = leader_epoch,
+                                         .upto = log_recovery_point(part_log(part)) } };
+
+    part_step_and_see_to(part, &ev, now_ms);
 }
 
 void part_wake_all(struct part *part)

@@ -91,7 +91,9 @@ void part_get_validate_conf(struct part *part, struct validate_conf *out);
 
 /* Appends one validated set as leader: stamps and writes it. *leader_epoch: in which it was
  * appended. NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and what log_append_leader() says; a gap in
- * a producer's sequence soon after a refusal that asks to try again is refused for that reason. */
+ * a producer's sequence soon after a refusal that asks to try again is refused for that reason.
+ * Whoever gets flush_due asks for a sync and calls part_synced(): before that nothing of it is
+ * committed. */
 MUST_USE enum err part_append(struct part *part, struct validated *batch, int16_t acks,
                               enum log_origin origin, int64_t wall_ms, int64_t now_ms,
                               struct log_appended *out, int32_t *leader_epoch);
@@ -169,6 +171,7 @@ struct part_fetch_start {
     int64_t offset;
     int32_t last_epoch; /* -1 none */
     int64_t log_start;
+    bool flush_due; /* flush.messages is reached: sync the log before the offset is named */
 };
 void part_get_fetch_start(struct part *part, struct part_fetch_start *out);
 
@@ -219,10 +222,14 @@ MUST_USE enum err part_swap(struct part *part, struct logs *logs, struct part_co
 /* ---- role and time ---- */
 
 /* The image says who leads. The log's epoch is assigned before anything can be appended in it.
- * Effects that others must carry out (start or stop fetching, refused) are copied to *out; waiters
- * and proposals have been seen to. May wait for a write in progress. */
+ * Effects that others must carry out (start or stop fetching, a sync, refused) are copied to *out;
+ * waiters and proposals have been seen to. May wait for a write in progress. */
 void part_set_role(struct part *part, const struct part_event *role, int64_t now_ms,
                    struct part_effects *out);
+/* The sync has ended, well or not, that sync_tail, or an append with flush_due, asked for in
+ * leader_epoch: what is on the disk may be committed. Nothing when that epoch is over. Any thread.
+ */
+void part_synced(struct part *part, int32_t leader_epoch, int64_t now_ms);
 void part_set_live(struct part *part, int32_t broker, int64_t broker_epoch, bool live,
                    int64_t now_ms);
 void part_tick(struct part *part, int64_t now_ms);

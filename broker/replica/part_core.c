@@ -43,6 +43,7 @@ void part_core_init(struct part_core *core, int32_t me, int64_t log_start, int64
         .hw = max64(log_start, min64(hw, leo)),
         .log_start = log_start,
         .epoch_start = leo,
+        .hw_max = INT64_MAX,
         .leader_hw = -1,
         .min_isr = min_isr,
         .lag_max_ms = lag_max_ms,
@@ -123,7 +124,7 @@ static int32_t effective_min_isr(const struct part_core *core)
  * min.insync.replicas wants (KAFKA-15583): what a consumer was shown must survive. */
 static void try_advance_hw(struct part_core *core, int64_t now_ms, struct part_effects *out)
 {
-    int64_t candidate = core->leo;
+    int64_t candidate = min64(core->leo, core->hw_max);
 
     if (core->role != PART_LEADER || core->isr_len < effective_min_isr(core))
         return;
@@ -216,10 +217,15 @@ static void set_replicas(struct part_core *core, const struct part_event *ev, in
     core->replicas_len = ev->role.replicas_len;
 }
 
-static void lead(struct part_core *core, bool led_before, int64_t now_ms, struct part_effects *out)
+static void lead(struct part_core *core, bool led_before, int64_t unsynced, int64_t now_ms,
+                 struct part_effects *out)
 {
+    assert(unsynced >= 0 && unsynced <= core->leo);
     core->role = PART_LEADER;
     core->epoch_start = core->leo;
+    core->hw_max = unsynced > 0 ? core->leo - unsynced : INT64_MAX;
+    core->sync_end = core->leo;
+    out->sync_tail = unsynced > 0;
     if (!led_before)
         core->led_since = core->leader_epoch;
     out->assign_epoch = true;
@@ -282,7 +288,7 @@ static void on_role(struct part_core *core, const struct part_event *ev, int64_t
     else if (core->leader != core->me)
         core->role = PART_FOLLOWER;
     else if (before != PART_LEADER || new_epoch)
-        lead(core, led_before, now_ms, out);
+        lead(core, led_before, ev->role.unsynced, now_ms, out);
 
     out->role_changed = new_epoch || core->role != before;
     out->lost_leadership = before == PART_LEADER && core->role != PART_LEADER;
@@ -360,6 +366,29 @@ static void on_log_start(struct part_core *core, const struct part_event *ev,
     out->log_start_moved = true;
 }
 
+static void on_appended(struct part_core *core, const struct part_event *ev, int64_t now_ms,
+                        struct part_effects *out)
+{
+    assert(core->role == PART_LEADER && ev->appended.leo >= core->leo);
+    if (ev->appended.flush_due) {
+        core->hw_max = min64(core->hw_max, core->leo);
+        core->sync_end = ev->appended.leo;
+    }
+    core->leo = ev->appended.leo;
+    try_advance_hw(core, now_ms, out);
+}
+
+/* One that was asked for in an earlier epoch may have been of records that were cut since. */
+static void on_synced(struct part_core *core, const struct part_event *ev, int64_t now_ms,
+                      struct part_effects *out)
+{
+    if (core->role != PART_LEADER || ev->synced.leader_epoch != core->leader_epoch)
+        return;
+    core->hw_max =
+        ev->synced.upto >= core->sync_end ? INT64_MAX : max64(core->hw_max, ev->synced.upto);
+    try_advance_hw(core, now_ms, out);
+}
+
 static void on_live(struct part_core *core, const struct part_event *ev, int64_t now_ms,
                     struct part_effects *out)
 {
@@ -386,9 +415,7 @@ void part_step(struct part_core *core, const struct part_event *ev, int64_t now_
         on_live(core, ev, now_ms, out);
         break;
     case PART_EV_APPENDED:
-        assert(core->role == PART_LEADER && ev->appended.leo >= core->leo);
-        core->leo = ev->appended.leo;
-        try_advance_hw(core, now_ms, out);
+        on_appended(core, ev, now_ms, out);
         break;
     case PART_EV_FETCHED:
         on_fetched(core, ev, now_ms, out);
@@ -401,6 +428,9 @@ void part_step(struct part_core *core, const struct part_event *ev, int64_t now_
         break;
     case PART_EV_LOG_START:
         on_log_start(core, ev, out);
+        break;
+    case PART_EV_SYNCED:
+        on_synced(core, ev, now_ms, out);
         break;
     case PART_EV_DECIDED:
         part_isr_decided(core, ev, now_ms);

@@ -15,6 +15,8 @@
  * Rules that make it safe:
  *   - The high watermark counts the maximal ISR, so that whatever the controller decides about a
  *     proposal, every member of the ISR then in force has all that is committed.
+ *   - Where flush.messages asks for it, it counts what is on the disk: of a follower, which names
+ *     nothing else, and of the leader.
  *   - A proposal stays, unchanged, until the leader or partition epoch moved or this very proposal
  * was refused for good; only then can another follow.
  *   - A replica joins only with leo >= hw and >= epoch start, live, under the broker epoch it
@@ -86,6 +88,8 @@ struct part_core {
     int64_t hw;
     int64_t log_start;
     int64_t epoch_start; /* leader only */
+    int64_t hw_max;      /* leader only: what is on our disk; INT64_MAX: all that has to be */
+    int64_t sync_end;    /* leader only: it has to be up to here */
     int32_t led_since;   /* leader only: the epoch in which it began to lead without a break */
     int64_t leader_hw;   /* follower: as last told */
 
@@ -114,6 +118,7 @@ enum part_event_kind {
     PART_EV_FOLLOWED,  /* we, a follower, took in an answer of the leader's */
     PART_EV_TRUNCATED, /* our log was cut or restarted */
     PART_EV_LOG_START, /* our log start moved */
+    PART_EV_SYNCED,    /* what we, the leader, have is on the disk */
     PART_EV_DECIDED,   /* the controller answered a proposal */
     PART_EV_CONF,      /* min.insync.replicas or replica.lag.time.max.ms changed */
     PART_EV_TICK,      /* time has passed: to be given every lag_max_ms / 2 while restless */
@@ -139,10 +144,12 @@ struct part_event {
             bool recovering;
             const struct part_live *live; /* one per replica, same order */
             int64_t my_epoch;
+            int64_t unsynced; /* records at our log's end that flush.messages wants on the disk */
         } role;
         struct part_live live;
         struct {
             int64_t leo;
+            bool flush_due; /* flush.messages is reached: SYNCED follows */
         } appended;
         struct {
             int32_t replica;
@@ -163,6 +170,10 @@ struct part_event {
             int64_t log_start;
         } log_start;
         struct {
+            int32_t leader_epoch; /* in which the sync was asked for */
+            int64_t upto;
+        } synced;
+        struct {
             uint64_t proposal_id;
             enum err err;
         } decided;
@@ -179,6 +190,7 @@ struct part_effects {
     bool role_changed;    /* role, leader or leader epoch is another */
     bool lost_leadership; /* waiting produces fail with NOT_LEADER_OR_FOLLOWER */
     bool assign_epoch;    /* the log notes (leader_epoch, leo) before anything is appended */
+    bool sync_tail;       /* sync the log, then SYNCED in leader_epoch */
     bool start_fetching;  /* follow `leader` in `leader_epoch`; also when only the epoch is new */
     bool stop_fetching;
     bool hw_moved;        /* look at waiting produces and consumers' fetches */

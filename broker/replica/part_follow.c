@@ -9,13 +9,24 @@
 #include "common/base/say.h"
 #include "common/wire/batch.h"
 
-void part_get_fetch_start(struct part *part, struct part_fetch_start *out)
+static void get_ends(struct part *part, struct part_fetch_start *out)
 {
     *out = (struct part_fetch_start){
         .offset = log_leo(part_log(part)),
         .last_epoch = log_latest_epoch(part_log(part)),
         .log_start = log_start_offset(part_log(part)),
     };
+}
+
+/* Who begins to follow may have a tail from the role before that is not on the disk yet. */
+void part_get_fetch_start(struct part *part, struct part_fetch_start *out)
+{
+    struct log_conf conf;
+
+    get_ends(part, out);
+    log_get_conf(part_log(part), &conf);
+    out->flush_due = conf.flush_messages != INT64_MAX &&
+                     out->offset - log_recovery_point(part_log(part)) >= conf.flush_messages;
 }
 
 /* Under append: the role cannot change until that is dropped. */
@@ -76,16 +87,15 @@ static enum err begin_with_batch(struct part *part, const uint8_t *bytes, size_t
 }
 
 static enum err append_from_leader(struct part *part, const uint8_t *bytes, size_t len,
-                                   int64_t wall_ms, int64_t now_ms)
+                                   int64_t wall_ms, int64_t now_ms, struct log_appended *appended)
 {
-    struct log_appended appended;
     struct aftermath after = { .low_watermark = -1 };
-    enum err err = log_append_follower(part_log(part), bytes, len, wall_ms, &appended);
+    enum err err = log_append_follower(part_log(part), bytes, len, wall_ms, appended);
 
     lock_assert_held(&part->append);
     if (err != ERR_OFFSET_OUT_OF_RANGE || begin_with_batch(part, bytes, len) != ERR_OK)
         return err;
-    err = log_append_follower(part_log(part), bytes, len, wall_ms, &appended);
+    err = log_append_follower(part_log(part), bytes, len, wall_ms, appended);
     /* Its effects are those of the step that follows: nobody reads a follower that has nothing. */
     note_cut(part, now_ms, &after);
     return err;
@@ -97,12 +107,13 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
 {
     struct aftermath after = { .low_watermark = -1 };
     struct aftermath start_after = { .low_watermark = -1 };
+    struct log_appended appended = { .flush_due = false };
 
     lock_take(&part->append);
     enum err err = check_following(part, leader_epoch);
     int64_t before = log_leo(part_log(part));
     if (err == ERR_OK && len > 0)
-        err = append_from_leader(part, bytes, len, wall_ms, now_ms);
+        err = append_from_leader(part, bytes, len, wall_ms, now_ms, &appended);
     /* An answer is written in pieces: those before one that failed are there. A leader's epoch
      * begins at the core's end, which must be the log's. */
     bool takes_in = err == ERR_OK || log_leo(part_log(part)) != before;
@@ -118,7 +129,8 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
     }
     bool start_moves =
         err == ERR_OK && follow_log_start(part, leader_log_start, now_ms, &start_after);
-    part_get_fetch_start(part, out);
+    get_ends(part, out);
+    out->flush_due = appended.flush_due; /* of the last piece that was written, if any */
     lock_drop(&part->append);
     if (takes_in && len > 0)
         watch_list_reach(&part->grown, after.leo);

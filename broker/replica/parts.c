@@ -414,6 +414,8 @@ static void set_role(struct change *change, struct part *part, const struct imag
         fail(change, topic->id, state->index, part, effects.refused);
         return;
     }
+    if (effects.sync_tail)
+        parts_sync(change->parts, part, state->leader_epoch);
     if (conf->fetchers == NULL)
         return;
     if (effects.start_fetching)
@@ -851,6 +853,8 @@ struct parts *parts_new(const struct parts_conf *conf)
     snap_init(&parts->table);
     atomic_init(&parts->has_image, false);
     atomic_init(&parts->strays, 0);
+    lock_init(&parts->sync_lock, LOCK_LEAF);
+    cond_init(&parts->synced);
     publish(parts, xcalloc(1, sizeof(struct part *)), 0);
     return parts;
 }
@@ -871,9 +875,12 @@ void parts_free(struct parts **parts_ptr)
     *parts_ptr = NULL;
     parts_checkpoint_hw(parts);
     parts_close(parts);
+    parts_await_syncs(parts);
     part_forget_restless(&parts->restless);
     snap_fini(&parts->table);
     image_unref(&parts->image);
     free(parts->roomless);
+    cond_fini(&parts->synced);
+    lock_fini(&parts->sync_lock);
     free(parts);
 }

@@ -55,6 +55,11 @@ void parts_close(struct parts *parts);
 /* High watermarks are written, then every partition is closed and let go of. */
 void parts_free(struct parts **parts);
 
+/* Asks for the sync that an append to part with flush_due waits for; wait->done is set. The caller
+ * has a reference on part until that was called. Any thread. */
+struct sync_wait;
+void parts_post_sync(struct parts *parts, struct part *part, struct sync_wait *wait);
+
 /* ---- lookups ---- */
 
 /* A snapshot; NULL never. */

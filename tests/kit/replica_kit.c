@@ -1,6 +1,7 @@
 #include "tests/kit/replica_kit.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "broker/api/fetch.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/list_offsets.h"
+#include "broker/replica/parts_int.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
@@ -20,13 +22,14 @@ static void conf_of(void *ctx, const struct image *image, struct str topic, stru
     const struct kit_broker *broker = ctx;
 
     (void)image;
-    (void)topic;
     *out =
         (struct part_conf){ .log = broker->cluster->log,
                             .validate = VALIDATE_CONF_DEFAULT,
                             .min_isr = broker->cluster->min_isr,
                             .throttled_leaders = str_of(broker->cluster->throttled_leaders),
                             .throttled_followers = str_of(broker->cluster->throttled_followers) };
+    if (broker->cluster->flushed_topic != NULL && str_is(topic, broker->cluster->flushed_topic))
+        out->log.flush_messages = 1;
 }
 
 static void on_propose(void *ctx, struct part *part, const struct part_proposal *proposal)
@@ -121,10 +124,11 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                                        .dir_count = 1,
                                                        .broker_id = id,
                                                        .recovery_threads = 1,
-                                                       .no_threads = true,
+                                                       .no_threads = !cluster->dir_threads,
                                                        .disk = cluster->disk },
                                &broker->logs),
                      ERR_OK);
+    cluster->fetch.logs = broker->logs;
     broker->fetchers = fetchers_start(&cluster->fetch);
     broker->parts = parts_new(&(struct parts_conf){ .broker_id = id,
                                                     .lag_max_ms = 30000,
@@ -232,9 +236,27 @@ void kit_broker_register(struct kit_cluster *cluster, int32_t id)
         give(cluster, other, &delta);
 }
 
+/* A stop waits for the syncs that are out; without a thread nobody would make them. */
+static void *keep_syncing(void *arg)
+{
+    struct kit_broker *broker = arg;
+
+    while (!atomic_load(&broker->is_stopped)) {
+        logs_tick(broker->logs, clock_wall_ms());
+        poll(NULL, 0, 1);
+    }
+    return NULL;
+}
+
 static void stop(struct kit_broker *broker, bool clean)
 {
+    bool syncs = broker->cluster->flushed_topic != NULL && !broker->cluster->dir_threads;
+    pthread_t syncer;
+
     broker->up = false;
+    atomic_init(&broker->is_stopped, false);
+    if (syncs)
+        ck_assert_int_eq(pthread_create(&syncer, NULL, keep_syncing, broker), 0);
     listener_stop(broker->listener);
     fetchers_stop(&broker->fetchers);
     reactor_call(broker->reactor, close_all, broker->conns);
@@ -246,6 +268,9 @@ static void stop(struct kit_broker *broker, bool clean)
     listener_free(&broker->listener);
     door_free(&broker->door);
     parts_free(&broker->parts);
+    atomic_store(&broker->is_stopped, true);
+    if (syncs)
+        ck_assert_int_eq(pthread_join(syncer, NULL), 0);
     fetch_sessions_free(&broker->api.sessions);
     meta_free(&broker->api.meta);
     reactor_free(&broker->reactor);
@@ -379,6 +404,8 @@ void kit_produce(struct kit_cluster *cluster, int32_t id, int topic, int32_t par
         ck_assert_int_eq(part_append(part, &batch, 1, LOG_FROM_CLIENT, now_ms, clock_mono_ms(),
                                      &appended, &epoch),
                          ERR_OK);
+        if (appended.flush_due)
+            parts_sync(cluster->brokers[id].parts, part, epoch);
         buf_fini(&buf);
         arena_reset(&arena);
     }
@@ -396,6 +423,11 @@ void kit_info(struct kit_cluster *cluster, int32_t id, int topic, int32_t partit
         return;
     part_get_info(part, out);
     part_unref(&part);
+}
+
+void kit_sync(struct kit_cluster *cluster, int32_t id)
+{
+    logs_tick(cluster->brokers[id].logs, clock_wall_ms());
 }
 
 int64_t kit_wait(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition, int64_t leo,

@@ -5,6 +5,7 @@
 #ifndef TESTS_KIT_REPLICA_KIT_H
 #define TESTS_KIT_REPLICA_KIT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct kit_broker {
     int64_t epoch;
     const char *dir;
     bool up;
+    atomic_bool is_stopped; /* its threads and partitions are gone */
     struct logs *logs;
     struct parts *parts;
     struct fetchers *fetchers;
@@ -56,6 +58,8 @@ struct kit_cluster {
     struct image *image;
     struct fetchers_conf fetch;
     struct log_conf log;
+    const char *flushed_topic; /* has flush.messages=1; NULL: none */
+    bool dir_threads;          /* of every broker; else kit_sync() */
     int32_t min_isr;
     const char *throttled_leaders, *throttled_followers; /* of every topic; NULL: none */
     struct repl_quota *leader_quota;                     /* of every broker; NULL: none */
@@ -100,6 +104,9 @@ void kit_produce(struct kit_cluster *cluster, int32_t id, int topic, int32_t par
                  int count, size_t value_bytes);
 void kit_info(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition,
               struct part_info *out);
+
+/* The syncs that are waited for in the broker's directory are made now. */
+void kit_sync(struct kit_cluster *cluster, int32_t id);
 
 /* Waits, accepting proposals, until both logs end at leo and both high watermarks are hw; -1: any.
  * Returns how many ms that took; fails the test after 20 s. */

@@ -6,6 +6,7 @@
 #include "broker/group/groups.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ static struct groups *groups;
 static struct image *image;
 static uint64_t version;
 static const int32_t us[] = { 1 }, both[] = { 1, 2 };
+static int64_t flush_messages;
 
 static void conf_of(void *ctx, const struct image *from, struct str topic, struct part_conf *out)
 {
@@ -39,6 +41,7 @@ static void conf_of(void *ctx, const struct image *from, struct str topic, struc
     *out = (struct part_conf){ .log = LOG_CONF_DEFAULT,
                                .validate = VALIDATE_CONF_DEFAULT,
                                .min_isr = 1 };
+    out->log.flush_messages = flush_messages;
 }
 
 static void on_propose(void *ctx, struct part *part, const struct part_proposal *proposal)
@@ -47,6 +50,8 @@ static void on_propose(void *ctx, struct part *part, const struct part_proposal 
     (void)part;
     (void)proposal;
 }
+
+static int16_t commit_acks = -1;
 
 static void start_groups(int64_t commit_timeout_ms)
 {
@@ -59,7 +64,7 @@ static void start_groups(int64_t commit_timeout_ms)
                    .session_max_ms = 1000000,
                    .size_max = INT32_MAX,
                    .metadata_max = 4096 },
-        .commit_acks = -1,
+        .commit_acks = commit_acks,
         .commit_timeout_ms = (int32_t)commit_timeout_ms,
         .load_bytes = 1000, /* many reads */
         .retention_ms = 1000,
@@ -95,6 +100,7 @@ static void setup(void)
 {
     say_setup(SAY_ERROR, SAY_TEXT, "test");
     dir = unit_temp_dir();
+    flush_messages = INT64_MAX;
     version = 1;
     ops = *disk_posix()->ops;
     ops.pread = disk_pread_here;
@@ -507,6 +513,89 @@ static void let_all_run(void)
     }
 }
 
+/* ---- flush.messages ---- */
+
+/* One replica, so that nothing but the disk is waited for. */
+static void lead_and_sync(void)
+{
+    flush_messages = 1;
+    lead(1, 0);
+    await_loaded();
+}
+
+static void sync_now(void)
+{
+    logs_tick(logs, clock_wall_ms());
+}
+
+START_TEST(a_commit_is_answered_when_it_is_synced)
+{
+    struct commit_call call;
+
+    groups_stop(groups);
+    groups_free(&groups);
+    commit_acks = (int16_t)_i; /* all, or one */
+    start_groups(5000);
+    lead_and_sync();
+    commit_begin(&call, 0, "g", 0, 1);
+    let_all_run();
+    ck_assert(!atomic_load(&call.done.is));
+    sync_now();
+    ck_assert_int_eq(commit_end(&call), ERR_OK);
+    ck_assert_int_eq(fetch("g", 0), 1);
+}
+END_TEST
+
+START_TEST(a_commit_that_cannot_be_synced_fails)
+{
+    struct commit_call call;
+
+    lead_and_sync();
+    commit_begin(&call, 0, "g", 0, 1);
+    logs_fail_dir(logs, dir);
+    sync_now();
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+    ck_assert_int_eq(fetch("g", 0), -1);
+}
+END_TEST
+
+START_TEST(a_commit_that_waits_for_its_sync_is_given_up_with_the_role)
+{
+    struct commit_call call;
+
+    lead_and_sync();
+    commit_begin(&call, 0, "g", 0, 1);
+    set_topic(GROUPS_TOPIC, 1, 2, 1, (struct ids){ both, 2 });
+    sync_now();
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+}
+END_TEST
+
+static void *stop_groups(void *is_over)
+{
+    groups_stop(groups);
+    atomic_store((atomic_bool *)is_over, true);
+    return NULL;
+}
+
+START_TEST(a_stop_waits_for_syncs)
+{
+    struct commit_call call;
+    atomic_bool is_over = false;
+    pthread_t stop;
+
+    lead_and_sync();
+    commit_begin(&call, 0, "g", 0, 1);
+    ck_assert_int_eq(pthread_create(&stop, NULL, stop_groups, &is_over), 0);
+    let_all_run();
+    ck_assert(!atomic_load(&is_over));
+    sync_now();
+    ck_assert_int_eq(pthread_join(stop, NULL), 0);
+    ck_assert(atomic_load(&call.done.is));
+    ck_assert_int_eq(commit_end(&call), ERR_NOT_COORDINATOR);
+}
+END_TEST
+
 START_TEST(what_may_yet_be_lost_is_not_served)
 {
     struct commit_call call;
@@ -771,6 +860,10 @@ int main(void)
     tcase_add_test(tc, time_outs_ring_without_anybody_asking);
     tcase_add_test(tc, a_commit_is_answered_when_it_is_committed_or_time_is_up);
     tcase_add_test(tc, a_commit_that_waits_is_given_up_at_a_stop_and_with_the_role);
+    tcase_add_loop_test(tc, a_commit_is_answered_when_it_is_synced, -1, 2);
+    tcase_add_test(tc, a_commit_that_cannot_be_synced_fails);
+    tcase_add_test(tc, a_commit_that_waits_for_its_sync_is_given_up_with_the_role);
+    tcase_add_test(tc, a_stop_waits_for_syncs);
     tcase_add_test(tc, what_may_yet_be_lost_is_not_served);
     tcase_add_test(tc, a_load_that_waits_is_given_up_at_a_stop_and_with_the_role);
     tcase_add_test(tc, what_an_earlier_leadership_asked_for_is_not_written_in_a_later_one);

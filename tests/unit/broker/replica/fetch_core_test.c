@@ -484,6 +484,100 @@ static int rounds_until_one(const struct history *l, struct history *f)
 }
 
 /* Scenario 7: A [110], B [108] leads in epoch 6. */
+/* ---- what is on its way to our disk ---- */
+
+/* In a session, with records just appended that are to be synced. */
+static struct fetch_part *syncing(uint64_t *sync_id)
+{
+    struct fetch_part *part = add(1, 10);
+
+    add(2, 20);
+    ck_assert(next());
+    answered(77);
+    ck_assert_int_eq(fetch_core_decide(&core, part, &fine, now_ms), FETCH_APPEND);
+    fetch_core_set(&core, part, 15, 3, 0, true);
+    *sync_id = fetch_core_sync(&core, part, now_ms);
+    return part;
+}
+
+START_TEST(what_is_not_on_the_disk_is_not_named)
+{
+    uint64_t id;
+    struct fetch_part *part = syncing(&id);
+
+    ck_assert(!next()); /* most disks are done before the other is missed */
+    ck_assert_int_eq(wake_ms, now_ms + FETCH_SYNC_GRACE_MS);
+    now_ms += 20;
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 0); /* the other one, as the session knows it */
+    ck_assert_int_eq(ask.forgotten_len, 1);
+    ck_assert(uuid_eq(ask.forgotten[0].topic_id, topic(1)));
+    ck_assert_int_eq(wake_ms, now_ms + 10);
+    answered(77);
+    ck_assert_int_eq(fetch_core_decide(&core, part, &fine, now_ms), FETCH_IGNORE);
+    ck_assert(next()); /* and again, while the disk is at it */
+    answered(77);
+    ck_assert_ptr_eq(fetch_core_syncing(&core, topic(1), 1, id), part);
+    fetch_core_synced(&core, part);
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert_ptr_eq(ask.parts[0], part);
+    ck_assert_int_eq(ask.parts[0]->sent_offset, 15);
+    ck_assert_int_eq(wake_ms, INT64_MAX);
+    ck_assert(TAILQ_EMPTY(&core.changed));
+}
+END_TEST
+
+START_TEST(a_disk_that_is_done_at_once_costs_no_request)
+{
+    uint64_t id;
+    struct fetch_part *part = syncing(&id);
+
+    ck_assert(!next());
+    fetch_core_synced(&core, part);
+    ck_assert(next());
+    ck_assert_int_eq(ask.parts_len, 1);
+    ck_assert_int_eq(ask.forgotten_len, 0); /* it has not left the session */
+}
+END_TEST
+
+START_TEST(with_nothing_but_syncs_the_loop_sleeps)
+{
+    uint64_t id;
+    struct fetch_part *part = syncing(&id);
+
+    fetch_core_remove(&core, topic(2), 2);
+    ck_assert(!next());
+    ck_assert_int_eq(wake_ms, INT64_MAX);
+    now_ms += 1000;
+    ck_assert(!next());
+    ck_assert_int_eq(wake_ms, INT64_MAX);
+    fetch_core_disconnected(&core);
+    ck_assert(!next());
+    fetch_core_failed(&core, part, true, now_ms); /* the disk is gone */
+    ck_assert_ptr_null(fetch_core_syncing(&core, topic(1), 1, id));
+    ck_assert(!next());
+    ck_assert(TAILQ_EMPTY(&core.changed));
+}
+END_TEST
+
+START_TEST(a_sync_of_an_earlier_role_counts_for_nothing)
+{
+    uint64_t first, second;
+    struct fetch_part *part = syncing(&first);
+
+    add(1, 12); /* cut, and followed in another epoch */
+    ck_assert_ptr_null(fetch_core_syncing(&core, topic(1), 1, first));
+    second = fetch_core_sync(&core, part, now_ms);
+    ck_assert_ptr_null(fetch_core_syncing(&core, topic(1), 1, first));
+    ck_assert_ptr_eq(fetch_core_syncing(&core, topic(1), 1, second), part);
+    fetch_core_remove(&core, topic(1), 1);
+    ck_assert_ptr_null(fetch_core_syncing(&core, topic(1), 1, second));
+    add(1, 12);
+    ck_assert_ptr_null(fetch_core_syncing(&core, topic(1), 1, second));
+}
+END_TEST
+
 START_TEST(unreplicated_records_of_an_old_leader_are_cut)
 {
     struct history a = { { { 5, 0 } }, 1, 110 };
@@ -577,6 +671,10 @@ int main(void)
     tcase_add_test(tc, a_log_that_refuses_waits_or_gives_up);
     tcase_add_test(tc, who_delivered_goes_to_the_end);
     tcase_add_test(tc, many_are_found_again);
+    tcase_add_test(tc, what_is_not_on_the_disk_is_not_named);
+    tcase_add_test(tc, a_disk_that_is_done_at_once_costs_no_request);
+    tcase_add_test(tc, with_nothing_but_syncs_the_loop_sleeps);
+    tcase_add_test(tc, a_sync_of_an_earlier_role_counts_for_nothing);
     tcase_add_test(tc, unreplicated_records_of_an_old_leader_are_cut);
     tcase_add_test(tc, the_shortest_log_may_lead_and_all_follow_it);
     tcase_add_test(tc, fast_leaders_are_told_apart_by_epochs);

@@ -286,6 +286,95 @@ START_TEST(a_new_leader_knows_nothing_of_its_followers)
 }
 END_TEST
 
+static void lead_unsynced(int32_t leader_epoch, int64_t unsynced)
+{
+    step(&(struct part_event){ .kind = PART_EV_ROLE,
+                               .role = { .leader = 1,
+                                         .leader_epoch = leader_epoch,
+                                         .partition_epoch = leader_epoch,
+                                         .replicas = ids,
+                                         .replicas_len = 3,
+                                         .isr = ids,
+                                         .isr_len = 3,
+                                         .live = live,
+                                         .my_epoch = 10,
+                                         .unsynced = unsynced } });
+}
+
+static void synced(int32_t leader_epoch, int64_t upto)
+{
+    step(&(struct part_event){ .kind = PART_EV_SYNCED,
+                               .synced = { .leader_epoch = leader_epoch, .upto = upto } });
+}
+
+static void appended_due(int64_t leo)
+{
+    step(&(struct part_event){ .kind = PART_EV_APPENDED,
+                               .appended = { .leo = leo, .flush_due = true } });
+}
+
+START_TEST(a_leader_commits_what_is_synced)
+{
+    role(1, 5, 7, 3);
+    fetched(2, 100);
+    fetched(3, 100);
+    ck_assert_int_eq(core.hw, 100);
+    appended_due(105);
+    appended_due(110);
+    fetched(2, 110);
+    fetched(3, 110);
+    ck_assert_int_eq(core.hw, 100);
+    synced(5, 105);
+    ck_assert(effects.hw_moved);
+    ck_assert_int_eq(core.hw, 105);
+    synced(4, 110); /* of another leadership */
+    ck_assert_int_eq(core.hw, 105);
+    appended(112); /* fewer than are wanted together */
+    fetched(2, 112);
+    fetched(3, 112);
+    synced(5, 110);
+    ck_assert_int_eq(core.hw, 112);
+    appended_due(120);
+    fetched(2, 120);
+    fetched(3, 120);
+    synced(5, 110); /* of the one before, late */
+    ck_assert_int_eq(core.hw, 112);
+    synced(5, 130); /* more than that */
+    ck_assert_int_eq(core.hw, 120);
+}
+END_TEST
+
+START_TEST(a_new_leader_commits_its_tail_when_it_is_synced)
+{
+    role(2, 5, 5, 3);
+    synced(5, 100); /* nobody's business */
+    lead_unsynced(6, 4);
+    ck_assert(effects.assign_epoch && effects.sync_tail);
+    appended(110);
+    fetched(2, 110);
+    fetched(3, 110);
+    ck_assert_int_eq(core.hw, 96);
+    synced(5, 110); /* of another leadership */
+    ck_assert_int_eq(core.hw, 96);
+    role(1, 6, 7, 3);
+    ck_assert(!effects.sync_tail);
+    ck_assert_int_eq(core.hw, 96);
+    synced(6, 100);
+    ck_assert(effects.hw_moved);
+    ck_assert_int_eq(core.hw, 110);
+    lead_unsynced(8, 3); /* a new epoch of its own: what is committed stays so */
+    ck_assert(effects.sync_tail);
+    ck_assert_int_eq(core.hw, 110);
+    role(2, 9, 9, 3);
+    role(1, 10, 10, 3);
+    ck_assert(!effects.sync_tail); /* all is on the disk by now */
+    appended(120);
+    fetched(2, 120);
+    fetched(3, 120);
+    ck_assert_int_eq(core.hw, 120);
+}
+END_TEST
+
 /* It did not hear of the leader of 6, which had 3 cut its log to 100 and died. */
 START_TEST(a_leader_that_missed_an_epoch_begins_anew)
 {
@@ -551,6 +640,8 @@ int main(void)
     tcase_add_test(tc, roles_follow_the_image);
     tcase_add_test(tc, epochs_never_go_back);
     tcase_add_test(tc, a_new_leader_knows_nothing_of_its_followers);
+    tcase_add_test(tc, a_leader_commits_what_is_synced);
+    tcase_add_test(tc, a_new_leader_commits_its_tail_when_it_is_synced);
     tcase_add_test(tc, a_leader_that_missed_an_epoch_begins_anew);
     tcase_add_test(tc, an_earlier_life_of_a_follower_is_refused);
     tcase_add_test(tc, a_new_life_in_the_image_resets_what_is_known);

@@ -120,10 +120,11 @@ static void append(int count)
 }
 
 /* An answer of a leader in this epoch: batches of so many records each, from offset on. */
+static struct part_fetch_start went_on; /* what the last follow() left behind */
+
 static enum err follow(int32_t epoch, int64_t offset, int batches, int count, int64_t leader_hw,
                        int64_t leader_start)
 {
-    struct part_fetch_start start;
     struct buf buf = BUF_EMPTY;
 
     for (int i = 0; i < batches; i++, offset += count) {
@@ -133,7 +134,7 @@ static enum err follow(int32_t epoch, int64_t offset, int batches, int count, in
         batch_stamp(buf.bytes + at, offset, epoch);
     }
     enum err err = part_follow(part, epoch, buf.bytes, buf.len, leader_hw, leader_start, kit.now_ms,
-                               now_ms, &start);
+                               now_ms, &went_on);
     buf_fini(&buf);
     return err;
 }
@@ -181,11 +182,14 @@ START_TEST(what_came_before_a_failure_belongs_to_the_epoch_it_came_in)
     struct part_info info;
 
     kit.conf.segment_bytes = 3000;
+    kit.conf.flush_messages = 1;
     log_set_conf(kit.log, &kit.conf);
     role(2, 5);
     no_space_for = "00000000000000000020.log";
     ck_assert_int_eq(follow(5, 0, 3, 10, 15, 0), ERR_NO_SPACE);
     no_space_for = NULL;
+    ck_assert_int_eq(went_on.offset, 20);
+    ck_assert(went_on.flush_due); /* what was taken is as good as the rest */
     ck_assert_int_eq(log_leo(kit.log), 20);
     part_get_info(part, &info);
     ck_assert_int_eq(info.leo, 20);

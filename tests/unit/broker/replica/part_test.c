@@ -345,6 +345,82 @@ START_TEST(a_duplicate_waits_for_the_sync_of_its_original)
 }
 END_TEST
 
+START_TEST(a_follower_is_told_when_a_sync_is_due)
+{
+    struct part_fetch_start start;
+
+    role(2, 3, 0, 2);
+    ck_assert_int_eq(follow(3, 0, 5, 0, 0, &start), ERR_OK);
+    ck_assert(!start.flush_due); /* none is wanted */
+    part_get_fetch_start(part, &start);
+    ck_assert(!start.flush_due);
+    kit.conf.flush_messages = 7;
+    log_set_conf(kit.log, &kit.conf);
+    ck_assert_int_eq(follow(3, 5, 1, 0, 0, &start), ERR_OK);
+    ck_assert(!start.flush_due);
+    ck_assert_int_eq(follow(3, 6, 1, 0, 0, &start), ERR_OK);
+    ck_assert(start.flush_due);
+    ck_assert_int_eq(start.offset, 7);
+    ck_assert_int_eq(follow(3, 7, 0, 0, 0, &start), ERR_OK); /* nothing came */
+    ck_assert(!start.flush_due);
+    ck_assert_int_eq(follow(4, 7, 1, 0, 0, &start), ERR_FENCED_LEADER_EPOCH);
+    ck_assert(!start.flush_due);
+    part_get_fetch_start(part, &start); /* who begins to follow anew has the tail still */
+    ck_assert(start.flush_due);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    part_get_fetch_start(part, &start);
+    ck_assert(!start.flush_due);
+}
+END_TEST
+
+START_TEST(a_leader_commits_what_is_synced)
+{
+    struct part_info info;
+
+    kit.conf.flush_messages = 1;
+    log_set_conf(kit.log, &kit.conf);
+    role(1, 3, 0, 2);
+    ck_assert_int_eq(append(5), ERR_OK);
+    struct part_read read = fetch_of(2, 5, 3);
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    part_synced(part, 3, now_ms); /* whoever says so: it is not on the disk */
+    part_get_info(part, &info);
+    ck_assert_int_eq(info.hw, 0);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    part_synced(part, 3, now_ms);
+    part_get_info(part, &info);
+    ck_assert_int_eq(info.hw, 5);
+}
+END_TEST
+
+START_TEST(a_new_leader_commits_its_tail_when_it_is_synced)
+{
+    struct part_fetch_start start;
+    struct part_info info;
+    struct waiter consumer;
+
+    kit.conf.flush_messages = 1;
+    log_set_conf(kit.log, &kit.conf);
+    role(2, 3, 0, 2);
+    ck_assert_int_eq(follow(3, 0, 5, 0, 0, &start), ERR_OK);
+    role(1, 4, 1, 2);
+    ck_assert(effects.sync_tail);
+    wait_on(&consumer, part_stable(part), 1);
+    struct part_read read = fetch_of(2, 5, 4);
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    part_get_info(part, &info);
+    ck_assert_int_eq(info.hw, 0);
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    part_synced(part, 4, now_ms);
+    part_get_info(part, &info);
+    ck_assert_int_eq(info.hw, 5);
+    ck_assert_int_eq(completed(&consumer), 1);
+    role(2, 5, 2, 2);
+    role(1, 6, 3, 2);
+    ck_assert(!effects.sync_tail);
+}
+END_TEST
+
 START_TEST(proposals_leave_without_locks)
 {
     role(1, 3, 0, 1);
@@ -705,6 +781,9 @@ int main(void)
     tcase_add_test(tc, what_follows_a_refused_batch_is_refused_for_the_same_reason);
     tcase_add_test(tc, a_producer_does_not_begin_behind_a_refused_batch);
     tcase_add_test(tc, a_duplicate_waits_for_the_sync_of_its_original);
+    tcase_add_test(tc, a_follower_is_told_when_a_sync_is_due);
+    tcase_add_test(tc, a_leader_commits_what_is_synced);
+    tcase_add_test(tc, a_new_leader_commits_its_tail_when_it_is_synced);
     tcase_add_test(tc, proposals_leave_without_locks);
     tcase_add_test(tc, a_follower_appends_what_its_leader_sends);
     tcase_add_test(tc, a_leader_of_another_epoch_is_not_listened_to);
