@@ -148,6 +148,59 @@ static void note_role(struct world *w, struct bro *b, int p, const struct part_e
               core->leader_epoch, core->leader, (long long)core->leo, (long long)core->hw);
 }
 
+/* ---- flush.messages ---- */
+
+/* Mostly some milliseconds; a disk may be busy with other things. */
+int64_t bro_sync_us(struct world *w)
+{
+    return world_chance(w, 95) ? world_between(w, 100, 12000) : world_between(w, 12000, 1500000);
+}
+
+bool bro_sync(struct bro *b, int p, int gen)
+{
+    struct disk_log *log = &b->logs[p];
+
+    if (log->gen != gen || b->bad_dir[log->dir])
+        return false;
+    disk_flush(log);
+    return true;
+}
+
+static void run_sync(struct world *w, struct event *ev)
+{
+    struct bro *b = &w->bros[ev->node];
+    int p = (int)ev->a;
+
+    if (!bro_sync(b, p, (int)ev->b) || !bro_serves(b, p))
+        return;
+    bro_step(w, b, p,
+             &(struct part_event){
+                 .kind = PART_EV_SYNCED,
+                 .synced = { .leader_epoch = (int32_t)ev->c, .upto = b->logs[p].flushed } });
+}
+
+static void sync_leader(struct world *w, struct bro *b, int p)
+{
+    struct event *ev = world_at(w, bro_sync_us(w), b->node, run_sync);
+
+    ev->a = p;
+    ev->b = b->logs[p].gen;
+    ev->c = b->reps[p].core.leader_epoch;
+}
+
+/* What the log says of an event to its core. */
+static void note_unsynced(struct world *w, struct bro *b, int p, struct part_event *ev)
+{
+    enum mutation mutation = w->conf.mutation;
+
+    if (!w->conf.flush || mutation == MUTATION_LEADER_UNSYNCED)
+        return;
+    if (ev->kind == PART_EV_APPENDED)
+        ev->appended.flush_due = true;
+    else if (ev->kind == PART_EV_ROLE && mutation != MUTATION_TAIL_UNSYNCED)
+        ev->role.unsynced = b->logs[p].leo - b->logs[p].flushed;
+}
+
 struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_event *ev)
 {
     struct part_core *core = &b->reps[p].core;
@@ -155,11 +208,14 @@ struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_
     struct broken kept;
     int64_t hw = core->hw;
 
+    note_unsynced(w, b, p, ev);
     break_before(w, core, ev, &kept);
     part_step(core, ev, node_ms(w, b->node), &fx);
     break_after(w, core, ev, &kept, &fx);
     if (ev->kind == PART_EV_ROLE && fx.refused == ERR_OK)
         note_role(w, b, p, &fx);
+    if (fx.sync_tail || (ev->kind == PART_EV_APPENDED && ev->appended.flush_due))
+        sync_leader(w, b, p);
     if (fx.hw_moved)
         promise_hw(w, b, p, hw);
     if (fx.role_changed)

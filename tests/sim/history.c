@@ -40,6 +40,9 @@ void history_conf(struct sim_conf *conf, uint64_t seed)
     if (rand_below(&rand, 3) == 0)                                  /* a few kinds at a time */
         conf->mischief &= (uint32_t)rand_below(&rand, MISCHIEF_ALL + 1);
     conf->in_files = rand_below(&rand, 2) == 0;
+    conf->flush = rand_below(&rand, 3) == 0;
+    if (conf->flush) /* all that had a record in sync must not be gone, see promise.c */
+        conf->mischief &= ~(uint32_t)(MISCHIEF_DIR | MISCHIEF_REPLACE);
 }
 
 /* Somebody is still in a controlled shutdown. */

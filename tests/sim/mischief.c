@@ -45,14 +45,25 @@ static void power_off(struct world *w, int node)
 {
     struct bro *b = &w->bros[node];
 
-    if (!w->procs[node].machine_up || !promise_may_lose(w, b))
+    if (!w->procs[node].machine_up || !promise_may_lose_tail(w, b))
         return;
     world_tell(w, "the machine of %s loses its power", node_name(node));
-    promise_loses(w, b);
+    promise_loses_tail(w, b);
     for (int p = 0; p < SIM_PARTS; p++)
         disk_lose_tail(&b->logs[p], world_between(w, b->logs[p].flushed, b->logs[p].leo));
     proc_power_off(w, node);
     world_at(w, a_while_us(w), NODE_WORLD, run_restart)->a = node;
+}
+
+/* One machine's, or everybody's where that is no excuse. */
+static void fail_power(struct world *w)
+{
+    if (!w->conf.flush || world_chance(w, 60)) {
+        power_off(w, any_broker(w));
+        return;
+    }
+    for (int i = 0; i < w->conf.brokers; i++)
+        power_off(w, i);
 }
 
 static void cut_one(struct world *w, int from, int to)
@@ -289,7 +300,7 @@ static void do_one(struct world *w, enum mischief what)
         kill_for_a_while(w, any_broker(w));
         break;
     case MISCHIEF_POWER:
-        power_off(w, any_broker(w));
+        fail_power(w);
         break;
     case MISCHIEF_PAUSE:
         pause_for_a_while(w, anybody(w));

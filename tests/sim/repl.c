@@ -567,11 +567,56 @@ static bool follows_in(const struct bro *b, const struct fetch_part *at)
            rep->core.leader_epoch == at->leader_epoch;
 }
 
-static void go_on(struct bro *b, struct fetcher *f, struct fetch_part *at, bool got)
+/* ---- flush.messages ---- */
+
+struct follow_sync {
+    int leader, p, gen;
+    uint64_t id;
+};
+
+static void run_follow_sync(struct world *w, struct event *ev)
+{
+    struct bro *b = &w->bros[ev->node];
+    const struct follow_sync *sync = ev->ptr;
+    struct fetcher *f = &b->fetchers[sync->leader];
+    bool done = bro_sync(b, sync->p, sync->gen);
+    struct fetch_part *at = fetch_core_syncing(&f->core, w->gens[sync->gen], sync->p, sync->id);
+
+    if (at == NULL)
+        return;
+    if (done)
+        fetch_core_synced(&f->core, at);
+    else
+        fetch_core_failed(&f->core, at, true, node_ms(w, b->node));
+    pump(w, b, sync->leader);
+}
+
+/* Before it is named again. */
+static void sync_first(struct world *w, struct bro *b, struct fetcher *f, struct fetch_part *at)
+{
+    const struct disk_log *log = &b->logs[at->partition];
+    struct follow_sync *sync;
+    struct event *ev;
+
+    if (!w->conf.flush || log->flushed == log->leo || w->conf.mutation == MUTATION_NAMED_UNSYNCED)
+        return;
+    sync = xcalloc(1, sizeof *sync);
+    *sync = (struct follow_sync){ .leader = (int)(f - b->fetchers),
+                                  .p = at->partition,
+                                  .gen = log->gen,
+                                  .id = fetch_core_sync(&f->core, at, node_ms(w, b->node)) };
+    ev = world_at(w, bro_sync_us(w), b->node, run_follow_sync);
+    ev->ptr = sync;
+    ev->drop = free;
+}
+
+static void go_on(struct world *w, struct bro *b, struct fetcher *f, struct fetch_part *at,
+                  bool got)
 {
     const struct disk_log *log = &b->logs[at->partition];
 
     fetch_core_set(&f->core, at, log->leo, epochs_latest(&log->epochs), 0, got);
+    sync_first(w, b, f, at);
 }
 
 static void append(struct world *w, struct bro *b, struct fetcher *f, struct fetch_part *at,
@@ -589,7 +634,7 @@ static void append(struct world *w, struct bro *b, struct fetcher *f, struct fet
     bro_step(w, b, p,
              &(struct part_event){ .kind = PART_EV_FOLLOWED,
                                    .followed = { .leo = log->leo, .leader_hw = got->hw } });
-    go_on(b, f, at, got->n_recs > 0);
+    go_on(w, b, f, at, got->n_recs > 0);
 }
 
 static void cut(struct world *w, struct bro *b, int p, int64_t point)
@@ -620,7 +665,7 @@ static void truncate(struct world *w, struct bro *b, struct fetcher *f, struct f
     cut(w, b, at->partition,
         fetch_truncation_point(got->diverging_epoch, got->diverging_end, own.epoch, own.end_offset,
                                log->leo));
-    go_on(b, f, at, false);
+    go_on(w, b, f, at, false);
 }
 
 static void take_part(struct world *w, struct bro *b, struct fetcher *f,
@@ -707,7 +752,7 @@ static void run_offsets(struct world *w, struct event *ev)
             if (fetch_reset_point(b->logs[at->partition].leo, msg->parts[i].start,
                                   msg->parts[i].end, &offset) == FETCH_RESET_CUT)
                 cut(w, b, at->partition, offset);
-            go_on(b, f, at, false);
+            go_on(w, b, f, at, false);
         }
     }
     pump(w, b, leader);
@@ -801,7 +846,8 @@ void repl_follow(struct world *w, struct bro *b, int p, int leader, int32_t epoc
             fetch_core_remove(&b->fetchers[i].core, id, p);
     if (w->conf.mutation == MUTATION_CUT_TO_HW)
         cut(w, b, p, b->reps[p].core.hw);
-    fetch_core_add(&f->core, id, p, b, epoch, log->leo, epochs_latest(&log->epochs), 0);
+    sync_first(w, b, f,
+               fetch_core_add(&f->core, id, p, b, epoch, log->leo, epochs_latest(&log->epochs), 0));
     f->retry = 0;
     f->retry_ms = RETRY_FIRST_MS;
     break_wait(w, b, leader - 1);

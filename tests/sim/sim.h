@@ -267,6 +267,7 @@ struct boss {
 struct sim_conf {
     int brokers, bosses, parts, rf, min_isr;
     int clients;      /* of a group; 0: there is none */
+    bool flush;       /* flush.messages=1: nothing that counts is lost with a page cache */
     bool in_files;    /* min_isr stands in the brokers' settings files, not in ZooKeeper */
     uint32_t statics; /* bits: which of them have a group.instance.id */
     int64_t lag_max_ms, session_ms, heartbeat_ms;
@@ -600,6 +601,9 @@ void bro_on_answers(struct world *w, struct event *ev);
 void bro_on_relieved(struct world *w, struct event *ev);
 /* Steps a partition's core and sees to the effects. */
 struct part_effects bro_step(struct world *w, struct bro *b, int p, struct part_event *ev);
+/* How long a sync takes; what it does. False when that log, or its directory, is gone. */
+int64_t bro_sync_us(struct world *w);
+bool bro_sync(struct bro *b, int p, int gen);
 /* Is the replica there, and its directory too? */
 static inline bool bro_serves(const struct bro *b, int p)
 {
@@ -673,6 +677,9 @@ void promise_acked(struct world *w, struct bro *b, int p, int64_t offset, int64_
 bool promise_may_lose(struct world *w, struct bro *b);
 /* It does. */
 void promise_loses(struct world *w, struct bro *b);
+/* The same of its page cache alone. */
+bool promise_may_lose_tail(struct world *w, struct bro *b);
+void promise_loses_tail(struct world *w, struct bro *b);
 /* That log may lack records from now on, whether it does or not. */
 void promise_loses_log(struct world *w, struct bro *b, int p);
 /* Everything is replicated, agreed on and writable. */

@@ -41,9 +41,9 @@ static void lose_power(struct world *w, int node)
 {
     struct bro *b = &w->bros[node];
 
-    if (!promise_may_lose(w, b))
+    if (!promise_may_lose_tail(w, b))
         return;
-    promise_loses(w, b);
+    promise_loses_tail(w, b);
     for (int p = 0; p < w->conf.parts; p++)
         disk_lose_tail(&b->logs[p], b->logs[p].flushed);
     proc_power_off(w, node);
@@ -79,6 +79,31 @@ void story_lost_tail_twice(struct world *w)
     proc_start(w, victim);
     world_run_ms(w, world_between(w, 500, 20000));
     start_all(w, 3000);
+}
+
+/* The power fails in the middle of writes and of fail-overs; whoever comes back first. */
+void story_power_fails_everywhere(struct world *w)
+{
+    w->conf.flush = true; /* if it was not; then what there is counts as synced */
+    for (int i = 0; i < w->conf.brokers; i++)
+        for (int p = 0; p < w->conf.parts; p++)
+            (void)bro_sync(&w->bros[i], p, w->bros[i].logs[p].gen);
+    for (int64_t rounds = world_between(w, 1, 4); rounds > 0 && !w->failed; rounds--) {
+        story_write(w, (int)world_between(w, 1, 8));
+        int leader = story_leader(w, 0);
+        if (leader >= 0 && world_chance(w, 70)) {
+            proc_kill(w, leader);
+            story_await_leader(w, 0, leader, 2000);
+            world_run_ms(w, world_between(w, 0, 8));
+            story_write(w, world_chance(w, 30) ? (int)world_between(w, 1, 8) : 0);
+        }
+        for (int i = 0; i < w->conf.brokers; i++)
+            lose_power(w, i);
+        world_run_ms(w, world_between(w, 0, 3000));
+        start_all(w, world_chance(w, 50) ? 10 : 3000);
+        for (int ms = 0; ms < 20000 && !w->failed && story_leader(w, 0) < 0; ms += 20)
+            world_run_ms(w, 20);
+    }
 }
 
 void story_power_cut_beside_a_death(struct world *w)
