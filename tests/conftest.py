@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.kit.cluster import exit_on_signals, make_cluster   # noqa: E402
 from tests.kit.kafka import Missing                           # noqa: E402
 from tests.kit.ops import create_topic, wait_full_isr         # noqa: E402
+from tests.kit.zk import Zk                                   # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -80,6 +81,15 @@ def whole(cluster):
     wait_full_isr(cluster)
     yield cluster
     assert not cluster.crashed(), f"{cluster.crashed()} died\n{cluster.log_tails()}"
+
+
+@pytest.fixture
+def zk(whole):
+    """A session with the cluster's ZooKeeper."""
+    address = whole.status()["zookeeper"] if whole.target == "moldau" else "%s:%d" % whole.address("z1")
+    host, port = address.split(",")[0].split(":")
+    with Zk(host, int(port.split("/")[0])) as client:
+        yield client
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -5,7 +5,6 @@ import pytest
 
 from tests.kit import batch, ops
 from tests.kit.cluster import wait_until
-from tests.kit.zk import Zk
 
 
 @pytest.fixture(scope="module")
@@ -13,14 +12,6 @@ def cluster(new_cluster):
     made = new_cluster("reassign", brokers=4)
     yield made
     made.close()
-
-
-@pytest.fixture
-def zk(whole):
-    host, port = whole.status()["zookeeper"].split(",")[0].split(":")
-    client = Zk(host, int(port.split("/")[0]))
-    yield client
-    client.close()
 
 
 def fill(cluster, name, count, first=0):

@@ -5,22 +5,11 @@ import json
 import os
 import re
 
-import pytest
-
 from tests.kit import batch, ops, raw, settings
 from tests.kit.cluster import ROOT, wait_until
-from tests.kit.zk import Zk
 
 MOMENTS = ROOT / "tests" / "data" / "zookeeper" / "moments.jsonl"
 UNCLEAN = 1
-
-
-@pytest.fixture
-def zk(whole):
-    address = whole.status()["zookeeper"] if hasattr(whole, "status") else "%s:%d" % whole.address("z1")
-    host, port = address.split(",")[0].split(":")
-    with Zk(host, int(port.split("/")[0])) as client:
-        yield client
 
 
 def recorded(moment):

@@ -6,7 +6,6 @@ import pytest
 
 from tests.kit import batch, ops
 from tests.kit.cluster import wait_until
-from tests.kit.zk import Zk
 
 pytestmark = pytest.mark.moldau_only
 
@@ -16,14 +15,6 @@ def cluster(new_cluster):
     made = new_cluster("by-hand", brokers=3)
     yield made
     made.close()
-
-
-@pytest.fixture
-def zk(whole):
-    host, port = whole.status()["zookeeper"].split(",")[0].split(":")
-    client = Zk(host, int(port.split("/")[0]))
-    yield client
-    client.close()
 
 
 def path_of(name):
