@@ -138,8 +138,9 @@ static bool is_forfeited(const struct world *w, int p)
  * others were to go? Who is gone leaves from the moment in which that was known, and the question
  * comes with the next version. Who lives leaves because it was asked for, by a move: the question
  * is a version that no stayer had acknowledged when the last plan was made, for whoever had, and
- * was not acted on, has to be asked anew. Its machine may be gone again before its answer has been
- * read, or what was decided upon it been stored: that nobody can see. */
+ * was not acted on, has to be asked anew. Who is moved away and gone as well leaves for whichever
+ * of the two was first. Its machine may be gone again before its answer has been read, or what was
+ * decided upon it been stored: that nobody can see. */
 static bool was_last(const struct world *w, int p, struct ids before)
 {
     struct ids now = zoo_isr(&w->zoo->tree, p);
@@ -157,8 +158,11 @@ static bool was_last(const struct world *w, int p, struct ids before)
     for (uint32_t i = 0; i < before.n; i++) {
         int at = before.at[i] - 1;
         bool lives = decision->gone_ms[at] == INT64_MAX;
+        bool is_moved = !ids_has(zoo_replicas(&w->zoo->tree, p), before.at[i]);
         int64_t since_ms = lives ? asked_ms : decision->gone_ms[at];
 
+        if (is_moved && asked_ms < since_ms)
+            since_ms = asked_ms;
         if (!ids_has(now, before.at[i]) && !w->bros[at].damaged[p] && since_ms > known_ms)
             known_ms = since_ms;
     }
