@@ -59,7 +59,7 @@ struct broker {
     uint64_t
         gone_version;     /* who acknowledges this has lived after we knew that this one is to go */
     bool held;            /* it is dead, but some partition waits for such a word */
-    bool waits_word;      /* some partition does, so that it stays in the ISR for now */
+    bool waits_word;      /* some partition does: it stays in the ISR until one has come */
     int64_t gone_ms;      /* that moment; NEVER_MS */
     int64_t heard_ms;     /* last beat */
     int64_t vanished_ms;  /* registration gone while its stream is well; NEVER_MS */
