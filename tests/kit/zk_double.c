@@ -4,7 +4,7 @@
  * number and kind; the answer is number, zxid and error, which is "no such znode" to whatever wants
  * one.
  */
-#include "tests/kit/zk_stub.h"
+#include "tests/kit/zk_double.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -41,7 +41,7 @@ struct conn {
     size_t len;
 };
 
-struct zk_stub {
+struct zk_double {
     int fd, port;
     struct thread thread;
     struct conn conns[CONNS_MAX];                 /* the thread's */
@@ -53,7 +53,7 @@ struct zk_stub {
     _Atomic int64_t session; /* the last one's */
 };
 
-static _Atomic int64_t sessions = 1000; /* of all stubs of a process */
+static _Atomic int64_t sessions = 1000; /* of all twins of a process */
 
 static void conn_end(struct conn *conn)
 {
@@ -69,23 +69,23 @@ static void say(struct conn *conn, uint8_t *frame, size_t len)
         conn_end(conn);
 }
 
-static bool is_gone(const struct zk_stub *stub, int64_t session)
+static bool is_gone(const struct zk_double *twin, int64_t session)
 {
     for (size_t i = 0; i < GONE_MAX; i++) {
-        if (stub->gone[i] == session)
+        if (twin->gone[i] == session)
             return true;
     }
     return false;
 }
 
 /* Who comes with a session that is gone is given none and no time. */
-static void let_in(struct zk_stub *stub, struct conn *conn, const uint8_t *hello)
+static void let_in(struct zk_double *twin, struct conn *conn, const uint8_t *hello)
 {
     uint8_t answer[4 + 4 + 4 + 8 + 4 + PASSWORD_BYTES + 1] = { 0 };
     int64_t session = (int64_t)load_be64(hello + SESSION_AT);
 
     store_be32(answer + 20, PASSWORD_BYTES);
-    if (session != 0 && is_gone(stub, session)) {
+    if (session != 0 && is_gone(twin, session)) {
         say(conn, answer, sizeof answer);
         conn_end(conn);
         return;
@@ -96,18 +96,18 @@ static void let_in(struct zk_stub *stub, struct conn *conn, const uint8_t *hello
     store_be64(answer + 12, (uint64_t)session);
     conn->let_in = true;
     conn->session = session;
-    stub->session = session;
-    stub->let_in++;
+    twin->session = session;
+    twin->let_in++;
     say(conn, answer, sizeof answer);
 }
 
-static void answer(struct zk_stub *stub, struct conn *conn, const uint8_t *request)
+static void answer(struct zk_double *twin, struct conn *conn, const uint8_t *request)
 {
     uint8_t out[4 + 4 + 8 + 4 + 4] = { 0 };
     int32_t kind = (int32_t)load_be32(request + 4);
     bool is_fine = kind == KIND_PING || kind == KIND_CLOSE || kind == KIND_SYNC;
 
-    if (kind == KIND_CLOSE && atomic_exchange(&stub->lose_close, false)) {
+    if (kind == KIND_CLOSE && atomic_exchange(&twin->lose_close, false)) {
         conn_end(conn);
         return;
     }
@@ -116,12 +116,12 @@ static void answer(struct zk_stub *stub, struct conn *conn, const uint8_t *reque
     store_be32(out + 16, is_fine ? 0 : (uint32_t)NO_SUCH_ZNODE);
     say(conn, out, kind == KIND_SYNC ? sizeof out : sizeof out - 4); /* sync: and an empty path */
     if (kind == KIND_CLOSE) {
-        stub->gone[stub->closed++ % GONE_MAX] = conn->session;
+        twin->gone[twin->closed++ % GONE_MAX] = conn->session;
         conn_end(conn);
     }
 }
 
-static void conn_read(struct zk_stub *stub, struct conn *conn)
+static void conn_read(struct zk_double *twin, struct conn *conn)
 {
     ssize_t got = recv(conn->fd, conn->in + conn->len, sizeof conn->in - conn->len, MSG_DONTWAIT);
     size_t size;
@@ -132,129 +132,129 @@ static void conn_read(struct zk_stub *stub, struct conn *conn)
     }
     conn->len += (size_t)got;
     while (conn->fd >= 0 && conn->len >= 4 && conn->len >= (size = 4 + load_be32(conn->in))) {
-        if (stub->delay_ms > 0)
-            usleep((useconds_t)stub->delay_ms * 1000);
+        if (twin->delay_ms > 0)
+            usleep((useconds_t)twin->delay_ms * 1000);
         if (conn->let_in)
-            answer(stub, conn, conn->in + 4);
+            answer(twin, conn, conn->in + 4);
         else
-            let_in(stub, conn, conn->in + 4);
+            let_in(twin, conn, conn->in + 4);
         conn->len -= size;
         memmove(conn->in, conn->in + size, conn->len);
     }
 }
 
-static void take_in(struct zk_stub *stub)
+static void take_in(struct zk_double *twin)
 {
     for (size_t i = 0; i < CONNS_MAX; i++) {
-        struct conn *conn = &stub->conns[i];
+        struct conn *conn = &twin->conns[i];
 
         if (conn->fd >= 0)
             continue;
-        *conn = (struct conn){ .fd = accept4(stub->fd, NULL, NULL, SOCK_CLOEXEC) };
+        *conn = (struct conn){ .fd = accept4(twin->fd, NULL, NULL, SOCK_CLOEXEC) };
         return;
     }
 }
 
-static void look(struct zk_stub *stub)
+static void look(struct zk_double *twin)
 {
-    struct pollfd fds[1 + CONNS_MAX] = { { .fd = stub->fd, .events = POLLIN } };
+    struct pollfd fds[1 + CONNS_MAX] = { { .fd = twin->fd, .events = POLLIN } };
 
     for (size_t i = 0; i < CONNS_MAX; i++)
-        fds[1 + i] = (struct pollfd){ .fd = stub->conns[i].fd, .events = POLLIN };
+        fds[1 + i] = (struct pollfd){ .fd = twin->conns[i].fd, .events = POLLIN };
     if (poll(fds, ARRAY_LEN(fds), LOOK_MS) <= 0)
         return;
     for (size_t i = 0; i < CONNS_MAX; i++) {
         if (fds[1 + i].revents != 0)
-            conn_read(stub, &stub->conns[i]);
+            conn_read(twin, &twin->conns[i]);
     }
     if (fds[0].revents != 0)
-        take_in(stub);
+        take_in(twin);
 }
 
 static void run(void *arg)
 {
-    struct zk_stub *stub = arg;
+    struct zk_double *twin = arg;
 
-    while (!stub->stopping) {
-        if (atomic_exchange(&stub->hang_up, false)) {
+    while (!twin->stopping) {
+        if (atomic_exchange(&twin->hang_up, false)) {
             for (size_t i = 0; i < CONNS_MAX; i++)
-                conn_end(&stub->conns[i]);
+                conn_end(&twin->conns[i]);
         }
-        stub->is_mute = stub->mute;
-        if (stub->is_mute)
+        twin->is_mute = twin->mute;
+        if (twin->is_mute)
             usleep(LOOK_MS * 1000);
         else
-            look(stub);
+            look(twin);
     }
     for (size_t i = 0; i < CONNS_MAX; i++)
-        conn_end(&stub->conns[i]);
+        conn_end(&twin->conns[i]);
 }
 
-struct zk_stub *zk_stub_start(void)
+struct zk_double *zk_double_start(void)
 {
-    struct zk_stub *stub = xcalloc(1, sizeof *stub);
+    struct zk_double *twin = xcalloc(1, sizeof *twin);
     struct sockaddr_in address = { .sin_family = AF_INET };
     socklen_t len = sizeof address;
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (size_t i = 0; i < CONNS_MAX; i++)
-        stub->conns[i].fd = -1;
-    stub->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(stub->fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(listen(stub->fd, CONNS_MAX), 0);
-    ck_assert_int_eq(getsockname(stub->fd, (struct sockaddr *)&address, &len), 0);
-    stub->port = ntohs(address.sin_port);
-    thread_start(&stub->thread, T_ANY, -1, run, stub);
-    return stub;
+        twin->conns[i].fd = -1;
+    twin->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(twin->fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(twin->fd, CONNS_MAX), 0);
+    ck_assert_int_eq(getsockname(twin->fd, (struct sockaddr *)&address, &len), 0);
+    twin->port = ntohs(address.sin_port);
+    thread_start(&twin->thread, T_ANY, -1, run, twin);
+    return twin;
 }
 
-void zk_stub_stop(struct zk_stub **stub_ptr)
+void zk_double_stop(struct zk_double **twin_ptr)
 {
-    struct zk_stub *stub = *stub_ptr;
+    struct zk_double *twin = *twin_ptr;
 
-    *stub_ptr = NULL;
-    if (stub == NULL)
+    *twin_ptr = NULL;
+    if (twin == NULL)
         return;
-    stub->stopping = true;
-    thread_join(&stub->thread);
-    close(stub->fd);
-    free(stub);
+    twin->stopping = true;
+    thread_join(&twin->thread);
+    close(twin->fd);
+    free(twin);
 }
 
-int zk_stub_port(const struct zk_stub *stub)
+int zk_double_port(const struct zk_double *twin)
 {
-    return stub->port;
+    return twin->port;
 }
 
-void zk_stub_mute(struct zk_stub *stub, bool is_mute)
+void zk_double_mute(struct zk_double *twin, bool is_mute)
 {
-    stub->mute = is_mute;
-    while (stub->is_mute != is_mute)
+    twin->mute = is_mute;
+    while (twin->is_mute != is_mute)
         usleep(LOOK_MS * 100);
 }
 
-void zk_stub_slow(struct zk_stub *stub, int delay_ms)
+void zk_double_slow(struct zk_double *twin, int delay_ms)
 {
-    stub->delay_ms = delay_ms;
+    twin->delay_ms = delay_ms;
 }
 
-void zk_stub_lose_close(struct zk_stub *stub)
+void zk_double_lose_close(struct zk_double *twin)
 {
-    stub->lose_close = true;
+    twin->lose_close = true;
 }
 
-void zk_stub_hang_up(struct zk_stub *stub)
+void zk_double_hang_up(struct zk_double *twin)
 {
-    stub->hang_up = true;
+    twin->hang_up = true;
 }
 
-unsigned zk_stub_let_in(const struct zk_stub *stub, int64_t *session)
+unsigned zk_double_let_in(const struct zk_double *twin, int64_t *session)
 {
-    *session = stub->session;
-    return stub->let_in;
+    *session = twin->session;
+    return twin->let_in;
 }
 
-unsigned zk_stub_closed(const struct zk_stub *stub)
+unsigned zk_double_closed(const struct zk_double *twin)
 {
-    return stub->closed;
+    return twin->closed;
 }

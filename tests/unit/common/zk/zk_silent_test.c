@@ -12,13 +12,13 @@
 #include "common/zk/zk.h"
 #include "common/zk/zk_lib_int.h"
 #include "tests/kit/unit.h"
-#include "tests/kit/zk_stub.h"
+#include "tests/kit/zk_double.h"
 
 #define SESSION_MS 60000 /* the library leaves a silent server after 40 s */
 #define SOON_MS    20000 /* a second or two, on a machine that has much else to do */
 #define CLIENTS    8
 
-static struct zk_stub *stubs[2];
+static struct zk_double *twins[2];
 static struct mailbox mailbox;
 static char servers[64];
 static bool watchful;
@@ -50,10 +50,10 @@ static void set_up(void)
     mailbox_init(&mailbox);
     memset(ears, 0, sizeof ears);
     watchful = false;
-    stubs[0] = zk_stub_start();
-    stubs[1] = zk_stub_start();
-    snprintf(servers, sizeof servers, "127.0.0.1:%d,127.0.0.1:%d", zk_stub_port(stubs[0]),
-             zk_stub_port(stubs[1]));
+    twins[0] = zk_double_start();
+    twins[1] = zk_double_start();
+    snprintf(servers, sizeof servers, "127.0.0.1:%d,127.0.0.1:%d", zk_double_port(twins[0]),
+             zk_double_port(twins[1]));
 }
 
 static void open_one(int i)
@@ -75,8 +75,8 @@ static void tear_down(void)
         zk_close(&zks[i]);
     while (mailbox_run(&mailbox) > 0) {
     }
-    zk_stub_stop(&stubs[0]);
-    zk_stub_stop(&stubs[1]);
+    zk_double_stop(&twins[0]);
+    zk_double_stop(&twins[1]);
     mailbox_fini(&mailbox);
 }
 
@@ -105,7 +105,7 @@ static int server_of_first(void)
     int64_t session;
 
     soon(ears[0].connected == 1);
-    return zk_stub_let_in(stubs[0], &session) > 0 ? 0 : 1;
+    return zk_double_let_in(twins[0], &session) > 0 ? 0 : 1;
 }
 
 static void note(void *arg, const struct zk_answer *answer)
@@ -115,7 +115,7 @@ static void note(void *arg, const struct zk_answer *answer)
 
 START_TEST(who_connects_leaves_a_silent_server_for_the_next)
 {
-    zk_stub_mute(stubs[0], true);
+    zk_double_mute(twins[0], true);
     for (int i = 0; i < CLIENTS; i++) /* some of them meet the silent one first */
         open_one(i);
     soon(all_connected());
@@ -135,12 +135,12 @@ START_TEST(who_reconnects_leaves_a_silent_server_with_the_session)
     id = zk_session(zks[0])->id;
     zk_exists(zks[0], "/watched", true, note, &absent);
     soon(absent == ERR_NOT_FOUND);
-    zk_stub_mute(stubs[1 - home], true);
-    zk_stub_hang_up(stubs[home]);
+    zk_double_mute(twins[1 - home], true);
+    zk_double_hang_up(twins[home]);
     soon(ears[0].connected == 2);
     ck_assert_int_eq(ears[0].fresh, 1);
     ck_assert_int_eq(ears[0].expired, 0);
-    ck_assert_int_eq(zk_stub_let_in(stubs[home], &session), 2);
+    ck_assert_int_eq(zk_double_let_in(twins[home], &session), 2);
     ck_assert(session == id);
     ck_assert(zk_session(zks[0])->id == id);
     soon(ears[0].changed == 1); /* the watch is not known there */
@@ -156,16 +156,16 @@ START_TEST(who_waits_for_an_answer_leaves_a_silent_server_with_the_session)
     open_one(0);
     home = server_of_first();
     id = zk_session(zks[0])->id;
-    zk_stub_mute(stubs[home], true);
+    zk_double_mute(twins[home], true);
     zk_exists(zks[0], "/a", false, note, &asked);
     soon(asked == ERR_CONNECTION_LOSS);
     zk_exists(zks[0], "/a", false, note, &again);
     soon(again == ERR_NOT_FOUND);
-    ck_assert_int_eq(zk_stub_let_in(stubs[1 - home], &session), 1);
+    ck_assert_int_eq(zk_double_let_in(twins[1 - home], &session), 1);
     ck_assert(session == id);
     ck_assert_int_eq(ears[0].fresh, 1);
     ck_assert_int_eq(ears[0].expired, 0);
-    ck_assert_uint_eq(zk_stub_closed(stubs[0]) + zk_stub_closed(stubs[1]), 0);
+    ck_assert_uint_eq(zk_double_closed(twins[0]) + zk_double_closed(twins[1]), 0);
 }
 END_TEST
 
@@ -179,9 +179,9 @@ START_TEST(who_is_watchful_leaves_a_silent_server_before_anything_is_asked)
     open_one(0);
     home = server_of_first();
     id = zk_session(zks[0])->id;
-    zk_stub_mute(stubs[home], true);
+    zk_double_mute(twins[home], true);
     soon(ears[0].connected == 2);
-    ck_assert_int_eq(zk_stub_let_in(stubs[1 - home], &session), 1);
+    ck_assert_int_eq(zk_double_let_in(twins[1 - home], &session), 1);
     ck_assert(session == id);
     ck_assert_int_eq(ears[0].fresh, 1);
 }
@@ -192,8 +192,8 @@ START_TEST(servers_that_are_slow_are_given_more_time)
 {
     enum err asked = ERR_CONNECTION_LOSS;
 
-    zk_stub_slow(stubs[0], 1500);
-    zk_stub_slow(stubs[1], 1500);
+    zk_double_slow(twins[0], 1500);
+    zk_double_slow(twins[1], 1500);
     open_one(0);
     soon(ears[0].connected == 1);
     for (int tries = 0; asked == ERR_CONNECTION_LOSS; tries++) {
@@ -204,8 +204,8 @@ START_TEST(servers_that_are_slow_are_given_more_time)
     }
     ck_assert_int_eq(asked, ERR_NOT_FOUND);
     ck_assert_int_eq(ears[0].expired, 0);
-    zk_stub_slow(stubs[0], 0);
-    zk_stub_slow(stubs[1], 0);
+    zk_double_slow(twins[0], 0);
+    zk_double_slow(twins[1], 0);
 }
 END_TEST
 
@@ -218,11 +218,11 @@ START_TEST(the_only_server_is_given_more_time)
     watchful = true;
     open_one(0);
     soon(ears[0].connected == 1);
-    zk_stub_mute(stubs[0], true);
+    zk_double_mute(twins[0], true);
     zk_exists(zks[0], "/a", false, note, &asked);
     for (resume_ms = clock_mono_ms() + 2000; clock_mono_ms() < resume_ms;)
         mailbox_wait(&mailbox, 20);
-    zk_stub_mute(stubs[0], false);
+    zk_double_mute(twins[0], false);
     soon(asked != ERR_OK);
     ck_assert_int_eq(asked, ERR_NOT_FOUND);
     ck_assert_int_eq(ears[0].connected, 1);
@@ -234,14 +234,14 @@ END_TEST
 START_TEST(a_session_is_closed_only_when_a_server_knows_it_no_more)
 {
     static const uint8_t password[16];
-    char *one = xasprintf("127.0.0.1:%d", zk_stub_port(stubs[0]));
+    char *one = xasprintf("127.0.0.1:%d", zk_double_port(twins[0]));
 
-    zk_stub_lose_close(stubs[0]);
+    zk_double_lose_close(twins[0]);
     ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK);
-    ck_assert_uint_eq(zk_stub_closed(stubs[0]), 1);
+    ck_assert_uint_eq(zk_double_closed(twins[0]), 1);
     ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK); /* not there any more */
-    ck_assert_uint_eq(zk_stub_closed(stubs[0]), 1);
-    zk_stub_mute(stubs[0], true);
+    ck_assert_uint_eq(zk_double_closed(twins[0]), 1);
+    zk_double_mute(twins[0], true);
     ck_assert_int_eq(zk_close_session(one, 78, password, 500), ERR_TIMED_OUT);
     free(one);
 }
