@@ -16,6 +16,7 @@
 
 #include "broker/log/checkpoint.h"
 #include "broker/log/log_int.h"
+#include "broker/log/log_recall.h"
 #include "broker/log/producer_batch.h"
 #include "broker/log/producers_file.h"
 #include "common/base/clock.h"
@@ -628,6 +629,18 @@ static void add_batch(struct addition *add, const struct batch_info *info)
         add->max_timestamp = info->max_timestamp;
 }
 
+static enum err check_producer(struct log *log, const struct producer_batch *batch,
+                               enum log_origin origin, struct producer_dup *dup)
+{
+    lock_take(&log->producers_lock);
+    enum err err =
+        producers_check(log->producers, batch,
+                        origin == LOG_FROM_CLIENT ? PRODUCER_CLIENT : PRODUCER_COORDINATOR, dup);
+
+    lock_drop(&log->producers_lock);
+    return err;
+}
+
 static enum err ask_producers(struct log *log, const uint8_t *batch, const struct batch_info *info,
                               enum log_origin origin, struct log_appended *out)
 {
@@ -636,12 +649,14 @@ static enum err ask_producers(struct log *log, const uint8_t *batch, const struc
 
     if (!producer_batch_read(batch, info, &produced))
         return ERR_OK;
-    lock_take(&log->producers_lock);
-    enum err err =
-        producers_check(log->producers, &produced,
-                        origin == LOG_FROM_CLIENT ? PRODUCER_CLIENT : PRODUCER_COORDINATOR, &dup);
+    enum err err = check_producer(log, &produced, origin, &dup);
 
-    lock_drop(&log->producers_lock);
+    /* Or it repeats one that was known before the start. */
+    if (err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && log_can_recall(log)) {
+        err = log_recall_producers(log);
+        if (err == ERR_OK)
+            err = check_producer(log, &produced, origin, &dup);
+    }
     if (err == ERR_DUPLICATE_SEQUENCE_NUMBER) {
         out->is_duplicate = true;
         out->first_offset = dup.first_offset;

@@ -84,7 +84,9 @@ struct log {
     struct lock producers_lock;  /* rank LOCK_PRODUCERS */
     struct producers *producers; /* [P] */
     int64_t producers_upto;      /* [P] after the last batch that they know of */
-    int64_t stray_snapshot;      /* [c] offset of the last one between two rolls, -1 none */
+    int64_t recall_below;   /* [P] offset of the snapshot that they began with; 0: none, or what
+                                   it leaves out has been looked for */
+    int64_t stray_snapshot; /* [c] offset of the last one between two rolls, -1 none */
 };
 
 /* After a file was made, renamed or removed: the next flush syncs the directory. */

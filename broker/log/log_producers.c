@@ -150,6 +150,7 @@ enum err log_rebuild_producers_from(struct log *log, int64_t upto_offset, int64_
 
     log->producers = fresh;
     log->producers_upto = *known;
+    log->recall_below = from;
     log_publish_unstable_locked(log);
     lock_drop(&log->producers_lock);
     producers_free(&old);

@@ -387,3 +387,34 @@ void producers_load(struct producers *producers, const struct producer_entry *en
                                              .last_offset = -1,
                                              .producer_id = entry->producer_id });
 }
+
+static void recall(struct producer *producer, const struct producer *earlier)
+{
+    struct seen_batch all[2 * PRODUCER_BATCHES];
+    size_t count = 0;
+
+    while (count < earlier->batch_count &&
+           earlier->batches[count].last_offset < producer->batches[0].first_offset) {
+        all[count] = earlier->batches[count];
+        count++;
+    }
+    memcpy(all + count, producer->batches, producer->batch_count * sizeof *all);
+    count += producer->batch_count;
+    size_t skip = count > PRODUCER_BATCHES ? count - PRODUCER_BATCHES : 0;
+
+    producer->batch_count = (uint8_t)(count - skip);
+    memcpy(producer->batches, all + skip, (count - skip) * sizeof *all);
+}
+
+void producers_recall(struct producers *producers, const struct producers *earlier)
+{
+    struct producer *producer;
+    struct producer *next;
+
+    HASH_ITER (hh, producers->by_id, producer, next) {
+        const struct producer *twin = find(earlier, producer->id);
+
+        if (twin != NULL && twin->epoch == producer->epoch && producer->batch_count > 0)
+            recall(producer, twin);
+    }
+}

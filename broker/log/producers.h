@@ -116,4 +116,8 @@ bool producers_get(const struct producers *producers, int64_t producer_id,
                    struct producer_entry *out);
 /* Puts one back as a snapshot has it. */
 void producers_load(struct producers *producers, const struct producer_entry *entry);
+/* Puts the batches that earlier knows of a producer before those known here: of the same epoch,
+ * before the oldest one here, up to PRODUCER_BATCHES. Nobody becomes known by it, and what may come
+ * next stays the same. */
+void producers_recall(struct producers *producers, const struct producers *earlier);
 #endif

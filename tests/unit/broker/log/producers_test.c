@@ -102,6 +102,56 @@ START_TEST(the_last_five_batches_are_known_again)
 }
 END_TEST
 
+/* As after a start: of each only the last batch, and what was there before. */
+static struct producers *reload(void)
+{
+    struct producers *before = producers;
+    struct producer_entry entry;
+
+    producers = producers_new();
+    ck_assert(producers_get(before, 1, &entry));
+    producers_load(producers, &entry);
+    return before;
+}
+
+START_TEST(what_was_left_out_is_put_before_what_is_known)
+{
+    for (int32_t seq = 0; seq < 4; seq++)
+        ck_assert_int_eq(put(data(1, 0, seq, 1)), ERR_OK);
+    struct producers *before = reload();
+
+    ck_assert_int_eq(put(data(1, 0, 1, 1)), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    ck_assert_int_eq(put(data(1, 0, 4, 1)), ERR_OK);
+    ck_assert_int_eq(put(data(1, 0, 5, 1)), ERR_OK);
+    producers_recall(producers, before);
+    for (int32_t seq = 1; seq < 6; seq++) {
+        ck_assert_int_eq(put(data(1, 0, seq, 1)), ERR_DUPLICATE_SEQUENCE_NUMBER);
+        ck_assert_int_eq(dup.first_offset, seq);
+    }
+    ck_assert_int_eq(put(data(1, 0, 0, 1)), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    ck_assert_int_eq(put(data(1, 0, 7, 1)), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    ck_assert_int_eq(put(data(1, 0, 6, 1)), ERR_OK);
+    producers_free(&before);
+}
+END_TEST
+
+START_TEST(what_was_left_out_makes_nobody_known_and_no_epoch_older)
+{
+    ck_assert_int_eq(put(data(2, 0, 0, 1)), ERR_OK);
+    ck_assert_int_eq(put(data(1, 0, 0, 1)), ERR_OK);
+    struct producers *before = reload();
+
+    ck_assert_int_eq(put(data(1, 1, 0, 1)), ERR_OK);
+    producers_recall(producers, before);
+    ck_assert_uint_eq(producers_count(producers), 1);
+    ck_assert_int_eq(put(data(1, 1, 0, 1)), ERR_DUPLICATE_SEQUENCE_NUMBER);
+    ck_assert_int_eq(dup.first_offset, 2);
+    ck_assert_int_eq(put(data(1, 0, 1, 1)), ERR_INVALID_PRODUCER_EPOCH);
+    ck_assert_int_eq(put(data(1, 1, 1, 1)), ERR_OK);
+    producers_free(&before);
+}
+END_TEST
+
 START_TEST(a_new_epoch_begins_at_zero)
 {
     ck_assert_int_eq(put(data(1, 3, 0, 5)), ERR_OK);
@@ -201,6 +251,8 @@ int main(void)
     tcase_add_test(tc, sequences_go_on);
     tcase_add_test(tc, an_unknown_producer_may_begin_anywhere);
     tcase_add_test(tc, the_last_five_batches_are_known_again);
+    tcase_add_test(tc, what_was_left_out_is_put_before_what_is_known);
+    tcase_add_test(tc, what_was_left_out_makes_nobody_known_and_no_epoch_older);
     tcase_add_test(tc, a_new_epoch_begins_at_zero);
     tcase_add_test(tc, sequences_wrap);
     tcase_add_test(tc, replication_is_believed);
