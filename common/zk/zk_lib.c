@@ -77,6 +77,7 @@ struct zk_lib {
     bool watchful;                          /* [I] */
     bool pinging;                           /* [z] */
     struct msg ponged;                      /* while pinging */
+    int ponged_rc;                          /* of the message */
     int64_t silent_since_ms;                /* [z] an answer is awaited, or a connection */
     int64_t look_at_ms;                     /* [z] INT64_MAX: nothing is awaited */
     bool dead;                              /* [z] to be closed once the mailbox has been run */
@@ -326,7 +327,7 @@ static void sent_add(struct zk_lib *lib, struct zk_call *call)
     if (lib->sent != NULL)
         lib->sent->prev = call;
     lib->sent = call;
-    if (lib->n_sent++ == 0)
+    if (lib->n_sent++ == 0 && !lib->pinging) /* else it has been awaited for a while */
         await(lib);
 }
 
@@ -697,6 +698,8 @@ static void on_ponged(struct msg *msg)
     struct zk_lib *lib = container_of(msg, struct zk_lib, ponged);
 
     lib->pinging = false;
+    if (lib->ponged_rc == ZOK || lib->ponged_rc == ZNONODE)
+        await(lib); /* the answers to what was sent meanwhile */
     if (lib->n_sent == 0 && lib->connected)
         await_nothing(lib);
 }
@@ -706,8 +709,8 @@ static void on_pong(int rc, const struct Stat *stat, const void *data)
 {
     struct zk_lib *lib = (struct zk_lib *)(uintptr_t)data;
 
-    (void)rc; /* an answer is an answer, and a lost connection is told otherwise */
     (void)stat;
+    lib->ponged_rc = rc;
     lib->ponged.run = on_ponged;
     mailbox_post(&lib->mailbox, &lib->ponged);
 }
