@@ -16,6 +16,13 @@ static struct reactor *reactor;
 static struct probes *probes;
 static int n_done;
 static enum core_probe_result results[8];
+static int64_t now_us; /* where time is told */
+
+static int64_t told_time(void *arg)
+{
+    (void)arg;
+    return now_us;
+}
 
 static void on_done(void *arg, int32_t broker, uint64_t number, enum core_probe_result result)
 {
@@ -37,6 +44,7 @@ static void wait_for(int wanted)
     for (int i = 0; i < 10000 && n_done < wanted; i++) {
         reactor_turn(reactor, false);
         usleep(500);
+        now_us += 500;
     }
     ck_assert_int_eq(n_done, wanted);
 }
@@ -130,13 +138,16 @@ START_TEST(what_does_not_come_from_the_host_is_silence)
 }
 END_TEST
 
-/* As the kernel of a dying process does: it accepts, resets, and refuses from then on. */
+/* As the kernel of a dying process does: it accepts, resets, and refuses from then on. Time stands
+ * still until it resets, so that the connection has not lasted yet. */
 START_TEST(a_connection_that_is_reset_at_once_is_no_answer)
 {
     int dying;
     int port = port_of(&dying);
 
     start();
+    now_us = 1000000;
+    reactor_set_clock(reactor, told_time, NULL);
     ask(STR("127.0.0.1"), port, 5000, 0);
     for (int i = 0; i < 5; i++)
         reactor_turn(reactor, false); /* connected */
