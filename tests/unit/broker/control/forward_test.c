@@ -80,7 +80,7 @@ static struct forward_call call_of(const uint8_t *body, size_t len, struct str n
                                   .listener = name,
                                   .body = body,
                                   .body_len = len,
-                                  .timeout_ms = 1000 };
+                                  .timeout_ms = 60000 }; /* none of them waits for it */
 }
 
 START_TEST(what_no_frame_holds_is_refused)
