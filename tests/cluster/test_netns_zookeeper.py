@@ -87,7 +87,7 @@ def test_a_controller_that_is_cut_off_from_all_of_them_is_replaced(three):
 def test_the_active_controller_decides_soon_after_it_has_lost_its_zookeeper(three):
     """It is connected to one of the three; whichever that is, a leader that dies then is soon replaced.
 
-    Where it meets each cut, it waits for 1, 2 and 4 s.
+    Where it meets each cut, it waits for 1, 2 and 4 s; the library alone would for 12.
     """
     ops.create_topic(three, "decided", 1, 3)
     for zookeeper in zookeepers(three):
@@ -101,4 +101,4 @@ def test_the_active_controller_decides_soon_after_it_has_lost_its_zookeeper(thre
         three.wait_gone(victim)
         three.start(victim)
         ops.wait_full_isr(three)
-        assert took < 5 + stalls.slack(), f"{took:.1f} s without {zookeeper}"
+        assert took < 8 + stalls.slack(), f"{took:.1f} s without {zookeeper}"
