@@ -4,6 +4,7 @@ A probe is ((host, port), request, parse): connect, send the request, hand what 
 returns something. parse None: being connected is the answer. No threads: a stopped process accepts through its
 kernel and says nothing, and a time-out must cost the same for one such server as for ten.
 """
+import collections
 import json
 import select
 import socket
@@ -121,13 +122,16 @@ def zookeeper_ephemerals(got, ended):
 def active_controller(answers, chroot):
     """Of several servers' `dump` answers: the id of the controller whose session holds /controller, or None.
 
+    What most say counts: one that was cut off may still name a controller that has been replaced.
+
     Reading /controller itself would need a session, and every session is two synced writes in ZooKeeper: a status that
     is polled must not slow down the cluster that it looks at.
     """
     registered = chroot + '/controllers/ids/'
+    named = collections.Counter()
     for sessions in answers:
         for paths in sessions or ():
             if chroot + '/controller' in paths:
-                ids = [p[len(registered):] for p in paths if p.startswith(registered)]
-                return int(ids[0]) if ids and ids[0].isdigit() else None
-    return None
+                named.update([next((p[len(registered):] for p in paths if p.startswith(registered)), '')])
+    most = named.most_common(1)
+    return int(most[0][0]) if most and most[0][0].isdigit() else None

@@ -379,3 +379,26 @@ def test_a_broker_stops_cleanly_although_a_produce_waits(whole, topic):
         whole.start(node)
     whole.wait_serving()
     ops.wait_full_isr(whole)
+
+
+@pytest.mark.moldau_only
+def test_a_batch_from_before_a_restart_is_known_again(whole, topic):
+    """A snapshot has the last batch of each producer only; Kafka refuses the ones before (45), which ends librdkafka."""
+    name = topic(partitions=1, replication=1)
+    sent = []
+
+    def write(c):
+        pid, epoch = c.init_producer_id()
+        sent[:] = [batch.build([b"%d" % i], producer_id=pid, producer_epoch=epoch, sequence=i) for i in range(4)]
+        assert [c.produce(name, {0: b})[0].base_offset for b in sent[:3]] == [0, 1, 2]
+
+    def repeat(c):
+        got = [c.produce(name, {0: b})[0] for b in sent]
+        assert [(p.error, p.base_offset) for p in got] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    ops.ask_leader(whole, name, 0, write)
+    leader = str(ops.partitions_of(whole, name)[0].leader)
+    whole.stop(leader)
+    whole.start(leader)
+    whole.wait_serving()
+    ops.ask_leader(whole, name, 0, repeat)
+    assert [r.value for r in ops.read_partition(whole, name, 0)] == [b"0", b"1", b"2", b"3"]

@@ -119,6 +119,8 @@ class Probe(unittest.TestCase):
         sessions = cluster_probe.zookeeper_ephemerals(dump, True)
         self.assertEqual(cluster_probe.active_controller([None, sessions], '/k'), 3002)
         self.assertIsNone(cluster_probe.active_controller([sessions], ''))
+        stale = cluster_probe.zookeeper_ephemerals(dump.replace(b'3002', b'3003'), True)
+        self.assertEqual(cluster_probe.active_controller([stale, None, sessions, sessions], '/k'), 3002)
         self.assertIsNone(cluster_probe.zookeeper_ephemerals(dump, False))
 
     def test_silent_servers_together_cost_one_time_out(self):
