@@ -1,6 +1,9 @@
 """Clients of a chaos run, which note what they did and saw in a History (tests/kit/history.py)."""
 import collections
 import logging
+import os
+import shutil
+import subprocess
 import threading
 import time
 
@@ -11,6 +14,7 @@ from tests.kit.rdkafka_faults import takes_wrong_epoch
 from tests.kit.rawload import RawLoad
 
 SIZE = 200
+STUCK_S = 60            # a reader that is shown nothing for so long, while others write all the time, hangs
 
 
 def value_of(record):
@@ -119,30 +123,54 @@ class Positions(logging.Handler):
         return logger
 
 
+def native_stacks():
+    """Where each thread of this process is, a client library's own ones too."""
+    if shutil.which("gdb") is None:
+        return "no gdb here: where its threads are is not known"
+    return subprocess.run(["gdb", "-p", str(os.getpid()), "-batch", "-ex", "thread apply all bt 16"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60).stdout
+
+
 class Reader:
-    """Reads all partitions from the beginning, and never asks for anything twice."""
+    """Reads all partitions from the beginning, and never asks for anything twice.
+
+    One that is shown nothing any more is noted with all that is known of it, and another one goes on in its place, so
+    that it is seen whether the brokers had something to show.
+    """
 
     def __init__(self, history, name, cluster, topic, partitions):
         self.history, self.name = history, name
         self.reads = history.reader(name)
         self.next = dict.fromkeys(range(partitions), 0)
         self.epochs = dict.fromkeys(range(partitions), -1)      # of the last record shown
-        self.topic = topic
-        self.positions = Positions()
-        self.consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name,
-                                  "enable.auto.commit": False, "auto.offset.reset": "error",
-                                  "isolation.level": "read_committed", "fetch.wait.max.ms": 100,
-                                  # librdkafka 2.16 locks itself up when it bootstraps anew while an
-                                  # OffsetForLeaderEpoch is out: its main thread waits for its own lock for ever
-                                  "metadata.recovery.strategy": "none", "log_level": 7, "debug": "fetch,topic"},
-                                 logger=self.positions.logger(name))
-        self.consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self.cluster, self.topic = cluster, topic
+        self.hung = []          # consumers that were given up: closing them might never end
         self.ends = None        # {partition: offset} to read up to; None: go on
+        self._begin()
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def start(self):
         self.thread.start()
         return self
+
+    def _begin(self):
+        self.positions = Positions()
+        self.consumer = Consumer({"bootstrap.servers": self.cluster.bootstrap, "group.id": self.name,
+                                  "enable.auto.commit": False, "auto.offset.reset": "error",
+                                  "isolation.level": "read_committed", "fetch.wait.max.ms": 100,
+                                  # librdkafka 2.16 locks itself up when it bootstraps anew while an
+                                  # OffsetForLeaderEpoch is out: its main thread waits for its own lock for ever
+                                  "metadata.recovery.strategy": "none", "log_level": 7, "debug": "fetch,topic"},
+                                 logger=self.positions.logger(self.name))
+        self.consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in self.next.items()])
+        self.shown = time.monotonic()       # when it was shown something last
+
+    def _begin_anew(self):
+        what = f"{self.name}: is shown nothing any more, at {self.next}"
+        print(f"{time.monotonic():.3f} {what}", flush=True)
+        self.history.fatal.append("\n".join([what, *self.positions.lines, native_stacks()]))
+        self.hung.append(self.consumer)
+        self._begin()
 
     def stop(self, ends):
         """Reads on to those ends, then ends."""
@@ -154,7 +182,12 @@ class Reader:
     def _main(self):
         try:
             while self.ends is None or any(self.next[p] < end for p, end in self.ends.items()):
-                for message in self.consumer.consume(1000, 0.2):
+                messages = self.consumer.consume(1000, 0.2)
+                if messages:
+                    self.shown = time.monotonic()
+                elif time.monotonic() - self.shown > STUCK_S:
+                    self._begin_anew()
+                for message in messages:
                     if not message.error():
                         self._take(message)
                     elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:     # noqa: SLF001
