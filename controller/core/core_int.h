@@ -638,6 +638,9 @@ void elr_plan_topic_gone(struct core *core, const struct image_topic *topic, boo
 /* After these: what was stored of the item, in whole or in part. */
 void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
                     const struct core_op_result *results);
+/* The same of settings: who was eligible beside a leader that has gone meanwhile stays it. */
+void elr_config_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
+                       const struct core_op_result *results);
 /* Entries that could not be deleted are tried again. */
 void elr_on_time(struct core *core);
 int64_t elr_next_ms(const struct core *core);

@@ -35,7 +35,8 @@ struct elr {
     struct elr_key key;
     int32_t leader_epoch, partition_epoch;
     int32_t min_isr;
-    bool is_void; /* is to be deleted */
+    bool is_void;      /* is to be deleted */
+    bool is_unwritten; /* was deleted, and is to be there */
     struct ids replicas;
     int32_t room[];
 };
@@ -299,7 +300,7 @@ void elr_scan(struct core *core)
             if (!has_lost(core, part, elr->replicas.at[i]))
                 room[left.n++] = elr->replicas.at[i];
         }
-        if (left.n < elr->replicas.n)
+        if (left.n < elr->replicas.n || elr->is_unwritten)
             plan_entry(core, elr, left);
     }
 }
@@ -461,6 +462,36 @@ void elr_ops_stored(struct core *core, const struct plan *plan, const struct pla
         const struct core_op *op = &plan->ops[i];
 
         if (op->kind == OP_ELIGIBLE_SET && results[i].err == ERR_OK)
+            put(core, &op->eligible);
+    }
+}
+
+/* Its leader has gone while settings were written that voided it. Nobody has been told of them yet,
+ * and that process will not be: the next one is decided on with its own, and should it be the same
+ * one after all, it is judged before it is told. */
+static bool outlives_leader(const struct core *core, const struct elr *elr)
+{
+    const struct image_part *part = image_part(core->image, elr->key.topic_id, elr->key.partition);
+    const struct broker *b = part != NULL ? broker_get(core, part->leader) : NULL;
+
+    return part != NULL && !elr->is_void && is_of(elr, part) &&
+           (b == NULL || b->phase == STREAM_NONE || b->phase == STREAM_CHECK ||
+            b->phase == STREAM_LEAVE);
+}
+
+void elr_config_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
+                       const struct core_op_result *results)
+{
+    for (size_t i = item->first_op; i < item->first_op + item->n_ops; i++) {
+        const struct core_op *op = &plan->ops[i];
+
+        if (op->kind != OP_ELIGIBLE_SET || results[i].err != ERR_OK)
+            continue;
+        struct elr *elr = find(core, op->eligible.topic_id, op->eligible.partition);
+
+        if (elr != NULL && outlives_leader(core, elr))
+            elr->is_unwritten = true;
+        else
             put(core, &op->eligible);
     }
 }

@@ -280,7 +280,7 @@ static void item_done(struct core *core, struct plan *plan, struct plan_item *it
         pids_done(core, item, results);
         break;
     case PLAN_CONFIG:
-        elr_ops_stored(core, plan, item, results);
+        elr_config_stored(core, plan, item, results);
         if (item->err != ERR_OK && item->job == NULL)
             settings_failed(core, &item->config); /* nobody asks for them once more */
         if (item->err != ERR_OK)

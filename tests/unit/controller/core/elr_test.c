@@ -129,6 +129,28 @@ START_TEST(less_is_wanted_only_when_the_last_one_is_known_to_live)
 }
 END_TEST
 
+/* It loses its tail while the settings are written that make 2 none: nobody went by them yet. */
+START_TEST(less_is_wanted_and_the_last_one_is_gone_before_it_is_told)
+{
+    toy.hold = true;
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_kill(&toy, 1);
+    if (_i == 1)
+        start_unclean(1);
+    toy.hold = false;
+    toy_release(&toy);
+    if (_i == 0) {
+        SHOWS("t", 0, "-1/1 3 3");
+        ELIGIBLE("2");
+        start_unclean(1);
+    }
+    SHOWS("t", 0, _i == 0 ? "-1/2 4 4" : "-1/2 3 3");
+    toy_start(&toy, 2);
+    SHOWS("t", 0, _i == 0 ? "2/2 5 5" : "2/2 4 4");
+    ELIGIBLE("");
+}
+END_TEST
+
 START_TEST(as_much_is_wanted_as_before)
 {
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
@@ -464,6 +486,7 @@ int main(void)
     tcase_add_test(tc, both_lose_it);
     tcase_add_test(tc, less_is_wanted_in_sync);
     tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
+    tcase_add_loop_test(tc, less_is_wanted_and_the_last_one_is_gone_before_it_is_told, 0, 2);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
     tcase_add_test(tc, another_hand_wants_less_and_is_heard_when_the_entry_can_go);
