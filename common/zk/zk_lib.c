@@ -1,10 +1,11 @@
 /*
- * The seam over Debian's libzookeeper_mt. One thread of ours per struct zk is the library's only
- * caller; the library's two threads do nothing but turn what they are told into messages to it.
+ * The seam over Debian's libzookeeper_mt, and the life of its handles. One thread of ours per
+ * struct zk is the library's only caller; the library's two threads do nothing but turn what they
+ * are told into messages to it.
  *
- * A call waits until the session is connected and the window has room, is sent, and is on the list
- * of those sent until its completion comes. Closing a handle loses completions (ZOOKEEPER-2894), so
- * what is still on the list once both library threads are joined is failed by us.
+ * A call waits until the session is connected and the window has room (zk_lib_asked.c), is sent and
+ * comes back with its answer (zk_lib_request.c), and is failed by us if both library threads are
+ * joined before that.
  *
  * A handle whose session has expired is dead: it is closed outside the message loop (its late
  * completions are in our mailbox and must be taken before the list is failed), the owner is told,
@@ -12,17 +13,11 @@
  * come back in step, a new handle is opened. Messages of older handles carry an older number and
  * are dropped.
  *
- * The library waits for a silent server (hung, or cut off without a word) for two thirds of the
- * session's time-out, whether it connects or has requests out, and may then try another one like
- * it. We wait for `patience`: a second (four where there is no other server), doubled each time
- * that a server was reached, for the next ten seconds, so that one which is only slow, or far, is
- * given its time. Then a connection that is up is shut down; one that is not is left by opening
- * another handle that goes on with the session, at the next server. A new handle knows neither what
- * we have seen nor what we watch: so it catches up with the leader (sync) before anybody hears of
- * it, and all that is watched is told to have changed.
+ * A server that is silent for longer than we have patience (zk_lib_patience.c) is left, and the
+ * session lives on: with the same handle when it was connected, else with another one. A new handle
+ * knows neither what we have seen nor what we watch: so it catches up with the leader (sync) before
+ * anybody hears of it, and all that is watched is told to have changed.
  */
-#include <stdatomic.h>
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +36,8 @@
 #define BACKOFF_MS_MIN_DEFAULT 50
 #define BACKOFF_MS_MAX_DEFAULT 2000
 #define DRAIN_MS               500
-#define PATIENCE_MS            1000
-#define PATIENCE_ALONE_MS      4000  /* where there is no other server to go to */
-#define PATIENCE_KEPT_MS       10000 /* after it was used up */
-#define LOOK_MS                1000  /* at a server that has something to answer */
-#define HELD_UP_MS             500   /* later than due: it was we who were not there */
 
-/*   [I] set before use   [z] the zk thread only   [a] atomic */
+/*   [I] set before use   [z] the zk thread only */
 struct zk_lib {
     struct zk base;
     struct thread thread;
@@ -58,36 +48,29 @@ struct zk_lib {
     bool make_chroot;                       /* [z] still to be looked at */
     int64_t backoff_ms_min, backoff_ms_max; /* [I] */
 
-    zhandle_t *handle;                      /* [z] NULL between sessions */
-    struct link *link;                      /* [z] what its callbacks get */
-    uint32_t number;                        /* [z] of the handle */
-    unsigned first_server;                  /* [z] that it tries */
-    clientid_t session;                     /* [z] that it goes on with; 0: a new one */
-    uint32_t turn;                          /* [z] */
-    bool had_session;                       /* [z] this handle was connected once */
-    bool connected;                         /* [z] */
-    bool is_moved;                          /* [z] goes on from another handle, not synced yet */
-    bool is_moving;                         /* [z] that one is being closed */
-    struct watched *watched;                /* [z] paths, in this session */
-    int64_t patience_ms_min;                /* [I] */
-    int64_t patience_ms;                    /* [z] */
-    int64_t used_up_ms;                     /* [z] when it was, last */
-    struct msg synced;                      /* after a move */
-    int synced_rc;                          /* of the message */
-    bool watchful;                          /* [I] */
-    bool pinging;                           /* [z] */
-    struct msg ponged;                      /* while pinging */
-    int ponged_rc;                          /* of the message */
-    int64_t silent_since_ms;                /* [z] an answer is awaited, or a connection */
-    int64_t look_at_ms;                     /* [z] INT64_MAX: nothing is awaited */
-    bool dead;                              /* [z] to be closed once the mailbox has been run */
-    bool stopping;                          /* [z] */
-    int64_t backoff_ms;                     /* [z] */
-    int64_t open_at_ms;                     /* [z] when the next handle is due */
-    struct rand rand;                       /* [z] */
-    struct zk_call *waiting, *waiting_last; /* [z] not sent yet */
-    struct zk_call *sent;                   /* [z] sent, newest first */
-    int32_t n_sent;                         /* [z] */
+    zhandle_t *handle;           /* [z] NULL between sessions */
+    struct link *link;           /* [z] what its callbacks get */
+    uint32_t number;             /* [z] of the handle */
+    unsigned first_server;       /* [z] that it tries */
+    clientid_t session;          /* [z] that it goes on with; 0: a new one */
+    uint32_t turn;               /* [z] */
+    bool had_session;            /* [z] this handle was connected once */
+    bool connected;              /* [z] */
+    bool is_moved;               /* [z] goes on from another handle, not synced yet */
+    bool is_moving;              /* [z] that one is being closed */
+    struct zk_patience patience; /* [z] */
+    struct msg synced;           /* after a move */
+    int synced_rc;               /* of the message */
+    bool watchful;               /* [I] */
+    bool pinging;                /* [z] */
+    struct msg ponged;           /* while pinging */
+    int ponged_rc;               /* of the message */
+    bool dead;                   /* [z] to be closed once the mailbox has been run */
+    bool stopping;               /* [z] */
+    int64_t backoff_ms;          /* [z] */
+    int64_t open_at_ms;          /* [z] when the next handle is due */
+    struct rand rand;            /* [z] */
+    struct zk_asked asked;       /* [z] */
     struct msg stop;
 };
 
@@ -105,133 +88,16 @@ struct heard {
     char path[];
 };
 
-/* A path that has had a watch in this session; it may have fired. */
-struct watched {
-    struct watched *next;
-    char path[];
-};
-
-/* ---- words of the library -------------------------------------------------------------------- */
-
-static struct zk_stat stat_of(const struct Stat *stat)
-{
-    return (struct zk_stat){ .czxid = stat->czxid,
-                             .mzxid = stat->mzxid,
-                             .ctime_ms = stat->ctime,
-                             .mtime_ms = stat->mtime,
-                             .owner = stat->ephemeralOwner,
-                             .version = stat->version,
-                             .cversion = stat->cversion,
-                             .n_children = stat->numChildren };
-}
-
-/* ---- completions: on the library's threads --------------------------------------------------- */
+/* ---- what the library's threads tell --------------------------------------------------------- */
 
 static void on_call_completed(struct msg *msg);
 
-static void call_back(struct zk_call *call, int rc)
+void zk_lib_answered(struct zk_call *call)
 {
     struct zk_lib *lib = container_of(call->zk, struct zk_lib, base);
 
-    call->answer.err = zk_lib_err(rc);
     call->msg.run = on_call_completed;
     mailbox_post(&lib->mailbox, &call->msg);
-}
-
-/* The library's completions hand back a const pointer to what we gave them. */
-static struct zk_call *call_of(const void *data)
-{
-    return (struct zk_call *)(uintptr_t)data;
-}
-
-static void on_data(int rc, const char *value, int value_len, const struct Stat *stat,
-                    const void *data)
-{
-    struct zk_call *call = call_of(data);
-
-    if (rc == ZOK) {
-        if (value != NULL && value_len >= 0) {
-            struct str text = { .ptr = value, .len = (size_t)value_len };
-
-            call->answer.data.ptr = arena_cstr(&call->arena, text);
-            call->answer.data.len = text.len;
-        }
-        call->answer.stat = stat_of(stat);
-    }
-    call_back(call, rc);
-}
-
-static void on_stat(int rc, const struct Stat *stat, const void *data)
-{
-    struct zk_call *call = call_of(data);
-
-    if (rc == ZOK && stat != NULL)
-        call->answer.stat = stat_of(stat);
-    call_back(call, rc);
-}
-
-static void on_children(int rc, const struct String_vector *names, const struct Stat *stat,
-                        const void *data)
-{
-    struct zk_call *call = call_of(data);
-
-    if (rc == ZOK && names != NULL) {
-        struct str *out;
-
-        call->answer.n_children = (size_t)names->count;
-        out = arena_zalloc(&call->arena, call->answer.n_children, sizeof *out);
-        for (size_t i = 0; i < call->answer.n_children; i++)
-            out[i] = str_of(arena_cstr(&call->arena, str_of(names->data[i])));
-        call->answer.children = out;
-        call->answer.stat = stat_of(stat);
-    }
-    call_back(call, rc);
-}
-
-static void on_path(int rc, const char *path, const void *data)
-{
-    struct zk_call *call = call_of(data);
-
-    if (rc == ZOK && path != NULL)
-        call->answer.path = str_of(arena_cstr(&call->arena, str_of(path)));
-    call_back(call, rc);
-}
-
-static void on_void(int rc, const void *data)
-{
-    call_back(call_of(data), rc);
-}
-
-/* What amulti writes into until its completion. */
-struct multi_room {
-    zoo_op_t *ops;
-    zoo_op_result_t *results;
-    struct Stat *stats;
-};
-
-static void on_multi(int rc, const void *data)
-{
-    struct zk_call *call = call_of(data);
-    struct multi_room *room = call->carrier;
-    struct zk_op_result *out = arena_zalloc(&call->arena, call->n_ops, sizeof *out);
-
-    /* A request that got no answer has nothing to say of its operations. */
-    for (size_t i = 0; i < call->n_ops; i++) {
-        out[i].path = str_of(call->ops[i].path);
-        out[i].err = zk_lib_err(rc);
-        if (zk_lib_err(rc) == ERR_CONNECTION_LOSS || zk_lib_err(rc) == ERR_SESSION_EXPIRED)
-            continue;
-        out[i].err = zk_lib_err(room->results[i].err);
-        if (rc != ZOK && out[i].err == ERR_OK)
-            out[i].err = ERR_OPERATION_NOT_ATTEMPTED;
-        if (rc == ZOK && call->ops[i].kind == ZK_OP_CREATE && room->results[i].value != NULL)
-            out[i].path = str_of(room->results[i].value);
-        if (rc == ZOK && call->ops[i].kind == ZK_OP_SET)
-            out[i].stat = stat_of(&room->stats[i]);
-    }
-    call->answer.n_results = call->n_ops;
-    call->answer.results = out;
-    call_back(call, rc);
 }
 
 static void on_heard(struct msg *msg);
@@ -252,194 +118,35 @@ static void on_watch(zhandle_t *handle, int type, int state, const char *path, v
     mailbox_post(&link->lib->mailbox, &heard->msg);
 }
 
-/* ---- patience ---------------------------------------------------------------------------------
- */
-
-/* An answer is awaited from now on, or the next one. */
-static void await(struct zk_lib *lib)
-{
-    int64_t now_ms = clock_mono_ms();
-
-    if (now_ms - lib->used_up_ms > PATIENCE_KEPT_MS)
-        lib->patience_ms = lib->patience_ms_min;
-    lib->silent_since_ms = now_ms;
-    lib->look_at_ms = now_ms + LOOK_MS;
-}
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void await_nothing(struct zk_lib *lib)
 {
-    lib->look_at_ms = lib->watchful && lib->connected ? clock_mono_ms() + LOOK_MS : INT64_MAX;
+    zk_patience_rest(&lib->patience, lib->watchful && lib->connected);
 }
 
-/* -1: no look is due. */
-static int64_t look_in_ms(const struct zk_lib *lib)
+/* It is on the list before it is sent: its completion may be faster than we are. */
+static void call_send(struct zk_lib *lib)
 {
-    int64_t left_ms = lib->look_at_ms - clock_mono_ms();
+    struct zk_call *call = zk_asked_send(&lib->asked);
+    int rc;
 
-    if (lib->look_at_ms == INT64_MAX)
-        return -1;
-    return left_ms > 0 ? left_ms : 0;
-}
-
-/* ---- watches, in case another handle goes on ---------------------------------------------------
- */
-
-static void watched_add(struct zk_lib *lib, const char *path)
-{
-    struct watched *watched;
-
-    for (watched = lib->watched; watched != NULL; watched = watched->next) {
-        if (strcmp(watched->path, path) == 0)
-            return;
-    }
-    watched = xmalloc(sizeof *watched + strlen(path) + 1);
-    memcpy(watched->path, path, strlen(path) + 1);
-    watched->next = lib->watched;
-    lib->watched = watched;
-}
-
-static void watched_forget(struct zk_lib *lib)
-{
-    struct watched *watched;
-
-    while ((watched = lib->watched) != NULL) {
-        lib->watched = watched->next;
-        free(watched);
-    }
-}
-
-/* Whether it was the content or the children: who watches reads again. */
-static void watched_tell(struct zk_lib *lib)
-{
-    for (const struct watched *at = lib->watched; at != NULL; at = at->next) {
-        zk_post_node(&lib->base, str_of(at->path), ZK_NODE_CHANGED);
-        zk_post_node(&lib->base, str_of(at->path), ZK_NODE_CHILDREN);
-    }
-}
-
-/* ---- sending ----------------------------------------------------------------------------------
- */
-
-static void sent_add(struct zk_lib *lib, struct zk_call *call)
-{
-    call->prev = NULL;
-    call->next = lib->sent;
-    if (lib->sent != NULL)
-        lib->sent->prev = call;
-    lib->sent = call;
-    if (lib->n_sent++ == 0 && !lib->pinging) /* else it has been awaited for a while */
-        await(lib);
-}
-
-static void sent_remove(struct zk_lib *lib, struct zk_call *call)
-{
-    if (call->prev != NULL)
-        call->prev->next = call->next;
-    else
-        lib->sent = call->next;
-    if (call->next != NULL)
-        call->next->prev = call->prev;
-    lib->n_sent--;
-}
-
-static int mode_flags(enum zk_mode mode)
-{
-    switch (mode) {
-    case ZK_PERSISTENT:
-        return 0;
-    case ZK_EPHEMERAL:
-        return ZOO_EPHEMERAL;
-    case ZK_SEQUENTIAL:
-        return ZOO_SEQUENCE;
-    }
-    return 0;
-}
-
-/* -1 is the library's word for null. */
-static int data_len(struct str data)
-{
-    return str_is_null(data) ? -1 : (int)data.len;
-}
-
-static int send_multi(struct zk_lib *lib, struct zk_call *call)
-{
-    struct multi_room *room = arena_alloc(&call->arena, sizeof *room);
-
-    room->ops = arena_zalloc(&call->arena, call->n_ops, sizeof *room->ops);
-    room->results = arena_zalloc(&call->arena, call->n_ops, sizeof *room->results);
-    room->stats = arena_zalloc(&call->arena, call->n_ops, sizeof *room->stats);
-    call->carrier = room;
-    for (size_t i = 0; i < call->n_ops; i++) {
-        const struct zk_op *op = &call->ops[i];
-        zoo_op_t *to = &room->ops[i];
-        size_t room_len = strlen(op->path) + 16; /* ten digits of a sequential node */
-
-        switch (op->kind) {
-        case ZK_OP_CHECK:
-            zoo_check_op_init(to, op->path, op->version);
-            break;
-        case ZK_OP_CREATE:
-            zoo_create_op_init(to, op->path, op->data.ptr, data_len(op->data), &ZOO_OPEN_ACL_UNSAFE,
-                               mode_flags(op->mode), arena_zalloc(&call->arena, 1, room_len),
-                               (int)room_len);
-            break;
-        case ZK_OP_SET:
-            zoo_set_op_init(to, op->path, op->data.ptr, data_len(op->data), op->version,
-                            &room->stats[i]);
-            break;
-        case ZK_OP_DELETE:
-            zoo_delete_op_init(to, op->path, op->version);
-            break;
-        }
-    }
-    return zoo_amulti(lib->handle, (int)call->n_ops, room->ops, room->results, on_multi, call);
-}
-
-static int call_send(struct zk_lib *lib, struct zk_call *call)
-{
-    zhandle_t *handle = lib->handle;
-
+    if (lib->asked.n_sent == 1 && !lib->pinging) /* else it has been awaited for a while */
+        zk_patience_await(&lib->patience);
     if (call->watch)
-        watched_add(lib, call->path);
-    switch (call->kind) {
-    case ZK_CALL_GET:
-        return zoo_aget(handle, call->path, call->watch, on_data, call);
-    case ZK_CALL_EXISTS:
-        return zoo_aexists(handle, call->path, call->watch, on_stat, call);
-    case ZK_CALL_CHILDREN:
-        return zoo_aget_children2(handle, call->path, call->watch, on_children, call);
-    case ZK_CALL_CREATE:
-        return zoo_acreate(handle, call->path, call->data.ptr, data_len(call->data),
-                           &ZOO_OPEN_ACL_UNSAFE, mode_flags(call->mode), on_path, call);
-    case ZK_CALL_SET:
-        return zoo_aset(handle, call->path, call->data.ptr, data_len(call->data), call->version,
-                        on_stat, call);
-    case ZK_CALL_DELETE:
-        return zoo_adelete(handle, call->path, call->version, on_void, call);
-    case ZK_CALL_SYNC:
-        return zoo_async(handle, call->path, on_path, call);
-    case ZK_CALL_MULTI:
-        return send_multi(lib, call);
+        zk_asked_watch(&lib->asked, call->path);
+    rc = zk_lib_request(lib->handle, call);
+    if (rc != ZOK) {
+        zk_asked_take_back(&lib->asked, call);
+        zk_call_fail(call, zk_lib_err(rc));
     }
-    return ZBADARGUMENTS;
 }
 
 static void calls_send(struct zk_lib *lib)
 {
-    while (lib->waiting != NULL && lib->connected && !lib->dead && lib->n_sent < lib->window) {
-        struct zk_call *call = lib->waiting;
-        int rc;
-
-        lib->waiting = call->next;
-        if (lib->waiting == NULL)
-            lib->waiting_last = NULL;
-        sent_add(lib, call); /* before it is sent: its completion may be faster than we are */
-        rc = call_send(lib, call);
-        if (rc != ZOK) {
-            sent_remove(lib, call);
-            zk_call_fail(call, zk_lib_err(rc));
-        }
-    }
+    while (lib->asked.waiting != NULL && lib->connected && !lib->dead &&
+           lib->asked.n_sent < lib->window)
+        call_send(lib);
 }
 
 static void on_call_submitted(struct msg *msg)
@@ -451,12 +158,7 @@ static void on_call_submitted(struct msg *msg)
         zk_call_fail(call, ERR_SESSION_EXPIRED);
         return;
     }
-    call->next = NULL;
-    if (lib->waiting_last != NULL)
-        lib->waiting_last->next = call;
-    else
-        lib->waiting = call;
-    lib->waiting_last = call;
+    zk_asked_wait(&lib->asked, call);
     calls_send(lib);
 }
 
@@ -465,19 +167,18 @@ static void on_call_completed(struct msg *msg)
     struct zk_call *call = container_of(msg, struct zk_call, msg);
     struct zk_lib *lib = container_of(call->zk, struct zk_lib, base);
 
-    sent_remove(lib, call);
+    zk_asked_take_back(&lib->asked, call);
     if (lib->is_moving && call->answer.err == ERR_SESSION_EXPIRED)
         call->answer.err = ERR_CONNECTION_LOSS; /* the handle was closed, not the session */
     if (call->answer.err != ERR_CONNECTION_LOSS)
-        await(lib);
-    if (lib->n_sent == 0 && lib->connected && !lib->pinging)
+        zk_patience_await(&lib->patience);
+    if (lib->asked.n_sent == 0 && lib->connected && !lib->pinging)
         await_nothing(lib);
     zk_call_finish(call);
     calls_send(lib);
 }
 
-/* ---- the session ------------------------------------------------------------------------------
- */
+/* ---- the session ----------------------------------------------------------------------------- */
 
 static void post_state(struct zk_lib *lib, enum zk_state state, bool is_new, uint32_t turn_next)
 {
@@ -537,7 +238,7 @@ static void on_moved(struct msg *msg)
         return;
     lib->is_moved = false;
     connected(lib);
-    watched_tell(lib);
+    zk_asked_tell_watched(&lib->asked, &lib->base);
 }
 
 /* On a thread of the library's, which tells the end of each connection's calls before the next
@@ -565,7 +266,7 @@ static void on_session_state(struct zk_lib *lib, int state)
         lib->dead = true;
     } else if (lib->connected) { /* connecting, associating */
         lib->connected = false;
-        await(lib);
+        zk_patience_await(&lib->patience);
         post_state(lib, ZK_SUSPENDED, false, lib->turn);
     }
 }
@@ -610,7 +311,7 @@ static void session_open(struct zk_lib *lib)
     lib->is_moved = session != NULL;
     lib->handle = zk_lib_handle(lib->servers, lib->first_server, on_watch, lib->timeout_ms, session,
                                 lib->link);
-    await(lib);
+    zk_patience_await(&lib->patience);
     if (lib->handle == NULL) {
         say_limited(SAY_WARN, "cannot use the ZooKeeper servers, trying again servers=%s: %s",
                     lib->servers, strerror(errno));
@@ -620,35 +321,13 @@ static void session_open(struct zk_lib *lib)
     }
 }
 
-static void waiting_fail(struct zk_lib *lib, enum err err)
-{
-    while (lib->waiting != NULL) {
-        struct zk_call *call = lib->waiting;
-
-        lib->waiting = call->next;
-        zk_call_fail(call, err);
-    }
-    lib->waiting_last = NULL;
-}
-
-static void calls_fail(struct zk_lib *lib, enum err err)
-{
-    while (lib->sent != NULL) {
-        struct zk_call *call = lib->sent;
-
-        sent_remove(lib, call);
-        zk_call_fail(call, err);
-    }
-    waiting_fail(lib, err);
-}
-
 /* Gives what has been sent a moment to be answered: a handle that is closed with requests pending
  * loses memory as well as completions. */
 static void sent_drain(struct zk_lib *lib)
 {
     int64_t end_ms = clock_mono_ms() + DRAIN_MS, left_ms;
 
-    while (lib->connected && lib->n_sent > 0 && (left_ms = end_ms - clock_mono_ms()) > 0)
+    while (lib->connected && lib->asked.n_sent > 0 && (left_ms = end_ms - clock_mono_ms()) > 0)
         mailbox_wait(&lib->mailbox, (int)left_ms);
 }
 
@@ -662,16 +341,6 @@ static void handle_close(struct zk_lib *lib)
     lib->link = NULL;
 }
 
-static void be_patient(struct zk_lib *lib)
-{
-    int64_t most_ms = lib->timeout_ms * INT64_C(2) / 3; /* the library's own patience */
-
-    lib->used_up_ms = clock_mono_ms();
-    lib->patience_ms *= 2;
-    if (lib->patience_ms > most_ms)
-        lib->patience_ms = most_ms > lib->patience_ms_min ? most_ms : lib->patience_ms_min;
-}
-
 /* Should the library have connected in this very moment, the session is closed with the handle: as
  * if it had expired. */
 static void move_on(struct zk_lib *lib)
@@ -682,16 +351,13 @@ static void move_on(struct zk_lib *lib)
     lib->is_moving = true;
     handle_close(lib);
     mailbox_run(&lib->mailbox);
-    while (lib->sent != NULL) {
-        struct zk_call *call = lib->sent;
-
-        sent_remove(lib, call);
-        zk_call_fail(call, ERR_CONNECTION_LOSS);
-    }
+    zk_asked_fail_sent(&lib->asked, ERR_CONNECTION_LOSS);
     lib->is_moving = false;
     if (!lib->stopping)
         session_open(lib);
 }
+
+/* ---- silent servers -------------------------------------------------------------------------- */
 
 static void on_ponged(struct msg *msg)
 {
@@ -699,8 +365,8 @@ static void on_ponged(struct msg *msg)
 
     lib->pinging = false;
     if (lib->ponged_rc == ZOK || lib->ponged_rc == ZNONODE)
-        await(lib); /* the answers to what was sent meanwhile */
-    if (lib->n_sent == 0 && lib->connected)
+        zk_patience_await(&lib->patience); /* the answers to what was sent meanwhile */
+    if (lib->asked.n_sent == 0 && lib->connected)
         await_nothing(lib);
 }
 
@@ -717,41 +383,34 @@ static void on_pong(int rc, const struct Stat *stat, const void *data)
 
 static void ping(struct zk_lib *lib)
 {
-    await(lib);
+    zk_patience_await(&lib->patience);
     lib->pinging = true; /* before it is sent: its completion may be faster than we are */
     if (zoo_aexists(lib->handle, "/", 0, on_pong, lib) != ZOK)
         lib->pinging = false;
 }
 
-/* A server that cannot even be reached is no slow one: and once it can, that has to be noticed
- * soon, for TCP itself tries again after twice as long each time. */
 static void look(struct zk_lib *lib)
 {
-    int64_t now_ms = clock_mono_ms(), silent_ms = now_ms - lib->silent_since_ms;
-    int state = zoo_state(lib->handle);
-    bool is_reached = state == ZOO_CONNECTED_STATE || state == ZOO_ASSOCIATING_STATE;
+    bool is_idle = lib->connected && lib->asked.n_sent == 0 && !lib->pinging;
 
-    if (now_ms - lib->look_at_ms > HELD_UP_MS) { /* first comes what there is to be heard */
-        await(lib);
-        return;
-    }
-    if (lib->connected && lib->n_sent == 0 && !lib->pinging) {
+    switch (zk_patience_look(&lib->patience, zoo_state(lib->handle), is_idle)) {
+    case ZK_LOOK_WAIT:
+        break;
+    case ZK_LOOK_PING:
         ping(lib);
-        return;
-    }
-    lib->look_at_ms = now_ms + LOOK_MS;
-    if (is_reached && silent_ms < lib->patience_ms)
-        return;
-    if (is_reached)
-        be_patient(lib);
-    if (state == ZOO_CONNECTED_STATE) {
+        break;
+    case ZK_LOOK_HANG_UP:
         say_limited(SAY_WARN, "a ZooKeeper server does not answer, leaving it");
         zk_lib_hang_up(lib->handle);
-    } else if (is_reached || state == ZOO_CONNECTING_STATE) {
+        break;
+    case ZK_LOOK_MOVE_ON:
         say_limited(SAY_WARN, "a ZooKeeper server does not let us in, trying the next");
         move_on(lib);
-    } /* else the library is between servers that refuse us */
+        break;
+    }
 }
+
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 /* Ends the handle: everything that was asked in its session is answered when this returns. */
 static void session_end(struct zk_lib *lib)
@@ -766,12 +425,13 @@ static void session_end(struct zk_lib *lib)
     handle_close(lib);
     lib->had_session = false;
     lib->session = (clientid_t){ 0 };
-    watched_forget(lib);
+    zk_asked_forget_watched(&lib->asked);
     if (tell)
         lib->turn++; /* what is submitted from here on was meant for the session that has ended */
     mailbox_run(&lib->mailbox); /* completions that came before the end */
     if (tell) {
-        calls_fail(lib, ERR_SESSION_EXPIRED);
+        zk_asked_fail_sent(&lib->asked, ERR_SESSION_EXPIRED);
+        zk_asked_fail_waiting(&lib->asked, ERR_SESSION_EXPIRED);
         zk_post_session(&lib->base, &session, lib->turn);
     }
 }
@@ -781,7 +441,7 @@ static void zk_thread(void *arg)
     struct zk_lib *lib = arg;
 
     while (!lib->stopping) {
-        int64_t wait_ms = look_in_ms(lib);
+        int64_t wait_ms = zk_patience_look_in_ms(&lib->patience);
 
         if (lib->handle == NULL) {
             wait_ms = lib->open_at_ms - clock_mono_ms();
@@ -795,18 +455,20 @@ static void zk_thread(void *arg)
             session_end(lib);
             lib->dead = false;
             retry_later(lib);
-        } else if (lib->handle != NULL && !lib->stopping && look_in_ms(lib) == 0) {
+        } else if (lib->handle != NULL && !lib->stopping &&
+                   zk_patience_look_in_ms(&lib->patience) == 0) {
             look(lib);
         }
     }
-    waiting_fail(lib, ERR_CLOSED);
+    zk_asked_fail_waiting(&lib->asked, ERR_CLOSED);
     if (lib->handle != NULL) {
         sent_drain(lib);
         session_end(lib);
     }
     mailbox_run(&lib->mailbox);
-    calls_fail(lib, ERR_CLOSED);
-    watched_forget(lib);
+    zk_asked_fail_sent(&lib->asked, ERR_CLOSED);
+    zk_asked_fail_waiting(&lib->asked, ERR_CLOSED);
+    zk_asked_forget_watched(&lib->asked);
 }
 
 /* ---- the seam -------------------------------------------------------------------------------- */
@@ -866,10 +528,7 @@ enum err zk_open(const struct zk_options *options, struct zk **out)
     lib->backoff_ms_max =
         options->backoff_ms_max > 0 ? options->backoff_ms_max : BACKOFF_MS_MAX_DEFAULT;
     lib->backoff_ms = lib->backoff_ms_min;
-    lib->patience_ms_min =
-        memchr(servers, ',', strcspn(servers, "/")) != NULL ? PATIENCE_MS : PATIENCE_ALONE_MS;
-    lib->patience_ms = lib->patience_ms_min;
-    await_nothing(lib);
+    zk_patience_init(&lib->patience, servers, lib->timeout_ms);
     lib->first_server = (unsigned)rand_below(&lib->rand, UINT16_MAX);
     lib->turn = 1;
     thread_start(&lib->thread, T_ZK, -1, zk_thread, lib);
