@@ -12,7 +12,7 @@
 #define UNSAID (-1)
 
 struct commit_op {
-    struct group_commit commit;
+    struct offset_commit commit;
     struct request *req;
     const struct offset_commit_request *body;
 };
@@ -46,7 +46,7 @@ static void answer(struct commit_op *op)
 
 static void on_committed(struct group_call *call)
 {
-    struct group_commit *commit = container_of(call, struct group_commit, call);
+    struct offset_commit *commit = container_of(call, struct offset_commit, call);
 
     answer(container_of(commit, struct commit_op, commit));
 }

@@ -417,7 +417,7 @@ enum err groups_leave(struct groups *groups, struct str group_id, struct group_l
 
 /* ---- offsets ---- */
 
-static void fail_commit(struct group_commit *commit, enum err err)
+static void fail_commit(struct offset_commit *commit, enum err err)
 {
     for (size_t i = 0; i < commit->len; i++)
         if (commit->items[i].err == ERR_OK)
@@ -426,7 +426,7 @@ static void fail_commit(struct group_commit *commit, enum err err)
 }
 
 /* Checks under the lock and queues; false: *err, or nothing is left to be stored. */
-static bool begin_commit_locked(struct group_shard *shard, struct group_commit *commit,
+static bool begin_commit_locked(struct group_shard *shard, struct offset_commit *commit,
                                 enum err *err)
 {
     struct group_slot *slot = group_table_find(&shard->table, commit->group_id);
@@ -458,7 +458,7 @@ static bool begin_commit_locked(struct group_shard *shard, struct group_commit *
     return any;
 }
 
-void groups_commit(struct groups *groups, struct group_commit *commit)
+void groups_commit(struct groups *groups, struct offset_commit *commit)
 {
     struct group_shard *shard;
     enum err err = groups_enter(groups, commit->group_id, true, &shard);

@@ -113,14 +113,14 @@ void groups_sync(struct groups *groups, struct group_sync *sync);
 
 struct groups_append;
 
-struct group_commit {
+struct offset_commit {
     struct group_call call;
     struct str group_id, member, instance;
     int32_t generation;
     struct offset_item *items; /* out: their err */
     size_t len;
 };
-void groups_commit(struct groups *groups, struct group_commit *commit);
+void groups_commit(struct groups *groups, struct offset_commit *commit);
 
 /* ---- calls that do not ---- */
 

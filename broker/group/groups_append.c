@@ -67,7 +67,7 @@ static void queue_locked(struct group_shard *shard, struct groups_append *append
 }
 
 void append_commit_locked(struct group_shard *shard, struct group_slot *slot,
-                          struct group_commit *commit)
+                          struct offset_commit *commit)
 {
     struct arena *arena = commit->call.arena;
     struct groups_append *append = arena_zalloc(arena, 1, sizeof *append);
@@ -158,7 +158,7 @@ static void append_free(struct groups_append *append)
 static void finish_commit_locked(struct groups_append *append, struct group_slot *slot,
                                  struct group_after *after)
 {
-    struct group_commit *commit = append->commit;
+    struct offset_commit *commit = append->commit;
 
     if (slot != NULL)
         offsets_end(slot->group, commit->items, commit->len, append->err, append->first);

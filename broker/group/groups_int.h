@@ -26,7 +26,7 @@ struct groups_append {
     struct group_record_pair *records;    /* [I] */
     size_t records_len;                   /* [I] */
     int16_t acks;                         /* [I] */
-    struct group_commit *commit;          /* [I] NULL: a group's record, or tombstones */
+    struct offset_commit *commit;         /* [I] NULL: a group's record, or tombstones */
     uint64_t store_seq;                   /* [I] 0: nobody is told */
     struct arena *own;                    /* [I] a commit has its call's */
 
@@ -148,7 +148,7 @@ void groups_drop_owed_locked(struct group_shard *shard);
 
 /* Queues; shard_drain() once the lock is dropped. */
 void append_commit_locked(struct group_shard *shard, struct group_slot *slot,
-                          struct group_commit *commit);
+                          struct offset_commit *commit);
 void append_group_locked(struct group_shard *shard, struct group_slot *slot, uint64_t store_seq);
 /* Tombstones, which nobody waits for: what is lost of them is written again. */
 void append_gone_locked(struct group_shard *shard, struct str group_id,

@@ -196,7 +196,7 @@ static void await(struct done *done)
 }
 
 struct commit_call {
-    struct group_commit commit;
+    struct offset_commit commit;
     struct offset_item item;
     struct done done;
 };
@@ -204,7 +204,7 @@ struct commit_call {
 static void on_committed(struct group_call *call)
 {
     struct commit_call *mine =
-        container_of(container_of(call, struct group_commit, call), struct commit_call, commit);
+        container_of(container_of(call, struct offset_commit, call), struct commit_call, commit);
 
     ck_assert(reactor_is_here(call->reactor));
     atomic_store(&mine->done.is, true);
@@ -229,7 +229,7 @@ static void commit_begin(struct commit_call *call, int reactor, const char *grou
                                                   .metadata = STR_EMPTY,
                                                   .commit_ms = clock_wall_ms(),
                                                   .expire_ms = -1 } };
-    call->commit = (struct group_commit){
+    call->commit = (struct offset_commit){
         .call = { .reactor = reactors[reactor], .arena = &call->done.arena, .done = on_committed },
         .group_id = str_of(group),
         .member = STR_EMPTY,
