@@ -211,6 +211,16 @@ void kit_cluster_start(struct kit_cluster *cluster, int n)
         kit_broker_start(cluster, id);
 }
 
+void kit_cluster_start_pair(struct kit_cluster *cluster, int topics)
+{
+    static const int32_t both[] = { 1, 2 };
+    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+
+    kit_cluster_start(cluster, 2);
+    for (int n = 0; n < topics; n++)
+        kit_set_part(cluster, n, &state);
+}
+
 void kit_broker_start(struct kit_cluster *cluster, int32_t id)
 {
     struct endpoint endpoint;
@@ -466,6 +476,51 @@ void kit_same(struct kit_cluster *cluster, int32_t a, int32_t b, int topic, int3
     for (int i = 0; i < 2; i++) {
         buf_fini(&bytes[i]);
         part_unref(&parts[i]);
+    }
+}
+
+void kit_wait_followed(struct kit_cluster *cluster, int32_t id, int32_t n)
+{
+    struct fetchers_info info;
+
+    do
+        fetchers_get_info(cluster->brokers[id].fetchers, &info);
+    while (info.partitions > n && poll(NULL, 0, 1) == 0);
+}
+
+/* ---- three that take turns ---- */
+
+#define TURN_BATCHES 3
+#define TURN_RECORDS 2 /* in each batch */
+
+int32_t kit_turn(struct kit_cluster *cluster, int32_t round)
+{
+    static const int32_t all[] = { 1, 2, 3 };
+    int32_t leader = round % 3 + 1;
+    struct image_part state = kit_state(leader, round, round * 10, IDS_OF(all), IDS_OF(all));
+
+    for (state.index = 0; state.index < KIT_TURN_PARTS; state.index++) {
+        kit_set_part(cluster, 0, &state);
+        kit_produce(cluster, leader, 0, state.index, TURN_BATCHES, TURN_RECORDS, 50);
+    }
+    return leader;
+}
+
+int64_t kit_turn_wait(struct kit_cluster *cluster, int32_t round)
+{
+    int64_t leo = (int64_t)(round + 1) * TURN_BATCHES * TURN_RECORDS;
+
+    for (int32_t p = 0; p < KIT_TURN_PARTS; p++)
+        for (int32_t id = 1; id <= 3; id++)
+            kit_wait(cluster, id, 0, p, leo, -1);
+    return leo;
+}
+
+void kit_turn_same(struct kit_cluster *cluster)
+{
+    for (int32_t p = 0; p < KIT_TURN_PARTS; p++) {
+        kit_same(cluster, 1, 2, 0, p);
+        kit_same(cluster, 1, 3, 0, p);
     }
 }
 

@@ -19,7 +19,8 @@
 #include "common/base/lock.h"
 #include "tests/kit/log_kit.h"
 
-#define KIT_BROKERS 3
+#define KIT_BROKERS    3
+#define KIT_TURN_PARTS 4
 
 struct kit_cluster;
 
@@ -74,6 +75,9 @@ struct kit_cluster {
 /* Starts brokers 1 to n. Settings may be changed before. */
 void kit_cluster_init(struct kit_cluster *cluster);
 void kit_cluster_start(struct kit_cluster *cluster, int n);
+/* Starts 1 and 2. Of the first `topics` topics 1 leads partition 0 in epoch 0, and 2, which is in
+ * the ISR, follows. */
+void kit_cluster_start_pair(struct kit_cluster *cluster, int topics);
 void kit_cluster_end(struct kit_cluster *cluster);
 
 /* The broker's files stay; clean: it closes its logs. The others hear that it is dead. */
@@ -114,6 +118,17 @@ int64_t kit_wait(struct kit_cluster *cluster, int32_t id, int topic, int32_t par
                  int64_t hw);
 /* The logs of both brokers hold the same bytes. */
 void kit_same(struct kit_cluster *cluster, int32_t a, int32_t b, int topic, int32_t partition);
+
+/* Waits until the broker follows at most n partitions; the runner's time limit is the bound. */
+void kit_wait_followed(struct kit_cluster *cluster, int32_t id, int32_t n);
+
+/* Leadership of t0's partitions goes round among brokers 1 to 3, all in the ISR. In each round,
+ * counted from 0, the next one leads in a new epoch and appends to every partition. Returns who. */
+int32_t kit_turn(struct kit_cluster *cluster, int32_t round);
+/* Waits until all three have the records of that round and of those before; their number. */
+int64_t kit_turn_wait(struct kit_cluster *cluster, int32_t round);
+/* The logs of all three hold the same bytes. */
+void kit_turn_same(struct kit_cluster *cluster);
 
 /* A client of one broker, driven by the test's own thread. */
 struct kit_client {

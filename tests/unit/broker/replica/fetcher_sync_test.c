@@ -20,18 +20,20 @@ static const int32_t both[] = { 1, 2 }, all[] = { 1, 2, 3 };
 static struct kit_cluster cluster;
 static int64_t plain_leo;
 
-/* Topic 0 is synced, topic 1 is not; 1 leads both and 2 follows with one loop. */
-static void start(struct disk *on)
+/* Topic 0 is synced, topic 1 is not. */
+static void prepare(void)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
-
     kit_cluster_init(&cluster);
     cluster.flushed_topic = "t0";
-    cluster.disk = on;
     plain_leo = 0;
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
-    kit_set_part(&cluster, 1, &state);
+}
+
+/* 1 leads both topics and 2 follows with one loop. */
+static void start(struct disk *on)
+{
+    prepare();
+    cluster.disk = on;
+    kit_cluster_start_pair(&cluster, 2);
 }
 
 /* What 2 could have named to 1 by now, it has: a later fetch of the same loop is known to 1. */
@@ -106,13 +108,9 @@ END_TEST
 /* With nobody else in the session there is no other request to wait for. */
 START_TEST(a_loop_that_only_syncs_goes_on_when_that_is_done)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
-
-    kit_cluster_init(&cluster);
-    cluster.flushed_topic = "t0";
+    prepare();
     cluster.fetch.wait_max_ms = 25000;
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     for (int64_t leo = 1; leo <= 5; leo++) {
         kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
         sync_now(1);
@@ -129,13 +127,11 @@ START_TEST(a_long_poll_for_the_others_is_no_wait_for_the_synced)
 {
     struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
 
-    kit_cluster_init(&cluster);
-    cluster.flushed_topic = "t0";
+    prepare();
     cluster.fetch.wait_max_ms = 25000;
     kit_cluster_start(&cluster, 2);
     kit_set_part(&cluster, 1, &state);
     kit_set_part(&cluster, 0, &state);
-    plain_leo = 0;
     for (int64_t leo = 1; leo <= 5; leo++) { /* a newcomer ends the wait of the first ones */
         kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
         sync_now(1);
@@ -175,7 +171,6 @@ END_TEST
 START_TEST(a_sync_that_comes_late_harms_nobody)
 {
     struct image_part state = kit_state(1, 1, 1, IDS_OF(both), IDS_OF(both));
-    struct fetchers_info info;
 
     start(NULL);
     kit_produce(&cluster, 1, 0, 0, 1, 5, 10);
@@ -192,9 +187,7 @@ START_TEST(a_sync_that_comes_late_harms_nobody)
     state = kit_state(1, 3, 3, IDS_OF(all), (struct ids){ both, 1 });
     state.replicas = (struct ids){ both, 1 };
     kit_set_part(&cluster, 0, &state);
-    do
-        fetchers_get_info(cluster.brokers[2].fetchers, &info);
-    while (info.partitions > 1 && poll(NULL, 0, 1) == 0);
+    kit_wait_followed(&cluster, 2, 1);
     kit_sync(&cluster, 2);
     let_name();
     ck_assert_ptr_null(kit_part(&cluster, 2, 0, 0));
@@ -256,11 +249,9 @@ START_TEST(what_was_taken_of_half_an_answer_is_synced_first)
 
     ops = *disk_posix()->ops;
     ops.open = roomless_open;
-    kit_cluster_init(&cluster);
-    cluster.flushed_topic = "t0";
+    prepare();
     cluster.disk = &disk;
     cluster.fetch.backoff_ms = 1;
-    plain_leo = 0;
     kit_cluster_start(&cluster, 2);
     kit_set_part(&cluster, 1, &state);
     kit_put_part(&cluster, 0, &state);
@@ -286,32 +277,18 @@ START_TEST(roles_and_loops_change_beside_syncs)
 {
     int64_t leo = 0;
 
-    kit_cluster_init(&cluster);
-    cluster.flushed_topic = "t0";
+    prepare();
     cluster.dir_threads = true;
     kit_cluster_start(&cluster, 3);
     for (int32_t round = 0; round < 12; round++) {
-        int32_t leader = round % 3 + 1;
+        int32_t leader = kit_turn(&cluster, round);
 
-        for (int32_t p = 0; p < 4; p++) {
-            struct image_part state =
-                kit_state(leader, round, round * 10, IDS_OF(all), IDS_OF(all));
-
-            state.index = p;
-            kit_set_part(&cluster, 0, &state);
-            kit_produce(&cluster, leader, 0, p, 3, 2, 50);
-        }
         fetchers_resize(cluster.brokers[leader % 3 + 1].fetchers, round % 2 + 1);
-        leo += 6;
-        for (int32_t p = 0; p < 4; p++)
-            for (int32_t id = 1; id <= 3; id++)
-                kit_wait(&cluster, id, 0, p, leo, -1);
+        leo = kit_turn_wait(&cluster, round);
     }
-    for (int32_t p = 0; p < 4; p++) {
-        kit_same(&cluster, 1, 2, 0, p);
-        kit_same(&cluster, 1, 3, 0, p);
+    kit_turn_same(&cluster);
+    for (int32_t p = 0; p < KIT_TURN_PARTS; p++)
         kit_wait(&cluster, 3, 0, p, leo, leo);
-    }
     kit_produce(&cluster, 3, 0, 0, 20, 2, 50); /* nobody waits for these */
     kit_cluster_end(&cluster);
 }

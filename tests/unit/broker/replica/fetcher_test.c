@@ -15,18 +15,16 @@
 #include "tests/kit/replica_kit.h"
 #include "tests/kit/unit.h"
 
-static const int32_t one[] = { 1 }, both[] = { 1, 2 }, all[] = { 1, 2, 3 };
+static const int32_t one[] = { 1 }, both[] = { 1, 2 };
 
 static struct kit_cluster cluster;
 
 START_TEST(a_follower_copies_its_leader)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
     struct fetchers_info info;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 10, 5, 100);
     kit_wait(&cluster, 2, 0, 0, 50, -1);
     kit_wait(&cluster, 1, 0, 0, 50, 50);
@@ -103,11 +101,10 @@ END_TEST
 /* replication reference, scenario 7: what only the old leader had is cut when it comes back. */
 START_TEST(an_old_leader_cuts_what_nobody_else_had)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 4, 2, 100);
     kit_wait(&cluster, 2, 0, 0, 8, 8);
 
@@ -130,11 +127,10 @@ END_TEST
  * at the same offsets. Ends or high watermarks alone would leave 2's record in place. */
 START_TEST(fast_leaders_are_told_apart_by_epochs)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 4, 2, 100);
     kit_wait(&cluster, 2, 0, 0, 8, 8);
 
@@ -161,12 +157,11 @@ END_TEST
 
 START_TEST(a_log_that_ends_before_the_leaders_begins_starts_anew)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
     int64_t low;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 5, 1, 100);
     kit_wait(&cluster, 2, 0, 0, 5, 5);
     kit_broker_stop(&cluster, 2, true);
@@ -213,12 +208,11 @@ END_TEST
 /* The follower hears first that there is a new leader: it must not wait a whole back-off. */
 START_TEST(a_leader_that_does_not_know_yet_is_asked_again_soon)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
 
     kit_cluster_init(&cluster);
     cluster.fetch.backoff_ms = 20000;
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 1, 1);
 
@@ -239,8 +233,7 @@ START_TEST(a_newcomer_does_not_wait_for_a_parked_fetch)
 
     kit_cluster_init(&cluster);
     cluster.fetch.wait_max_ms = 25000;
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 1, 1);
     for (state.index = 1; state.index < 4; state.index++) {
@@ -255,14 +248,12 @@ END_TEST
 /* Its leader knows nothing of it in its new life until it has fetched. */
 START_TEST(who_registers_anew_fetches_at_once)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
     struct reader reader;
     int64_t ms = 0;
 
     kit_cluster_init(&cluster);
     cluster.fetch.wait_max_ms = 25000;
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 1, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 1, 1);
     struct part *part = kit_part(&cluster, 1, 0, 0);
@@ -277,11 +268,10 @@ END_TEST
 
 START_TEST(a_leader_that_moves_is_found_again)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 3, 3);
     ck_assert(!fetchers_just_lost(cluster.brokers[2].fetchers, 1, 1000000));
@@ -303,31 +293,14 @@ END_TEST
 /* Leadership goes round among three while records are written; nobody ends up different. */
 START_TEST(leaders_take_turns_and_logs_stay_the_same)
 {
-    int64_t leo = 0;
-
     kit_cluster_init(&cluster);
     cluster.fetch.per_leader = 2;
     kit_cluster_start(&cluster, 3);
     for (int32_t round = 0; round < 12; round++) {
-        int32_t leader = round % 3 + 1;
-
-        for (int32_t p = 0; p < 4; p++) {
-            struct image_part state =
-                kit_state(leader, round, round * 10, IDS_OF(all), IDS_OF(all));
-
-            state.index = p;
-            kit_set_part(&cluster, 0, &state);
-            kit_produce(&cluster, leader, 0, p, 3, 2, 50);
-        }
-        leo += 6;
-        for (int32_t p = 0; p < 4; p++)
-            for (int32_t id = 1; id <= 3; id++)
-                kit_wait(&cluster, id, 0, p, leo, -1);
+        kit_turn(&cluster, round);
+        kit_turn_wait(&cluster, round);
     }
-    for (int32_t p = 0; p < 4; p++) {
-        kit_same(&cluster, 1, 2, 0, p);
-        kit_same(&cluster, 1, 3, 0, p);
-    }
+    kit_turn_same(&cluster);
     kit_cluster_end(&cluster);
 }
 END_TEST
@@ -399,19 +372,15 @@ END_TEST
 
 START_TEST(a_partition_that_is_gone_is_let_go_of)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
-    struct fetchers_info info;
+    struct image_part state;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 3, -1);
     state = kit_state(1, 0, 1, IDS_OF(one), IDS_OF(one));
     kit_set_part(&cluster, 0, &state);
-    do
-        fetchers_get_info(cluster.brokers[2].fetchers, &info);
-    while (info.partitions > 0 && poll(NULL, 0, 1) == 0);
+    kit_wait_followed(&cluster, 2, 0);
     ck_assert_ptr_null(kit_part(&cluster, 2, 0, 0));
     kit_cluster_end(&cluster);
 }
@@ -420,12 +389,11 @@ END_TEST
 /* While a broker stops, deltas still come. */
 START_TEST(the_halted_follow_nobody)
 {
-    struct image_part state = kit_state(1, 0, 0, IDS_OF(both), IDS_OF(both));
+    struct image_part state;
     struct fetchers_info info;
 
     kit_cluster_init(&cluster);
-    kit_cluster_start(&cluster, 2);
-    kit_set_part(&cluster, 0, &state);
+    kit_cluster_start_pair(&cluster, 1);
     kit_produce(&cluster, 1, 0, 0, 3, 1, 10);
     kit_wait(&cluster, 2, 0, 0, 3, -1);
     fetchers_halt(cluster.brokers[2].fetchers);
