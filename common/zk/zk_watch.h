@@ -24,13 +24,16 @@ enum zk_watch_kind {
 
 struct zk_watch;
 
-/* ERR_OK, or ERR_NOT_FOUND: it is absent. Other errors are dealt with inside. May stop the watch.
- */
+/* ERR_OK, or ERR_NOT_FOUND: it is absent. Other errors are dealt with inside: what cannot be read
+ * is said, and read again once it is changed, removed or made anew (a change of its ACL is no such
+ * change). May stop the watch. */
 typedef void zk_watch_told(void *arg, const struct zk_answer *answer);
 
 /* Reads at once if the session is there. Keep far below 1,000 of them. */
 struct zk_watch *zk_watch_start(struct zk *zk, enum zk_watch_kind kind, const char *path,
                                 zk_watch_told *told, void *arg);
+/* Called right after the start: what cannot be read is told with its error rather than said. */
+void zk_watch_tell_failures(struct zk_watch *watch);
 /* Not called back any more. Before zk_close(). */
 void zk_watch_stop(struct zk_watch **watch);
 /* Reads and tells again although nothing may have changed. */

@@ -25,6 +25,7 @@ struct node {
     size_t len;
     int32_t version, cversion, n_children;
     int32_t next_number; /* of sequential children */
+    bool forbidden;      /* to be read */
     int64_t czxid, mzxid, owner, ctime_ms, mtime_ms;
     struct node *parent, *child, *next, *prev;
     UT_hash_handle hh;
@@ -385,6 +386,10 @@ static void do_read(struct fake_client *client, struct zk_call *call)
     struct zk_answer *answer = &call->answer;
 
     answer->err = node == NULL ? ERR_NOT_FOUND : ERR_OK;
+    if (node != NULL && node->forbidden && call->kind != ZK_CALL_EXISTS) {
+        answer->err = ERR_CLUSTER_AUTHORIZATION_FAILED;
+        return;
+    }
     if (call->watch && (node != NULL || call->kind == ZK_CALL_EXISTS))
         watch_add(client, call->path, call->kind == ZK_CALL_CHILDREN);
     if (node == NULL)
@@ -794,6 +799,14 @@ void fake_zk_drop(struct fake_zk *fake, const char *path)
         free(child);
     }
     ck_assert_int_eq(do_ops(fake, &op, 1, 0, NULL, NULL), ERR_OK);
+}
+
+void fake_zk_forbid(struct fake_zk *fake, const char *path, bool forbidden)
+{
+    struct node *node = find(fake, path);
+
+    ck_assert_ptr_nonnull(node);
+    node->forbidden = forbidden;
 }
 
 void fake_zk_load(struct fake_zk *fake, const char *name)

@@ -62,6 +62,9 @@ size_t fake_zk_count(const struct fake_zk *fake, const char *path); /* of childr
 void fake_zk_put(struct fake_zk *fake, const char *path, const char *data);
 /* With all below it. */
 void fake_zk_drop(struct fake_zk *fake, const char *path);
+/* Its ACL forbids to read it, as long as it is there; to see that it exists none can forbid.
+ * Changes nothing that a watch would tell. */
+void fake_zk_forbid(struct fake_zk *fake, const char *path, bool forbidden);
 /* A tree as recorded: tests/data/zookeeper/<name>; versions as recorded, ephemerals as of nobody
  * here. */
 void fake_zk_load(struct fake_zk *fake, const char *name);
