@@ -116,6 +116,10 @@ static void on_item(void *arg, const struct zk_answer *answer)
             item->told(job, item, answer);
             break;
         default: /* must not look like absence */
+            if (item->may_fail) {
+                item->told(job, item, answer);
+                break;
+            }
             load_refuse(job, xasprintf("cannot read a znode path=%s err=%s", item->path,
                                        err_name(answer->err)));
         }
@@ -148,7 +152,7 @@ static void job_turn(struct job *job)
         job->then(job);
 }
 
-void load_read(struct job *job, int kind, const char *path, item_told *told, void *target)
+struct item *load_read(struct job *job, int kind, const char *path, item_told *told, void *target)
 {
     struct item *item = arena_alloc(&job->arena, sizeof *item);
 
@@ -156,6 +160,7 @@ void load_read(struct job *job, int kind, const char *path, item_told *told, voi
     item->kind = (unsigned)kind;
     *job->queue_last = item;
     job->queue_last = &item->next;
+    return item;
 }
 
 /* A call that is not a read; its answer calls step_done(). */
@@ -201,16 +206,22 @@ struct str load_keep(struct job *job, struct str text)
 
 /* ---- brokers --------------------------------------------------------------------------------- */
 
+/* One that cannot be read is as good as none; the others are followed as ever. */
 static void on_broker(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct zk_registration *reg = arena_alloc(&job->arena, sizeof *reg);
+    enum err err = answer->err;
     int32_t id;
 
-    (void)item;
-    if (answer->err != ERR_OK || !zk_leaf_id(zk_path_leaf(answer->path), &id))
+    if (err == ERR_NOT_FOUND || !zk_leaf_id(zk_path_leaf(str_of(item->path)), &id))
         return; /* gone again */
-    if (zk_parse_registration(&job->arena, answer->data, reg) != ERR_OK) {
-        say_error("cannot read the registration of a broker broker=%" PRId32, id);
+    if (err == ERR_OK)
+        err = zk_parse_registration(&job->arena, answer->data, reg);
+    if (err != ERR_OK) {
+        say_limited(SAY_ERROR,
+                    "cannot read the registration of a broker, left out as not registered "
+                    "broker=%" PRId32 " path=%s err=%s",
+                    id, item->path, err_name(err));
         return;
     }
     if (str_is_null(reg->moldau)) {
@@ -230,7 +241,8 @@ static void on_broker_ids(struct job *job, struct item *item, const struct zk_an
         int32_t id;
 
         if (zk_leaf_id(answer->children[i], &id))
-            load_read(job, READ_DATA, zk_path_broker(&job->arena, id), on_broker, NULL);
+            load_read(job, READ_DATA, zk_path_broker(&job->arena, id), on_broker, NULL)->may_fail =
+                true;
     }
 }
 

@@ -28,7 +28,8 @@ struct item {
     enum { READ_DATA, READ_CHILDREN, READ_EXISTS } kind;
     const char *path;
     item_told *told;
-    void *target; /* where it goes */
+    void *target;  /* where it goes */
+    bool may_fail; /* told() hears, too, that it cannot be read; else the job is refused */
 };
 
 /* Things of one kind, growing. */
@@ -75,8 +76,8 @@ struct job {
 
 /* load.c */
 
-/* kind as in struct item. */
-void load_read(struct job *job, int kind, const char *path, item_told *told, void *target);
+/* kind as in struct item. What it returns is the job's. */
+struct item *load_read(struct job *job, int kind, const char *path, item_told *told, void *target);
 void load_add(struct things *things, void *thing);
 /* Lent texts of an answer, kept. */
 struct str load_keep(struct job *job, struct str text);

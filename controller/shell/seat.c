@@ -367,17 +367,17 @@ static void reads_done(struct seat *seat)
         stand(seat);
         return;
     }
-    if (seat->again) {
-        attempt_end(seat);
-        pause_then_stand(seat, seat->pause_ms);
-        return;
-    }
     if (seat->present && seat->controller.kraft_epoch > 0)
         block(seat, xasprintf("a KRaft controller owns the cluster kraft_epoch=%" PRId32,
                               seat->controller.kraft_epoch));
     if (seat->blocked) {
         attempt_end(seat);
         pause_then_stand(seat, BLOCKED_MS);
+        return;
+    }
+    if (seat->again) {
+        attempt_end(seat);
+        pause_then_stand(seat, seat->pause_ms);
         return;
     }
     if (seat->present && seat->take_over == seat->controller.id && seat->listed)
@@ -434,6 +434,8 @@ static void on_migration(void *arg, const struct zk_answer *answer)
     read_end(seat);
 }
 
+/* What can be read and is no registration is of no broker, for Kafka's can all be read: the load
+ * leaves it out. What must not be read may be of Kafka's. */
 static void on_broker(void *arg, const struct zk_answer *answer)
 {
     struct seat *seat = arg;
@@ -444,8 +446,11 @@ static void on_broker(void *arg, const struct zk_answer *answer)
     if (!read_back(seat, answer))
         return;
     arena_init(&arena, SIZE_MAX);
+    if (answer->err == ERR_CLUSTER_AUTHORIZATION_FAILED)
+        block(seat, xasprintf("whose broker is registered cannot be read path=%.*s err=%s",
+                              STR_ARG(answer->path), err_name(answer->err)));
     if (answer->err == ERR_OK && zk_leaf_id(zk_path_leaf(answer->path), &id) &&
-        (zk_parse_registration(&arena, answer->data, &reg) != ERR_OK || str_is_null(reg.moldau)))
+        zk_parse_registration(&arena, answer->data, &reg) == ERR_OK && str_is_null(reg.moldau))
         block(seat, xasprintf("a broker that is not moldau's is registered broker=%" PRId32, id));
     arena_fini(&arena);
     read_end(seat);

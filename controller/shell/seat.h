@@ -4,8 +4,9 @@
  *
  * It registers in every session by itself, stands for election whenever /controller is absent, and
  * bumps /controller_epoch in the same multi in which it wins. It does not stand while a KRaft
- * controller owns the tree, /migration is there, or a broker is registered that is not one of ours;
- * it says why, once, and looks again when that may have changed.
+ * controller owns the tree, /migration is there, or a broker is registered that is not one of ours,
+ * or that it must not read; it says why, once, and looks again when that may have changed. What can
+ * be read and is no registration does not count.
  *
  * Ownership:  what hooks are given is lent.
  * Threads:    the event thread. Hooks are called from the mailbox only.

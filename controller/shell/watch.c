@@ -57,6 +57,7 @@ static const struct core_reload reload_brokers = { .what = RELOAD_BROKERS };
 /* ---- brokers ----------------------------------------------------------------------------------
  */
 
+/* Also that one cannot be read, which must not keep the others waiting. */
 static void on_broker(void *arg, const struct zk_answer *answer)
 {
     struct broker_watch *broker = arg;
@@ -90,6 +91,7 @@ static void broker_add(struct cluster_watch *watch, int32_t id)
     arena_init(&arena, SIZE_MAX);
     broker->data =
         zk_watch_start(watch->zk, ZK_WATCH_DATA, zk_path_broker(&arena, id), on_broker, broker);
+    zk_watch_tell_failures(broker->data);
     arena_fini(&arena);
 }
 

@@ -277,6 +277,28 @@ START_TEST(what_cannot_be_read_is_refused)
 }
 END_TEST
 
+START_TEST(a_registration_that_cannot_be_read_is_left_out)
+{
+    static const char *const good = "{\"listener_security_protocol_map\":{\"A\":\"PLAINTEXT\"},"
+                                    "\"endpoints\":[\"A://h:1\"],\"version\":5,\"moldau\":\"1\"}";
+
+    fake_zk_put(fake, "/brokers/ids/1", "{\"version\":");
+    fake_zk_put(fake, "/brokers/ids/2", good);
+    fake_zk_put(fake, "/brokers/ids/3", good);
+    fake_zk_put(fake, "/brokers/ids/4", NULL);
+    fake_zk_forbid(fake, "/brokers/ids/2", true);
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_eq(got.n_nodes, 1);
+    ck_assert(got.node_epoch == fake_zk_czxid(fake, "/brokers/ids/3"));
+    fake_zk_forbid(fake, "/brokers/ids/2", false);
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_BROKERS }, 0);
+    run();
+    ck_assert_uint_eq(got.n_nodes, 2);
+}
+END_TEST
+
 START_TEST(a_migration_is_refused)
 {
     fake_zk_put(fake, "/migration", "{}");
@@ -392,6 +414,7 @@ int main(void)
     tcase_add_test(tc, eligible_leaders_are_read);
     tcase_add_test(tc, acls_are_refused);
     tcase_add_test(tc, what_cannot_be_read_is_refused);
+    tcase_add_test(tc, a_registration_that_cannot_be_read_is_left_out);
     tcase_add_test(tc, a_migration_is_refused);
     tcase_add_test(tc, single_things_come_as_their_events);
     tcase_add_test(tc, a_topic_that_changes_while_it_is_read_is_read_again);

@@ -374,6 +374,20 @@ START_TEST(it_does_not_stand_beside_others)
 }
 END_TEST
 
+START_TEST(what_is_no_registration_keeps_nobody_from_standing)
+{
+    fake_zk_put(fake, "/brokers/ids/1", "{\"version\":");
+    fake_zk_put(fake, "/brokers/ids/2", "{}");
+    fake_zk_forbid(fake, "/brokers/ids/2", true); /* who knows what it says */
+    man_start(&a, 3001);
+    run_ms(3000);
+    ck_assert_int_eq(a.won, 0);
+    fake_zk_forbid(fake, "/brokers/ids/2", false);
+    run_ms(3000);
+    ck_assert_int_eq(a.won, 1);
+}
+END_TEST
+
 START_TEST(a_kraft_controller_is_left_alone)
 {
     fake_zk_put(fake, "/controllers/ids/5", "{\"version\":1,\"host\":\"h\",\"port\":1}");
@@ -409,6 +423,7 @@ int main(void)
     tcase_add_test(tc, an_earlier_process_of_ours_is_replaced_at_once);
     tcase_add_test(tc, another_with_our_id_is_waited_for);
     tcase_add_test(tc, it_does_not_stand_beside_others);
+    tcase_add_test(tc, what_is_no_registration_keeps_nobody_from_standing);
     tcase_add_test(tc, a_kraft_controller_is_left_alone);
     return unit_run(tc);
 }

@@ -1,6 +1,6 @@
 /*
- * watch: every kind of change becomes its event, changes of one registration included; notes are
- * read once and removed when old; stopped it is silent.
+ * watch: every kind of change becomes its event, changes of one registration included, whatever
+ * another one is; notes are read once and removed when old; stopped it is silent.
  */
 #include "controller/shell/watch.h"
 
@@ -124,6 +124,49 @@ START_TEST(brokers_come_go_and_change)
     fake_zk_drop(fake, "/brokers/ids/1");
     run();
     ck_assert_uint_eq(got.n, 0);
+}
+END_TEST
+
+/* _i: 0: what is there means nothing, 1: it must not be read; there from the start, or made so. */
+START_TEST(a_registration_that_cannot_be_read_keeps_no_other_waiting)
+{
+    bool late = _i / 2 == 1;
+
+    if (late) {
+        put_broker(2, 9093);
+        cluster_watch_start(watch);
+        run();
+        ck_assert_uint_eq(got.n, 2);
+    }
+    fake_zk_put(fake, "/brokers/ids/2", "{\"version\":");
+    if (_i % 2 == 1) {
+        fake_zk_forbid(fake, "/brokers/ids/2", true);
+        put_broker(2, 9093); /* which is a change, and not to be read */
+    }
+    if (!late)
+        cluster_watch_start(watch);
+    run();
+    ck_assert_uint_eq(got.n, 1);
+    put_broker(1, 9999); /* the others are followed */
+    run();
+    ck_assert_int_eq(got.port, 9999);
+    put_broker(3, 9094);
+    run();
+    ck_assert_uint_eq(got.n, 2);
+    fake_zk_drop(fake, "/brokers/ids/3");
+    run();
+    ck_assert_uint_eq(got.n, 1);
+    fake_zk_forbid(fake, "/brokers/ids/2", false); /* and this one, once it is written anew */
+    put_broker(2, 9095);
+    run();
+    ck_assert_uint_eq(got.n, 2);
+    fake_zk_put(fake, "/brokers/ids/2", "nonsense");
+    run();
+    ck_assert_uint_eq(got.n, 1);
+    fake_zk_drop(fake, "/brokers/ids/2");
+    put_broker(2, 9095);
+    run();
+    ck_assert_uint_eq(got.n, 2);
 }
 END_TEST
 
@@ -290,6 +333,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, brokers_come_go_and_change);
+    tcase_add_loop_test(tc, a_registration_that_cannot_be_read_keeps_no_other_waiting, 0, 4);
     tcase_add_test(tc, topics_and_marks_are_told_by_name);
     tcase_add_test(tc, notes_of_settings_are_followed_once);
     tcase_add_loop_test(tc, a_note_whose_answer_is_lost_is_read_again, 0, 3);
