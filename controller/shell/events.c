@@ -36,6 +36,7 @@
 #define LOOK_MS          10
 #define ROUNDS_REST_MS   5000
 #define ROUNDS_AGAIN_MS  1000
+#define REFUSED_MS       10000 /* before standing again in a cluster that could not be served */
 
 struct events {
     struct events_conf conf;
@@ -359,8 +360,10 @@ static void on_refused(void *arg, const char *text)
 {
     struct events *events = arg;
 
-    say_error("cannot serve this cluster, giving the seat up why=\"%s\"", text);
-    seat_resign(events->seat, "it cannot serve this cluster");
+    say_error("cannot serve this cluster, giving the seat up and looking again later in_ms=%d "
+              "why=\"%s\"",
+              REFUSED_MS, text);
+    seat_refuse(events->seat, "it cannot serve this cluster", REFUSED_MS);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */

@@ -55,6 +55,7 @@ struct seat {
     bool held, resigning, fenced;
     int32_t epoch, epoch_version;
     const char *reason;
+    int64_t refused_ms; /* the pause that follows, 0: the usual one */
 
     struct seat_holder holder;
     char holder_host[HOST_BYTES_MAX];
@@ -288,7 +289,8 @@ static void lost(struct seat *seat, const char *reason)
     seat->resigning = false;
     say_warn("no longer the active controller: %s controller=%" PRId32 " epoch=%" PRId32, reason,
              seat->id, seat->epoch);
-    pause_then_stand(seat, seat->pause_ms);
+    pause_then_stand(seat, seat->refused_ms > 0 ? seat->refused_ms : seat->pause_ms);
+    seat->refused_ms = 0;
     seat->hooks.on_lost(seat->arg, reason);
 }
 
@@ -777,6 +779,14 @@ void seat_resign(struct seat *seat, const char *reason)
     seat->reason = reason;
     seat->out++;
     zk_multi(seat->zk, ops, ARRAY_LEN(ops), on_resigned, seat);
+}
+
+void seat_refuse(struct seat *seat, const char *reason, int64_t pause_ms)
+{
+    if (!seat->held)
+        return;
+    seat->refused_ms = pause_ms;
+    seat_resign(seat, reason);
 }
 
 void seat_take_over(struct seat *seat, int32_t holder)

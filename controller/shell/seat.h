@@ -63,6 +63,9 @@ const struct seat_holder *seat_holder(const struct seat *seat);
 /* Gives /controller up (checking our epoch), on_lost follows; then pauses before it stands again,
  * so that another has the chance. */
 void seat_resign(struct seat *seat, const char *reason);
+/* The same, when the cluster cannot be served as it is: who would win at once would only refuse
+ * again, and read everything for it. pause_ms: before it stands again. */
+void seat_refuse(struct seat *seat, const char *reason, int64_t pause_ms);
 /* A write was refused because the epoch has moved: on_lost follows, nothing is deleted. */
 void seat_fenced(struct seat *seat);
 /* The connections of the active controller `holder` are refused: its process is dead. Takes

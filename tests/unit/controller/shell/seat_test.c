@@ -217,6 +217,28 @@ START_TEST(resigning_gives_another_the_chance)
 }
 END_TEST
 
+/* Two that cannot serve the cluster must not win in turns all the time. */
+START_TEST(who_cannot_serve_stands_again_much_later)
+{
+    man_start(&a, 1);
+    run_ms(50);
+    seat_refuse(a.seat, "a test", 10000);
+    run_ms(9000);
+    ck_assert_str_eq(a.reason, "a test");
+    ck_assert_int_eq(a.won, 1);
+    man_start(&b, 2);
+    run_ms(50);
+    ck_assert_int_eq(b.won, 1); /* it has not tried yet */
+    seat_refuse(b.seat, "a test", 10000);
+    run_ms(9000);
+    ck_assert_int_eq(a.won, 2);
+    ck_assert_int_eq(b.won, 1);
+    seat_resign(a.seat, "another test"); /* the usual pause again */
+    run_ms(500);
+    ck_assert_int_eq(a.won, 3);
+}
+END_TEST
+
 START_TEST(a_dead_holder_is_replaced_in_one_multi)
 {
     uint64_t writes;
@@ -414,6 +436,7 @@ int main(void)
     tcase_add_test(tc, an_expiry_moves_the_seat);
     tcase_add_test(tc, an_operator_may_force_an_election);
     tcase_add_test(tc, resigning_gives_another_the_chance);
+    tcase_add_test(tc, who_cannot_serve_stands_again_much_later);
     tcase_add_test(tc, a_dead_holder_is_replaced_in_one_multi);
     tcase_add_loop_test(tc, a_dead_holder_is_replaced_although_an_answer_is_lost, 0, 7);
     tcase_add_test(tc, a_holder_that_is_not_listed_is_not_replaced);
