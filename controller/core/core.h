@@ -71,9 +71,10 @@ void core_settings_init(struct core_settings *settings);
 struct core_read_part {
     int32_t index;
     struct ids replicas, adding, removing;
-    bool has_state;                 /* false: no state znode yet */
+    bool has_state;                 /* false: no state znode yet, or: */
+    bool is_unreadable;             /* there is one, of which nothing but its version is known */
     int32_t state_controller_epoch; /* who wrote it */
-    struct leader_isr state;        /* partition_epoch = version of the znode */
+    struct leader_isr state;        /* partition_epoch = version of the znode; -1: not even that */
 };
 
 struct core_read_topic {

@@ -664,6 +664,13 @@ void repair_seen(struct core *core, struct uuid topic_id, int32_t partition, int
  */
 bool repair_read(struct core *core, struct uuid topic_id, const struct image_part *known,
                  const struct leader_isr *read);
+/* There is a state that cannot be read, with that version; -1: not even that is known. True: nobody
+ * goes by it, what is known is written over it. False: no state is known that could be, so the
+ * partition is blind: nothing is decided of it until somebody has written a state that can be read,
+ * for which it looks now and then. */
+bool repair_unreadable(struct core *core, struct uuid topic_id, const struct image_part *known,
+                       int32_t version);
+bool repair_is_blind(const struct core *core, struct uuid topic_id, int32_t partition);
 /* There is no state, and the topic is read; there is none although there is the topic. */
 void repair_asked(struct core *core, struct uuid topic_id, int32_t partition);
 bool repair_is_asked(const struct core *core, struct uuid topic_id, int32_t partition);
@@ -673,6 +680,8 @@ void repair_gone(struct core *core, struct uuid topic_id, int32_t partition);
 bool repair_base(struct core *core, struct uuid topic_id, const struct image_part *known,
                  struct arena *arena, struct image_part *out);
 void repair_on_time(struct core *core);
+/* Everything is read once more: what was noted of others is over, but who is blind stays it. */
+void repair_load(struct core *core);
 void repair_forget(struct core *core);
 /* How long what has failed so many times in turn is left alone. */
 int64_t back_off_ms(unsigned n_failures);

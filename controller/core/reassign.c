@@ -96,6 +96,8 @@ enum err reassign_aim(const struct core *core, const struct image_topic *topic,
     int32_t *all = room_for(arena, target.n + origin.n);
 
     *out = (struct move){ .topic = topic, .part = part };
+    if (repair_is_blind(core, topic->id, part->index))
+        return ERR_INVALID_REPLICA_ASSIGNMENT; /* who knows who has what is committed */
     target.at = arena_dup(arena, target.at, target.n * sizeof target.at[0]);
     if (arrive(&choice, target, arena, out))
         return ERR_OK;
@@ -145,6 +147,8 @@ static bool has_arrived(struct core *core, const struct image_topic *topic,
     struct choice choice = choice_of(core, part, arena);
 
     *out = (struct move){ .topic = topic, .part = part };
+    if (repair_is_blind(core, topic->id, part->index))
+        return false; /* it only looks as if it was never born */
     if (arrive(&choice, reassign_target(part, arena), arena, out))
         return reassign_has_word(core, out, &moving->word);
     moving->word = 0;

@@ -12,6 +12,13 @@
  * wish, and adopted. One of an earlier version, or none, tells of a ZooKeeper that has lost
  * something: what is known goes on.
  *
+ * One that cannot be read is a wish of another hand of which nothing is left: what is known goes
+ * on. Where none is known, as in a new controller, nobody can tell who has all that is committed,
+ * and the partition is *blind*: nothing is decided of it, and nothing written, not even should the
+ * znode go. It is looked at every ten seconds, until there is a state that can be read. That one is
+ * written over with the same in a later leader epoch, since brokers may have come back meanwhile as
+ * new processes, of which none may go on in an epoch of an earlier one.
+ *
  * What fails again and again waits longer each time, alone: who has no part in it is not kept
  * waiting.
  */
@@ -49,6 +56,7 @@ struct repair {
     unsigned n_failures;                   /* of writes, since the last that was stored */
     int64_t failed_ms;                     /* when the last of these was */
     int64_t after_ms;                      /* it is left alone before; 0: it is not */
+    bool is_blind;                         /* no state could be read, nor is one known */
     int32_t version;                       /* BACK: of the znode */
     bool adopts;                           /* BACK: what it says; else what is known */
     struct leader_isr state;               /* BACK: with isr in room */
@@ -117,6 +125,29 @@ static void wake_at(struct core *core, int64_t at_ms)
         core->repair_ms = at_ms;
 }
 
+/* Until what somebody has written is to be written over. */
+static bool cannot_see(const struct repair *repair)
+{
+    return repair->is_blind && repair->kind != REPAIR_BACK;
+}
+
+static void look_later(struct core *core, struct repair *repair)
+{
+    repair->after_ms = core->now_ms + BACK_OFF_MS_MAX;
+    wake_at(core, repair->after_ms);
+}
+
+static void look_again(struct core *core, struct repair *repair)
+{
+    const struct image_topic *topic = image_topic(core->image, repair->key.topic_id);
+
+    core_reload(core, (struct core_reload){ .what = RELOAD_STATE,
+                                            .topic = topic->name,
+                                            .topic_id = topic->id,
+                                            .partition = repair->key.partition });
+    look_later(core, repair);
+}
+
 static bool is_of_nobody(const struct core *core, const struct repair *repair)
 {
     const struct image_topic *topic = image_topic(core->image, repair->key.topic_id);
@@ -138,8 +169,25 @@ void repair_on_time(struct core *core)
             wake_at(core, repair->after_ms);
         else if (is_of_nobody(core, repair))
             drop(core, repair);
+        else if (cannot_see(repair))
+            look_again(core, repair);
         else
             repair->after_ms = 0;
+    }
+}
+
+void repair_load(struct core *core)
+{
+    struct repair *repair, *next;
+
+    core->repair_ms = NEVER_MS;
+    HASH_ITER (hh, core->repairs, repair, next) {
+        if (!repair->is_blind) {
+            drop(core, repair);
+            continue;
+        }
+        repair->kind = REPAIR_NONE;
+        look_later(core, repair);
     }
 }
 
@@ -147,7 +195,14 @@ bool repair_waits(const struct core *core, struct uuid topic_id, int32_t partiti
 {
     const struct repair *repair = find(core, topic_id, partition);
 
-    return repair != NULL && repair->after_ms > core->now_ms;
+    return repair != NULL && (cannot_see(repair) || repair->after_ms > core->now_ms);
+}
+
+bool repair_is_blind(const struct core *core, struct uuid topic_id, int32_t partition)
+{
+    const struct repair *repair = find(core, topic_id, partition);
+
+    return repair != NULL && repair->is_blind;
 }
 
 bool repair_topic_waits(const struct core *core, struct uuid topic_id)
@@ -249,13 +304,66 @@ static bool must_be_renewed(const struct repair *repair, const struct image_part
            (repair->doubted && read->leader_epoch == seen.leader_epoch);
 }
 
+static void write_over(struct core *core, struct repair *repair, const struct leader_isr *read,
+                       bool adopts)
+{
+    free(repair->room);
+    repair->room = xmemdup(read->isr.at, read->isr.n * sizeof read->isr.at[0]);
+    repair->kind = REPAIR_BACK;
+    repair->state = *read;
+    repair->state.isr.at = repair->room;
+    repair->version = read->partition_epoch;
+    repair->adopts = adopts;
+    was_read(core, repair);
+}
+
+/* Of a blind one; what names nobody to go by is as good as nothing. */
+static void see(struct core *core, struct repair *repair, const struct image_part *known,
+                const struct leader_isr *read)
+{
+    bool names_one = false;
+
+    for (uint32_t i = 0; i < read->isr.n; i++)
+        names_one |= ids_has(known->replicas, read->isr.at[i]);
+    if (names_one && read->leader_epoch < INT32_MAX && repair->leader_epoch < INT32_MAX) {
+        write_over(core, repair, read, true);
+    } else {
+        repair->kind = REPAIR_NONE;
+        look_later(core, repair);
+    }
+}
+
+bool repair_unreadable(struct core *core, struct uuid topic_id, const struct image_part *known,
+                       int32_t version)
+{
+    struct repair *repair = get(core, topic_id, known->index);
+    struct leader_isr nothing = { .leader = LEADER_NONE,
+                                  .leader_epoch = -1,
+                                  .partition_epoch = version };
+
+    if (known->leader_epoch >= 0 && known->isr.n > 0 && version >= 0) {
+        repair->is_blind = false;
+        write_over(core, repair, &nothing, false);
+        return true;
+    }
+    repair->is_blind = true;
+    repair->kind = REPAIR_NONE;
+    look_later(core, repair);
+    return false;
+}
+
 bool repair_read(struct core *core, struct uuid topic_id, const struct image_part *known,
                  const struct leader_isr *read)
 {
     struct repair *repair = find(core, topic_id, known->index);
 
+    if (repair != NULL && repair->is_blind && known->leader_epoch < 0) {
+        see(core, repair, known, read);
+        return true;
+    }
     if (known->leader_epoch < 0 || !must_be_renewed(repair, known, read)) {
         if (repair != NULL) {
+            repair->is_blind = false;
             repair->kind = REPAIR_NONE;
             was_read(core, repair);
             if (repair->n_failures == 0)
@@ -264,14 +372,8 @@ bool repair_read(struct core *core, struct uuid topic_id, const struct image_par
         return false;
     }
     repair = get(core, topic_id, known->index);
-    free(repair->room);
-    repair->room = xmemdup(read->isr.at, read->isr.n * sizeof read->isr.at[0]);
-    repair->kind = REPAIR_BACK;
-    repair->state = *read;
-    repair->state.isr.at = repair->room;
-    repair->version = read->partition_epoch;
-    repair->adopts = read->partition_epoch > known->partition_epoch;
-    was_read(core, repair);
+    repair->is_blind = false;
+    write_over(core, repair, read, read->partition_epoch > known->partition_epoch);
     return true;
 }
 
@@ -297,6 +399,7 @@ void repair_gone(struct core *core, struct uuid topic_id, int32_t partition)
 {
     struct repair *repair = get(core, topic_id, partition);
 
+    repair->is_blind = false;
     repair->kind = REPAIR_GONE;
     was_read(core, repair);
 }
@@ -329,9 +432,11 @@ bool repair_base(struct core *core, struct uuid topic_id, const struct image_par
     const struct repair *repair = find(core, topic_id, known->index);
 
     if (repair == NULL || (repair->kind != REPAIR_BACK && repair->kind != REPAIR_GONE) ||
-        known->leader_epoch < 0)
+        (known->leader_epoch < 0 && !repair->is_blind))
         return false;
     *out = *known;
+    if (out->leader_epoch < 0) /* of a blind one, which goes by what was read */
+        out->leader_epoch = 0;
     if (repair->leader_epoch > out->leader_epoch)
         out->leader_epoch = repair->leader_epoch;
     out->partition_epoch = -1;
@@ -342,5 +447,5 @@ bool repair_base(struct core *core, struct uuid topic_id, const struct image_par
         if (repair->adopts)
             adopt(repair, out, arena);
     }
-    return out->leader_epoch < INT32_MAX; /* else it cannot be written over */
+    return out->leader_epoch < INT32_MAX && out->isr.n > 0; /* else it cannot be written over */
 }

@@ -343,7 +343,8 @@ static void plan_doom(struct core *core, struct doomed *doomed)
         const struct image_part *part = image_topic_part(topic, i);
 
         for (uint32_t j = 0; part != NULL && j < part->replicas.n; j++)
-            stones_bury(core, item, part->replicas.at[j], i, part->leader_epoch);
+            stones_bury(core, item, part->replicas.at[j], i,
+                        repair_is_blind(core, topic->id, i) ? INT32_MAX : part->leader_epoch);
     }
     (apart ? stones_close_apart : stones_close)(core, item);
     elr_plan_topic_gone(core, topic, apart);

@@ -207,13 +207,31 @@ static struct uuid new_topic_id(struct core *core)
     return id;
 }
 
+/* Of one that stands in the image, or is about to, as it is in known. */
+static void state_is_unreadable(struct core *core, struct uuid id, struct str topic,
+                                const struct image_part *known, const struct core_read_part *read)
+{
+    bool was_blind = repair_is_blind(core, id, known->index);
+
+    if (repair_unreadable(core, id, known, read->state.partition_epoch))
+        core_say(core, CORE_SAY_WARN,
+                 "another hand left a state that cannot be read, writing over it partition=%.*s-%d",
+                 STR_ARG(topic), known->index);
+    else if (!was_blind)
+        core_say(
+            core, CORE_SAY_ERROR,
+            "nothing is decided of a partition whose state cannot be read, write one into its "
+            "znode that can be partition=%.*s-%d path=/brokers/topics/%.*s/partitions/%d/state",
+            STR_ARG(topic), known->index, STR_ARG(topic), known->index);
+}
+
 /* What is known goes on until it has been written over what has taken its place. */
 static void load_known(struct core *core, struct uuid id, const struct image_part *known,
                        const struct core_read_part *read, struct image_part *part)
 {
     bool gone = known->leader_epoch >= 0 && !read->has_state;
 
-    if (gone)
+    if (gone && !read->is_unreadable)
         repair_gone(core, id, known->index);
     if (gone || (read->has_state && repair_read(core, id, known, &read->state)))
         set_state(part, known);
@@ -240,6 +258,9 @@ static void load_topic(struct core *core, struct image *image, const struct imag
 
         parts[i] = part_of_read(&read->parts[i]);
         reassign_note(core, id, &parts[i]);
+        if (read->parts[i].is_unreadable)
+            state_is_unreadable(core, id, read->name, known != NULL ? known : &parts[i],
+                                &read->parts[i]);
         if (known != NULL) {
             parts[i].offline = known->offline; /* ZooKeeper does not know that */
             load_known(core, id, known, &read->parts[i], &parts[i]);
@@ -306,7 +327,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
     core->image = image;
     core->n_extras = 0; /* no plan is out, or it is of no interest any more */
     reassign_forget(core);
-    repair_forget(core);
+    repair_load(core);
     load_topics(core, image, old, loaded);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
@@ -381,7 +402,9 @@ static void read_after_all(struct core *core, const struct image_topic *topic,
 {
     struct image_part part = *view_newest_part(core, core->pend.n_parts, topic->id, known->index);
 
-    if (!read->has_state) {
+    if (read->is_unreadable) {
+        state_is_unreadable(core, topic->id, topic->name, known, read);
+    } else if (!read->has_state) {
         core_say(core, CORE_SAY_WARN,
                  "another hand removed a state, making it again "
                  "partition=%.*s-%d",
@@ -408,6 +431,8 @@ static size_t read_parts(struct core *core, const struct image_topic *known, str
         n_known += old != NULL;
         if (old == NULL) {
             view_pend_part(core, id, topic->name, &part);
+            if (topic->parts[i].is_unreadable)
+                state_is_unreadable(core, id, topic->name, &part, &topic->parts[i]);
         } else if (!ids_eq(old->replicas, part.replicas) || !ids_eq(old->adding, part.adding) ||
                    !ids_eq(old->removing, part.removing)) {
             struct image_part moved = *old;
@@ -524,7 +549,16 @@ void view_on_state_read(struct core *core, const struct core_state_read *read)
     if (known == NULL)
         return;
     core->scan = true;
+    if (read->part != NULL && read->part->is_unreadable) {
+        state_is_unreadable(core, topic->id, topic->name, known, read->part);
+        return;
+    }
     if (read->part == NULL || !read->part->has_state) {
+        if (repair_is_blind(core, topic->id, read->partition))
+            core_say(core, CORE_SAY_WARN,
+                     "a state that could not be read is gone, waiting for one that can "
+                     "partition=%.*s-%d",
+                     STR_ARG(topic->name), read->partition);
         /* with its topic? */
         if (known->leader_epoch >= 0)
             repair_asked(core, topic->id, read->partition);
@@ -533,11 +567,14 @@ void view_on_state_read(struct core *core, const struct core_state_read *read)
     }
 
     struct image_part part = *known;
+    bool was_blind = repair_is_blind(core, topic->id, read->partition);
 
     if (repair_read(core, topic->id, known, &read->part->state)) {
-        core_say(core, CORE_SAY_WARN,
-                 "another hand set a state back, writing over it "
-                 "partition=%.*s-%d epoch=%d partition_epoch=%d",
+        core_say(core, CORE_SAY_WARN, "%s partition=%.*s-%d epoch=%d partition_epoch=%d",
+                 !was_blind ? "another hand set a state back, writing over it"
+                 : repair_waits(core, topic->id, read->partition)
+                     ? "a state names no replica to go by, left alone"
+                     : "a state can be read again, going on from it in a later epoch",
                  STR_ARG(topic->name), read->partition, read->part->state.leader_epoch,
                  read->part->state.partition_epoch);
         return;

@@ -262,19 +262,36 @@ static void progress(struct job *job)
 static void on_state(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct core_read_part *part = item->target;
+    enum err err = answer->err;
 
     job->n_parts_read++;
     progress(job);
-    if (answer->err != ERR_OK)
+    if (err == ERR_NOT_FOUND)
         return;
-    if (zk_parse_state(&job->arena, answer->data, &part->state_controller_epoch, &part->state) !=
-        ERR_OK) {
-        load_refuse(job, xasprintf("cannot read the state of a partition path=%.*s data=%.*s",
-                                   STR_ARG(answer->path), STR_ARG(answer->data)));
+    if (err == ERR_OK)
+        err =
+            zk_parse_state(&job->arena, answer->data, &part->state_controller_epoch, &part->state);
+    if (err == ERR_OK && part->state.leader_epoch < 0)
+        err = ERR_BAD_FORMAT; /* would look like none */
+    if (err != ERR_OK) {
+        say_limited(SAY_ERROR, "cannot read the state of a partition path=%s err=%s", item->path,
+                    err_name(err));
+        part->is_unreadable = true;
+        part->state = (struct leader_isr){
+            .leader = LEADER_NONE,
+            .leader_epoch = -1,
+            .partition_epoch = answer->err == ERR_OK ? answer->stat.version : -1,
+        };
         return;
     }
     part->has_state = true;
     part->state.partition_epoch = answer->stat.version;
+}
+
+static void state_read(struct job *job, struct str topic, struct core_read_part *part)
+{
+    load_read(job, READ_DATA, zk_path_state(&job->arena, topic, part->index), on_state, part)
+        ->may_fail = true;
 }
 
 /* As the standby knows it, or false. */
@@ -296,7 +313,7 @@ static void state_wanted(struct job *job, struct uuid topic_id, struct str topic
                          struct core_read_part *part)
 {
     if (!is_known(job, topic_id, part))
-        load_read(job, READ_DATA, zk_path_state(&job->arena, topic, part->index), on_state, part);
+        state_read(job, topic, part);
 }
 
 static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
@@ -695,7 +712,8 @@ static void state_was_read(struct job *job)
         .kind = CORE_STATE_READ,
         .state_read = { .topic_id = job->topic_id,
                         .partition = job->part.index,
-                        .part = job->part.has_state ? &job->part : NULL },
+                        .part =
+                            job->part.has_state || job->part.is_unreadable ? &job->part : NULL },
     };
 
     if (!is_refused(job))
@@ -794,8 +812,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
     case RELOAD_STATE:
         job->then = state_was_read;
         job->part.index = reload->partition;
-        load_read(job, READ_DATA, zk_path_state(&job->arena, job->topic, reload->partition),
-                  on_state, &job->part);
+        state_read(job, job->topic, &job->part);
         break;
     case RELOAD_PID_BLOCK:
         job->then = pid_block_was_read;

@@ -7,7 +7,8 @@
  * ids are read, pipelined, and LOADED is sent. Progress is said once a second. A standby that has
  * followed its predecessor reads the topics, states and settings only that may have changed since.
  * What we cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the
- * reason.
+ * reason, and so is what cannot be read, but for registrations, which are left out, and states,
+ * which are told as unreadable: each is the matter of one broker or partition.
  *
  * Threads:    the event thread. Events and hooks come from the mailbox only.
  * Errors:     a lost connection is waited out and read again; a session's end ends what runs

@@ -102,13 +102,18 @@ static void push_nodes(struct toy *toy)
 
 static struct core_read_part read_part(const struct toy_part *part, int32_t index)
 {
+    struct leader_isr garbled = { .leader = LEADER_NONE,
+                                  .leader_epoch = -1,
+                                  .partition_epoch = part->state.partition_epoch };
+
     return (struct core_read_part){ .index = index,
                                     .replicas = { part->replicas, part->n_replicas },
                                     .adding = { part->adding, part->n_adding },
                                     .removing = { part->removing, part->n_removing },
-                                    .has_state = part->has_state,
+                                    .has_state = part->has_state && !part->is_garbled,
+                                    .is_unreadable = part->has_state && part->is_garbled,
                                     .state_controller_epoch = part->state_epoch,
-                                    .state = part->state };
+                                    .state = part->is_garbled ? garbled : part->state };
 }
 
 static void load(struct toy *toy)
@@ -672,7 +677,7 @@ void toy_agree(struct toy *toy)
                 ids_eq(part->adding, (struct ids){ t->parts[p].adding, t->parts[p].n_adding }));
             ck_assert(ids_eq(part->removing,
                              (struct ids){ t->parts[p].removing, t->parts[p].n_removing }));
-            if (!t->parts[p].has_state) {
+            if (!t->parts[p].has_state || t->parts[p].is_garbled) {
                 ck_assert_int_eq(part->leader_epoch, -1);
                 continue;
             }

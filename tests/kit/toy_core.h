@@ -18,6 +18,7 @@ struct toy_part {
     int32_t replicas[8], adding[8], removing[8];
     uint32_t n_replicas, n_adding, n_removing;
     bool has_state;
+    bool is_garbled;     /* by another hand: it cannot be read, and the next write is good again */
     int32_t state_epoch; /* controller's */
     int32_t isr[8];
     bool has_eligible;

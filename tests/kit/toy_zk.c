@@ -75,6 +75,7 @@ static struct core_op_result do_state(struct toy *toy, const struct core_op *op)
     part->state.partition_epoch = version;
     part->state_epoch = toy->controller_epoch;
     part->has_state = true;
+    part->is_garbled = false;
     return (struct core_op_result){ .err = ERR_OK, .version = version };
 }
 

@@ -22,7 +22,8 @@ static struct {
     int events, refused;
     enum core_event_kind kind;
     char text[256];
-    size_t n_nodes, n_topics, n_parts, n_states, n_configs, n_marks, n_tombstones, n_settings;
+    size_t n_nodes, n_topics, n_parts, n_states, n_unreadable, n_configs, n_marks, n_tombstones,
+        n_settings;
     int64_t node_epoch;
     char cluster_id[32], user[64];
     struct core_pid_block pid_block;
@@ -37,6 +38,8 @@ static void note_topic(const struct core_read_topic *topic)
     got.n_parts += topic->n_parts;
     for (size_t i = 0; i < topic->n_parts; i++) {
         got.n_states += topic->parts[i].has_state;
+        got.n_unreadable += topic->parts[i].is_unreadable;
+        ck_assert(!topic->parts[i].has_state || !topic->parts[i].is_unreadable);
         got.leader = topic->parts[i].state.leader;
         ck_assert(!topic->parts[i].has_state || topic->parts[i].state.partition_epoch >= 0);
     }
@@ -88,6 +91,7 @@ static void on_event(void *arg, const struct core_event *event)
         break;
     case CORE_STATE_READ:
         got.there = event->state_read.part != NULL;
+        got.n_unreadable = got.there && event->state_read.part->is_unreadable;
         if (got.there)
             got.partition_epoch = event->state_read.part->state.partition_epoch;
         break;
@@ -269,11 +273,41 @@ END_TEST
 START_TEST(what_cannot_be_read_is_refused)
 {
     fake_zk_load(fake, "tree-busy.jsonl");
-    fake_zk_put(fake, "/brokers/topics/plain/partitions/0/state", "{\"leader\":");
+    fake_zk_put(fake, "/brokers/topics/plain", "{\"partitions\":");
     load();
     run();
     ck_assert_int_eq(got.events, 0);
-    ck_assert_ptr_nonnull(strstr(got.text, "/brokers/topics/plain/partitions/0/state"));
+    ck_assert_ptr_nonnull(strstr(got.text, "/brokers/topics/plain"));
+}
+END_TEST
+
+/* _i: it means nothing, has an epoch that none has, or must not be read. */
+START_TEST(a_state_that_cannot_be_read_is_told_alone)
+{
+    static const char *const path = "/brokers/topics/plain/partitions/0/state";
+    struct core_reload reload = { .what = RELOAD_STATE, .topic = STR("plain") };
+
+    fake_zk_load(fake, "tree-busy.jsonl");
+    fake_zk_put(fake, path,
+                _i == 1 ? "{\"leader\":1,\"leader_epoch\":-3,\"isr\":[1],\"controller_epoch\":1}"
+                        : "{\"leader\":");
+    fake_zk_forbid(fake, path, _i == 2);
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_ge(got.n_parts, 40);
+    ck_assert_uint_eq(got.n_unreadable, 1);
+    ck_assert_uint_eq(got.n_states, got.n_parts - 1);
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert_int_eq(got.kind, CORE_STATE_READ);
+    ck_assert_uint_eq(got.n_unreadable, 1);
+    ck_assert_int_eq(got.partition_epoch, _i == 2 ? -1 : fake_zk_version(fake, path));
+    fake_zk_drop(fake, path);
+    loader_run(loader, &reload, 0);
+    run();
+    ck_assert(!got.there);
+    ck_assert_int_eq(got.refused, 0);
 }
 END_TEST
 
@@ -414,6 +448,7 @@ int main(void)
     tcase_add_test(tc, eligible_leaders_are_read);
     tcase_add_test(tc, acls_are_refused);
     tcase_add_test(tc, what_cannot_be_read_is_refused);
+    tcase_add_loop_test(tc, a_state_that_cannot_be_read_is_told_alone, 0, 3);
     tcase_add_test(tc, a_registration_that_cannot_be_read_is_left_out);
     tcase_add_test(tc, a_migration_is_refused);
     tcase_add_test(tc, single_things_come_as_their_events);
