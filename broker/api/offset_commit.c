@@ -65,7 +65,7 @@ static struct offset_item read_item(const struct offset_commit_request *asked, s
                    .commit_ms = part->commit_timestamp == UNSAID ? wall_ms : part->commit_timestamp,
                    .expire_ms = asked->retention_time_ms == UNSAID
                                     ? -1
-                                    : wall_ms + asked->retention_time_ms },
+                                    : offsets_expiry_ms(wall_ms, asked->retention_time_ms) },
     };
 }
 

@@ -550,6 +550,15 @@ void offsets_remove_all(struct group *group, struct offsets_gone *gone)
     }
 }
 
+int64_t offsets_expiry_ms(int64_t since_ms, int64_t kept_ms)
+{
+    int64_t due_ms;
+
+    if (__builtin_add_overflow(since_ms, kept_ms, &due_ms))
+        return kept_ms > 0 ? INT64_MAX : INT64_MIN;
+    return due_ms;
+}
+
 struct expiry {
     int64_t wall_ms;
     int64_t retention_ms;
@@ -566,7 +575,7 @@ static bool is_expired(const struct group *group, const struct group_offset *ent
     if (entry->expire_ms != -1)
         return expiry->wall_ms >= entry->expire_ms;
     int64_t since_ms = expiry->since_ms != -1 ? expiry->since_ms : entry->commit_ms;
-    return expiry->wall_ms - since_ms >= expiry->retention_ms;
+    return expiry->wall_ms >= offsets_expiry_ms(since_ms, expiry->retention_ms);
 }
 
 void offsets_expire(struct group *group, int64_t wall_ms, int64_t retention_ms,

@@ -103,6 +103,9 @@ void offsets_remove(struct group *group, struct str topic, int32_t partition,
 void offsets_remove_topic(struct group *group, struct str topic, int64_t before,
                           struct offsets_gone *gone);
 void offsets_remove_all(struct group *group, struct offsets_gone *gone);
+/* When that expires which is kept for so long from then on. Clients choose both times, so what lies
+ * outside of int64 is the nearest that does not: never, or long ago. */
+int64_t offsets_expiry_ms(int64_t since_ms, int64_t kept_ms);
 /* What offsets.retention.minutes no longer keeps (KIP-211). */
 void offsets_expire(struct group *group, int64_t wall_ms, int64_t retention_ms,
                     struct offsets_gone *gone);

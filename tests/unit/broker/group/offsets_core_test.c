@@ -313,6 +313,41 @@ START_TEST(a_commit_with_a_time_of_its_own_goes_by_that)
 }
 END_TEST
 
+START_TEST(no_time_that_a_client_chooses_runs_over)
+{
+    struct offset_item one = item("t", 0, 1);
+
+    ck_assert_int_eq(offsets_expiry_ms(kit.wall_ms, 1000), kit.wall_ms + 1000);
+    ck_assert_int_eq(offsets_expiry_ms(kit.wall_ms, INT64_MAX - kit.wall_ms), INT64_MAX);
+    ck_assert_int_eq(offsets_expiry_ms(kit.wall_ms, INT64_MAX - kit.wall_ms + 1), INT64_MAX);
+    ck_assert_int_eq(offsets_expiry_ms(kit.wall_ms, INT64_MAX), INT64_MAX);
+    ck_assert_int_eq(offsets_expiry_ms(-1, INT64_MIN), INT64_MIN);
+    one.value.expire_ms = offsets_expiry_ms(kit.wall_ms, INT64_MAX);
+    offsets_begin(kit.group, &one, 1);
+    offsets_end(kit.group, &one, 1, ERR_OK, 1);
+    ck_assert_uint_eq(expire_after(70 * DAY_MS), 0);
+}
+END_TEST
+
+static void commit_dated(int32_t partition, int64_t commit_ms)
+{
+    struct offset_item one = item("t", partition, 1);
+
+    one.value.commit_ms = commit_ms;
+    offsets_begin(kit.group, &one, 1);
+    offsets_end(kit.group, &one, 1, ERR_OK, 1 + partition);
+}
+
+START_TEST(a_commit_of_the_end_of_time_is_kept_and_one_of_its_beginning_is_not)
+{
+    commit_dated(0, INT64_MAX);
+    commit_dated(1, INT64_MIN);
+    ck_assert_uint_eq(expire_after(0), 1);
+    ck_assert_int_eq(gone.items[0].partition, 1);
+    ck_assert_uint_eq(expire_after(70 * DAY_MS), 0);
+}
+END_TEST
+
 START_TEST(all_that_is_removed_is_noted_once)
 {
     for (int32_t p = 9; p >= 0; p--)
@@ -366,6 +401,8 @@ int main(void)
     tcase_add_test(tc, a_group_at_work_keeps_what_it_subscribes_to);
     tcase_add_test(tc, a_group_of_which_nothing_is_known_keeps_all);
     tcase_add_test(tc, a_commit_with_a_time_of_its_own_goes_by_that);
+    tcase_add_test(tc, no_time_that_a_client_chooses_runs_over);
+    tcase_add_test(tc, a_commit_of_the_end_of_time_is_kept_and_one_of_its_beginning_is_not);
     tcase_add_test(tc, all_that_is_removed_is_noted_once);
     tcase_add_test(tc, the_walk_is_in_order);
     return unit_run(tc);
