@@ -35,6 +35,10 @@
 #define GROUP_NEW_MEMBER_MS 300000
 /* A client lists its assignors, a handful; each is looked for among those of all members. */
 #define GROUP_PROTOCOLS_MAX 100
+/* Ids that were given out and not used yet, of a group. A client comes back with its own a moment
+ * later, so even the members of a group of thousands that all start at once do not get there; who
+ * only ever asks for more does. */
+#define GROUP_PENDING_MAX 10000
 #define GROUP_MEMBER_ID_EXTRA                                                                      \
     37 /* what follows the client's name in a member id: '-' and a UUID                            \
         */

@@ -87,7 +87,7 @@ struct group {
     struct group_member *leader; /* NULL none */
     size_t joined;               /* members that wait in JoinGroup */
     size_t pending_syncs;
-    struct group_pending *pending;
+    struct group_pending *pending; /* in the order they were given out */
     size_t pending_len, pending_cap;
     struct group_vote *votes;
     size_t votes_len, votes_cap;

@@ -167,19 +167,41 @@ size_t rebalance_find_pending(const struct group *group, struct str id)
     return i;
 }
 
+static void drop_pending_at(struct group *group, size_t i)
+{
+    text_free(&group->pending[i].id);
+    for (group->pending_len--; i < group->pending_len; i++)
+        group->pending[i] = group->pending[i + 1];
+}
+
 bool rebalance_drop_pending(struct group *group, struct str id)
 {
     size_t i = rebalance_find_pending(group, id);
 
     if (i == group->pending_len)
         return false;
-    text_free(&group->pending[i].id);
-    group->pending[i] = group->pending[--group->pending_len];
+    drop_pending_at(group, i);
     return true;
+}
+
+bool rebalance_expire_pending(struct group *group, int64_t now_ms)
+{
+    size_t kept = 0, before = group->pending_len;
+
+    for (size_t i = 0; i < before; i++) {
+        if (group->pending[i].deadline_ms > now_ms)
+            group->pending[kept++] = group->pending[i];
+        else
+            text_free(&group->pending[i].id);
+    }
+    group->pending_len = kept;
+    return kept < before;
 }
 
 void rebalance_add_pending(struct group *group, struct str id, int64_t deadline_ms)
 {
+    if (group->pending_len == GROUP_PENDING_MAX)
+        drop_pending_at(group, 0);
     array_reserve(&group->pending, &group->pending_cap, group->pending_len, sizeof *group->pending);
     struct group_pending *pending = &group->pending[group->pending_len++];
     pending->id = text_dup(id);

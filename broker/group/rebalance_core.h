@@ -58,6 +58,11 @@ void rebalance_end_pending_syncs(struct group *group);
 /* Its place; pending_len when there is none. */
 size_t rebalance_find_pending(const struct group *group, struct str id);
 bool rebalance_drop_pending(struct group *group, struct str id);
+/* True when there was one whose time has come. */
+bool rebalance_expire_pending(struct group *group, int64_t now_ms);
+/* When there are GROUP_PENDING_MAX the oldest goes for it: its client, if there is one, hears
+ * UNKNOWN_MEMBER_ID and asks anew. To refuse the new one would shut a group to everybody for as
+ * long as a session once somebody has asked for so many. */
 void rebalance_add_pending(struct group *group, struct str id, int64_t deadline_ms);
 
 /* ---- who is in ---- */

@@ -193,15 +193,7 @@ void stored_step(struct group *group, const struct group_event *ev, int64_t now_
 static void expire_pending(struct group *group, int64_t wall_ms, int64_t now_ms,
                            struct group_effects *out)
 {
-    bool any = false;
-
-    for (size_t i = group->pending_len; i-- > 0;) {
-        if (group->pending[i].deadline_ms > now_ms)
-            continue;
-        rebalance_drop_pending(group, group->pending[i].id);
-        any = true;
-    }
-    if (any)
+    if (rebalance_expire_pending(group, now_ms))
         rebalance_try_complete(group, wall_ms, now_ms, out);
 }
 

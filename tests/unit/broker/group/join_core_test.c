@@ -83,6 +83,50 @@ START_TEST(a_dynamic_member_first_learns_its_id)
 }
 END_TEST
 
+static int ask_for_ids(int n)
+{
+    int last = -1;
+
+    for (int i = 0; i < n; i++) {
+        kit.calls_len = 0; /* they are answered, and the kit keeps so many calls only */
+        last = JOIN(.need_id = true);
+        ANSWERED(last, ERR_MEMBER_ID_REQUIRED);
+    }
+    return last;
+}
+
+START_TEST(of_too_many_ids_those_handed_out_first_go)
+{
+    ask_for_ids(GROUP_PENDING_MAX);
+    ck_assert_int_eq(group_kit_leave(&kit, "c-u0", NULL), ERR_OK); /* there is room for one again */
+    int last = ask_for_ids(2);
+    int first = JOIN(.member = "c-u1", .need_id = true);
+    ANSWERED(first, ERR_UNKNOWN_MEMBER_ID); /* on which a client asks for another id */
+    int second = JOIN(.member = "c-u2", .need_id = true);
+    ANSWERED(second, ERR_OK);
+    int newest = JOIN(.member = call(last)->member, .need_id = true);
+    WAITS(newest); /* for the other member, and for all who have an id */
+    group_kit_pass(&kit, 10000);
+    ANSWERED(JOIN(.member = "c-u3", .need_id = true), ERR_UNKNOWN_MEMBER_ID);
+}
+END_TEST
+
+START_TEST(ids_end_each_in_its_own_time)
+{
+    JOIN(.need_id = true, .session_ms = 8000);
+    JOIN(.need_id = true, .session_ms = 6000);
+    JOIN(.need_id = true, .session_ms = 8000);
+    JOIN(.need_id = true, .session_ms = 7000);
+    group_kit_pass(&kit, 6000);
+    ck_assert_int_eq(group_kit_leave(&kit, "c-u1", NULL), ERR_UNKNOWN_MEMBER_ID);
+    group_kit_pass(&kit, 1000);
+    ck_assert_int_eq(group_kit_leave(&kit, "c-u3", NULL), ERR_UNKNOWN_MEMBER_ID);
+    ck_assert_int_eq(group_kit_leave(&kit, "c-u0", NULL), ERR_OK);
+    group_kit_pass(&kit, 1000);
+    ck_assert_int_eq(group_kit_leave(&kit, "c-u2", NULL), ERR_UNKNOWN_MEMBER_ID);
+}
+END_TEST
+
 START_TEST(a_static_member_never_has_to_ask_for_an_id)
 {
     int j = JOIN(.instance = "i1", .need_id = true);
@@ -616,6 +660,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_group_of_one_goes_from_empty_to_stable);
     tcase_add_test(tc, a_dynamic_member_first_learns_its_id);
+    tcase_add_test(tc, of_too_many_ids_those_handed_out_first_go);
+    tcase_add_test(tc, ids_end_each_in_its_own_time);
     tcase_add_test(tc, a_static_member_never_has_to_ask_for_an_id);
     tcase_add_test(tc, an_id_that_was_handed_out_holds_the_rebalance_up);
     tcase_add_test(tc, a_pending_member_may_leave);
