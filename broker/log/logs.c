@@ -570,6 +570,24 @@ static bool is_fatal(enum err err)
            err == ERR_INCONSISTENT_CLUSTER_ID || err == ERR_BAD_FORMAT;
 }
 
+static void close_dirs(struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        group_commit_stop(&logs->dirs[i].commit);
+    for (size_t i = 0; i < logs->dir_count; i++)
+        logs_dir_close(&logs->dirs[i]);
+}
+
+/* What was not clean does not become it, recovered whole or not: that it may have lost records is
+ * for the controller to hear, and nobody has made a note of it yet. It is left as by a crash. */
+static void give_up(struct logs *logs)
+{
+    for (size_t i = 0; i < logs->dir_count; i++)
+        if (!logs->dirs[i].was_clean)
+            atomic_store(&logs->dirs[i].env.failed, true);
+    close_dirs(logs);
+}
+
 enum err logs_open(const struct logs_options *options, struct logs **out)
 {
     struct logs *logs = new_logs(options);
@@ -593,6 +611,10 @@ enum err logs_open(const struct logs_options *options, struct logs **out)
         logs_load(logs);
     if (err == ERR_OK && logs_all_offline(logs))
         err = ERR_KAFKA_STORAGE_ERROR;
+    if (err == ERR_OK && atomic_load(&logs->given_up)) {
+        give_up(logs);
+        err = ERR_SHUTTING_DOWN;
+    }
     if (err == ERR_OK && options->cluster_id != NULL)
         err = logs_set_cluster_id(logs, options->cluster_id);
     if (err != ERR_OK) {
@@ -613,10 +635,7 @@ void logs_close(struct logs **logs)
     if (gone == NULL)
         return;
     logs_stop_ticking(gone);
-    for (size_t i = 0; i < gone->dir_count; i++)
-        group_commit_stop(&gone->dirs[i].commit);
-    for (size_t i = 0; i < gone->dir_count; i++)
-        logs_dir_close(&gone->dirs[i]);
+    close_dirs(gone);
     forget(gone);
 }
 

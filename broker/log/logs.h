@@ -6,7 +6,8 @@
  * Threads:    any; logs_open() and logs_close() once, by main. on_dir_failed() is called on
  * whatever thread met the failure, with no lock of this module held; it must not wait. Errors: a
  * directory that cannot be used is said, marked offline and left out; logs_open() fails only when
- * none is left, or when something protects us (foreign ids, a lock, a newer version).
+ * none is left, or when something protects us (foreign ids, a lock, a newer version), or when a
+ * stop is asked for before all is recovered.
  */
 #ifndef BROKER_LOG_LOGS_H
 #define BROKER_LOG_LOGS_H
@@ -53,12 +54,16 @@ struct logs_options {
     void (*on_dir_failed)(void *ctx, const char *dir);
     /* While loading, by any of the threads that do. May be NULL. */
     void (*on_progress)(void *ctx, const struct logs_progress *progress);
+    /* Is a stop asked for? By the same threads, before each log that has to be recovered. May be
+     * NULL. */
+    bool (*is_stopping)(void *ctx);
     /* The directories are locked and say whose they are, nothing is loaded yet. May be NULL. */
     void (*on_locked)(void *ctx, int32_t broker_id);
     void *ctx;
 };
 
-/* Locks, checks and loads every directory; waits until all logs are recovered. */
+/* Locks, checks and loads every directory; waits until all logs are recovered. ERR_SHUTTING_DOWN: a
+ * stop was asked for before that; each directory is as clean or unclean as it was found. */
 MUST_USE enum err logs_open(const struct logs_options *options, struct logs **out);
 /* Clean stop: flushes and closes every log, writes the checkpoints and the clean-shutdown marker.
  * All references must have been given back. logs_checkpoint_hw() comes before. */

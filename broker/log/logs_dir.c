@@ -369,6 +369,18 @@ static enum err load_one(struct load_list *list, const char *name)
     return err;
 }
 
+/* Recovery may take minutes and is begun anew without harm; a directory that was stopped cleanly is
+ * soon loaded. */
+static bool gives_up(struct logs_dir *dir)
+{
+    const struct logs_options *options = &dir->logs->options;
+
+    if (dir->was_clean || options->is_stopping == NULL || !options->is_stopping(options->ctx))
+        return false;
+    atomic_store(&dir->logs->given_up, true);
+    return true;
+}
+
 static void load_some(void *arg)
 {
     struct load_list *list = arg;
@@ -377,7 +389,7 @@ static void load_some(void *arg)
     for (;;) {
         size_t i = atomic_fetch_add(&list->next, 1);
 
-        if (i >= list->count || is_failed(dir))
+        if (i >= list->count || is_failed(dir) || gives_up(dir))
             return;
         if (load_one(list, list->names[i]) != ERR_OK) {
             logs_dir_fail(dir);

@@ -87,6 +87,7 @@ struct logs {
     struct logs_wish *wishes;    /* [m] hash by key */
     uint64_t rand_state;         /* [m] for names of deleted logs */
     bool stopping;               /* [m] */
+    atomic_bool given_up;        /* [a] a stop was asked for before all was recovered */
     _Atomic uint32_t swapped;    /* [a] future logs that became current */
 };
 

@@ -55,6 +55,11 @@ void logs_load(struct logs *logs)
     for (size_t i = 0; i < logs->dir_count; i++)
         thread_join(&loads[i].thread);
     free(loads);
+    if (atomic_load(&logs->given_up)) {
+        say_info("a stop is asked for, the next start recovers what is left logs=%zu",
+                 logs_count(logs));
+        return;
+    }
     say_info("logs loaded count=%zu took_ms=%" PRId64, logs_count(logs),
              (clock_mono_us() - begin_us) / 1000);
     check_file_limit(logs);

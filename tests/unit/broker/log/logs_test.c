@@ -407,6 +407,108 @@ START_TEST(many_are_made_at_once)
 }
 END_TEST
 
+/* ---- a stop that is asked for while logs are loaded ---- */
+
+static _Atomic int loads_before_stop;
+
+static bool is_stopping(void *ctx)
+{
+    (void)ctx;
+    return atomic_fetch_sub(&loads_before_stop, 1) <= 0;
+}
+
+static enum err open_and_stop_after(int loads)
+{
+    struct logs_options stopping = options;
+
+    atomic_store(&loads_before_stop, loads);
+    stopping.is_stopping = is_stopping;
+    stopping.no_threads = true; /* the first directory first */
+    return logs_open(&stopping, &logs);
+}
+
+static void make_six(void)
+{
+    for (int32_t i = 0; i < 6; i++) {
+        struct log *log = make("six", i);
+
+        append(log, 5);
+        log_unref(&log);
+    }
+}
+
+static void check_six(void)
+{
+    ck_assert_uint_eq(logs_count(logs), 6);
+    for (int32_t i = 0; i < 6; i++) {
+        struct log *log = logs_get_ref(logs, "six", i);
+
+        ck_assert_ptr_nonnull(log);
+        ck_assert_int_eq(log_leo(log), 10);
+        log_unref(&log);
+    }
+}
+
+static void forget_clean_mark(const char *dir)
+{
+    char path[DISK_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/%s", dir, CLEAN_MARK_FILE);
+    ck_assert_int_eq(disk_unlink(disk_posix(), path), ERR_OK);
+}
+
+/* Also the directory that is recovered whole: that records of it may be lost is not on record
+ * anywhere else yet. */
+START_TEST(a_recovery_that_is_stopped_marks_nothing_clean)
+{
+    make_six();
+    logs_abandon(&logs);
+    for (int loads = 0; loads < 6; loads++) {
+        ck_assert_int_eq(open_and_stop_after(loads), ERR_SHUTTING_DOWN);
+        ck_assert_ptr_null(logs);
+        ck_assert(!exists(paths[0], CLEAN_MARK_FILE));
+        ck_assert(!exists(paths[1], CLEAN_MARK_FILE));
+    }
+    ck_assert_int_eq(open_and_stop_after(6), ERR_OK); /* too late: all are there */
+    check_six();
+}
+END_TEST
+
+START_TEST(a_recovery_by_many_threads_is_stopped)
+{
+    struct logs_options stopping = options;
+
+    make_six();
+    logs_abandon(&logs);
+    atomic_store(&loads_before_stop, 2);
+    stopping.is_stopping = is_stopping;
+    ck_assert_int_eq(logs_open(&stopping, &logs), ERR_SHUTTING_DOWN);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    check_six();
+}
+END_TEST
+
+/* It is soon loaded, and must not pass for one that may have lost records. */
+START_TEST(a_clean_directory_stays_clean_when_the_start_is_stopped)
+{
+    make_six();
+    logs_close(&logs);
+    ck_assert_int_eq(open_and_stop_after(0), ERR_OK); /* nothing is recovered, nothing stops */
+    check_six();
+    logs_close(&logs);
+    for (int unclean = 0; unclean < 2; unclean++) {
+        forget_clean_mark(paths[unclean]);
+        ck_assert_int_eq(open_and_stop_after(0), ERR_SHUTTING_DOWN);
+        ck_assert(!exists(paths[unclean], CLEAN_MARK_FILE));
+        ck_assert(exists(paths[1 - unclean], CLEAN_MARK_FILE));
+        ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+        check_six();
+        logs_close(&logs);
+    }
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("logs");
@@ -424,5 +526,8 @@ int main(void)
     tcase_add_test(tc, a_log_lost_with_its_directory_makes_room_for_a_new_one);
     tcase_add_test(tc, waits_are_told_when_synced);
     tcase_add_test(tc, many_are_made_at_once);
+    tcase_add_test(tc, a_recovery_that_is_stopped_marks_nothing_clean);
+    tcase_add_test(tc, a_recovery_by_many_threads_is_stopped);
+    tcase_add_test(tc, a_clean_directory_stays_clean_when_the_start_is_stopped);
     return unit_run(tc);
 }
