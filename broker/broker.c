@@ -3,7 +3,8 @@
  *         id, check it against the directories, make a broker.id when neither the settings nor the
  *         directories have one -> everything that serves -> register, for which the session of an
  *         earlier process may have to be ended, and find the controller -> with the first image
- *         applied, accept clients.
+ *         applied, accept clients. A stop that is asked for meanwhile ends it between two logs that
+ *         are recovered, or while ZooKeeper is waited for.
  * Stop:   hand leaderships over -> accept nobody, let open requests end -> fetchers -> session and
  *         stream -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown
  *         marker.
@@ -169,6 +170,13 @@ static void on_fatal(void *ctx, const char *why)
     broker->hooks.on_fatal(broker->hooks.ctx);
 }
 
+static bool is_stopping(void *ctx)
+{
+    const struct broker *broker = ctx;
+
+    return broker->hooks.is_stopping != NULL && broker->hooks.is_stopping(broker->hooks.ctx);
+}
+
 static void on_ready(void *ctx)
 {
     struct broker *broker = ctx;
@@ -260,15 +268,16 @@ static enum err open_logs(struct broker *broker)
         .conf_of = log_conf_of,
         .on_dir_failed = on_dir_failed,
         .on_progress = on_progress,
+        .is_stopping = is_stopping,
         .on_locked = on_locked,
         .ctx = broker,
     };
     enum err err = logs_open(&options, &broker->logs);
 
     loading_done(broker->loading);
-    if (err != ERR_OK)
+    if (err != ERR_OK && err != ERR_SHUTTING_DOWN)
         say_error("the log directories cannot be used: %s", err_text(err));
-    else if (logs_broker_id(broker->logs) >= 0)
+    else if (err == ERR_OK && logs_broker_id(broker->logs) >= 0)
         set_id(broker, logs_broker_id(broker->logs));
     return err;
 }
@@ -307,6 +316,9 @@ static enum err make_id(struct broker *broker)
     const struct broker_conf *conf = broker->settings_file;
     int32_t number;
     enum err err = control_take_seqid(broker->control, conf->zookeeper_connect_ms, &number);
+
+    if (err == ERR_SHUTTING_DOWN)
+        return err;
     int64_t id = (int64_t)conf->reserved_broker_max_id + number;
 
     if (err == ERR_OK && id > INT32_MAX)
@@ -334,6 +346,7 @@ static enum err meet_zookeeper(struct broker *broker)
         .min_isr = conf->min_insync_replicas,
         .reactors = front_reactors(broker->front),
         .reactors_len = front_len(broker->front),
+        .is_stopping = is_stopping,
         .on_fatal = on_fatal,
         .on_ready = on_ready,
         .ctx = broker,
@@ -343,6 +356,10 @@ static enum err meet_zookeeper(struct broker *broker)
     judge_dirs(broker, &control);
     broker->control = control_start(&control); /* before the new ones are given a meta.properties */
     enum err err = control_wait_cluster_id(broker->control, conf->zookeeper_connect_ms, cluster_id);
+    if (err == ERR_SHUTTING_DOWN) {
+        say_info("a stop is asked for, ZooKeeper is not waited for");
+        return err;
+    }
     if (err != ERR_OK) {
         say_error("no connection to ZooKeeper within %d ms: zookeeper.connect=%s",
                   conf->zookeeper_connect_ms, conf->zookeeper_connect);

@@ -1,8 +1,8 @@
 /*
  * moldau-broker FILE.properties [--override key=value]...
  *
- * Runs in the foreground and says what it does on stderr. SIGTERM and SIGINT stop it cleanly, a
- * second one at once.
+ * Runs in the foreground and says what it does on stderr. SIGTERM and SIGINT stop it cleanly, also
+ * while it starts, a second SIGINT at once.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -82,19 +82,35 @@ static int read_options(int argc, char **argv, struct options *options)
     return EXIT_USAGE;
 }
 
+/* What ends a broker, as descriptors. */
+struct ends {
+    int signals;
+    int fatal;
+};
+
 static void on_fatal(void *ctx)
 {
+    const struct ends *ends = ctx;
     uint64_t one = 1;
 
-    if (write(*(int *)ctx, &one, sizeof one) < 0)
+    if (write(ends->fatal, &one, sizeof one) < 0)
         abort();
 }
 
-/* Waits for a signal or a fatal error. True: by signal. */
-static bool wait_for_end(int signals, int fatal)
+/* The signal stays for wait_for_end(). */
+static bool is_stopping(void *ctx)
 {
-    struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
-                             { .fd = fatal, .events = POLLIN } };
+    const struct ends *ends = ctx;
+    struct pollfd fd = { .fd = ends->signals, .events = POLLIN };
+
+    return poll(&fd, 1, 0) > 0;
+}
+
+/* Waits for a signal or a fatal error. True: by signal. */
+static bool wait_for_end(const struct ends *ends)
+{
+    struct pollfd fds[2] = { { .fd = ends->signals, .events = POLLIN },
+                             { .fd = ends->fatal, .events = POLLIN } };
     struct signalfd_siginfo info;
 
     for (;;) {
@@ -102,7 +118,8 @@ static bool wait_for_end(int signals, int fatal)
             abort();
         if ((fds[1].revents & POLLIN) != 0)
             return false;
-        if ((fds[0].revents & POLLIN) != 0 && read(signals, &info, sizeof info) == sizeof info) {
+        if ((fds[0].revents & POLLIN) != 0 &&
+            read(ends->signals, &info, sizeof info) == sizeof info) {
             say_info("stopping on signal=%u", info.ssi_signo);
             return true;
         }
@@ -114,9 +131,9 @@ int main(int argc, char **argv)
     struct options options = { .path = NULL };
     struct broker_conf settings;
     struct conf *conf;
-    struct broker *broker;
+    struct broker *broker = NULL;
     sigset_t set;
-    int fatal = eventfd(0, EFD_CLOEXEC);
+    struct ends ends = { .fatal = eventfd(0, EFD_CLOEXEC) };
     int status = read_options(argc, argv, &options);
 
     if (status >= 0)
@@ -129,7 +146,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    int signals = signalfd(-1, &set, SFD_CLOEXEC);
+    ends.signals = signalfd(-1, &set, SFD_CLOEXEC);
 
     if (broker_conf_load(options.path, options.overrides_len, options.overrides, &settings,
                          &conf) != ERR_OK)
@@ -140,14 +157,16 @@ int main(int argc, char **argv)
     say_info("moldau-broker " MOLDAU_VERSION " starting broker=%d file=%s", settings.id,
              options.path);
 
-    struct broker_hooks hooks = { .on_fatal = on_fatal, .ctx = &fatal };
-    if (broker_start(conf, &settings, &hooks, &broker) != ERR_OK)
+    struct broker_hooks hooks = { .on_fatal = on_fatal, .is_stopping = is_stopping, .ctx = &ends };
+    enum err err = broker_start(conf, &settings, &hooks, &broker);
+    if (err != ERR_OK && err != ERR_SHUTTING_DOWN)
         return EXIT_FAILURE;
-    bool by_signal = wait_for_end(signals, fatal);
+    bool by_signal = wait_for_end(&ends);
     sigdelset(&set,
               SIGTERM); /* supervisors may repeat it; who types Ctrl-C twice wants out at once */
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    broker_stop(&broker, by_signal);
+    if (broker != NULL) /* else it has not started */
+        broker_stop(&broker, by_signal);
     conf_free(&conf);
     free(options.overrides);
     say_info("stopped");

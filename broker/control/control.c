@@ -45,6 +45,7 @@
 #define BOOT_ID_BYTES    36
 #define BOOT_LOST        "------------------------------------" /* in place of a boot id */
 #define NO_CONTROLLER_MS 500
+#define LOOK_MS          100
 
 struct saved_session {
     int64_t id;
@@ -489,15 +490,43 @@ struct control *control_start(const struct control_conf *conf)
     return control;
 }
 
+/* Of the start: until the control thread has told what is waited for. Nobody wakes us for a stop,
+ * which is but a signal that waits, so it is looked for now and then. */
+static enum err wait_for(struct control *control, bool (*is_told_locked)(const struct control *),
+                         int64_t timeout_ms)
+{
+    const struct control_conf *conf = &control->conf;
+    int64_t until_ms = clock_mono_ms() + timeout_ms;
+
+    for (;;) {
+        int64_t left_ms = until_ms - clock_mono_ms();
+
+        if (conf->is_stopping != NULL && conf->is_stopping(conf->ctx))
+            return ERR_SHUTTING_DOWN;
+        lock_take(&control->lock);
+        if (!is_told_locked(control) && left_ms > 0)
+            cond_wait_ms(&control->cond, &control->lock, left_ms < LOOK_MS ? left_ms : LOOK_MS);
+        bool is_told = is_told_locked(control);
+
+        lock_drop(&control->lock);
+        if (is_told)
+            return ERR_OK;
+        if (left_ms <= 0)
+            return ERR_TIMED_OUT;
+    }
+}
+
+static bool has_cluster_id_locked(const struct control *control)
+{
+    lock_assert_held(&control->lock);
+    return control->cluster_id[0] != '\0';
+}
+
 enum err control_wait_cluster_id(struct control *control, int64_t timeout_ms, char id[23])
 {
-    int64_t until_ms = clock_mono_ms() + timeout_ms;
-    enum err err = ERR_OK;
+    enum err err = wait_for(control, has_cluster_id_locked, timeout_ms);
 
     lock_take(&control->lock);
-    while (control->cluster_id[0] == '\0' && err == ERR_OK)
-        if (!cond_wait_ms(&control->cond, &control->lock, until_ms - clock_mono_ms()))
-            err = control->cluster_id[0] == '\0' ? ERR_TIMED_OUT : ERR_OK;
     memcpy(id, control->cluster_id, sizeof control->cluster_id);
     lock_drop(&control->lock);
     return err;
@@ -522,18 +551,21 @@ static void ask_seqid(void *arg)
     zk_seqid_take(&control->seqid, control->zk, on_seqid, control);
 }
 
+static bool has_seqid_locked(const struct control *control)
+{
+    lock_assert_held(&control->lock);
+    return control->seqid_done;
+}
+
 enum err control_take_seqid(struct control *control, int64_t timeout_ms, int32_t *number)
 {
-    int64_t until_ms = clock_mono_ms() + timeout_ms;
-    bool waits = true;
-
     reactor_call(control->reactor, ask_seqid, control);
-    lock_take(&control->lock);
-    while (!control->seqid_done && waits)
-        waits = cond_wait_ms(&control->cond, &control->lock, until_ms - clock_mono_ms());
-    *number = control->seqid_number;
-    enum err err = control->seqid_done ? control->seqid_err : ERR_TIMED_OUT;
+    enum err err = wait_for(control, has_seqid_locked, timeout_ms);
 
+    lock_take(&control->lock);
+    *number = control->seqid_number;
+    if (err == ERR_OK)
+        err = control->seqid_err;
     lock_drop(&control->lock);
     return err;
 }

@@ -36,6 +36,9 @@ struct control_conf {
     int32_t min_isr; /* min.insync.replicas of the settings file */
     struct reactor *const *reactors; /* that a heartbeat is gated on */
     size_t reactors_len;
+    /* Is a stop asked for? By who waits in control_wait_cluster_id() and control_take_seqid(). May
+     * be NULL. */
+    bool (*is_stopping)(void *ctx);
     /* This broker must not go on: why. On the control thread, once. */
     void (*on_fatal)(void *ctx, const char *why);
     /* The first image has been applied. On the control thread, once. */
@@ -46,11 +49,11 @@ struct control_conf {
 /* When the registration of an earlier process stands in the way and nobody answers there, its
  * session is ended. */
 struct control *control_start(const struct control_conf *conf);
-/* Waits for ZooKeeper; ERR_TIMED_OUT. id: 22 characters and NUL. */
+/* Waits for ZooKeeper; ERR_TIMED_OUT, ERR_SHUTTING_DOWN. id: 22 characters and NUL. */
 MUST_USE enum err control_wait_cluster_id(struct control *control, int64_t timeout_ms, char id[23]);
 
-/* A number that no other broker gets (see zk_seqid); ERR_TIMED_OUT or what ZooKeeper says. self->id
- * may be set until control_attach(). */
+/* A number that no other broker gets (see zk_seqid); ERR_TIMED_OUT, ERR_SHUTTING_DOWN or what
+ * ZooKeeper says. self->id may be set until control_attach(). */
 MUST_USE enum err control_take_seqid(struct control *control, int64_t timeout_ms, int32_t *number);
 
 struct control_parties {

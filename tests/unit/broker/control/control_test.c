@@ -1,0 +1,84 @@
+/*
+ * control: who waits for ZooKeeper at the start is let go when a stop is asked for.
+ */
+#include "broker/control/control.h"
+
+#include <check.h>
+
+#include "tests/kit/unit.h"
+
+#define NOWHERE "127.0.0.1:1" /* nobody listens there */
+#define LONG_MS 60000
+
+static struct control *control;
+static struct node self;
+static int looks_before_stop;
+
+static bool is_stopping(void *ctx)
+{
+    (void)ctx;
+    return looks_before_stop-- <= 0;
+}
+
+static void on_fatal(void *ctx, const char *why)
+{
+    (void)ctx;
+    ck_abort_msg("%s", why);
+}
+
+static void start(bool (*stops)(void *ctx))
+{
+    struct control_conf conf = { .self = &self,
+                                 .zookeeper_connect = NOWHERE,
+                                 .zookeeper_session_timeout_ms = 6000,
+                                 .state_dir = unit_temp_dir(),
+                                 .software = "test",
+                                 .is_stopping = stops,
+                                 .on_fatal = on_fatal };
+
+    control = control_start(&conf);
+}
+
+START_TEST(a_stop_ends_the_wait_for_zookeeper)
+{
+    char id[23];
+
+    start(is_stopping);
+    looks_before_stop = 0;
+    ck_assert_int_eq(control_wait_cluster_id(control, LONG_MS, id), ERR_SHUTTING_DOWN);
+    looks_before_stop = 2; /* it is looked for during the wait, too */
+    ck_assert_int_eq(control_wait_cluster_id(control, LONG_MS, id), ERR_SHUTTING_DOWN);
+    control_stop(&control);
+}
+END_TEST
+
+START_TEST(a_stop_ends_the_wait_for_a_number)
+{
+    int32_t number;
+
+    start(is_stopping);
+    looks_before_stop = 2;
+    ck_assert_int_eq(control_take_seqid(control, LONG_MS, &number), ERR_SHUTTING_DOWN);
+    control_stop(&control);
+}
+END_TEST
+
+START_TEST(without_a_stop_it_ends_in_time)
+{
+    char id[23];
+
+    start(NULL);
+    ck_assert_int_eq(control_wait_cluster_id(control, 1, id), ERR_TIMED_OUT);
+    control_stop(&control);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("control");
+
+    tcase_add_test(tc, a_stop_ends_the_wait_for_zookeeper);
+    tcase_add_test(tc, a_stop_ends_the_wait_for_a_number);
+    tcase_add_test(tc, without_a_stop_it_ends_in_time);
+    return unit_run(tc);
+}
