@@ -10,7 +10,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from tests.kit.history import ACKED, UNKNOWN, Read, Write
-from tests.kit.rdkafka_faults import takes_wrong_epoch
+from tests.kit.rdkafka_faults import locked_up, takes_wrong_epoch
 from tests.kit.rawload import RawLoad
 
 SIZE = 200
@@ -135,7 +135,8 @@ class Reader:
     """Reads all partitions from the beginning, and never asks for anything twice.
 
     One that is shown nothing any more is noted with all that is known of it, and another one goes on in its place, so
-    that it is seen whether the brokers had something to show.
+    that it is seen whether the brokers had something to show. It speaks against them unless librdkafka has locked
+    itself up.
     """
 
     def __init__(self, history, name, cluster, topic, partitions):
@@ -167,8 +168,14 @@ class Reader:
 
     def _begin_anew(self):
         what = f"{self.name}: is shown nothing any more, at {self.next}"
+        stacks = [native_stacks()]
+        time.sleep(3)
+        stacks.append(native_stacks())
+        if locked := locked_up(*stacks):
+            what += f": librdkafka has locked itself up, threads {locked}"
+        else:
+            self.history.fatal.append("\n".join([what, *self.positions.lines, *stacks]))
         print(f"{time.monotonic():.3f} {what}", flush=True)
-        self.history.fatal.append("\n".join([what, *self.positions.lines, native_stacks()]))
         self.hung.append(self.consumer)
         self._begin()
 
