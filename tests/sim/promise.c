@@ -184,7 +184,9 @@ static void has_joined(struct world *w, int node, int p)
     }
 }
 
-/* A leader that may lack what was committed: only with the operator's leave, who takes the loss. */
+/* A leader that may lack what was committed: only with the operator's leave, who takes the loss.
+ * Who was eligible until settings voided that may lead when the leader went before it was told of
+ * them; whether it has everything is another promise. */
 static void note_unclean(struct world *w, int p, const struct tree *before)
 {
     const struct tree *tree = &w->zoo->tree;
@@ -192,7 +194,8 @@ static void note_unclean(struct world *w, int p, const struct tree *before)
 
     if (!before->states[p].there || leader < 0 ||
         tree->states[p].leader_epoch == before->states[p].leader_epoch ||
-        ids_has(zoo_isr(before, p), leader) || ids_has(zoo_eligible(before, p), leader))
+        ids_has(zoo_isr(before, p), leader) || ids_has(zoo_eligible(before, p), leader) ||
+        ids_has(zoo_voided(before, p), leader))
         return;
     if (before->config.unclean != 1 && tree->config.unclean != 1)
         world_fail(w,

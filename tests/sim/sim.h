@@ -425,7 +425,7 @@ struct tree {
         int32_t boss_epoch, leader_epoch, version, min_isr;
         int32_t ids[SIM_BROKERS];
         uint32_t n;
-    } eligible[SIM_GENS][SIM_PARTS];
+    } eligible[SIM_GENS][SIM_PARTS], voided[SIM_GENS][SIM_PARTS]; /* those before it was deleted */
 };
 
 struct zoo_session {
@@ -492,6 +492,8 @@ struct zreq {
 
 /* Those of its eligible leaders that the partition's state agrees with. */
 struct ids zoo_eligible(const struct tree *tree, int p);
+/* Those who were it beside the same state, until settings voided them. */
+struct ids zoo_voided(const struct tree *tree, int p);
 struct zoo *zoo_new(struct world *w);
 void zoo_free(struct zoo **zoo);
 struct zreq *zoo_call(struct world *w, int node, void (*exec)(struct world *, struct zreq *),

@@ -16,15 +16,24 @@ int gen_of(const struct world *w, struct uuid topic_id)
     return -1;
 }
 
-struct ids zoo_eligible(const struct tree *tree, int p)
+static struct ids beside_state(const struct tree *tree, int p, const struct zoo_eligible *eligible)
 {
-    const struct zoo_eligible *eligible = &tree->eligible[tree->topic.gen][p];
     const struct zoo_state *state = &tree->states[p];
 
     if (!state->there || eligible->leader_epoch != state->leader_epoch ||
         eligible->version != state->version)
         return IDS_NONE;
     return (struct ids){ .at = eligible->ids, .n = eligible->n };
+}
+
+struct ids zoo_eligible(const struct tree *tree, int p)
+{
+    return beside_state(tree, p, &tree->eligible[tree->topic.gen][p]);
+}
+
+struct ids zoo_voided(const struct tree *tree, int p)
+{
+    return beside_state(tree, p, &tree->voided[tree->topic.gen][p]);
 }
 
 void zoo_tree_init(struct world *w, struct tree *tree)
@@ -201,6 +210,8 @@ static void do_eligible(struct world *w, struct tree *tree, int32_t controller_e
     struct zoo_eligible *to = &tree->eligible[gen][from->partition];
 
     assert(gen >= 0);
+    if (from->replicas.n == 0 && to->n > 0)
+        tree->voided[gen][from->partition] = *to;
     to->boss_epoch = controller_epoch;
     to->leader_epoch = from->leader_epoch;
     to->version = from->partition_epoch;
