@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -127,8 +128,11 @@ def native_stacks():
     """Where each thread of this process is, a client library's own ones too."""
     if shutil.which("gdb") is None:
         return "no gdb here: where its threads are is not known"
-    return subprocess.run(["gdb", "-p", str(os.getpid()), "-batch", "-ex", "thread apply all bt 16"],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60).stdout
+    with tempfile.TemporaryFile("w+") as said:      # a pipe would be full while nobody reads it: gdb holds us meanwhile
+        subprocess.run(["gdb", "-p", str(os.getpid()), "-batch", "-ex", "thread apply all bt 16"],
+                       stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        said.seek(0)
+        return said.read()
 
 
 class Reader:
