@@ -129,8 +129,11 @@ def native_stacks():
     if shutil.which("gdb") is None:
         return "no gdb here: where its threads are is not known"
     with tempfile.TemporaryFile("w+") as said:      # a pipe would be full while nobody reads it: gdb holds us meanwhile
-        subprocess.run(["gdb", "-p", str(os.getpid()), "-batch", "-ex", "thread apply all bt 16"],
-                       stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        try:
+            subprocess.run(["gdb", "-p", str(os.getpid()), "-batch", "-ex", "thread apply all bt 16"],
+                           stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL, timeout=60, check=False)
+        except subprocess.TimeoutExpired:
+            return "gdb took too long: where its threads are is not known"
         said.seek(0)
         return said.read()
 
@@ -187,7 +190,7 @@ class Reader:
         """Reads on to those ends, then ends."""
         self.ends = ends
         self.thread.join(120)
-        if self.thread.is_alive():
+        if any(self.next[p] < end for p, end in ends.items()):
             self.history.fatal.append(f"{self.name}: at {self.next} and not at {ends} after two minutes")
 
     def _main(self):

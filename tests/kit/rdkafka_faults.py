@@ -17,8 +17,8 @@ def locked_up(*stacks):
     """Main threads of librdkafka, by number, that waited for a lock in each of these, taken seconds apart: its main
     thread holds no lock for long, nor does any other of its threads. A consumer is then shown nothing ever more.
 
-    Known of 2.16 when a broker goes out of the metadata while an OffsetForLeaderEpoch is out to it (issue 5476): the
-    main thread has the partition's lock and wants the handle's, the broker's thread the other way round.
+    Known of 2.16 when a broker goes out of the metadata while an OffsetForLeaderEpoch is out to it (issue 5476), and seen
+    here: the main thread has the partition's lock and wants the handle's, the broker's thread the other way round.
 
     stacks: what gdb's `thread apply all bt` said."""
     waiting = []
