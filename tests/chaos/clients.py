@@ -146,6 +146,8 @@ class Reader:
     itself up.
     """
 
+    LOCKED = set()      # threads of consumers that were given up, of all readers
+
     def __init__(self, history, name, cluster, topic, partitions):
         self.history, self.name = history, name
         self.reads = history.reader(name)
@@ -153,6 +155,7 @@ class Reader:
         self.epochs = dict.fromkeys(range(partitions), -1)      # of the last record shown
         self.cluster, self.topic = cluster, topic
         self.hung = []          # consumers that were given up: closing them might never end
+        self.fed = True         # there are new records all the time
         self.ends = None        # {partition: offset} to read up to; None: go on
         self._begin()
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -178,7 +181,9 @@ class Reader:
         stacks = [native_stacks()]
         time.sleep(3)
         stacks.append(native_stacks())
-        if locked := locked_up(*stacks):
+        locked = set(locked_up(*stacks)) - self.LOCKED
+        self.LOCKED.update(locked)
+        if locked:
             what += f": librdkafka has locked itself up, threads {locked}"
         else:
             self.history.fatal.append("\n".join([what, *self.positions.lines, *stacks]))
@@ -188,7 +193,8 @@ class Reader:
 
     def stop(self, ends):
         """Reads on to those ends, then ends."""
-        self.ends = ends
+        self.shown = time.monotonic()
+        self.ends, self.fed = ends, True
         self.thread.join(120)
         if any(self.next[p] < end for p, end in ends.items()):
             self.history.fatal.append(f"{self.name}: at {self.next} and not at {ends} after two minutes")
@@ -199,7 +205,7 @@ class Reader:
                 messages = self.consumer.consume(1000, 0.2)
                 if messages:
                     self.shown = time.monotonic()
-                elif time.monotonic() - self.shown > STUCK_S:
+                elif self.fed and time.monotonic() - self.shown > STUCK_S:
                     self._begin_anew()
                 for message in messages:
                     if not message.error():
