@@ -194,10 +194,14 @@ static void note_unclean(struct world *w, int p, const struct tree *before)
 
     if (!before->states[p].there || leader < 0 ||
         tree->states[p].leader_epoch == before->states[p].leader_epoch ||
-        ids_has(zoo_isr(before, p), leader) || ids_has(zoo_eligible(before, p), leader) ||
-        ids_has(zoo_voided(before, p), leader))
+        ids_has(zoo_isr(before, p), leader) || ids_has(zoo_eligible(before, p), leader))
         return;
-    if (before->config.unclean != 1 && tree->config.unclean != 1)
+
+    bool is_allowed = before->config.unclean == 1 || tree->config.unclean == 1;
+
+    if (!is_allowed && ids_has(zoo_voided(before, p), leader))
+        return;
+    if (!is_allowed)
         world_fail(w,
                    "1: %s was made the leader of partition %d out of the ISR, which is not allowed",
                    node_name(leader - 1), p);
