@@ -278,8 +278,15 @@ void elr_done(struct core *core, struct plan *plan, const struct plan_item *item
     }
     /* the same plan may have given the partition a state, with an entry that is younger */
     else if (now != NULL && now->leader_epoch == stored->leader_epoch &&
-             now->partition_epoch == stored->partition_epoch)
-        put(core, stored);
+             now->partition_epoch == stored->partition_epoch) {
+        bool was_voided = now->is_void; /* while this was written, by what its leader said */
+        struct elr *elr = put(core, stored);
+
+        if (elr != NULL && was_voided) {
+            elr->is_void = true;
+            core->scan = true;
+        }
+    }
 }
 
 void elr_scan(struct core *core)

@@ -151,6 +151,21 @@ START_TEST(less_is_wanted_and_the_last_one_is_gone_before_it_is_told)
 }
 END_TEST
 
+/* It was not gone after all, and is heard of while the entry is being written again. */
+START_TEST(less_is_wanted_and_the_last_one_comes_back_as_it_was)
+{
+    toy.hold = true;
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_lose_stream(&toy, 1);
+    toy.hold_next = true;
+    toy_release(&toy);
+    toy_hello(&toy, 1, false, false);
+    toy.hold = toy.hold_next = false;
+    toy_release(&toy);
+    ELIGIBLE("");
+}
+END_TEST
+
 START_TEST(as_much_is_wanted_as_before)
 {
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
@@ -486,6 +501,7 @@ int main(void)
     tcase_add_test(tc, both_lose_it);
     tcase_add_test(tc, less_is_wanted_in_sync);
     tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
+    tcase_add_test(tc, less_is_wanted_and_the_last_one_comes_back_as_it_was);
     tcase_add_loop_test(tc, less_is_wanted_and_the_last_one_is_gone_before_it_is_told, 0, 2);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
