@@ -169,6 +169,15 @@ static bool was_last(const struct world *w, int p, struct ids before)
     return lost_ms >= known_ms;
 }
 
+/* Who was eligible is put into an ISR for what it had then, and has shown nothing to anybody. It
+ * may have lost its tail since and still be to say so: it says it at every return until it has been
+ * admitted, and then it is eligible no more. */
+static bool is_put_in(const struct tree *before, const struct zoo_state *state, int p, int32_t id)
+{
+    return state->leader_epoch != before->states[p].leader_epoch &&
+           (ids_has(zoo_eligible(before, p), id) || ids_has(zoo_voided(before, p), id));
+}
+
 /* Who joins has shown its leader that it is whole: the process that the controller knew did. What
  * its machine has lost since that one began is lost, though. */
 static void has_joined(struct world *w, int node, int p)
@@ -218,7 +227,7 @@ void promise_state(struct world *w, int p, const struct tree *before)
 
     note_unclean(w, p, before);
     for (uint32_t i = 0; i < state->n_isr; i++)
-        if (!ids_has(isr_before, state->isr[i]))
+        if (!ids_has(isr_before, state->isr[i]) && !is_put_in(before, state, p, state->isr[i]))
             has_joined(w, state->isr[i] - 1, p);
 
     oracle_stored(&w->oracle, at, state->leader, state->leader_epoch, state->version,

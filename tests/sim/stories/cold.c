@@ -81,6 +81,40 @@ void story_lost_tail_twice(struct world *w)
     start_all(w, 3000);
 }
 
+/* A machine loses its tail, and its next process is heard, but goes before it is decided upon, for
+ * who is left has not answered yet. So it counts as eligible, and once the last one has lost its
+ * tail, too, as in sync: until it comes back, and says of its own what it has lost. */
+void story_lost_tail_heard(struct world *w)
+{
+    int victim = story_leader(w, 0), third = story_follower(w, 0), last = 3 - victim - third;
+
+    story_write(w, 5);
+    lose_power(w, victim);
+    proc_kill(w, third);
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, last, NODE_BOSS + i, true);
+    world_run_ms(w, world_between(w, 0, 20));
+    proc_start(w, victim);
+    for (int i = 0; i < 100 && !w->failed && w->bros[victim].introduced == 0; i++)
+        world_run_ms(w, 1);
+    proc_kill(w, victim);
+    for (int i = 0; i < w->conf.bosses; i++)
+        story_cut(w, last, NODE_BOSS + i, false);
+    story_await_leader(w, 0, victim, 2000);
+    proc_kill(w, last);
+    world_run_ms(w, world_between(w, 0, 300));
+    lose_power(w, last);
+    if (world_chance(w, 30)) {
+        kill_bosses(w);
+        proc_start(w, NODE_BOSS);
+    }
+    proc_start(w, last);
+    world_run_ms(w, world_between(w, 0, 8000));
+    proc_start(w, victim);
+    world_run_ms(w, world_between(w, 0, 8000));
+    start_all(w, 3000);
+}
+
 /* The power fails in the middle of writes and of fail-overs; whoever comes back first. */
 void story_power_fails_everywhere(struct world *w)
 {

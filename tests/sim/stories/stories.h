@@ -49,6 +49,7 @@ void story_hiccup(struct world *w);
 void story_registers_in_mid_hello(struct world *w);
 void story_shrink_and_fail_over(struct world *w);
 void story_two_bosses(struct world *w);
+void story_lost_tail_heard(struct world *w);
 void story_lost_tail_twice(struct world *w);
 void story_last_one_standing(struct world *w);
 void story_power_cut_beside_a_death(struct world *w);
