@@ -5,9 +5,9 @@
  *         earlier process may have to be ended, and find the controller -> with the first image
  *         applied, accept clients. A stop that is asked for meanwhile ends it between two logs that
  *         are recovered, or while ZooKeeper is waited for.
- * Stop:   hand leaderships over -> accept nobody, let open requests end -> fetchers -> session and
- *         stream -> requests that still wait -> reactors -> high watermarks, logs, clean-shutdown
- *         marker.
+ * Stop:   hand leaderships over, if an image has ever named any -> accept nobody, let open requests
+ *         end -> fetchers -> session and stream -> requests that still wait -> reactors -> high
+ *         watermarks, logs, clean-shutdown marker.
  */
 #include "broker/broker.h"
 

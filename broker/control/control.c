@@ -76,6 +76,7 @@ struct control {
     char boot_id[BOOT_ID_BYTES + 1];          /* [I] */
     struct saved_session last[LAST_SESSIONS]; /* [o] of processes before this one, not ended yet */
     size_t last_len;                          /* [o] */
+    atomic_bool is_leaving;                   /* [a] nothing that holds a stop up is begun */
 
     struct lock lock; /* rank LOCK_CONTROL */
     struct cond cond;
@@ -130,13 +131,14 @@ static void end_last_sessions(struct control *control)
     for (size_t i = 0; i < control->last_len; i++) {
         const struct saved_session *last = &control->last[i];
         enum err err = zk_close_session(control->conf.zookeeper_connect, last->id, last->password,
-                                        END_SESSION_MS);
+                                        END_SESSION_MS, &control->is_leaving);
 
         if (err == ERR_OK)
             continue;
-        say_limited(SAY_WARN,
-                    "cannot end the ZooKeeper session of a process before this one err=%s",
-                    err_name(err));
+        if (err != ERR_SHUTTING_DOWN)
+            say_limited(SAY_WARN,
+                        "cannot end the ZooKeeper session of a process before this one err=%s",
+                        err_name(err));
         control->last[left++] = *last;
     }
     control->last_len = left;
@@ -145,7 +147,7 @@ static void end_last_sessions(struct control *control)
 /* Nobody answers where the registration in our way says, so the sessions on record may go. Not
  * before: a copy of somebody's directory has them on record, too, and must not put him out. This
  * holds up the control thread, for END_SESSION_MS each at most: it has nothing else to do until we
- * are registered, and those that cannot be ended are few. */
+ * are registered, and those that cannot be ended are few. Who leaves does not wait for it. */
 static bool on_standing(void *ctx)
 {
     struct control *control = ctx;
@@ -478,6 +480,7 @@ struct control *control_start(const struct control_conf *conf)
     lock_init(&control->lock, LOCK_CONTROL);
     cond_init(&control->cond);
     atomic_init(&control->has_image, false);
+    atomic_init(&control->is_leaving, false);
     rand_seed_os(&rand);
     control->incarnation = rand_uuid(&rand);
     read_boot_id(control);
@@ -677,10 +680,15 @@ static void on_relieved(void *ctx, enum err err, int32_t still_led)
     lock_drop(&control->lock);
 }
 
+/* A process that has been told no roles, registered or not, has none to hand over. */
 static void ask_to_leave(void *arg)
 {
     struct control *control = arg;
 
+    if (!control_has_image(control)) {
+        on_relieved(control, ERR_OK, 0);
+        return;
+    }
     parts_stop(control->parties.parts, reactor_now_ms(control->reactor));
     report_shutdown(control->report, on_relieved, control);
 }
@@ -689,6 +697,7 @@ enum err control_leave(struct control *control, int tries, int64_t backoff_ms)
 {
     enum err err = ERR_TIMED_OUT;
 
+    atomic_store(&control->is_leaving, true);
     for (int i = 0; i < tries; i++) {
         lock_take(&control->lock);
         control->leave_done = false;
@@ -743,6 +752,7 @@ void control_stop(struct control **control_ptr)
     struct control *control = *control_ptr;
 
     *control_ptr = NULL;
+    atomic_store(&control->is_leaving, true);
     if (control->beat != NULL)
         beat_stop(&control->beat);
     reactor_call(control->reactor, end, control);

@@ -77,7 +77,8 @@ void control_want_pids(struct control *control);
 void control_dir_failed(struct control *control, const char *dir);
 
 /* Controlled shutdown: asks until nothing is led any more that others could lead, at most `tries`
- * times with backoff_ms between. ERR_OK: relieved. */
+ * times with backoff_ms between. ERR_OK: relieved, or nothing has been led: before the first image
+ * it returns at once. */
 MUST_USE enum err control_leave(struct control *control, int tries, int64_t backoff_ms);
 /* Ends stream and session: the registration goes at once. */
 void control_stop(struct control **control);

@@ -26,6 +26,7 @@
 #ifndef COMMON_ZK_ZK_H
 #define COMMON_ZK_ZK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -98,9 +99,10 @@ const struct zk_session *zk_session(const struct zk *zk);
 
 /* Ends the session (id, password) of an earlier process, so that its ephemerals go. Blocks up to
  * wait_ms; needs no struct zk. Only when that process is known to be dead. ERR_OK also when it had
- * ended already; ERR_TIMED_OUT: no server answered. */
+ * ended already; ERR_TIMED_OUT: no server answered; ERR_SHUTTING_DOWN: *give_up, which another
+ * thread may set and which may be NULL, has become true before. */
 enum err zk_close_session(const char *servers, int64_t id, const uint8_t password[16],
-                          int32_t wait_ms) MUST_USE;
+                          int32_t wait_ms, const atomic_bool *give_up) MUST_USE;
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 

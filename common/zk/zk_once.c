@@ -17,6 +17,7 @@
 
 #define CHROOT_WAIT_MS 10000
 #define REMINDER_MS    10000
+#define LOOK_MS        50 /* nobody wakes us when it is given up */
 
 enum err zk_lib_err(int rc)
 {
@@ -130,7 +131,8 @@ char *zk_lib_servers(const char *servers)
 struct once {
     struct lock lock;
     struct cond cond;
-    int state; /* [m] */
+    const atomic_bool *give_up; /* [I] NULL: never */
+    int state;                  /* [m] */
 };
 
 static void on_once_watch(zhandle_t *handle, int type, int state, const char *path, void *context)
@@ -147,7 +149,12 @@ static void on_once_watch(zhandle_t *handle, int type, int state, const char *pa
     lock_drop(&wait->lock);
 }
 
-/* Waits until the handle is connected or dead; its state, 0 when time ran out. */
+static bool is_given_up(const atomic_bool *give_up)
+{
+    return give_up != NULL && atomic_load(give_up);
+}
+
+/* Waits until the handle is connected or dead; its state, 0 when time ran out or it is given up. */
 static int once_wait(struct once *wait, int64_t timeout_ms)
 {
     int64_t end_ms = clock_mono_ms() + timeout_ms;
@@ -162,8 +169,10 @@ static int once_wait(struct once *wait, int64_t timeout_ms)
             state == ZOO_AUTH_FAILED_STATE)
             break;
         state = 0;
-        if (left_ms <= 0)
+        if (left_ms <= 0 || is_given_up(wait->give_up))
             break;
+        if (wait->give_up != NULL && left_ms > LOOK_MS)
+            left_ms = LOOK_MS;
         (void)cond_wait_ms(&wait->cond, &wait->lock, left_ms);
     }
     lock_drop(&wait->lock);
@@ -171,9 +180,11 @@ static int once_wait(struct once *wait, int64_t timeout_ms)
 }
 
 static enum err once_open(struct once *wait, const char *servers, const clientid_t *id,
-                          int32_t timeout_ms, zhandle_t **out, int *state)
+                          int32_t timeout_ms, const atomic_bool *give_up, zhandle_t **out,
+                          int *state)
 {
     wait->state = 0;
+    wait->give_up = give_up;
     lock_init(&wait->lock, LOCK_LEAF);
     cond_init(&wait->cond);
     *out = zk_lib_handle(servers, any_server(), on_once_watch, timeout_ms, id, wait);
@@ -182,7 +193,9 @@ static enum err once_open(struct once *wait, const char *servers, const clientid
         return ERR_REFUSED;
     }
     *state = once_wait(wait, timeout_ms);
-    return *state == 0 ? ERR_TIMED_OUT : ERR_OK;
+    if (*state != 0)
+        return ERR_OK;
+    return is_given_up(give_up) ? ERR_SHUTTING_DOWN : ERR_TIMED_OUT;
 }
 
 static void once_close(struct once *wait, zhandle_t *handle)
@@ -201,7 +214,7 @@ enum err zk_lib_create_chroot(const char *servers)
     struct once wait;
     zhandle_t *handle;
     int state;
-    enum err err = once_open(&wait, hosts, NULL, CHROOT_WAIT_MS, &handle, &state);
+    enum err err = once_open(&wait, hosts, NULL, CHROOT_WAIT_MS, NULL, &handle, &state);
 
     if (err == ERR_OK && state != ZOO_CONNECTED_STATE)
         err = ERR_CONNECTION_LOSS;
@@ -225,7 +238,7 @@ enum err zk_lib_create_chroot(const char *servers)
 }
 
 enum err zk_close_session(const char *servers, int64_t id, const uint8_t password[16],
-                          int32_t wait_ms)
+                          int32_t wait_ms, const atomic_bool *give_up)
 {
     clientid_t client = { .client_id = id };
     int64_t end_ms = clock_mono_ms() + wait_ms, left_ms = wait_ms;
@@ -242,7 +255,7 @@ enum err zk_close_session(const char *servers, int64_t id, const uint8_t passwor
         err = ERR_TIMED_OUT;
         if (left_ms <= 0)
             break;
-        err = once_open(&wait, trimmed, &client, (int32_t)left_ms, &handle, &state);
+        err = once_open(&wait, trimmed, &client, (int32_t)left_ms, give_up, &handle, &state);
         once_close(&wait, handle);
         left_ms = end_ms - clock_mono_ms();
     }

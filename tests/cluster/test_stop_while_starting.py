@@ -1,5 +1,6 @@
-"""SIGTERM to a broker that has not started yet ends it soon, as a clean stop would: while it recovers its logs, and
-while it waits for a ZooKeeper that is not there. What was not clean is not marked clean."""
+"""SIGTERM to a broker that has not started yet ends it soon, as a clean stop would: while it recovers its logs, while
+it waits for a ZooKeeper that is not there, and while an earlier registration stands in its way. What was not clean is
+not marked clean."""
 import os
 import subprocess
 from pathlib import Path
@@ -72,6 +73,19 @@ def test_a_stop_ends_a_recovery(cluster, disk, tmp_path):
     cluster.start("1")
     cluster.wait_serving()
     assert cluster.log("1").count("clean_stop=no") >= 2
+
+
+def test_a_stop_ends_the_wait_for_an_earlier_registration(cluster, tmp_path):
+    argv, cwd = command_of(cluster.pid("1"))
+    cluster.kill("1")
+    # It is not on record any more, so it cannot be ended and expires in its own time.
+    (cluster.data("1") / "moldau.session").unlink()
+    process = Process(argv, cwd, {}, tmp_path / "log")
+    wait_until(lambda: "cannot register in ZooKeeper" in process.log(), 30, "the registration stands in its way")
+    stopped_cleanly(process, 15)
+    assert "not relieved" not in process.log() and "without having handed over" not in process.log(), process.log()
+    cluster.start("1")
+    cluster.wait_serving()
 
 
 def test_a_stop_ends_the_wait_for_zookeeper(cluster, tmp_path):

@@ -251,8 +251,9 @@ START_TEST(a_session_that_has_ended_is_replaced)
      * it is closed: then once more. */
     for (int64_t end_ms = clock_mono_ms() + WAIT_MS; heard.expired == 0;) {
         ck_assert_msg(clock_mono_ms() < end_ms, "the session does not end");
-        ck_assert_int_eq(zk_close_session(zk_ensemble_servers(shared), old.id, old.password, 5000),
-                         ERR_OK);
+        ck_assert_int_eq(
+            zk_close_session(zk_ensemble_servers(shared), old.id, old.password, 5000, NULL),
+            ERR_OK);
         for (int i = 0; i < 20 && heard.expired == 0; i++)
             mailbox_wait(&mailbox, 50);
     }
@@ -302,16 +303,16 @@ START_TEST(a_dead_process_leaves_a_session_that_can_be_closed)
     ck_assert_int_eq(result.err, ERR_OK);
     ck_assert(result.stat.owner == left.id);
     start_us = clock_mono_us();
-    ck_assert_int_eq(zk_close_session(zk_ensemble_servers(shared), left.id, left.password, 5000),
-                     ERR_OK);
+    ck_assert_int_eq(
+        zk_close_session(zk_ensemble_servers(shared), left.id, left.password, 5000, NULL), ERR_OK);
     printf("closed the session of a dead process in %d ms\n",
            (int)((clock_mono_us() - start_us) / 1000));
     zk_get(zk, "/ephemeral", false, note, &result);
     until(result.calls == 2);
     ck_assert_int_eq(result.err, ERR_NOT_FOUND);
     /* a second time it is gone already */
-    ck_assert_int_eq(zk_close_session(zk_ensemble_servers(shared), left.id, left.password, 5000),
-                     ERR_OK);
+    ck_assert_int_eq(
+        zk_close_session(zk_ensemble_servers(shared), left.id, left.password, 5000, NULL), ERR_OK);
     finish();
 }
 END_TEST
@@ -346,8 +347,9 @@ START_TEST(closing_before_there_is_a_server_is_quick)
     ck_assert_int_eq(result.err, ERR_CLOSED);
     ck_assert_int_lt((int)(clock_mono_ms() - start_ms), 4000);
     mailbox_init(&mailbox);
-    ck_assert_int_eq(zk_close_session("127.0.0.1:1", 1, (const uint8_t *)"0123456789abcdef", 500),
-                     ERR_TIMED_OUT);
+    ck_assert_int_eq(
+        zk_close_session("127.0.0.1:1", 1, (const uint8_t *)"0123456789abcdef", 500, NULL),
+        ERR_TIMED_OUT);
     mailbox_fini(&mailbox);
 }
 END_TEST
@@ -643,7 +645,7 @@ START_TEST(a_controller_wins_loads_writes_and_reads_again)
     /* the session ends in the middle of reading: lost, registered anew, won again, loaded again */
     old = *zk_session(c.zk);
     loader_run(c.loader, &(struct core_reload){ .what = RELOAD_ALL }, 1);
-    ck_assert_int_eq(zk_close_session(zk_ensemble_servers(own), old.id, old.password, 5000),
+    ck_assert_int_eq(zk_close_session(zk_ensemble_servers(own), old.id, old.password, 5000, NULL),
                      ERR_OK);
     turn_until(c.lost == 1 && c.won == 2 && epoch > first);
     turn_until(c.loaded >= 3 && c.n_topics == 70);

@@ -1,10 +1,12 @@
 /*
- * control: who waits for ZooKeeper at the start is let go when a stop is asked for.
+ * control: who waits for ZooKeeper at the start is let go when a stop is asked for, and who has
+ * been told nothing to lead hands nothing over.
  */
 #include "broker/control/control.h"
 
 #include <check.h>
 
+#include "tests/kit/parts_kit.h"
 #include "tests/kit/unit.h"
 
 #define NOWHERE "127.0.0.1:1" /* nobody listens there */
@@ -63,6 +65,22 @@ START_TEST(a_stop_ends_the_wait_for_a_number)
 }
 END_TEST
 
+/* As while the registration of an earlier process stands in the way. */
+START_TEST(who_has_had_no_image_leaves_at_once)
+{
+    struct control_parties parties;
+
+    pk_setup();
+    parties = (struct control_parties){ .parts = pk.parts };
+    start(NULL);
+    control_attach(control, &parties);
+    control_enroll(control);
+    ck_assert_int_eq(control_leave(control, 3, LONG_MS), ERR_OK);
+    control_stop(&control);
+    pk_teardown();
+}
+END_TEST
+
 START_TEST(without_a_stop_it_ends_in_time)
 {
     char id[23];
@@ -79,6 +97,7 @@ int main(void)
 
     tcase_add_test(tc, a_stop_ends_the_wait_for_zookeeper);
     tcase_add_test(tc, a_stop_ends_the_wait_for_a_number);
+    tcase_add_test(tc, who_has_had_no_image_leaves_at_once);
     tcase_add_test(tc, without_a_stop_it_ends_in_time);
     return unit_run(tc);
 }

@@ -2,13 +2,18 @@
  * zk and servers that are silent: they are left for others within a second or two, whatever the
  * session's time-out, and the session lives on. Against servers of our own, over the real library.
  */
+#include <arpa/inet.h>
 #include <check.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/thread.h"
 #include "common/zk/zk.h"
 #include "common/zk/zk_lib_int.h"
 #include "tests/kit/unit.h"
@@ -273,12 +278,51 @@ START_TEST(a_session_is_closed_only_when_a_server_knows_it_no_more)
     char *one = xasprintf("127.0.0.1:%d", zk_double_port(twins[0]));
 
     zk_double_lose_close(twins[0]);
-    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK);
+    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS, NULL), ERR_OK);
     ck_assert_uint_eq(zk_double_closed(twins[0]), 1);
-    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS), ERR_OK); /* not there any more */
+    ck_assert_int_eq(zk_close_session(one, 77, password, SOON_MS, NULL), ERR_OK); /* gone already */
     ck_assert_uint_eq(zk_double_closed(twins[0]), 1);
     zk_double_mute(twins[0], true);
-    ck_assert_int_eq(zk_close_session(one, 78, password, 500), ERR_TIMED_OUT);
+    ck_assert_int_eq(zk_close_session(one, 78, password, 500, NULL), ERR_TIMED_OUT);
+    free(one);
+}
+END_TEST
+
+/* A server that is silent, on a port of its own. */
+struct ambush {
+    int fd;
+    atomic_bool met; /* somebody waits for it */
+};
+
+static void meet(void *arg)
+{
+    struct ambush *ambush = arg;
+    int fd = accept(ambush->fd, NULL, NULL);
+
+    ck_assert_int_ge(fd, 0);
+    atomic_store(&ambush->met, true);
+}
+
+/* A stop does not wait for the session of a process before. */
+START_TEST(who_closes_a_session_is_let_go)
+{
+    static const uint8_t password[16];
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t len = sizeof address;
+    struct ambush ambush = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    struct thread thread = { 0 };
+    char *one;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(ambush.fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(ambush.fd, 1), 0);
+    ck_assert_int_eq(getsockname(ambush.fd, (struct sockaddr *)&address, &len), 0);
+    one = xasprintf("127.0.0.1:%d", ntohs(address.sin_port));
+    thread_start(&thread, T_ANY, -1, meet, &ambush);
+    ck_assert_int_eq(zk_close_session(one, 77, password, 10 * SOON_MS, &ambush.met),
+                     ERR_SHUTTING_DOWN);
+    thread_join(&thread);
+    close(ambush.fd);
     free(one);
 }
 END_TEST
@@ -318,6 +362,7 @@ int main(void)
     tcase_add_test(tc, the_only_server_is_given_more_time);
     tcase_add_test(tc, a_call_does_not_prolong_the_wait_for_a_silent_server);
     tcase_add_test(tc, a_session_is_closed_only_when_a_server_knows_it_no_more);
+    tcase_add_test(tc, who_closes_a_session_is_let_go);
     tcase_add_test(tc, the_list_of_servers_is_turned);
     return unit_run_within(tc, 120);
 }
