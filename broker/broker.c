@@ -3,8 +3,8 @@
  *         id, check it against the directories, make a broker.id when neither the settings nor the
  *         directories have one -> everything that serves -> register, for which the session of an
  *         earlier process may have to be ended, and find the controller -> with the first image
- *         applied, accept clients. A stop that is asked for meanwhile ends it between two logs that
- *         are recovered, or while ZooKeeper is waited for.
+ *         applied, accept clients. A stop that is asked for meanwhile ends it while logs are
+ *         recovered or ZooKeeper is waited for.
  * Stop:   hand leaderships over, if an image has ever named any -> accept nobody, let open requests
  *         end -> fetchers -> session and stream -> requests that still wait -> reactors -> high
  *         watermarks, logs, clean-shutdown marker.

@@ -79,6 +79,8 @@ struct log {
     uint64_t rand_state;       /* [p] for the jitter */
 
     bool is_loading;            /* nobody else has it yet */
+    bool may_give_up;           /* while it is recovered: a stop ends that */
+    int64_t unlooked_bytes;     /* gone through since a stop was looked for */
     struct log_entries listing; /* while it is loading: the directory as of the last look */
 
     struct lock producers_lock;  /* rank LOCK_PRODUCERS */
@@ -126,6 +128,10 @@ bool log_wants_write_out_locked(const struct log *log);
 /* Writes the index entries that wait in memory. */
 enum err log_save_indexes(struct log *log);
 char *log_file_path(const struct log *log, int64_t offset, const char *ending);
+
+/* log_recover.c: so many bytes have been gone through. ERR_SHUTTING_DOWN: while the log was
+ * recovered a stop has been asked for. */
+MUST_USE enum err log_went_through(struct log *log, int64_t bytes);
 
 /* log_load.c: the directory has not the path any more that log->path was; waits for who is renaming
  * it. Something that was not found under that one is then to be looked for again. */

@@ -351,6 +351,7 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
     enum err err = prepare_dir(log);
 
     log->is_loading = true;
+    log->may_give_up = !load->is_clean;
     if (err == ERR_OK)
         err = read_small_files(log, &no_epochs);
     if (err == ERR_OK)
@@ -365,8 +366,10 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
         err = settle_producers(log, load, recovered);
     log_entries_forget(log);
     log->is_loading = false;
+    log->may_give_up = false;
     if (err != ERR_OK) {
-        say_error("cannot load log=%s err=%s", log->path, err_name(err));
+        if (err != ERR_SHUTTING_DOWN)
+            say_error("cannot load log=%s err=%s", log->path, err_name(err));
         log_unref(&log);
         return err;
     }

@@ -30,6 +30,8 @@ struct log_env {
     void (*remove_later)(struct log_env *env, const char *path, int64_t delay_ms);
     /* While a log is opened: so much more was read anew. */
     void (*on_recovered)(struct log_env *env, int64_t bytes);
+    /* While one that was not closed is opened, now and then: is a stop asked for? */
+    bool (*gives_up)(struct log_env *env);
 };
 
 struct log_load {
@@ -39,7 +41,9 @@ struct log_load {
     int64_t now_ms;
 };
 
-/* name: of the directory in env->dir, which is made if it is missing. *out is one reference. */
+/* name: of the directory in env->dir, which is made if it is missing. *out is one reference.
+ * ERR_SHUTTING_DOWN: env->gives_up() has said so, and the files are as after a crash, for the next
+ * start to recover; nothing else is amiss. */
 MUST_USE enum err log_open(struct log_env *env, const char *name, const char *topic,
                            int32_t partition, const struct log_conf *conf,
                            const struct log_load *load, struct log **out);

@@ -113,6 +113,9 @@ static enum err replay_segment(struct log *log, struct segment *segment, int64_t
 
         if (info.base_offset >= upto)
             break;
+        err = log_went_through(log, (int64_t)info.size);
+        if (err != ERR_OK)
+            break;
         if (info.last_offset < from || info.producer_id < 0)
             continue;
         if (info.control) {

@@ -18,6 +18,10 @@
  *
  * Setting aside begins with the newest segment and ends with the cut, each step durable before the
  * next: a crash between finds the damage again.
+ *
+ * A stop that is asked for meanwhile is seen every few MiB and ends it there, as a crash would:
+ * what has been written by then, entries of indexes and snapshots above the recovery point, the
+ * next start cuts before it begins anew.
  */
 #include "broker/log/log_recover.h"
 
@@ -36,8 +40,22 @@
 #include "common/base/say.h"
 
 #define COPY_BYTES   (1 << 20)
+#define LOOK_BYTES   (4 << 20) /* of the log, between two looks for a stop */
 #define DAMAGED      ".damaged"
 #define DAMAGED_MOST 99
+
+enum err log_went_through(struct log *log, int64_t bytes)
+{
+    struct log_env *env = log->env;
+
+    if (!log->may_give_up || env->gives_up == NULL)
+        return ERR_OK;
+    log->unlooked_bytes += bytes;
+    if (log->unlooked_bytes < LOOK_BYTES)
+        return ERR_OK;
+    log->unlooked_bytes = 0;
+    return env->gives_up(env) ? ERR_SHUTTING_DOWN : ERR_OK;
+}
 
 /* --- batches that are read anew ------------------------------------------------------------------
  */
@@ -85,7 +103,9 @@ static enum err on_recovered(void *ctx, const uint8_t *batch, const struct batch
     struct reading *reading = ctx;
     enum err err = note_epoch(reading->log, info);
 
-    return err == ERR_OK ? note_producer(reading, batch, info) : err;
+    if (err == ERR_OK)
+        err = note_producer(reading, batch, info);
+    return err == ERR_OK ? log_went_through(reading->log, (int64_t)info->size) : err;
 }
 
 static enum err on_reindexed(void *ctx, const uint8_t *batch, const struct batch_info *info)
@@ -133,9 +153,13 @@ static enum err mend_indexes(struct log *log, size_t upto, int64_t now_ms)
 {
     enum err err = ERR_OK;
 
-    for (size_t i = 0; i < upto && err == ERR_OK; i++)
-        if (has_flaw(log->segments[i]))
-            err = log_reindex(log, log->segments[i], now_ms);
+    for (size_t i = 0; i < upto && err == ERR_OK; i++) {
+        if (!has_flaw(log->segments[i]))
+            continue;
+        err = log_reindex(log, log->segments[i], now_ms);
+        if (err == ERR_OK)
+            err = log_went_through(log, log->segments[i]->size);
+    }
     return err;
 }
 
@@ -448,8 +472,6 @@ enum err log_settle_segments(struct log *log, const struct log_load *load, bool 
 
 enum err log_rebuild_epochs(struct log *log)
 {
-    enum err err = ERR_OK;
-
     say_warn("epochs are missing or damaged, finding them anew log=%s", log->name);
     epochs_clear(&log->epochs);
     atomic_store(&log->epochs_dirty, true);
@@ -457,10 +479,13 @@ enum err log_rebuild_epochs(struct log *log)
         struct batch_info info;
         struct scan scan;
         int64_t pos;
+        enum err err = ERR_OK;
 
         scan_init(&scan, log->segments[i]->file, 0, log->segments[i]->size);
-        while ((err = scan_next(&scan, &info, &pos)) == ERR_OK)
+        while (err == ERR_OK && (err = scan_next(&scan, &info, &pos)) == ERR_OK) {
             note_epoch(log, &info);
+            err = log_went_through(log, (int64_t)info.size);
+        }
         if (err != ERR_NOT_FOUND && err != ERR_CORRUPT_MESSAGE)
             return err;
     }

@@ -54,8 +54,8 @@ struct logs_options {
     void (*on_dir_failed)(void *ctx, const char *dir);
     /* While loading, by any of the threads that do. May be NULL. */
     void (*on_progress)(void *ctx, const struct logs_progress *progress);
-    /* Is a stop asked for? By the same threads, before each log that has to be recovered. May be
-     * NULL. */
+    /* Is a stop asked for? By the same threads, before each log that has to be recovered, and every
+     * few MiB of one. May be NULL. */
     bool (*is_stopping)(void *ctx);
     /* The directories are locked and say whose they are, nothing is loaded yet. May be NULL. */
     void (*on_locked)(void *ctx, int32_t broker_id);

@@ -99,6 +99,19 @@ static void on_recovered(struct log_env *env, int64_t bytes)
     tell_progress(dir);
 }
 
+/* Recovery may take minutes and is begun anew without harm; a directory that was stopped cleanly is
+ * soon loaded. */
+static bool gives_up(struct log_env *env)
+{
+    struct logs_dir *dir = container_of(env, struct logs_dir, env);
+    const struct logs_options *options = &dir->logs->options;
+
+    if (dir->was_clean || options->is_stopping == NULL || !options->is_stopping(options->ctx))
+        return false;
+    atomic_store(&dir->logs->given_up, true);
+    return true;
+}
+
 /* --- checkpoints -------------------------------------------------------------------------------
  */
 
@@ -173,6 +186,7 @@ void logs_dir_init(struct logs_dir *dir, struct logs *logs, size_t index, const 
     dir->env.flush_later = on_flush_later;
     dir->env.remove_later = on_remove_later;
     dir->env.on_recovered = on_recovered;
+    dir->env.gives_up = gives_up;
     dir->env.lower_recovery_point = on_lower_recovery_point;
     lock_init(&dir->points_lock, LOCK_POINTS);
     lock_init(&dir->checkpoint_lock, LOCK_CHECKPOINT);
@@ -369,18 +383,6 @@ static enum err load_one(struct load_list *list, const char *name)
     return err;
 }
 
-/* Recovery may take minutes and is begun anew without harm; a directory that was stopped cleanly is
- * soon loaded. */
-static bool gives_up(struct logs_dir *dir)
-{
-    const struct logs_options *options = &dir->logs->options;
-
-    if (dir->was_clean || options->is_stopping == NULL || !options->is_stopping(options->ctx))
-        return false;
-    atomic_store(&dir->logs->given_up, true);
-    return true;
-}
-
 static void load_some(void *arg)
 {
     struct load_list *list = arg;
@@ -389,9 +391,13 @@ static void load_some(void *arg)
     for (;;) {
         size_t i = atomic_fetch_add(&list->next, 1);
 
-        if (i >= list->count || is_failed(dir) || gives_up(dir))
+        if (i >= list->count || is_failed(dir) || gives_up(&dir->env))
             return;
-        if (load_one(list, list->names[i]) != ERR_OK) {
+        enum err err = load_one(list, list->names[i]);
+
+        if (err == ERR_SHUTTING_DOWN)
+            return;
+        if (err != ERR_OK) {
             logs_dir_fail(dir);
             return;
         }

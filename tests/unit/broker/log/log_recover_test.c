@@ -550,6 +550,76 @@ START_TEST(epochs_are_found_again)
 }
 END_TEST
 
+/* What a start may have to go through of a long log, batch for batch or by their headers. */
+enum long_way { NOT_FLUSHED, NO_EPOCHS, NO_SNAPSHOT, NO_INDEX, LONG_WAYS };
+
+#define LONG_RECORDS 24
+#define LONG_BYTES   (1 << 19)
+
+static bool is_stopping;
+static int looks;
+
+static bool gives_up(struct log_env *env)
+{
+    (void)env;
+    looks++;
+    return is_stopping;
+}
+
+/* A log of 12 MiB in two segments, of a process that was killed. */
+static void leave_long(enum long_way way)
+{
+    log_kit_init(&kit, NULL, NULL);
+    kit.conf.segment_bytes = 16 * LONG_BYTES;
+    ck_assert_int_eq(log_kit_open(&kit, true, -1), ERR_OK);
+    for (int i = 0; i < LONG_RECORDS; i++)
+        ck_assert_int_eq(log_kit_append(&kit,
+                                        &(struct kit_batch){ .value_bytes = LONG_BYTES,
+                                                             .producer_id = 7,
+                                                             .base_sequence = i },
+                                        3, NULL),
+                         ERR_OK);
+    if (way != NOT_FLUSHED)
+        ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+    if (way != NO_EPOCHS)
+        ck_assert_int_eq(log_save_epochs(kit.log), ERR_OK);
+    if (way == NO_EPOCHS || way == NO_INDEX)
+        ck_assert_int_eq(log_snapshot(kit.log, LONG_RECORDS, false), ERR_OK);
+    int64_t second = base_of(1);
+
+    stop(false);
+    if (way == NO_SNAPSHOT)
+        take_away(second, ".snapshot");
+}
+
+/* Nothing of it is lost, and the next start does what this one did not. */
+START_TEST(a_stop_ends_the_recovery_of_a_long_log)
+{
+    leave_long((enum long_way)_i);
+    kit.env.gives_up = gives_up;
+    is_stopping = true;
+    looks = 0;
+    for (int starts = 0; starts < 2; starts++) {
+        if (_i == NO_INDEX)
+            take_away(0, ".index"); /* which the first start has built anew before it stopped */
+        ck_assert_int_eq(log_kit_open(&kit, false, _i == NOT_FLUSHED ? -1 : LONG_RECORDS),
+                         ERR_SHUTTING_DOWN);
+        ck_assert_int_eq(looks, starts + 1);
+        ck_assert_int_ge(size_of(0, ".log"), 15 * LONG_BYTES);
+    }
+    is_stopping = false;
+    ck_assert_int_eq(log_kit_open(&kit, false, _i == NOT_FLUSHED ? -1 : LONG_RECORDS), ERR_OK);
+    expect_all(LONG_RECORDS);
+    ck_assert_int_eq(log_epoch_at(kit.log, 0), 3);
+    ck_assert_int_eq(kit.log->producers_upto, LONG_RECORDS);
+    stop(true);
+    is_stopping = true; /* who was closed is not recovered, and not stopped */
+    ck_assert_int_eq(log_kit_open(&kit, true, LONG_RECORDS), ERR_OK);
+    expect_all(LONG_RECORDS);
+    done();
+}
+END_TEST
+
 START_TEST(a_damaged_topic_id_is_forgotten)
 {
     const struct uuid id = { .bytes = { 1 } };
@@ -595,5 +665,6 @@ int main(void)
     tcase_add_test(tc, a_clean_log_that_lost_its_end_is_recovered);
     tcase_add_test(tc, epochs_are_found_again);
     tcase_add_test(tc, a_damaged_topic_id_is_forgotten);
+    tcase_add_loop_test(tc, a_stop_ends_the_recovery_of_a_long_log, NOT_FLUSHED, LONG_WAYS);
     return unit_run(tc);
 }

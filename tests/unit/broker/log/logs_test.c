@@ -474,6 +474,86 @@ START_TEST(a_recovery_that_is_stopped_marks_nothing_clean)
 }
 END_TEST
 
+static void small_segments(void *ctx, const char *topic, struct log_conf *conf)
+{
+    (void)ctx;
+    (void)topic;
+    *conf = LOG_CONF_DEFAULT;
+    conf->segment_bytes = 3 << 20;
+    conf->index_interval_bytes = 1 << 20;
+}
+
+/* So many bytes a batch, of which every fourth one ends a transaction that is aborted. */
+static void append_long(struct log *log, int count, size_t value_bytes)
+{
+    struct log_appended out;
+
+    for (int i = 0; i < count; i++) {
+        struct buf buf = BUF_EMPTY;
+        uint8_t marker[BATCH_MARKER_BYTES];
+
+        kit_batch_put(&buf, &(struct kit_batch){ .value_bytes = value_bytes,
+                                                 .producer_id = 7,
+                                                 .base_sequence = i,
+                                                 .transactional = true });
+        ck_assert_int_eq(
+            log_append_leader(log, buf.bytes, buf.len, 0, LOG_FROM_CLIENT, 1700000000000, &out),
+            ERR_OK);
+        buf_fini(&buf);
+        if (i % 4 != 3)
+            continue;
+        batch_marker_write(marker, false, 7, 0, 0, 1700000000000);
+        ck_assert_int_eq(log_append_leader(log, marker, sizeof marker, 0, LOG_FROM_COORDINATOR,
+                                           1700000000000, &out),
+                         ERR_OK);
+    }
+}
+
+static size_t count_aborted(struct log *log)
+{
+    struct log_aborted *txns;
+    size_t count;
+
+    ck_assert_int_eq(log_aborted_txns(log, 0, log_leo(log), &txns, &count), ERR_OK);
+    free(txns);
+    return count;
+}
+
+/* Wherever the stop comes, nothing is cut, failed or marked clean, and what is built by then is not
+ * in the way of the next start. */
+START_TEST(the_recovery_of_one_log_is_stopped)
+{
+    struct log *log;
+    int64_t leo;
+
+    options.conf_of = small_segments;
+    logs_close(&logs);
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    log = make("long", 0);
+    append_long(log, 32, 1 << 19);
+    leo = log_leo(log);
+    ck_assert_uint_eq(count_aborted(log), 8);
+    log_unref(&log);
+    logs_abandon(&logs);
+    for (int looks = 1; looks <= 4; looks++) { /* one before the log, and then every 4 MiB */
+        ck_assert_int_eq(open_and_stop_after(looks), ERR_SHUTTING_DOWN);
+        ck_assert_ptr_null(logs);
+        ck_assert(!exists(paths[0], CLEAN_MARK_FILE));
+        ck_assert(!exists(paths[1], CLEAN_MARK_FILE));
+    }
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    for (int i = 0; i < 2; i++) { /* as recovered, and as closed then */
+        log = logs_get_ref(logs, "long", 0);
+        ck_assert_int_eq(log_leo(log), leo);
+        ck_assert_int_eq(log_kit_check(log, true), leo);
+        ck_assert_uint_eq(count_aborted(log), 8);
+        log_unref(&log);
+        logs_close(&logs);
+        ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    }
+}
+END_TEST
+
 START_TEST(a_recovery_by_many_threads_is_stopped)
 {
     struct logs_options stopping = options;
@@ -527,6 +607,7 @@ int main(void)
     tcase_add_test(tc, waits_are_told_when_synced);
     tcase_add_test(tc, many_are_made_at_once);
     tcase_add_test(tc, a_recovery_that_is_stopped_marks_nothing_clean);
+    tcase_add_test(tc, the_recovery_of_one_log_is_stopped);
     tcase_add_test(tc, a_recovery_by_many_threads_is_stopped);
     tcase_add_test(tc, a_clean_directory_stays_clean_when_the_start_is_stopped);
     return unit_run(tc);
