@@ -170,7 +170,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     }
     core->settings.topic_defaults = defaults;
     core->chance = seed;
-    core->wake_ms = core->word_ms = core->repair_ms = NEVER_MS;
+    core->wake_ms = core->word_ms = core->repair_ms = core->unread_ms = NEVER_MS;
     STAILQ_INIT(&core->alters);
     STAILQ_INIT(&core->shutdowns);
     STAILQ_INIT(&core->pids);
@@ -215,6 +215,7 @@ static void forget(struct core *core)
     yields_forget(core);
     settings_forget(core);
     repair_forget(core);
+    unread_forget(core);
     free(core->extras);
     core->extras = NULL;
     core->n_extras = core->cap_extras = 0;
@@ -509,8 +510,8 @@ static void answer_shutdowns(struct core *core)
 /* What failed and is tried again. What is due already waits for the WRITE that is out. */
 static int64_t retries_next_ms(const struct core *core)
 {
-    const int64_t all[] = { core->repair_ms, topics_next_ms(core), wishes_next_ms(core),
-                            elr_next_ms(core), settings_next_ms(core) };
+    const int64_t all[] = { core->repair_ms,      core->unread_ms,   topics_next_ms(core),
+                            wishes_next_ms(core), elr_next_ms(core), settings_next_ms(core) };
     int64_t at = NEVER_MS;
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -566,6 +567,7 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
             core->wake_ms = NEVER_MS; /* that alarm has gone off */
         brokers_on_time(core);
         repair_on_time(core);
+        unread_on_time(core);
         elr_on_time(core);
         settings_on_time(core);
         if ((finished && core->writing == NULL) || view_is_pending(core) ||

@@ -79,8 +79,9 @@ struct core_read_part {
 
 struct core_read_topic {
     struct str name;
-    struct uuid id;  /* zero when the znode has none */
-    int32_t version; /* of the topic's znode */
+    struct uuid id;     /* zero when the znode has none */
+    int32_t version;    /* of the topic's znode; -1: not even that is known of */
+    bool is_unreadable; /* one that cannot be read. In LOADED: it is known, or was never led */
     size_t n_parts;
     const struct core_read_part *parts; /* any order; as far as the assignment goes */
 };

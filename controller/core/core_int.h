@@ -238,9 +238,10 @@ TAILQ_HEAD(jobs, job);
 struct topic_extra { /* what only the controller knows of a topic, as long as there is something */
     struct uuid id;
     int32_t n_sets;  /* how often the plan in the making, or out, sets its znode */
-    bool wants_id;   /* the znode has none: the one that the topic goes by is to be written */
+    bool wants_set;  /* the znode has no id, or cannot be read: what is known is to be written */
     bool differs;    /* the znode does not say what the image does: then the image must not have */
-    int32_t version; /* its version, for a standby would take the one for the other; it is here */
+    int32_t version; /* its version, for a standby would take the one for the other; it is here. Of
+                        one that cannot be read the image keeps the last that could: so does he */
 };
 
 struct doomed { /* a topic on its way out */
@@ -378,11 +379,13 @@ struct core {
     struct moving *moving; /* those of the image, and some that have arrived */
     size_t n_moving, cap_moving;
     bool moves_due;         /* one of them may have arrived */
-    bool ids_due;           /* a topic wants its id written */
+    bool ids_due;           /* a topic wants its znode written */
     size_t n_missing;       /* topics that the last list of names did not have */
     size_t n_removed;       /* topics that other hands have taken away */
     struct repair *repairs; /* a hash by topic id and partition */
     int64_t repair_ms;      /* when the first of what waits is tried again; NEVER_MS */
+    struct unread *unreads; /* a hash by name */
+    int64_t unread_ms;      /* when they are read again; NEVER_MS */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
     int64_t elr_after_ms; /* one could not be deleted: settings wait until then; 0 */
@@ -414,6 +417,11 @@ const struct image_part *view_part(const struct core *core, struct uuid topic_id
 /* Publishes the version of the topic's znode, which says the assignments that are known when all
  * that is pending is published. */
 void view_pend_version(struct core *core, struct uuid id, struct str topic, int32_t version);
+/* As the topic's znode was read: whether what is known is to be written, for it has no id (whoever
+ * knows of one must not meet another: KAFKA-14190) or says nothing at all, and whether it says
+ * anything else that the image does not. */
+void view_extra_read(struct core *core, struct uuid id, int32_t version, bool wants_set,
+                     bool differs);
 void view_drop_extra(struct core *core, struct uuid id);
 /* How often the plan in the making, or out, sets the topic's znode. */
 int32_t view_n_sets(const struct core *core, struct uuid id);
@@ -535,7 +543,8 @@ bool topics_is_buried(const struct core *core, struct str name);
 void topics_plan(struct core *core);
 /* When a deletion that failed is tried again. */
 int64_t topics_next_ms(const struct core *core);
-/* Topics that have no id in ZooKeeper get the one that they go by. */
+/* Topics that have no id in ZooKeeper get the one that they go by; what is known of one whose znode
+ * cannot be read is written over it. */
 void topics_plan_ids(struct core *core);
 void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
                  const struct core_op_result *results);
@@ -685,6 +694,20 @@ void repair_load(struct core *core);
 void repair_forget(struct core *core);
 /* How long what has failed so many times in turn is left alone. */
 int64_t back_off_ms(unsigned n_failures);
+
+/* unread.c: topics whose znode cannot be read. One that is known goes on, and is written over that,
+ * which has this version; -1: it must not be read, and is left as it is. */
+void unread_known(struct core *core, const struct image_topic *known, int32_t version);
+/* The same when everything is read once more, into image; or unread_note(). */
+void unread_load(struct core *core, struct image *image, const struct image *old,
+                 const struct core_read_topic *read);
+/* One that is not. */
+void unread_note(struct core *core, struct str name);
+/* It is there no more, or can be read. */
+void unread_drop(struct core *core, struct str name);
+bool unread_has(const struct core *core, struct str name);
+void unread_on_time(struct core *core);
+void unread_forget(struct core *core);
 
 /* yields.c: leaders that would rather not lead */
 void yields_note(struct core *core, int32_t broker, struct uuid topic_id, int32_t partition);

@@ -209,7 +209,7 @@ static void topic_stored(struct core *core, struct plan_item *item,
     core_say(core, CORE_SAY_INFO, "%s topic=%.*s partitions=%zu",
              item->kind == PLAN_TOPIC   ? "created"
              : item->change.n_parts > 0 ? "added partitions"
-                                        : "wrote the id of a topic",
+                                        : "wrote a topic's znode anew",
              STR_ARG(item->topic), item->change.n_parts);
     /* brokers may have died while this was on its way */
     core->scan = true;
@@ -296,8 +296,12 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
             doom(core, topic, true);
             continue;
         }
-        /* means nothing here: goes away, and takes what is left of such a topic with it */
-        doomed_add(core, names[i], topic != NULL ? -1 : 0)->stored = true;
+        /* means nothing here: goes away, and takes what is left of such a topic with it, also of
+         * one that cannot be read */
+        bool keeps =
+            topic != NULL || (unread_has(core, names[i]) && !core->settings.delete_topic_enable);
+
+        doomed_add(core, names[i], keeps ? -1 : 0)->stored = true;
     }
 }
 
@@ -374,7 +378,7 @@ void topics_plan_ids(struct core *core)
     for (size_t i = 0; i < core->n_extras; i++) { /* planning it finds it there: none moves */
         const struct topic_extra *extra = &core->extras[i];
         const struct image_topic *topic =
-            extra->wants_id ? image_topic(core->image, extra->id) : NULL;
+            extra->wants_set ? image_topic(core->image, extra->id) : NULL;
 
         if (topic != NULL && extra->n_sets == 0 && !topics_is_doomed(core, topic->name) &&
             !repair_topic_waits(core, topic->id))

@@ -61,21 +61,19 @@ void view_drop_extra(struct core *core, struct uuid id)
     memmove(&core->extras[i], &core->extras[i + 1], (core->n_extras - i) * sizeof core->extras[0]);
 }
 
-/* As the znode was read: whether it has no id (whoever knows of one must not meet another:
- * KAFKA-14190), and whether it says anything else that the image does not. */
-static void extra_read(struct core *core, struct uuid id, int32_t version, bool wants_id,
-                       bool differs)
+void view_extra_read(struct core *core, struct uuid id, int32_t version, bool wants_set,
+                     bool differs)
 {
     struct topic_extra *extra = extra_get(core, id);
 
-    if (wants_id || differs)
+    if (wants_set || differs)
         extra = extra_put(core, id);
     if (extra == NULL)
         return;
     extra->version = version;
-    extra->wants_id = wants_id;
-    extra->differs = wants_id || differs;
-    core->ids_due |= wants_id;
+    extra->wants_set = wants_set;
+    extra->differs = wants_set || differs;
+    core->ids_due |= wants_set;
     if (!extra->differs && extra->n_sets == 0)
         view_drop_extra(core, id);
 }
@@ -110,9 +108,9 @@ void view_sets_done(struct core *core, struct uuid id, struct str topic, int32_t
 
     if (extra != NULL) {
         extra->n_sets = 0;
-        extra->wants_id &= version < 0;
+        extra->wants_set &= version < 0;
         extra->differs &= version < 0; /* all that is known was written */
-        core->ids_due |= extra->wants_id;
+        core->ids_due |= extra->wants_set;
         if (!extra->differs)
             view_drop_extra(core, id);
     }
@@ -275,7 +273,7 @@ static void load_topic(struct core *core, struct image *image, const struct imag
                                          .version = read->version };
 
     image_add(image, &(struct image_delta){ .n_topics = 1, .topics = &change });
-    extra_read(core, id, read->version, uuid_is_zero(read->id), false);
+    view_extra_read(core, id, read->version, uuid_is_zero(read->id), false);
     free(parts);
 }
 
@@ -310,8 +308,9 @@ static void load_topics(struct core *core, struct image *image, const struct ima
     if (loaded->n_topics > 0)
         qsort(topics, loaded->n_topics, sizeof(topics[0]), by_id);
     for (size_t i = 0; i < loaded->n_topics; i++) {
-        if (!topics_is_buried(core, topics[i]->name))
-            load_topic(core, image, old, topics[i]);
+        if (topics_is_buried(core, topics[i]->name))
+            continue;
+        (topics[i]->is_unreadable ? unread_load : load_topic)(core, image, old, topics[i]);
     }
     free(topics);
 }
@@ -328,6 +327,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
     core->n_extras = 0; /* no plan is out, or it is of no interest any more */
     reassign_forget(core);
     repair_load(core);
+    unread_forget(core);
     load_topics(core, image, old, loaded);
     image_add(image,
               &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
@@ -467,7 +467,7 @@ static void read_another(struct core *core, const struct image_topic *known)
              STR_ARG(known->name));
     if (known->version < 0)
         return; /* nobody is told that it is this one */
-    extra_read(core, known->id, known->version, false, true);
+    view_extra_read(core, known->id, known->version, false, true);
     view_pend_version(core, known->id, known->name, -1);
 }
 
@@ -512,6 +512,8 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
 {
     const struct core_read_topic *topic = read->topic;
 
+    if (topic == NULL || !topic->is_unreadable)
+        unread_drop(core, read->name);
     if (topic == NULL) {
         topic_is_gone(core, read->name);
         return;
@@ -520,10 +522,21 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
         return;
 
     const struct image_topic *known = image_topic_named(core->image, topic->name);
-    struct uuid id = uuid_is_zero(topic->id) ? new_topic_id(core) : topic->id;
-    bool wants_id = uuid_is_zero(topic->id), lost;
 
-    if (known != NULL && !uuid_eq(known->id, id) && !wants_id) {
+    if (topic->is_unreadable) {
+        if (known == NULL) {
+            unread_note(core, topic->name);
+            return;
+        }
+        unread_known(core, known, topic->version);
+        repair_topic_read(core, known->id);
+        return;
+    }
+
+    struct uuid id = uuid_is_zero(topic->id) ? new_topic_id(core) : topic->id;
+    bool wants_set = uuid_is_zero(topic->id), lost;
+
+    if (known != NULL && !uuid_eq(known->id, id) && !wants_set) {
         read_another(core, known);
         return;
     }
@@ -536,8 +549,8 @@ void view_on_topic_read(struct core *core, const struct core_topic_read *read)
         pend_settings(core, read);
     }
     lost = read_parts(core, known, id, topic) < parts_of(known);
-    extra_read(core, id, topic->version, wants_id, lost);
-    view_pend_version(core, id, topic->name, wants_id || lost ? -1 : topic->version);
+    view_extra_read(core, id, topic->version, wants_set, lost);
+    view_pend_version(core, id, topic->name, wants_set || lost ? -1 : topic->version);
     core->scan = true;
 }
 

@@ -366,6 +366,15 @@ static void on_refused(void *arg, const char *text)
     seat_refuse(events->seat, "it cannot serve this cluster", REFUSED_MS);
 }
 
+static bool knows(void *arg, struct str topic, int32_t epoch)
+{
+    struct events *events = arg;
+    const struct image *image = core_image(events->core);
+
+    return image != NULL && image_controller_epoch(image) == epoch &&
+           image_topic_named(image, topic) != NULL;
+}
+
 /* ---- start ----------------------------------------------------------------------------------- */
 
 static enum err listen_there(struct events *events)
@@ -407,7 +416,7 @@ static void stand(void *arg)
                                                   .on_lost = on_lost,
                                                   .on_holder = on_holder };
     struct events *events = arg;
-    struct loader_hooks loader_hooks = { .on_refused = on_refused, .arg = events };
+    struct loader_hooks loader_hooks = { .on_refused = on_refused, .knows = knows, .arg = events };
     struct writer_hooks writer_hooks = { .on_fenced = on_fenced, .arg = events };
     struct seat_options seat = { .zk = events->zk,
                                  .controller_id = events->conf.core.controller_id,

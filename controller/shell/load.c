@@ -316,19 +316,43 @@ static void state_wanted(struct job *job, struct uuid topic_id, struct str topic
         state_read(job, topic, part);
 }
 
+static void on_partitions(struct job *job, struct item *item, const struct zk_answer *answer)
+{
+    struct topic_slot *slot = item->target;
+
+    (void)job;
+    slot->is_led =
+        answer->err != ERR_NOT_FOUND && (answer->err != ERR_OK || answer->n_children > 0);
+}
+
+static void topic_is_unreadable(struct job *job, struct topic_slot *slot,
+                                const struct zk_answer *answer, enum err err)
+{
+    slot->topic.is_unreadable = true;
+    slot->topic.version = answer->err == ERR_OK ? answer->stat.version : -1;
+    say_limited(SAY_ERROR, "cannot read the znode of a topic path=%.*s err=%s",
+                STR_ARG(answer->path), err_name(err));
+    if (job->what == RELOAD_ALL)
+        load_read(job, READ_CHILDREN, zk_path_partitions(&job->arena, slot->topic.name),
+                  on_partitions, slot)
+            ->may_fail = true;
+}
+
 static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct topic_slot *slot = item->target;
     struct zk_topic topic;
+    enum err err = answer->err;
 
-    if (answer->err != ERR_OK)
+    if (err == ERR_NOT_FOUND)
         return;
-    if (zk_parse_topic(&job->arena, answer->data, &topic) != ERR_OK) {
-        load_refuse(job, xasprintf("cannot read a topic path=%.*s data=%.*s", STR_ARG(answer->path),
-                                   STR_ARG(answer->data)));
+    slot->there = true;
+    if (err == ERR_OK)
+        err = zk_parse_topic(&job->arena, answer->data, &topic);
+    if (err != ERR_OK) {
+        topic_is_unreadable(job, slot, answer, err);
         return;
     }
-    slot->there = true;
     slot->parts = arena_zalloc(&job->arena, topic.n_parts, sizeof *slot->parts);
     slot->topic = (struct core_read_topic){ .name = slot->topic.name,
                                             .id = topic.id,
@@ -350,7 +374,7 @@ static struct topic_slot *topic_read(struct job *job, struct str name)
     struct topic_slot *slot = arena_zalloc(&job->arena, 1, sizeof *slot);
 
     slot->topic.name = load_keep(job, name);
-    load_read(job, READ_DATA, zk_path_topic(&job->arena, name), on_topic, slot);
+    load_read(job, READ_DATA, zk_path_topic(&job->arena, name), on_topic, slot)->may_fail = true;
     return slot;
 }
 
@@ -575,12 +599,27 @@ static bool is_refused(struct job *job)
 /* ---- everything -------------------------------------------------------------------------------
  */
 
+/* It may have records, and nobody knows where: without a word of it brokers would park them. */
+static void refuse_unknown(struct job *job, const struct topic_slot *slot)
+{
+    const struct loader_hooks *hooks = &job->loader->hooks;
+
+    if (!slot->is_led ||
+        (hooks->knows != NULL && hooks->knows(hooks->arg, slot->topic.name, job->epoch)))
+        return;
+    load_refuse(job, xasprintf("cannot read the znode of a topic that has been led, put it right "
+                               "path=%s",
+                               zk_path_topic(&job->arena, slot->topic.name)));
+}
+
 static void everything_read(struct job *job)
 {
     struct core_event event = { .kind = CORE_LOADED };
     struct core_loaded *loaded = &event.loaded;
     struct core_read_topic *topics;
 
+    for (size_t i = 0; i < job->topics.n; i++)
+        refuse_unknown(job, ((struct topic_slot **)job->topics.at)[i]);
     if (is_refused(job))
         return;
     topics = arena_zalloc(&job->arena, job->topics.n, sizeof *topics);
@@ -668,7 +707,8 @@ static void on_topic_version(struct job *job, struct item *item, const struct zk
 
     (void)job;
     slot->there = answer->err == ERR_OK;
-    slot->is_old = !slot->there || answer->stat.version != slot->topic.version;
+    slot->is_old =
+        !slot->there || (slot->topic.version >= 0 && answer->stat.version != slot->topic.version);
 }
 
 static void topic_was_read(struct job *job)

@@ -7,8 +7,10 @@
  * ids are read, pipelined, and LOADED is sent. Progress is said once a second. A standby that has
  * followed its predecessor reads the topics, states and settings only that may have changed since.
  * What we cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the
- * reason, and so is what cannot be read, but for registrations, which are left out, and states,
- * which are told as unreadable: each is the matter of one broker or partition.
+ * reason, and so is what cannot be read, but for registrations, which are left out, and states and
+ * topics, which are told as unreadable: each is the matter of one broker, partition or topic. Of
+ * the topics only when the core knows them, or when they were never led: one that has states nobody
+ * knows the replicas of, and who is not told of them parks their logs.
  *
  * Threads:    the event thread. Events and hooks come from the mailbox only.
  * Errors:     a lost connection is waited out and read again; a session's end ends what runs
@@ -30,6 +32,9 @@ struct loader;
 struct loader_hooks {
     /* It must not be served like this: resign. text for the operator, lent. */
     void (*on_refused)(void *arg, const char *text);
+    /* Does the core know this topic, and will it go by that when it is given a LOADED of this
+     * epoch? NULL: it knows none. */
+    bool (*knows)(void *arg, struct str topic, int32_t epoch);
     void *arg;
 };
 

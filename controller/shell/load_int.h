@@ -43,6 +43,7 @@ struct topic_slot {
     struct core_read_part *parts;
     bool there;
     bool is_old; /* the znode is another by now */
+    bool is_led; /* cannot be read, but has states, or may have */
 };
 
 struct job {

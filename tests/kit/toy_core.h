@@ -32,6 +32,8 @@ struct toy_topic {
     char name[64];
     struct uuid id;
     int32_t version;
+    bool is_garbled;   /* as a part */
+    bool is_forbidden; /* to read */
     size_t n_parts;
     struct toy_part parts[TOY_PARTS];
 };
@@ -217,6 +219,9 @@ void toy_note_config(struct toy *toy, const char *type, const char *name);
 void toy_set_config(struct toy *toy, const char *type, const char *name, const char *key,
                     const char *value);
 
+/* The look at all topics' versions has found another one of this: it is read. */
+void toy_look(struct toy *toy, const char *topic);
+
 /* ---- what there is ---- */
 
 struct toy_topic *toy_topic(struct toy *toy, const char *name); /* NULL */
@@ -235,7 +240,7 @@ enum node_state toy_state(const struct toy *toy, int32_t id);
 const struct image_part *toy_known(struct toy *toy, int32_t id, const char *topic,
                                    int32_t partition);
 struct str toy_setting(const struct toy *toy, int32_t id, const char *topic, const char *key);
-/* ZooKeeper, the core and every broker on a stream tell the same. */
+/* ZooKeeper, as far as it can be read, the core and every broker on a stream tell the same. */
 void toy_agree(struct toy *toy);
 
 /* Between the parts of the toy: an operation on its ZooKeeper, a topic by a counted name, NULL. */

@@ -100,6 +100,7 @@ static struct core_op_result do_topic(struct toy *toy, const struct core_op *op)
         return (struct core_op_result){ .err = ERR_BAD_VERSION };
     ck_assert(uuid_is_zero(topic->id) || uuid_eq(topic->id, op->topic_node.id));
     topic->id = op->topic_node.id;
+    topic->is_garbled = false;
     topic->version++;
     topic->n_parts = op->topic_node.n_parts;
     for (size_t i = 0; i < topic->n_parts; i++) {

@@ -29,6 +29,11 @@ static bool name_passes(struct core *core, struct job *job, size_t at, struct st
                       STR_ARG(name));
         return false;
     }
+    if (unread_has(core, name)) {
+        job_fail_item(job, at, ERR_TOPIC_ALREADY_EXISTS,
+                      "topic %.*s exists already, and its znode cannot be read", STR_ARG(name));
+        return false;
+    }
     if (!topics_name_ok(name, &why)) {
         job_fail_item(job, at, ERR_INVALID_TOPIC_EXCEPTION, "%s", why);
         return false;

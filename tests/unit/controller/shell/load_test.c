@@ -17,13 +17,14 @@ static struct mailbox mailbox;
 static struct fake_zk *fake;
 static struct zk *zk;
 static struct loader *loader;
+static const char *known; /* the topic that the core knows, in epoch 9 */
 
 static struct {
     int events, refused;
     enum core_event_kind kind;
     char text[256];
-    size_t n_nodes, n_topics, n_parts, n_states, n_unreadable, n_configs, n_marks, n_tombstones,
-        n_settings;
+    size_t n_nodes, n_topics, n_garbled, n_parts, n_states, n_unreadable, n_configs, n_marks,
+        n_tombstones, n_settings;
     int64_t node_epoch;
     char cluster_id[32], user[64];
     struct core_pid_block pid_block;
@@ -35,6 +36,8 @@ static struct {
 
 static void note_topic(const struct core_read_topic *topic)
 {
+    got.n_garbled += topic->is_unreadable;
+    ck_assert(!topic->is_unreadable || (topic->n_parts == 0 && uuid_is_zero(topic->id)));
     got.n_parts += topic->n_parts;
     for (size_t i = 0; i < topic->n_parts; i++) {
         got.n_states += topic->parts[i].has_state;
@@ -113,6 +116,12 @@ static void on_refused(void *arg, const char *text)
     snprintf(got.text, sizeof got.text, "%s", text);
 }
 
+static bool knows(void *arg, struct str topic, int32_t epoch)
+{
+    (void)arg;
+    return known != NULL && str_is(topic, known) && epoch == 9;
+}
+
 static void run(void)
 {
     while (mailbox_run(&mailbox) > 0) {
@@ -122,9 +131,10 @@ static void run(void)
 static void set_up(void)
 {
     struct sink sink = { .on_event = on_event };
-    struct loader_hooks hooks = { .on_refused = on_refused };
+    struct loader_hooks hooks = { .on_refused = on_refused, .knows = knows };
 
     memset(&got, 0, sizeof got);
+    known = NULL;
     mailbox_init(&mailbox);
     fake = fake_zk_new();
     zk = fake_zk_open(fake, &mailbox);
@@ -270,14 +280,83 @@ START_TEST(acls_are_refused)
 }
 END_TEST
 
-START_TEST(what_cannot_be_read_is_refused)
+#define PLAIN "/brokers/topics/plain"
+
+/* It has records. _i: it means nothing, or must not be read, or what is below it must not. */
+START_TEST(a_topic_that_was_led_and_cannot_be_read_is_refused)
 {
     fake_zk_load(fake, "tree-busy.jsonl");
-    fake_zk_put(fake, "/brokers/topics/plain", "{\"partitions\":");
+    fake_zk_put(fake, PLAIN, "{\"partitions\":");
+    fake_zk_forbid(fake, _i == 2 ? PLAIN "/partitions" : PLAIN, _i > 0);
     load();
     run();
     ck_assert_int_eq(got.events, 0);
-    ck_assert_ptr_nonnull(strstr(got.text, "/brokers/topics/plain"));
+    ck_assert_int_eq(got.refused, 1);
+    ck_assert_ptr_nonnull(strstr(got.text, PLAIN));
+}
+END_TEST
+
+/* _i: it means nothing, or must not be read. In another epoch the core will have forgotten it. */
+START_TEST(one_that_the_core_knows_is_told_as_unreadable)
+{
+    size_t n_parts;
+
+    fake_zk_load(fake, "tree-busy.jsonl");
+    load();
+    run();
+    n_parts = got.n_parts;
+    got.n_parts = 0;
+    fake_zk_put(fake, PLAIN, "{\"partitions\":");
+    fake_zk_forbid(fake, PLAIN, _i == 1);
+    known = "plain";
+    load();
+    run();
+    ck_assert_int_eq(got.events, 2);
+    ck_assert_uint_eq(got.n_garbled, 1);
+    ck_assert_uint_eq(got.n_topics, fake_zk_count(fake, "/brokers/topics"));
+    ck_assert_uint_lt(got.n_parts, n_parts);
+    loader_run(loader, &(struct core_reload){ .what = RELOAD_ALL }, 10);
+    run();
+    ck_assert_int_eq(got.events, 2);
+    ck_assert_int_eq(got.refused, 1);
+}
+END_TEST
+
+START_TEST(one_that_was_never_led_is_told_as_unreadable)
+{
+    fake_zk_load(fake, "tree-busy.jsonl");
+    fake_zk_put(fake, "/brokers/topics/a", "{\"partitions\":");
+    fake_zk_put(fake, "/brokers/topics/b", NULL);
+    fake_zk_put(fake, "/brokers/topics/b/partitions", NULL);
+    fake_zk_put(fake, "/brokers/topics/c", "{}");
+    fake_zk_forbid(fake, "/brokers/topics/c", true);
+    load();
+    run();
+    ck_assert_int_eq(got.refused, 0);
+    ck_assert_uint_eq(got.n_garbled, 3);
+    ck_assert_uint_eq(got.n_topics, fake_zk_count(fake, "/brokers/topics"));
+    ck_assert_uint_eq(got.n_states, got.n_parts);
+}
+END_TEST
+
+/* A controller that runs never gives its seat up for one. */
+START_TEST(a_topic_that_cannot_be_read_comes_as_its_event)
+{
+    struct core_reload reload = { .what = RELOAD_TOPIC, .topic = STR("plain") };
+
+    fake_zk_load(fake, "tree-busy.jsonl");
+    fake_zk_put(fake, PLAIN, "{\"partitions\":");
+    for (int forbids = 0; forbids < 2; forbids++) {
+        fake_zk_forbid(fake, PLAIN, forbids == 1);
+        loader_run(loader, &reload, 0);
+        run();
+        ck_assert_int_eq(got.events, forbids + 1);
+        ck_assert_int_eq(got.kind, CORE_TOPIC_READ);
+        ck_assert(got.there);
+        ck_assert_uint_eq(got.n_garbled, (size_t)forbids + 1);
+        ck_assert_int_eq(got.topic_version, forbids == 1 ? -1 : fake_zk_version(fake, PLAIN));
+    }
+    ck_assert_int_eq(got.refused, 0);
 }
 END_TEST
 
@@ -447,7 +526,10 @@ int main(void)
     tcase_add_test(tc, deletions_and_tombstones_are_read);
     tcase_add_test(tc, eligible_leaders_are_read);
     tcase_add_test(tc, acls_are_refused);
-    tcase_add_test(tc, what_cannot_be_read_is_refused);
+    tcase_add_loop_test(tc, a_topic_that_was_led_and_cannot_be_read_is_refused, 0, 3);
+    tcase_add_loop_test(tc, one_that_the_core_knows_is_told_as_unreadable, 0, 2);
+    tcase_add_test(tc, one_that_was_never_led_is_told_as_unreadable);
+    tcase_add_test(tc, a_topic_that_cannot_be_read_comes_as_its_event);
     tcase_add_loop_test(tc, a_state_that_cannot_be_read_is_told_alone, 0, 3);
     tcase_add_test(tc, a_registration_that_cannot_be_read_is_left_out);
     tcase_add_test(tc, a_migration_is_refused);
