@@ -488,7 +488,6 @@ static void admit(struct core *core, struct broker *b)
     b->epoch = b->hello_epoch;
     b->incarnation = b->hello_incarnation;
     b->min_isr = b->hello_min_isr;
-    b->admitted = true;
     b->heard_ms = core->now_ms;
     b->vanished_ms = b->fence_ms = b->probe_ms = NEVER_MS;
     outlive_probes(core, b);
@@ -500,7 +499,7 @@ static void admit(struct core *core, struct broker *b)
              b->id, b->epoch, new_process);
     b->phase = new_process ? STREAM_LEAVE : STREAM_WANT_IMAGE;
     if (!new_process) {
-        elr_on_hello(core, b->id);
+        elr_on_hello(core);
     } else {
         /* not certain: what it led and nobody else can lead stays its own, in a new epoch */
         b->certain = false;
@@ -522,14 +521,20 @@ void brokers_hold_back(struct core *core, struct ids ids)
 
 void brokers_left(struct core *core)
 {
+    bool somebody = false;
+
     for (size_t i = 0; i < core->n_brokers; i++) {
         struct broker *b = core->brokers[i];
 
         /* a state that was not as known is read again first, and then the leave is tried again */
-        if (b->phase == STREAM_LEAVE && b->leave_planned)
+        if (b->phase == STREAM_LEAVE && b->leave_planned) {
             b->phase = STREAM_WANT_IMAGE;
+            somebody = true;
+        }
         b->leave_planned = false;
     }
+    if (somebody)
+        elr_on_hello(core); /* all that it leads has a new state: there should be nothing */
 }
 
 void brokers_send_images(struct core *core)
@@ -538,7 +543,7 @@ void brokers_send_images(struct core *core)
 
     for (size_t i = 0; i < core->n_brokers; i++)
         wanted |= core->brokers[i]->phase == STREAM_WANT_IMAGE || core->brokers[i]->image_wanted;
-    if (!wanted || elr_has_void(core))
+    if (!wanted || elr_bars_images(core))
         return;
     view_publish(core); /* what follows is the image with all that is known now */
     for (size_t i = 0; i < core->n_brokers; i++) {

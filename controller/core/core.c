@@ -178,7 +178,6 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     TAILQ_INIT(&core->doomeds);
     STAILQ_INIT(&core->acked_tombstones);
     STAILQ_INIT(&core->read_configs);
-    STAILQ_INIT(&core->late_configs);
     return core;
 }
 
@@ -510,8 +509,8 @@ static void answer_shutdowns(struct core *core)
 /* What failed and is tried again. What is due already waits for the WRITE that is out. */
 static int64_t retries_next_ms(const struct core *core)
 {
-    const int64_t all[] = { core->repair_ms,      core->unread_ms,   topics_next_ms(core),
-                            wishes_next_ms(core), elr_next_ms(core), settings_next_ms(core) };
+    const int64_t all[] = { core->repair_ms, core->unread_ms, topics_next_ms(core),
+                            wishes_next_ms(core), elr_next_ms(core) };
     int64_t at = NEVER_MS;
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -569,7 +568,6 @@ void core_step(struct core *core, const struct core_event *ev, int64_t now_ms,
         repair_on_time(core);
         unread_on_time(core);
         elr_on_time(core);
-        settings_on_time(core);
         if ((finished && core->writing == NULL) || view_is_pending(core) ||
             (core->word_wanted && core->writing != NULL))
             view_publish(core);
@@ -609,6 +607,11 @@ int64_t core_gone_ms(const struct core *core, int32_t broker)
     const struct broker *b = broker_get(core, broker);
 
     return b == NULL ? core->loaded_ms : b->gone_ms;
+}
+
+bool core_withholds(const struct core *core)
+{
+    return settings_are_withheld(core);
 }
 
 bool core_is_busy(const struct core *core)

@@ -590,6 +590,9 @@ bool core_is_active(const struct core *core);
 /* Since when a broker is known to be dead, stopping or replaced by a new process; INT64_MAX: it is
  * not. */
 int64_t core_gone_ms(const struct core *core, int32_t broker);
+/* The image lacks settings that one of our WRITEs has stored: a standby must not take that one for
+ * part of it. */
+bool core_withholds(const struct core *core);
 /* A WRITE is out, or something waits for the next one. */
 bool core_is_busy(const struct core *core);
 

@@ -36,7 +36,6 @@ struct broker {
     int32_t id;
     struct node *reg; /* as registered in ZooKeeper, or last registered */
     bool registered;
-    bool admitted;      /* it has said hello to this controller, and was believed */
     bool certain;       /* when dead: refused or expired, not merely silent */
     bool stopping;      /* controlled shutdown */
     bool unclean;       /* hello: what was not flushed is gone */
@@ -113,6 +112,8 @@ struct plan_item {
     struct image_config config;       /* CONFIG, TOPIC */
     struct plan_item *next_config;    /* CONFIG: in its bucket */
     size_t first_stone, n_stones;     /* of plan->stones: DOOM, MOVE, TOMBSTONES */
+    bool is_ours;                     /* CONFIG: stored by us, in this plan or before */
+    bool gives_way;                   /* ELIGIBLE: it goes for settings that are to be published */
     struct job *job;                  /* for whom, NULL: for nobody */
     size_t job_item;
 };
@@ -153,7 +154,8 @@ struct plan {
     bool has_all_names; /* also those of the image */
     bool has_deleted;   /* a topic's znodes are gone */
     bool has_elections; /* items of jobs hang on its parts */
-    bool has_settings;  /* and no states: who is eligible is decided under the settings of before */
+    bool has_settings;  /* and no states: they take turns */
+    bool has_withheld;  /* among them some that we have stored before */
 };
 
 /* ---- what waits
@@ -286,12 +288,15 @@ struct wishes { /* of old tools, in znodes */
     int64_t after_ms;    /* it is not tried before */
 };
 
-struct read_config { /* changed by another hand, not published yet */
+struct read_config { /* stored, by another hand or by us, and not published yet */
     STAILQ_ENTRY(read_config) link;
     struct arena arena;
-    bool is_old;      /* a write of ours replaces it: it is to be read again after that */
-    uint64_t word;    /* who leads has to acknowledge that version first; 0: not asked */
-    int64_t after_ms; /* of a late one */
+    bool is_old; /* a write of ours replaces it: it is to be read again after that */
+    bool
+        is_ours; /* stored by us: all that has been read since, and all that we write, is younger */
+    uint64_t word;   /* who leads has to acknowledge that version first; 0: not asked */
+    struct job *job; /* for whom, NULL: for nobody */
+    size_t job_item;
     struct image_config config;
 };
 
@@ -388,12 +393,12 @@ struct core {
     int64_t unread_ms;      /* when they are read again; NEVER_MS */
     struct wishes wishes;
     struct elr *elrs;     /* a hash by topic id and partition */
-    int64_t elr_after_ms; /* one could not be deleted: settings wait until then; 0 */
+    bool elrs_due;        /* some may have to go before their leaders are sent an image */
+    int64_t elr_after_ms; /* one could not be written: settings wait until then; 0 */
     struct yield *yields; /* a hash by topic id, partition and broker */
     bool yields_due;      /* some of them are to be decided on */
     struct read_configs read_configs;
-    struct read_configs late_configs; /* by type and name alone, to be read again */
-    struct core_effects *out;         /* of this step */
+    struct core_effects *out; /* of this step */
 };
 
 /* core.c */
@@ -628,29 +633,23 @@ void elr_stored(struct core *core, const struct plan_part *part, int32_t version
 void elr_scan(struct core *core);
 void elr_done(struct core *core, struct plan *plan, const struct plan_item *item);
 void elr_load(struct core *core, const struct core_loaded *loaded);
-/* What a leader's own settings file says is known from now on: entries that it makes void go. */
-void elr_on_hello(struct core *core, int32_t broker);
-/* Some entry is void, and still in ZooKeeper: no leader may be told yet what makes it so. */
-bool elr_has_void(const struct core *core);
-/* The operations that settings need before anybody goes by them, in the group that is open unless
- * the first is to open one; how many. */
-size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group);
-/* Settings may make entries void, when a leader goes by less from then on: one of its ISR has to
- * show first that it lives, by a version that is younger than the wish. *word is kept between. Of
- * the entity's settings only min.insync.replicas counts. */
-bool elr_has_word(struct core *core, const struct image_config *config, uint64_t *word);
-/* True: settings void more entries than fit into their group, so that these go first and the
- * settings wait for the next plan. */
-bool elr_plan_voids(struct core *core, const struct image_config *config);
+/* A leader is back, and is to be told all that was published meanwhile: entries that this makes
+ * wrong go first. */
+void elr_on_hello(struct core *core);
+/* Some entry is to go before leaders that want an image are sent it. */
+bool elr_bars_images(const struct core *core);
+/* A leader would hear of these settings, and would go by less than an entry says. */
+bool elr_stands_against(const struct core *core, const struct image_config *config);
+/* Such entries go with the plan in the making, before whatever is added to it after this. False:
+ * not yet. One of the ISR has to show first that it lives, by a version that is younger than the
+ * wish; *word is kept between. Of the entity's settings only min.insync.replicas counts. */
+bool elr_gives_way(struct core *core, const struct image_config *config, uint64_t *word);
 /* In the group that is open, or each in one of its own. */
 void elr_plan_topic_gone(struct core *core, const struct image_topic *topic, bool apart);
 /* After these: what was stored of the item, in whole or in part. */
 void elr_ops_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
                     const struct core_op_result *results);
-/* The same of settings: who was eligible beside a leader that has gone meanwhile stays it. */
-void elr_config_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
-                       const struct core_op_result *results);
-/* Entries that could not be deleted are tried again. */
+/* Entries that could not be written are tried again. */
 void elr_on_time(struct core *core);
 int64_t elr_next_ms(const struct core *core);
 void elr_forget(struct core *core);
@@ -745,17 +744,17 @@ void settings_on_read(struct core *core, const struct core_config_read *read);
 /* core->writing is going out; everything has been loaded: what waits may be older. */
 void settings_written(struct core *core);
 void settings_loaded(struct core *core);
-/* What was read could not be published, for entries that it voids could not be deleted: it is read
- * again after a while. */
-void settings_failed(struct core *core, const struct image_config *config);
-void settings_on_time(struct core *core);
-int64_t settings_next_ms(const struct core *core);
+/* The item's are stored: they are published, or wait until that may be. */
+void settings_stored(struct core *core, struct plan_item *item);
+/* Settings that we have stored are not published yet. */
+bool settings_are_withheld(const struct core *core);
 /* What waits of an entity may be older than what has just been read in another way. */
 void settings_outdated(struct core *core, struct str type, struct str name);
-/* An entity's as the plan in the making leaves them; NULL: none. */
+/* An entity's as the plan in the making leaves them, or as they are about to be published; NULL:
+ * none. */
 const struct image_config *settings_planned(const struct core *core, struct str type,
                                             struct str name);
-/* The same with what has been read and still waits: whoever changes them changes these. */
+/* The same with what is stored and still waits: whoever changes them changes these. */
 const struct image_config *settings_newest(const struct core *core, struct str type,
                                            struct str name);
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,

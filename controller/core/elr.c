@@ -7,11 +7,22 @@
  *
  * An entry is written in the multi that writes the state, names the epochs of that state, and is
  * void with any other: a controller that does not know of entries makes them void with its first
- * write, and one of Kafka's that wrote nothing at all by having held the seat. It is void, too,
- * when a leader may have gone by a smaller min.insync.replicas than the entry was made under: such
- * a change is published to brokers only when the entries it touches are gone from ZooKeeper. For
- * the same reason settings and states do not share a plan: an entry that one made would be missed
- * by the other.
+ * write, and one of Kafka's that wrote nothing at all by having held the seat. It would be wrong,
+ * too, once its leader goes by a smaller min.insync.replicas than the entry was made under. A
+ * leader knows of settings what we tell it, so entries go between the two: the settings are stored
+ * first, whoever did that; then the entries go whose leaders are on a stream; then all are told. A
+ * leader that is on none is told nothing: its entry stays, is good for its successor, also when a
+ * controller follows that knows nothing of all this, and goes when the leader says hello, before it
+ * is sent the image.
+ *
+ * What cannot be had: an entry that has just gone may have been good, for whoever reads that it is
+ * gone cannot know whether its leader was told before it died. So it goes only when somebody in
+ * sync has just shown that it lives, and is written again when the leader was gone before it could
+ * be told. Nobody is left to do that when the controller goes in the same moment: then the
+ * partition waits for the leader.
+ *
+ * Settings and states do not share a plan: else entries that come all the time could keep settings
+ * from being told.
  */
 #include <stdio.h>
 #include <assert.h>
@@ -35,7 +46,7 @@ struct elr {
     struct elr_key key;
     int32_t leader_epoch, partition_epoch;
     int32_t min_isr;
-    bool is_void;      /* is to be deleted */
+    bool is_void;      /* it was found untrue, and is to be deleted */
     bool is_unwritten; /* was deleted, and is to be there */
     struct ids replicas;
     int32_t room[];
@@ -87,6 +98,7 @@ void elr_forget(struct core *core)
     HASH_ITER (hh, core->elrs, elr, next)
         drop(core, elr);
     core->elrs = NULL;
+    core->elrs_due = false;
     core->elr_after_ms = 0;
 }
 
@@ -135,8 +147,15 @@ static bool set_in(const struct core *core, const struct image_config *changed, 
     return true;
 }
 
-/* What the topic's leader goes by: its own settings file counts, too. 0: it is only known to the
- * leader, which has not said hello to us yet. */
+/* On a stream, and known to be the process that leads, or to lead next: it goes by what it is told.
+ */
+static bool is_admitted(const struct broker *b)
+{
+    return b != NULL && b->phase >= STREAM_LEAVE;
+}
+
+/* What the topic's leader goes by once it knows what we do: its own settings file counts, too. 0:
+ * it does not, and what it knows is only known to itself. */
 static int32_t min_isr_at(const struct core *core, const struct image_config *changed,
                           struct str topic, int32_t leader)
 {
@@ -145,17 +164,58 @@ static int32_t min_isr_at(const struct core *core, const struct image_config *ch
     char name[16];
     int32_t min_isr;
 
+    if (!is_admitted(b))
+        return 0;
     snprintf(name, sizeof name, "%d", leader);
     if (set_in(core, changed, STR("topics"), topic, &min_isr) ||
         set_in(core, changed, STR("brokers"), str_of(name), &min_isr) ||
         set_in(core, changed, STR("brokers"), STR("<default>"), &min_isr))
         return min_isr;
-    if (b == NULL || !b->admitted)
-        return 0;
     if (b->min_isr > 0)
         return b->min_isr;
     topic_conf_load(&conf, core->settings.n_topic_defaults, core->settings.topic_defaults, NULL);
     return conf.min_insync_replicas;
+}
+
+static const struct image_part *part_of(const struct core *core, const struct elr *elr)
+{
+    return image_part(core->image, elr->key.topic_id, elr->key.partition);
+}
+
+/* Its leader hears of what is published from now on. One that is on no stream is judged when it
+ * says hello; a new process is decided on with its own settings, and with all that is known. */
+static bool is_told(const struct core *core, const struct image_part *part)
+{
+    const struct broker *b = part != NULL ? broker_get(core, part->leader) : NULL;
+
+    return b != NULL && b->phase > STREAM_LEAVE;
+}
+
+/* Nobody goes by less than what the entry was made under once changed is published. */
+static bool holds_under(const struct core *core, const struct image_config *changed,
+                        const struct elr *elr)
+{
+    const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
+    const struct image_part *part =
+        topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
+    int32_t min_isr;
+
+    if (!is_told(core, part))
+        return true;
+    min_isr = min_isr_at(core, changed, topic->name, part->leader);
+    return min_isr >= elr->min_isr || min_isr >= (int32_t)part->replicas.n;
+}
+
+/* It may be good, and would be wrong when config is published. */
+static bool is_touched(const struct core *core, const struct image_config *config,
+                       const struct elr *elr)
+{
+    const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
+
+    if (elr->is_void || topic == NULL ||
+        (str_is(config->type, "topics") && !str_eq(config->name, topic->name)))
+        return false;
+    return !holds_under(core, config, elr);
 }
 
 /* ---- what is written ------------------------------------------------------------------------ */
@@ -196,8 +256,8 @@ static struct ids after(const struct core *core, const struct plan_part *to,
     return left;
 }
 
-/* What to goes by once it is stored. Without a leader nothing goes on, and a leader that is not
- * heard of yet goes by no less than what its entry was made under. */
+/* What to goes by once it is stored. Without a leader nothing goes on, and a leader that is on no
+ * stream goes by no less than what its entry was made under. */
 static int32_t min_isr_of(const struct core *core, const struct plan_part *to,
                           const struct elr *old)
 {
@@ -251,7 +311,8 @@ void elr_stored(struct core *core, const struct plan_part *part, int32_t version
     put(core, &stored);
 }
 
-static void plan_entry(struct core *core, const struct elr *elr, struct ids left)
+/* gives_way: it is good until its leader is told. */
+static void plan_entry(struct core *core, const struct elr *elr, struct ids left, bool gives_way)
 {
     struct plan *plan = core->making;
     struct plan_item *item = plan_item(plan, PLAN_ELIGIBLE);
@@ -264,29 +325,45 @@ static void plan_entry(struct core *core, const struct elr *elr, struct ids left
                                            .min_isr = elr->min_isr,
                                            .replicas = plan_ids(plan, left) };
     item->n_ops = 1;
+    item->gives_way = gives_way;
 }
 
 void elr_done(struct core *core, struct plan *plan, const struct plan_item *item)
 {
     const struct core_eligible *stored = &plan->ops[item->first_op].eligible;
-    const struct elr *now = find(core, stored->topic_id, stored->partition);
+    struct elr *now = find(core, stored->topic_id, stored->partition);
 
     if (item->err != ERR_OK) {
         if (now != NULL)
             brokers_hold_back(core, now->replicas);
         core->elr_after_ms = core->now_ms + AGAIN_MS;
+        return;
     }
     /* the same plan may have given the partition a state, with an entry that is younger */
-    else if (now != NULL && now->leader_epoch == stored->leader_epoch &&
-             now->partition_epoch == stored->partition_epoch) {
-        bool was_voided = now->is_void; /* while this was written, by what its leader said */
-        struct elr *elr = put(core, stored);
-
-        if (elr != NULL && was_voided) {
-            elr->is_void = true;
-            core->scan = true;
-        }
+    if (now == NULL || now->leader_epoch != stored->leader_epoch ||
+        now->partition_epoch != stored->partition_epoch)
+        return;
+    if (item->gives_way && !is_told(core, part_of(core, now))) {
+        now->is_unwritten = true; /* its leader has gone meanwhile */
+        core->scan = true;
+    } else {
+        put(core, stored);
     }
+}
+
+/* Those of the entry who have lost nothing; none of one that is void. */
+static struct ids who_is_left(const struct core *core, const struct elr *elr, int32_t room[64])
+{
+    const struct image_part *part = part_of(core, elr);
+    struct ids left = { .at = room, .n = 0 };
+
+    if (part == NULL || elr->is_void || !is_of(elr, part))
+        return left;
+    for (uint32_t i = 0; i < elr->replicas.n && i < 64; i++) {
+        if (!has_lost(core, part, elr->replicas.at[i]))
+            room[left.n++] = elr->replicas.at[i];
+    }
+    return left;
 }
 
 void elr_scan(struct core *core)
@@ -294,45 +371,27 @@ void elr_scan(struct core *core)
     struct elr *elr, *next;
     int32_t room[64];
 
+    core->elrs_due = core->elrs_due && elr_bars_images(core);
     HASH_ITER (hh, core->elrs, elr, next) {
-        const struct image_part *part =
-            image_part(core->image, elr->key.topic_id, elr->key.partition);
-        struct ids left = { .at = room, .n = 0 };
-
         if (plan_find(core->making, elr->key.topic_id, elr->key.partition) != NULL)
             continue; /* goes with its state */
-        for (uint32_t i = 0; part != NULL && !elr->is_void && is_of(elr, part) &&
-                             i < elr->replicas.n && i < ARRAY_LEN(room);
-             i++) {
-            if (!has_lost(core, part, elr->replicas.at[i]))
-                room[left.n++] = elr->replicas.at[i];
-        }
-        if (left.n < elr->replicas.n || elr->is_unwritten)
-            plan_entry(core, elr, left);
+
+        struct ids left = who_is_left(core, elr, room);
+        bool is_whole = left.n == elr->replicas.n;
+
+        if (core->elrs_due && !holds_under(core, NULL, elr))
+            plan_entry(core, elr, IDS_NONE, is_whole);
+        else if (!is_whole || elr->is_unwritten)
+            plan_entry(core, elr, left, false);
     }
 }
 
 /* ---- loading, changes of settings, topics that go ------------------------------------------- */
 
-/* The leader goes by no less than what the entry was made under. Another leader will be decided on
- * with its own, and so will a new process of the same. One that has not said hello to us does not
- * know of settings that changed since the entry was made: it is judged before it is told. */
-static bool holds_under(const struct core *core, const struct image_config *changed,
-                        const struct elr *elr, const struct image_topic *topic,
-                        const struct image_part *part)
-{
-    const struct broker *b = broker_get(core, part->leader);
-    int32_t min_isr;
-
-    if (part->leader == LEADER_NONE || (b != NULL && b->phase == STREAM_LEAVE))
-        return true;
-    min_isr = min_isr_at(core, changed, topic->name, part->leader);
-    return min_isr == 0 || min_isr >= elr->min_isr || min_isr >= (int32_t)part->replicas.n;
-}
-
 void elr_load(struct core *core, const struct core_loaded *loaded)
 {
     elr_forget(core);
+    core->elrs_due = true;
     for (size_t i = 0; i < loaded->n_eligible; i++) {
         const struct core_eligible *e = &loaded->eligible[i];
         const struct image_topic *topic = image_topic(core->image, e->topic_id);
@@ -342,41 +401,43 @@ void elr_load(struct core *core, const struct core_loaded *loaded)
 
         if (elr == NULL)
             continue;
-        elr->is_void = part == NULL || e->controller_epoch < loaded->ours_since ||
-                       !is_of(elr, part) || !holds_under(core, NULL, elr, topic, part);
+        elr->is_void =
+            part == NULL || e->controller_epoch < loaded->ours_since || !is_of(elr, part);
     }
 }
 
-void elr_on_hello(struct core *core, int32_t broker)
+bool elr_bars_images(const struct core *core)
 {
     struct elr *elr, *next;
 
     HASH_ITER (hh, core->elrs, elr, next) {
-        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
-        const struct image_part *part =
-            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
-
-        if (part == NULL || part->leader != broker || elr->is_void ||
-            holds_under(core, NULL, elr, topic, part))
-            continue;
-        elr->is_void = true;
-        core->scan = true;
-    }
-}
-
-bool elr_has_void(const struct core *core)
-{
-    struct elr *elr, *next;
-
-    HASH_ITER (hh, core->elrs, elr, next) {
-        if (elr->is_void)
+        if (elr->is_void || !holds_under(core, NULL, elr))
             return true;
     }
     return false;
 }
 
-static bool somebody_acked(const struct core *core, const struct image_part *part, uint64_t word)
+void elr_on_hello(struct core *core)
 {
+    if (elr_bars_images(core))
+        core->elrs_due = core->scan = true;
+}
+
+bool elr_stands_against(const struct core *core, const struct image_config *config)
+{
+    struct elr *elr, *next;
+
+    HASH_ITER (hh, core->elrs, elr, next) {
+        if (is_touched(core, config, elr))
+            return true;
+    }
+    return false;
+}
+
+static bool somebody_acked(const struct core *core, const struct elr *elr, uint64_t word)
+{
+    const struct image_part *part = part_of(core, elr);
+
     for (uint32_t i = 0; i < part->isr.n; i++) {
         const struct broker *b = broker_get(core, part->isr.at[i]);
 
@@ -386,25 +447,24 @@ static bool somebody_acked(const struct core *core, const struct image_part *par
     return false;
 }
 
-bool elr_has_word(struct core *core, const struct image_config *config, uint64_t *word)
+/* Of each partition that config touches somebody in sync has given its word; *n counts them. */
+static bool has_words(struct core *core, const struct image_config *config, uint64_t *word,
+                      size_t *n)
 {
-    bool waits = false;
+    bool has = true;
     struct elr *elr, *next;
 
     HASH_ITER (hh, core->elrs, elr, next) {
-        const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
-        const struct image_part *part =
-            topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
-
-        if (part == NULL || elr->is_void || holds_under(core, config, elr, topic, part))
+        if (!is_touched(core, config, elr))
             continue;
+        ++*n;
         if (*word == 0) {
             *word = core->version + 1;
             core->word_wanted = true;
         }
-        waits |= !somebody_acked(core, part, *word);
+        has &= somebody_acked(core, elr, *word);
     }
-    if (!waits)
+    if (has)
         return true;
     core->waits_word = true;
     if (*word > core->word_version)
@@ -412,52 +472,18 @@ bool elr_has_word(struct core *core, const struct image_config *config, uint64_t
     return false;
 }
 
-/* Or it is of nobody, and goes with the first. */
-static bool is_voided(const struct core *core, const struct image_config *config,
-                      const struct elr *elr)
-{
-    const struct image_topic *topic = image_topic(core->image, elr->key.topic_id);
-    const struct image_part *part =
-        topic != NULL ? image_topic_part(topic, elr->key.partition) : NULL;
-
-    return part == NULL || !holds_under(core, config, elr, topic, part);
-}
-
-size_t elr_plan_config(struct core *core, const struct image_config *config, bool opens_group)
-{
-    struct elr *elr, *next;
-    size_t n = 0;
-
-    core->making->has_settings = true;
-    HASH_ITER (hh, core->elrs, elr, next) {
-        if (!is_voided(core, config, elr))
-            continue;
-
-        struct core_op *op =
-            plan_op(core->making, OP_ELIGIBLE_SET, STR_NULL, opens_group && n == 0);
-
-        op->eligible = (struct core_eligible){ .topic_id = elr->key.topic_id,
-                                               .partition = elr->key.partition };
-        n++;
-    }
-    return n;
-}
-
-bool elr_plan_voids(struct core *core, const struct image_config *config)
+bool elr_gives_way(struct core *core, const struct image_config *config, uint64_t *word)
 {
     size_t n = 0;
     struct elr *elr, *next;
 
-    HASH_ITER (hh, core->elrs, elr, next)
-        n += is_voided(core, config, elr);
-    if (n <= core->settings.together_max)
+    if (!has_words(core, config, word, &n))
         return false;
-    if (core->now_ms < core->elr_after_ms)
-        return true;
-    core->making->has_settings = true;
+    if (n > 0 && core->now_ms < core->elr_after_ms)
+        return false;
     HASH_ITER (hh, core->elrs, elr, next) {
-        if (is_voided(core, config, elr))
-            plan_entry(core, elr, IDS_NONE);
+        if (n > 0 && is_touched(core, config, elr))
+            plan_entry(core, elr, IDS_NONE, true);
     }
     return true;
 }
@@ -469,36 +495,6 @@ void elr_ops_stored(struct core *core, const struct plan *plan, const struct pla
         const struct core_op *op = &plan->ops[i];
 
         if (op->kind == OP_ELIGIBLE_SET && results[i].err == ERR_OK)
-            put(core, &op->eligible);
-    }
-}
-
-/* Its leader has gone while settings were written that voided it. Nobody has been told of them yet,
- * and that process will not be: the next one is decided on with its own, and should it be the same
- * one after all, it is judged before it is told. */
-static bool outlives_leader(const struct core *core, const struct elr *elr)
-{
-    const struct image_part *part = image_part(core->image, elr->key.topic_id, elr->key.partition);
-    const struct broker *b = part != NULL ? broker_get(core, part->leader) : NULL;
-
-    return part != NULL && !elr->is_void && is_of(elr, part) &&
-           (b == NULL || b->phase == STREAM_NONE || b->phase == STREAM_CHECK ||
-            b->phase == STREAM_LEAVE);
-}
-
-void elr_config_stored(struct core *core, const struct plan *plan, const struct plan_item *item,
-                       const struct core_op_result *results)
-{
-    for (size_t i = item->first_op; i < item->first_op + item->n_ops; i++) {
-        const struct core_op *op = &plan->ops[i];
-
-        if (op->kind != OP_ELIGIBLE_SET || results[i].err != ERR_OK)
-            continue;
-        struct elr *elr = find(core, op->eligible.topic_id, op->eligible.partition);
-
-        if (elr != NULL && outlives_leader(core, elr))
-            elr->is_unwritten = true;
-        else
             put(core, &op->eligible);
     }
 }

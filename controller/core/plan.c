@@ -280,13 +280,8 @@ static void item_done(struct core *core, struct plan *plan, struct plan_item *it
         pids_done(core, item, results);
         break;
     case PLAN_CONFIG:
-        elr_config_stored(core, plan, item, results);
-        if (item->err != ERR_OK && item->job == NULL)
-            settings_failed(core, &item->config); /* nobody asks for them once more */
-        if (item->err != ERR_OK)
-            break;
-        view_pend_config(core, &item->config);
-        core->scan = true; /* unclean elections may be allowed now */
+        if (item->err == ERR_OK)
+            settings_stored(core, item);
         break;
     case PLAN_ELIGIBLE:
         elr_done(core, plan, item);

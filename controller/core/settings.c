@@ -3,6 +3,9 @@
  * election that is switched on at run time takes effect at once: every change has the partitions
  * looked at.
  *
+ * What is stored is published as soon as nobody's place as an eligible leader is at stake (elr.c).
+ * What is waits here until then, whoever stored it; others' settings do not wait for it.
+ *
  * An entity's settings are written as a whole. So a change is made to what the plan has of them
  * already, before what is published. And what is read, which may be told of by a note of our own
  * earlier write, must not replace what is younger: answers of ZooKeeper come in the order of what
@@ -15,23 +18,28 @@
 #include "common/base/mem.h"
 #include "controller/core/core_int.h"
 
-#define AGAIN_MS 1000
-
-static void forget(struct read_configs *configs)
+static void read_free(struct read_config *read)
 {
-    struct read_config *read;
-
-    while ((read = STAILQ_FIRST(configs)) != NULL) {
-        STAILQ_REMOVE_HEAD(configs, link);
-        arena_fini(&read->arena);
-        free(read);
-    }
+    arena_fini(&read->arena);
+    free(read);
 }
 
 void settings_forget(struct core *core)
 {
-    forget(&core->read_configs);
-    forget(&core->late_configs);
+    struct read_config *read;
+
+    while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
+        STAILQ_REMOVE_HEAD(&core->read_configs, link);
+        read_free(read);
+    }
+}
+
+/* Another is published in its stead, or it is of nobody any more: whoever wanted it is done. */
+static void read_drop(struct core *core, struct read_config *read)
+{
+    if (read->job != NULL)
+        job_item_done(core, read->job, read->job_item, ERR_OK, NULL);
+    read_free(read);
 }
 
 static struct image_config copy_config(struct arena *arena, const struct image_config *config)
@@ -68,6 +76,7 @@ static struct plan_item *add_item(struct plan *plan, const struct image_config *
 
     if (plan->configs == NULL)
         plan->configs = arena_zalloc(&plan->arena, BUCKETS, sizeof(struct plan_item *));
+    plan->has_settings = true;
     item->config = copy_config(&plan->arena, config);
     at = bucket(plan, config->type, config->name);
     item->next_config = *at;
@@ -90,7 +99,12 @@ const struct image_config *settings_planned(const struct core *core, struct str 
                                             struct str name)
 {
     const struct image_config *config = planned(core, type, name);
+    const struct pend *pend = &core->pend;
 
+    for (size_t i = pend->n_configs; i > 0 && config == NULL; i--) {
+        if (is_of(&pend->configs[i - 1], type, name))
+            config = &pend->configs[i - 1];
+    }
     return config != NULL ? config : image_config(core->image, type, name);
 }
 
@@ -122,15 +136,74 @@ static bool sets(const struct plan *plan, const struct image_config *config)
     return false;
 }
 
-/* Published with a later plan: it may void what is stored under the settings of before. */
+/* What waits of the entity, and is not to be read again; NULL. */
+static struct read_config *waiting(const struct core *core, const struct image_config *config)
+{
+    struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (!read->is_old && is_of(&read->config, config->type, config->name))
+            return read;
+    }
+    return NULL;
+}
+
+static struct read_config *wait_for_turn(struct core *core, const struct image_config *config)
+{
+    struct read_config *read = xcalloc(1, sizeof *read);
+
+    arena_init(&read->arena, SIZE_MAX);
+    read->config = copy_config(&read->arena, config);
+    STAILQ_INSERT_TAIL(&core->read_configs, read, link);
+    return read;
+}
+
+/* Published with a later plan: somebody's place may be at stake. */
 void settings_on_read(struct core *core, const struct core_config_read *read)
 {
-    struct read_config *copy = xcalloc(1, sizeof *copy);
+    struct read_config *older = waiting(core, &read->config);
+    struct read_config *copy = wait_for_turn(core, &read->config);
 
-    arena_init(&copy->arena, SIZE_MAX);
-    copy->config = copy_config(&copy->arena, &read->config);
     copy->is_old = core->writing != NULL && sets(core->writing, &copy->config);
-    STAILQ_INSERT_TAIL(&core->read_configs, copy, link);
+    if (older == NULL || copy->is_old)
+        return;
+    copy->is_ours = older->is_ours;
+    copy->job = older->job;
+    copy->job_item = older->job_item;
+    STAILQ_REMOVE(&core->read_configs, older, read_config, link);
+    read_free(older);
+}
+
+/* What has been read came before this was written; else it came while this was planned. */
+static struct read_config *younger_than(struct core *core, const struct plan_item *item)
+{
+    struct read_config *read = waiting(core, &item->config);
+
+    if (read == NULL || item->n_ops == 0)
+        return read;
+    STAILQ_REMOVE(&core->read_configs, read, read_config, link);
+    read_drop(core, read);
+    return NULL;
+}
+
+/* Leaders may have come since it was planned. */
+void settings_stored(struct core *core, struct plan_item *item)
+{
+    struct read_config *read = younger_than(core, item);
+
+    if (!elr_stands_against(core, &item->config)) {
+        view_pend_config(core, &item->config);
+        core->scan = true; /* unclean elections may be allowed now */
+        return;
+    }
+    if (read == NULL)
+        read = wait_for_turn(core, &item->config);
+    read->is_ours |= item->is_ours;
+    if (read->job != NULL)
+        return;
+    read->job = item->job;
+    read->job_item = item->job_item;
+    item->job = NULL;
 }
 
 void settings_written(struct core *core)
@@ -138,7 +211,18 @@ void settings_written(struct core *core)
     struct read_config *read;
 
     STAILQ_FOREACH (read, &core->read_configs, link)
-        read->is_old |= sets(core->writing, &read->config);
+        read->is_old |= !read->is_ours && sets(core->writing, &read->config);
+}
+
+bool settings_are_withheld(const struct core *core)
+{
+    const struct read_config *read;
+
+    STAILQ_FOREACH (read, &core->read_configs, link) {
+        if (read->is_ours)
+            return true;
+    }
+    return core->writing != NULL && core->writing->has_withheld;
 }
 
 void settings_loaded(struct core *core)
@@ -172,7 +256,7 @@ static bool is_asked_again(const struct core *core, const struct read_config *ol
 
 static void read_old_again(struct core *core)
 {
-    struct read_configs kept = STAILQ_HEAD_INITIALIZER(kept), old = STAILQ_HEAD_INITIALIZER(old);
+    struct read_configs kept = STAILQ_HEAD_INITIALIZER(kept);
     struct read_config *read;
 
     STAILQ_FOREACH (read, &core->read_configs, link) {
@@ -184,11 +268,10 @@ static void read_old_again(struct core *core)
     while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
         STAILQ_REMOVE_HEAD(&core->read_configs, link);
         if (read->is_old)
-            STAILQ_INSERT_TAIL(&old, read, link);
+            read_drop(core, read);
         else
             STAILQ_INSERT_TAIL(&kept, read, link);
     }
-    forget(&old);
     STAILQ_CONCAT(&core->read_configs, &kept);
 }
 
@@ -203,69 +286,38 @@ static bool is_of_nobody(struct core *core, const struct image_config *config)
     return true;
 }
 
-static void plan_read(struct core *core, const struct image_config *config)
+/* The item comes after those of the entries that give way, and is done after them. */
+static void plan_read(struct core *core, const struct read_config *read)
 {
-    struct plan_item *item = add_item(core->making, config);
+    struct plan_item *item = add_item(core->making, &read->config);
 
-    item->n_ops = elr_plan_config(core, &item->config, true);
+    core->making->has_withheld |= read->is_ours;
+    item->is_ours = read->is_ours;
+    item->job = read->job;
+    item->job_item = read->job_item;
 }
 
 void settings_plan_read(struct core *core)
 {
-    bool shared = core->making->n_parts > 0 || core->states_first, waits = shared;
+    bool shared = core->making->n_parts > 0 || core->states_first;
+    struct read_configs waiting = STAILQ_HEAD_INITIALIZER(waiting);
     struct read_config *read;
 
     read_old_again(core);
-    STAILQ_FOREACH (read, &core->read_configs, link) {
+    while ((read = STAILQ_FIRST(&core->read_configs)) != NULL) {
+        STAILQ_REMOVE_HEAD(&core->read_configs, link);
         if (shared)
             read->word = 0; /* it would be old by the time of the next plan */
-        else if (!elr_has_word(core, &read->config, &read->word))
-            waits = true;
-        else
-            waits |= elr_plan_voids(core, &read->config);
+        if (shared || !elr_gives_way(core, &read->config, &read->word)) {
+            STAILQ_INSERT_TAIL(&waiting, read, link);
+        } else if (is_of_nobody(core, &read->config)) {
+            read_drop(core, read);
+        } else {
+            plan_read(core, read);
+            read_free(read);
+        }
     }
-    if (waits)
-        return;
-    STAILQ_FOREACH (read, &core->read_configs, link) {
-        if (!is_of_nobody(core, &read->config))
-            plan_read(core, &read->config);
-    }
-    forget(&core->read_configs);
-}
-
-/* ---- what could not be published ---- */
-
-void settings_failed(struct core *core, const struct image_config *config)
-{
-    struct read_config *late = xcalloc(1, sizeof *late);
-
-    arena_init(&late->arena, SIZE_MAX);
-    late->config.type = arena_str(&late->arena, config->type);
-    late->config.name = arena_str(&late->arena, config->name);
-    late->after_ms = core->now_ms + AGAIN_MS;
-    STAILQ_INSERT_TAIL(&core->late_configs, late, link);
-}
-
-/* The first is the one that has waited longest. */
-int64_t settings_next_ms(const struct core *core)
-{
-    const struct read_config *first = STAILQ_FIRST(&core->late_configs);
-
-    return first != NULL ? first->after_ms : NEVER_MS;
-}
-
-void settings_on_time(struct core *core)
-{
-    struct read_config *late;
-
-    while ((late = STAILQ_FIRST(&core->late_configs)) != NULL && late->after_ms <= core->now_ms) {
-        core_reload(core, (struct core_reload){ .what = RELOAD_CONFIG,
-                                                .type = late->config.type,
-                                                .name = late->config.name });
-        STAILQ_REMOVE_HEAD(&core->late_configs, link);
-        arena_fini(&late->arena);
-        free(late);
-    }
+    STAILQ_CONCAT(&core->read_configs, &waiting);
 }
 
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,
@@ -279,12 +331,12 @@ struct plan_item *settings_plan(struct core *core, struct str type, struct str n
 
     op = plan_op(plan, OP_CONFIG_SET, STR_NULL, true);
     op->config = item->config;
+    item->is_ours = true;
     item->n_ops = 1;
     if (notify) {
         op = plan_op(plan, OP_CONFIG_NOTIFY, STR_NULL, false);
         op->config = item->config;
         item->n_ops = 2;
     }
-    item->n_ops += elr_plan_config(core, &item->config, false);
     return item;
 }

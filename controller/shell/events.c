@@ -167,6 +167,8 @@ static void tell_standing(struct events *events, bool anyhow)
     uint64_t number;
     bool is_known = writer_position(events->writer, &number);
 
+    if (core_withholds(events->core) && events->stood_number < number)
+        number = events->stood_number;
     if (!anyhow && image == events->stood_image && number == events->stood_number &&
         is_known == events->stood_known)
         return;

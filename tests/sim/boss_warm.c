@@ -50,12 +50,15 @@ static void run_follow(struct world *w, struct event *ev)
 void boss_tell_standbys(struct world *w, struct boss *boss)
 {
     const struct image *image = core_image(boss->core);
+    uint64_t number = boss->writer.certain;
 
+    if (core_withholds(boss->core) && boss->told_number < number)
+        number = boss->told_number;
     if (!boss->held || !core_is_active(boss->core) ||
-        (image == boss->told && boss->writer.certain == boss->told_number))
+        (image == boss->told && number == boss->told_number))
         return;
     boss->told = image;
-    boss->told_number = boss->writer.certain;
+    boss->told_number = number;
     for (int i = 0; i < w->conf.bosses; i++) {
         struct follow_msg *msg;
         struct event *ev;
@@ -66,7 +69,7 @@ void boss_tell_standbys(struct world *w, struct boss *boss)
         msg = xcalloc(1, sizeof *msg);
         msg->image = image_ref(image);
         msg->is_known = !boss->writer.doubtful;
-        msg->number = boss->writer.certain;
+        msg->number = number;
         ev = world_at(w, world_delay_us(w), NODE_BOSS + i, run_follow);
         ev->ptr = msg;
         ev->drop = drop_follow;

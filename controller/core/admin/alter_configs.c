@@ -12,7 +12,6 @@
 #include "gen/wire/apis.h"
 #include "gen/wire/incremental_alter_configs.h"
 
-#define MIN_ISR           "min.insync.replicas"
 #define CONFIG_TIMEOUT_MS 30000 /* these requests carry none */
 
 /* Two resources of the request that are the same leave nobody to know which comes first. */
@@ -35,74 +34,9 @@ static void plan_all(struct core *core, struct job *job, struct config_change *c
 }
 
 /* Settings and states do not share a plan. */
-static bool shares_a_plan(struct core *core, struct job *job)
+static bool shares_a_plan(const struct core *core)
 {
-    bool shared = core->making->n_parts > 0 || core->states_first;
-
-    if (shared)
-        job->word = 0; /* it would be old by the time of the next plan */
-    return shared;
-}
-
-/* What voids eligible leaders needs a word first: that is what the change makes of one setting of
- * the entity, or what was read of the entity and waits for its own, for that is changed with it. */
-static bool has_word(struct core *core, struct job *job, int8_t type, struct str name, bool changes,
-                     struct str min_isr)
-{
-    struct image_setting setting = { STR(MIN_ISR), min_isr };
-    struct image_config after = { .type = type == CONFIG_OF_TOPIC ? STR("topics") : STR("brokers"),
-                                  .name = type == CONFIG_OF_BROKER && name.len == 0
-                                              ? STR("<default>")
-                                              : name,
-                                  .n_settings = !str_is_null(min_isr),
-                                  .settings = &setting };
-    const struct read_config *read;
-    bool has = !changes || elr_has_word(core, &after, &job->word);
-
-    STAILQ_FOREACH (read, &core->read_configs, link) {
-        if (str_eq(read->config.type, after.type) && str_eq(read->config.name, after.name))
-            has &= elr_has_word(core, &read->config, &job->word);
-    }
-    return has && !(changes && elr_plan_voids(core, &after));
-}
-
-static bool alter_has_words(struct core *core, struct job *job)
-{
-    const struct alter_configs_request *req = job->request;
-    bool has = true;
-
-    for (int32_t i = 0; i < req->resources_len && !req->validate_only; i++) {
-        const struct alter_configs_request_resource *r = &req->resources[i];
-        struct str min_isr = STR_NULL; /* what is not named goes */
-
-        for (int32_t j = 0; j < r->configs_len; j++) {
-            if (str_is(r->configs[j].name, MIN_ISR))
-                min_isr = r->configs[j].value;
-        }
-        has &= has_word(core, job, r->resource_type, r->resource_name, true, min_isr);
-    }
-    return has;
-}
-
-static bool incremental_has_words(struct core *core, struct job *job)
-{
-    const struct incremental_alter_configs_request *req = job->request;
-    bool has = true;
-
-    for (int32_t i = 0; i < req->resources_len && !req->validate_only; i++) {
-        const struct incremental_alter_configs_request_resource *r = &req->resources[i];
-        struct str min_isr = STR_NULL;
-        bool changes = false;
-
-        for (int32_t j = 0; j < r->configs_len; j++) {
-            if (!str_is(r->configs[j].name, MIN_ISR))
-                continue;
-            changes = true;
-            min_isr = r->configs[j].config_operation == CONFIG_SET ? r->configs[j].value : STR_NULL;
-        }
-        has &= has_word(core, job, r->resource_type, r->resource_name, changes, min_isr);
-    }
-    return has;
+    return core->making->n_parts > 0 || core->states_first;
 }
 
 static void plan_alter(struct core *core, struct job *job)
@@ -110,7 +44,7 @@ static void plan_alter(struct core *core, struct job *job)
     const struct alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = shares_a_plan(core, job) || !alter_has_words(core, job);
+    job->again = shares_a_plan(core);
     if (job->again)
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);
@@ -139,7 +73,7 @@ static void plan_incremental(struct core *core, struct job *job)
     const struct incremental_alter_configs_request *req = job->request;
     struct config_change *changes;
 
-    job->again = shares_a_plan(core, job) || !incremental_has_words(core, job);
+    job->again = shares_a_plan(core);
     if (job->again)
         return;
     job_setup(job, (size_t)req->resources_len, CONFIG_TIMEOUT_MS);

@@ -166,6 +166,115 @@ START_TEST(less_is_wanted_and_the_last_one_comes_back_as_it_was)
 }
 END_TEST
 
+/* The controller is gone with the last one, and 2 comes back to the next. */
+static void next_controller_finds_2(void)
+{
+    toy_new_core(&toy);
+    toy_win(&toy);
+    toy_start(&toy, 2);
+    toy_kill(&toy, 1);
+    toy_advance(&toy, 100);
+}
+
+/* What is stored is nothing that the last one went by. */
+START_TEST(less_is_wanted_and_the_controller_is_gone_with_the_last_one)
+{
+    toy.hold = toy.hold_next = true;
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_release(&toy);
+    ELIGIBLE("2");
+    next_controller_finds_2();
+    SHOWS("t", 0, "2/2 3 3");
+    start_unclean(1);
+    SHOWS("t", 0, "2/2 3 3");
+    ck_assert_str_eq(toy_setting(&toy, 2, "t", "min.insync.replicas").ptr, "1");
+}
+END_TEST
+
+START_TEST(another_hand_wants_less_and_the_controller_is_gone_with_the_last_one)
+{
+    struct image_setting setting = { STR("min.insync.replicas"), STR("1") };
+    struct image_config config = {
+        .type = STR("topics"), .name = STR("t"), .n_settings = 1, .settings = &setting
+    };
+
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    next_controller_finds_2();
+    SHOWS("t", 0, "2/2 3 3");
+}
+END_TEST
+
+/* The last one hangs: it is not told, so nobody waits for it; when it goes on, it is told last. */
+START_TEST(less_is_wanted_and_the_last_one_hangs)
+{
+    toy.brokers[1].acks = toy.brokers[1].beats = false;
+    toy.brokers[1].probe = PROBE_SILENT;
+    toy_advance(&toy, 5000);
+    IS(1, NODE_DEAD);
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), 0);
+    ELIGIBLE("2");
+    toy.brokers[1].acks = toy.brokers[1].beats = true;
+    toy.hold = true;
+    toy_hello(&toy, 1, false, false);
+    ck_assert_ptr_null(toy.brokers[1].image);
+    toy_release(&toy);
+    ELIGIBLE("");
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "1");
+}
+END_TEST
+
+/* It had no stream when that was decided, and has one when it is to be published. */
+START_TEST(less_is_wanted_and_the_last_one_is_back_before_it_is_published)
+{
+    toy_lose_stream(&toy, 1);
+    toy.hold = true;
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_hello(&toy, 1, false, false);
+    toy.hold_next = true;
+    toy_release(&toy);
+    ELIGIBLE("2");
+    ck_assert(!str_is(toy_setting(&toy, 1, "t", "min.insync.replicas"), "1"));
+    toy.hold_next = false;
+    toy_ack(&toy, 1);
+    if (toy.held != NULL)
+        toy_release(&toy);
+    ELIGIBLE("");
+    ck_assert_str_eq(toy_setting(&toy, 1, "t", "min.insync.replicas").ptr, "1");
+}
+END_TEST
+
+static struct str default_min_isr(void)
+{
+    return image_config_value(image_config(core_image(toy.core), STR("brokers"), STR("<default>")),
+                              STR("min.insync.replicas"));
+}
+
+/* Each alone changes nothing for the last one, which is back when both are to be published. */
+START_TEST(two_changes_together_want_less)
+{
+    set_min_isr("brokers", "<default>", "2");
+    toy_create(&toy, "u", 1, IDS(1));
+    toy_lose_stream(&toy, 1);
+    toy.hold = toy.hold_next = true;
+    toy_alter(&toy, "u", "retention.ms", "1");
+    set_min_isr("topics", "t", NULL);
+    set_min_isr("brokers", "<default>", "1");
+    toy_alter(&toy, "u", "retention.ms", "2");
+    toy_release(&toy); /* both are in the next write */
+    toy.brokers[1].acks = false;
+    toy_hello(&toy, 1, false, false);
+    toy.hold_next = false;
+    toy_release(&toy);
+    ELIGIBLE("2");
+    ck_assert(str_is_null(toy_setting(&toy, 0, "t", "min.insync.replicas")));
+    ck_assert(str_is(default_min_isr(), "2"));
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    ELIGIBLE("");
+    ck_assert(str_is(default_min_isr(), "1"));
+}
+END_TEST
+
 START_TEST(as_much_is_wanted_as_before)
 {
     ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "2"), 0);
@@ -503,6 +612,11 @@ int main(void)
     tcase_add_test(tc, less_is_wanted_only_when_the_last_one_is_known_to_live);
     tcase_add_test(tc, less_is_wanted_and_the_last_one_comes_back_as_it_was);
     tcase_add_loop_test(tc, less_is_wanted_and_the_last_one_is_gone_before_it_is_told, 0, 2);
+    tcase_add_test(tc, less_is_wanted_and_the_controller_is_gone_with_the_last_one);
+    tcase_add_test(tc, another_hand_wants_less_and_the_controller_is_gone_with_the_last_one);
+    tcase_add_test(tc, less_is_wanted_and_the_last_one_hangs);
+    tcase_add_test(tc, less_is_wanted_and_the_last_one_is_back_before_it_is_published);
+    tcase_add_test(tc, two_changes_together_want_less);
     tcase_add_test(tc, as_much_is_wanted_as_before);
     tcase_add_test(tc, another_hand_wants_less);
     tcase_add_test(tc, another_hand_wants_less_and_is_heard_when_the_entry_can_go);

@@ -129,17 +129,114 @@ static bool controller_has(const char *topic, const char *key, const char *value
 START_TEST(a_change_is_made_to_what_another_hand_has_just_written)
 {
     keep_waiting();
-    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), -99);
-    toy.hold = true;
-    toy_create(&toy, "v", 1, IDS(1));
-    toy_ack(&toy, 1); /* enough for the change, which waits for the write now */
-    toy_set_config(&toy, "topics", "t", "retention.ms", "1111"); /* asks for a word of its own */
-    toy_release(&toy);
-    ck_assert(controller_has("t", "min.insync.replicas", "1"));
+    toy_set_config(&toy, "topics", "t", "min.insync.replicas", "1");
+    ck_assert_int_eq(toy_alter(&toy, "t", "retention.ms", "1111"), -99);
+    ck_assert(controller_has("t", "min.insync.replicas", "2"));
+    ck_assert(controller_has("t", "retention.ms", NULL));
     toy.brokers[1].acks = true;
     toy_ack(&toy, 1);
-    ck_assert(controller_has("t", "retention.ms", "1111"));
+    ck_assert_int_eq(toy.errors[0], 0);
     ck_assert(controller_has("t", "min.insync.replicas", "1"));
+    ck_assert(controller_has("t", "retention.ms", "1111"));
+}
+END_TEST
+
+/* Both are in one write, and must wait when it is done, for the leader is back. */
+START_TEST(a_change_is_made_to_what_waits_from_then_on)
+{
+    keep_waiting();
+    toy_lose_stream(&toy, 1);
+    toy.hold = toy.hold_next = true;
+    toy_alter(&toy, "u", "retention.ms", "5");
+    toy_set_config(&toy, "topics", "t", "min.insync.replicas", "1");
+    toy_alter(&toy, "t", "retention.ms", "1111");
+    toy_release(&toy);
+    ck_assert_ptr_nonnull(toy.held);
+    toy_hello(&toy, 1, false, false);
+    toy.hold_next = false;
+    toy_release(&toy);
+    ck_assert(controller_has("t", "min.insync.replicas", "2"));
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    ck_assert(controller_has("t", "min.insync.replicas", "1"));
+    ck_assert(controller_has("t", "retention.ms", "1111"));
+}
+END_TEST
+
+/* Its note has it read while it waits. */
+START_TEST(a_change_that_waits_is_answered_when_it_is_known)
+{
+    int answers;
+
+    keep_waiting();
+    answers = toy.n_answers;
+    ck_assert_int_eq(toy_alter(&toy, "t", "min.insync.replicas", "1"), -99);
+    toy_note_config(&toy, "topics", "t");
+    toy_advance(&toy, 2000);
+    ck_assert_int_eq(toy.n_answers, answers);
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    ck_assert_int_eq(toy.n_answers, answers + 1);
+    ck_assert_int_eq(toy.errors[0], 0);
+    ck_assert(controller_has("t", "min.insync.replicas", "1"));
+}
+END_TEST
+
+START_TEST(changes_that_wait_are_all_answered)
+{
+    int answers;
+
+    keep_waiting();
+    answers = toy.n_answers;
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_alter(&toy, "t", "retention.ms", "1111");
+    toy_note_config(&toy, "topics", "t");
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    toy_advance(&toy, 2000);
+    ck_assert_int_eq(toy.n_answers, answers + 2);
+    ck_assert(controller_has("t", "min.insync.replicas", "1"));
+    ck_assert(controller_has("t", "retention.ms", "1111"));
+}
+END_TEST
+
+/* Nobody may believe the image that does not have it, nor lose it to a change that is not stored.
+ */
+START_TEST(a_change_that_waits_is_withheld_until_it_is_known)
+{
+    keep_waiting();
+    ck_assert(!core_withholds(toy.core));
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    ck_assert(core_withholds(toy.core));
+    toy_note_config(&toy, "topics", "t");
+    ck_assert(core_withholds(toy.core));
+    toy.fails[OP_CONFIG_SET] = true;
+    ck_assert_int_ne(toy_alter(&toy, "t", "retention.ms", "1111"), 0);
+    toy.fails[OP_CONFIG_SET] = false;
+    ck_assert(core_withholds(toy.core));
+    toy.hold = true;
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1); /* the entry goes */
+    ck_assert_ptr_nonnull(toy.held);
+    ck_assert(core_withholds(toy.core));
+    toy_release(&toy);
+    ck_assert(!core_withholds(toy.core));
+    ck_assert(controller_has("t", "min.insync.replicas", "1"));
+}
+END_TEST
+
+START_TEST(a_change_that_waits_holds_up_no_others)
+{
+    keep_waiting();
+    toy_alter(&toy, "t", "min.insync.replicas", "1");
+    toy_set_config(&toy, "topics", "u", "retention.ms", "5");
+    ck_assert(controller_has("u", "retention.ms", "5"));
+    ck_assert(controller_has("t", "min.insync.replicas", "2"));
+    toy_delete(&toy, "t"); /* and nobody waits for it any more */
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_int_eq(toy.errors[0], 0);
 }
 END_TEST
 
@@ -230,6 +327,11 @@ int main(void)
     tcase_add_test(tc, changes_in_one_plan_are_all_kept);
     tcase_add_test(tc, a_change_is_not_taken_back_by_the_note_of_the_one_before);
     tcase_add_test(tc, a_change_is_made_to_what_another_hand_has_just_written);
+    tcase_add_test(tc, a_change_is_made_to_what_waits_from_then_on);
+    tcase_add_test(tc, a_change_that_waits_is_answered_when_it_is_known);
+    tcase_add_test(tc, changes_that_wait_are_all_answered);
+    tcase_add_test(tc, a_change_that_waits_is_withheld_until_it_is_known);
+    tcase_add_test(tc, a_change_that_waits_holds_up_no_others);
     tcase_add_test(tc, what_waits_while_everything_is_loaded_again_is_read_again);
     tcase_add_test(tc, a_topic_of_another_hand_comes_with_its_settings);
     tcase_add_test(tc, settings_of_a_topic_that_is_not_known_yet_bring_it);
