@@ -557,6 +557,22 @@ static void copy_op(struct arena *arena, struct core_op *op)
     }
 }
 
+static void break_deletion(const struct world *w, struct arena *arena, struct core_eligible *going)
+{
+    const struct zoo_eligible *old =
+        &w->zoo->tree.eligible[gen_of(w, going->topic_id)][going->partition];
+
+    if (w->conf.mutation != MUTATION_ELIGIBLE_OLD && w->conf.mutation != MUTATION_ELIGIBLE_KEPT)
+        return;
+    going->replicas =
+        (struct ids){ .at = arena_dup(arena, old->ids, sizeof old->ids), .n = old->n };
+    if (w->conf.mutation == MUTATION_ELIGIBLE_OLD)
+        return;
+    going->leader_epoch = old->leader_epoch;
+    going->partition_epoch = old->version;
+    going->min_isr = old->min_isr;
+}
+
 /* Rules broken in what goes out; the core takes it for stored as it wanted it. */
 static void break_op(const struct world *w, struct arena *arena, struct core_op *op)
 {
@@ -566,14 +582,8 @@ static void break_op(const struct world *w, struct arena *arena, struct core_op 
 
     if (w->conf.mutation == MUTATION_STONE_UNSTORED && op->kind == OP_TOMBSTONES_SET)
         op->tombstones.n = 0;
-    if (w->conf.mutation == MUTATION_ELIGIBLE_OLD && op->kind == OP_ELIGIBLE_SET &&
-        op->eligible.replicas.n == 0) {
-        const struct zoo_eligible *old =
-            &tree->eligible[gen_of(w, op->eligible.topic_id)][op->eligible.partition];
-
-        op->eligible.replicas =
-            (struct ids){ .at = arena_dup(arena, old->ids, sizeof old->ids), .n = old->n };
-    }
+    if (op->kind == OP_ELIGIBLE_SET && op->eligible.replicas.n == 0)
+        break_deletion(w, arena, &op->eligible);
     if (op->kind != OP_STATE_SET)
         return;
     part = &tree->topic.parts[op->state.partition];

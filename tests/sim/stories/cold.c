@@ -167,6 +167,20 @@ void story_power_cut_beside_a_death(struct world *w)
     start_all(w, 100);
 }
 
+/* All others die, one after the other. False: that went another way. */
+static bool leave_alone(struct world *w, int last)
+{
+    for (int follower; (follower = story_follower(w, 0)) >= 0;) {
+        proc_kill(w, follower);
+        for (int i = 0; i < 40 && story_in_isr(w, 0, follower); i++)
+            story_write(w, 20);
+        if (story_leader(w, 0) != last || story_in_isr(w, 0, follower))
+            return false;
+        story_write(w, 3);
+    }
+    return true;
+}
+
 /* All but one die, one after the other; the last one's machine loses its tail. With two in sync
  * wanted for every acknowledgement nothing may be lost, whoever comes back first. */
 void story_last_one_standing(struct world *w)
@@ -174,14 +188,8 @@ void story_last_one_standing(struct world *w)
     int last = story_leader(w, 0);
 
     story_write(w, 5);
-    for (int follower; (follower = story_follower(w, 0)) >= 0;) {
-        proc_kill(w, follower);
-        for (int i = 0; i < 40 && story_in_isr(w, 0, follower); i++)
-            story_write(w, 20);
-        if (story_leader(w, 0) != last || story_in_isr(w, 0, follower))
-            return; /* not the case that this is about */
-        story_write(w, 3);
-    }
+    if (!leave_alone(w, last))
+        return;
     if (world_chance(w, 30)) {
         kill_bosses(w);
         proc_start(w, NODE_BOSS);
@@ -192,6 +200,43 @@ void story_last_one_standing(struct world *w)
         proc_start(w, last);
     world_run_ms(w, world_between(w, 0, 20000));
     start_all(w, 5000);
+}
+
+/* False: nobody heard the wish. */
+static bool want_min_isr(struct world *w, int min_isr)
+{
+    admin_config(w, min_isr, 0);
+    for (int i = 0; i < 200000 && !w->failed && w->zoo->tree.config.min_isr != min_isr; i++)
+        world_step(w);
+    return w->zoo->tree.config.min_isr == min_isr;
+}
+
+/* The last one was not told that it may go on alone: who was in sync with it before has all that
+ * was acknowledged, and leads. */
+void story_lowered_unheard(struct world *w)
+{
+    int last = story_leader(w, 0);
+
+    if (!want_min_isr(w, 2))
+        return;
+    world_run_ms(w, 500);
+    story_write(w, 5);
+    if (!leave_alone(w, last) || !want_min_isr(w, 1))
+        return;
+    lose_power(w, last);
+    proc_kill(w, last);
+    if (world_chance(w, 50)) {
+        kill_bosses(w);
+        proc_start(w, NODE_BOSS);
+    } else if (w->zoo->holder >= 0) {
+        proc_kill(w, NODE_BOSS + w->zoo->holder);
+    }
+    world_run_ms(w, world_between(w, 0, 3000));
+    for (int i = 0; i < w->conf.brokers; i++)
+        if (i != last)
+            proc_start(w, i);
+    if (!story_await_leader(w, 0, last, 60000) && !w->failed)
+        world_fail(w, "nobody leads, for settings that the leader was never told of");
 }
 
 void story_old_life_joins(struct world *w)

@@ -29,6 +29,10 @@ const struct story stories[] = {
       story_lost_tail_heard },
     { "lost_tail_twice", "a machine loses its tail and its next process dies unheard",
       story_lost_tail_twice },
+    { "lowered_unheard",
+      "min.insync.replicas is lowered, and the last one in sync goes with the controller before it "
+      "is told",
+      story_lowered_unheard },
     { "old_life_joins",
       "a follower is proposed, loses its tail and is back before the proposal is heard (KIP-903)",
       story_old_life_joins },

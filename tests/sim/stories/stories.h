@@ -52,6 +52,7 @@ void story_two_bosses(struct world *w);
 void story_lost_tail_heard(struct world *w);
 void story_lost_tail_twice(struct world *w);
 void story_last_one_standing(struct world *w);
+void story_lowered_unheard(struct world *w);
 void story_power_cut_beside_a_death(struct world *w);
 void story_power_fails_everywhere(struct world *w);
 void story_group_split(struct world *w);
