@@ -47,22 +47,34 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-void thread_start(struct thread *thread, enum thread_kind kind, int index, void (*run)(void *),
-                  void *arg)
+static pthread_t create(enum thread_kind kind, int index, void (*run)(void *), void *arg)
 {
     struct start *start = xmalloc(sizeof *start);
     sigset_t all, before;
+    pthread_t handle;
 
     *start = (struct start){ .run = run, .arg = arg, .kind = kind, .index = index };
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread->handle, NULL, run_thread, start);
+    int failed = pthread_create(&handle, NULL, run_thread, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed != 0) {
         fprintf(stderr, "cannot start a thread: %s\n", strerror(failed));
         abort();
     }
+    return handle;
+}
+
+void thread_start(struct thread *thread, enum thread_kind kind, int index, void (*run)(void *),
+                  void *arg)
+{
+    thread->handle = create(kind, index, run, arg);
     thread->running = true;
+}
+
+void thread_start_detached(enum thread_kind kind, void (*run)(void *), void *arg)
+{
+    pthread_detach(create(kind, -1, run, arg));
 }
 
 void thread_join(struct thread *thread)

@@ -27,6 +27,9 @@ struct thread {
  * Aborts when the system refuses a thread. */
 void thread_start(struct thread *thread, enum thread_kind kind, int index, void (*run)(void *),
                   void *arg);
+/* The same for one that nobody joins: for what may block for so long that no stop can wait for it.
+ */
+void thread_start_detached(enum thread_kind kind, void (*run)(void *), void *arg);
 /* Waits for its end; nothing when it is not running. */
 void thread_join(struct thread *thread);
 

@@ -37,9 +37,16 @@ struct net_addr {
 
 #define NET_ADDR_TEXT 64
 
-/* host: literal address or name; NULL or "" is the wildcard (all addresses). A name is looked up
- * and may block; a literal does not. ERR_NOT_FOUND when it has no address. */
+/* host: a literal address; NULL or "" is the wildcard (all addresses). Never blocks. ERR_NOT_FOUND
+ * when it is a name. */
+enum err net_addr_literal(const char *host, int port, struct net_addr *out) MUST_USE;
+/* The same, or a name, which is looked up and may block for half a minute: for a start and for
+ * tools. Who runs on a reactor asks common/io/resolver. ERR_NOT_FOUND when it has no address. */
 enum err net_addr_find(const char *host, int port, struct net_addr *out) MUST_USE;
+/* And why it was not found, a text that stays. */
+enum err net_addr_find_why(const char *host, int port, struct net_addr *out,
+                           const char **why) MUST_USE;
+void net_addr_set_port(struct net_addr *addr, int port);
 /* "127.0.0.1:9092", "[::1]:9092"; returns text. */
 const char *net_addr_print(const struct net_addr *addr, char text[NET_ADDR_TEXT]);
 /* "127.0.0.1", "::1": an IPv4 address that came through an IPv6 socket is printed as IPv4. */

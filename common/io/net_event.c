@@ -48,23 +48,21 @@ static enum err set_any(int port, struct net_addr *out)
     return ERR_OK;
 }
 
-enum err net_addr_find(const char *host, int port, struct net_addr *out)
+/* 0, or why not as getaddrinfo() says it. */
+static int find(const char *host, int port, int flags, struct net_addr *out)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+    struct addrinfo hints = { .ai_family = AF_UNSPEC,
+                              .ai_socktype = SOCK_STREAM,
+                              .ai_flags = AI_NUMERICSERV | flags };
     struct addrinfo *found = NULL;
     struct addrinfo *chosen;
     char service[16];
 
     assert(port >= 0 && port <= 65535);
-    if (host == NULL || host[0] == '\0')
-        return set_any(port, out);
     snprintf(service, sizeof service, "%d", port);
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-    if (getaddrinfo(host, service, &hints, &found) != 0) {
-        hints.ai_flags = AI_NUMERICSERV;
-        if (getaddrinfo(host, service, &hints, &found) != 0)
-            return ERR_NOT_FOUND;
-    }
+    int failed = getaddrinfo(host, service, &hints, &found);
+    if (failed != 0)
+        return failed;
     assert(found != NULL);
     /* "localhost" is both families on many machines; IPv4 is what is meant. */
     for (chosen = found; chosen != NULL && chosen->ai_family != AF_INET; chosen = chosen->ai_next)
@@ -75,7 +73,44 @@ enum err net_addr_find(const char *host, int port, struct net_addr *out)
     assert(chosen->ai_addrlen <= sizeof out->at);
     memcpy(&out->at, chosen->ai_addr, chosen->ai_addrlen);
     freeaddrinfo(found);
-    return ERR_OK;
+    return 0;
+}
+
+enum err net_addr_literal(const char *host, int port, struct net_addr *out)
+{
+    assert(port >= 0 && port <= 65535);
+    if (host == NULL || host[0] == '\0')
+        return set_any(port, out);
+    return find(host, port, AI_NUMERICHOST, out) == 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err net_addr_find_why(const char *host, int port, struct net_addr *out, const char **why)
+{
+    *why = NULL;
+    if (net_addr_literal(host, port, out) == ERR_OK)
+        return ERR_OK;
+    int failed = find(host, port, 0, out);
+    if (failed == 0)
+        return ERR_OK;
+    *why = failed == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(failed);
+    return ERR_NOT_FOUND;
+}
+
+enum err net_addr_find(const char *host, int port, struct net_addr *out)
+{
+    const char *why;
+
+    return net_addr_find_why(host, port, out, &why);
+}
+
+void net_addr_set_port(struct net_addr *addr, int port)
+{
+    assert(addr->len > 0);
+    assert(port >= 0 && port <= 65535);
+    if (addr->at.any.sa_family == AF_INET6)
+        addr->at.v6.sin6_port = htons((uint16_t)port);
+    else
+        addr->at.v4.sin_port = htons((uint16_t)port);
 }
 
 int net_addr_port(const struct net_addr *addr)

@@ -4,7 +4,9 @@
 #include "common/base/thread.h"
 
 #include <check.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "tests/kit/unit.h"
@@ -14,6 +16,7 @@ struct seen {
     char name[16];
     char os_name[16];
     bool signals_blocked;
+    atomic_bool is_done; /* of one that nobody joins */
 };
 
 static void look(void *arg)
@@ -48,6 +51,27 @@ START_TEST(a_thread_knows_what_it_is)
 }
 END_TEST
 
+static void post_seen(void *arg)
+{
+    struct seen *seen = arg;
+
+    look(seen);
+    atomic_store(&seen->is_done, true);
+}
+
+START_TEST(a_detached_thread_knows_what_it_is)
+{
+    static struct seen seen; /* the thread may outlive the test */
+
+    thread_start_detached(T_RESOLVE, post_seen, &seen);
+    while (!atomic_load(&seen.is_done))
+        sched_yield();
+    ck_assert_int_eq(seen.kind, T_RESOLVE);
+    ck_assert_str_eq(seen.os_name, "resolve");
+    ck_assert(seen.signals_blocked);
+}
+END_TEST
+
 START_TEST(a_thread_nobody_named_may_do_everything)
 {
     ck_assert_int_eq(thread_current(), T_ANY);
@@ -72,6 +96,7 @@ int main(void)
     TCase *tc = tcase_create("thread");
 
     tcase_add_test(tc, a_thread_knows_what_it_is);
+    tcase_add_test(tc, a_detached_thread_knows_what_it_is);
     tcase_add_test(tc, a_thread_nobody_named_may_do_everything);
     tcase_add_test_raise_signal(tc, the_wrong_thread_is_a_bug, SIGABRT);
     return unit_run(tc);

@@ -34,6 +34,26 @@ START_TEST(addresses_are_printed_as_people_write_them)
 }
 END_TEST
 
+START_TEST(a_literal_is_told_from_a_name)
+{
+    struct net_addr addr;
+    char text[NET_ADDR_TEXT];
+    const char *why = "";
+
+    ck_assert_int_eq(net_addr_literal("localhost", 80, &addr), ERR_NOT_FOUND);
+    ck_assert_int_eq(net_addr_literal("::1", 80, &addr), ERR_OK);
+    net_addr_set_port(&addr, 81);
+    ck_assert_str_eq(net_addr_print(&addr, text), "[::1]:81");
+    ck_assert_int_eq(net_addr_literal("127.0.0.1", 80, &addr), ERR_OK);
+    net_addr_set_port(&addr, 81);
+    ck_assert_str_eq(net_addr_print(&addr, text), "127.0.0.1:81");
+    ck_assert_int_eq(net_addr_find_why("127.0.0.1", 80, &addr, &why), ERR_OK);
+    ck_assert_ptr_null(why);
+    ck_assert_int_eq(net_addr_find_why("no.such.host.invalid", 80, &addr, &why), ERR_NOT_FOUND);
+    ck_assert_ptr_nonnull(why);
+}
+END_TEST
+
 struct pair {
     struct reactor *reactor;
     struct net_sock *server, *client;
@@ -192,6 +212,7 @@ int main(void)
     TCase *tc = tcase_create("net_event");
 
     tcase_add_test(tc, addresses_are_printed_as_people_write_them);
+    tcase_add_test(tc, a_literal_is_told_from_a_name);
     tcase_add_test(tc, bytes_and_files_go_across);
     tcase_add_test(tc, nobody_there_is_refused);
     tcase_add_test(tc, a_paused_listener_leaves_them_waiting);
