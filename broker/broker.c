@@ -38,6 +38,7 @@
 #include "common/base/say.h"
 #include "common/io/pool.h"
 #include "common/io/reactor.h"
+#include "common/io/resolver.h"
 
 #define RETENTION_FIRST_MS 30000
 #define SETTINGS_MS        1000
@@ -73,6 +74,7 @@ struct broker {
     struct meta *meta;
     struct pids *pids;
     struct groups *groups;
+    struct resolver *resolver; /* of control and fetchers */
     struct fetchers *fetchers;
     struct moves *moves;
     struct parts *parts;
@@ -339,6 +341,7 @@ static enum err meet_zookeeper(struct broker *broker)
     const struct broker_conf *conf = broker->settings_file;
     struct control_conf control = {
         .self = &broker->self,
+        .resolver = broker->resolver,
         .zookeeper_connect = conf->zookeeper_connect,
         .zookeeper_session_timeout_ms = conf->zookeeper_session_timeout_ms,
         .state_dir = first_live_dir(broker),
@@ -640,6 +643,7 @@ enum err broker_start(const struct conf *conf, const struct broker_conf *setting
     broker->settings_file = settings;
     broker->hooks = *hooks;
     broker->id = settings->id;
+    broker->resolver = resolver_new(NULL, NULL);
     lock_init(&broker->attach_lock, LOCK_ATTACH);
     raise_file_limit();
     broker->settings = settings_new(conf, settings, broker->id);
@@ -749,6 +753,7 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
         control_stop(&broker->control);
     if (broker->fetchers != NULL)
         fetchers_stop(&broker->fetchers);
+    resolver_free(&broker->resolver);
     if (broker->pool != NULL)
         pool_stop(&broker->pool);
     for (size_t i = 0; i < broker->lanes_len; i++)

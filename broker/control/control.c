@@ -454,6 +454,7 @@ static void open_session(void *arg)
     control->listener = (struct zk_listener){ .on_session = on_session, .on_node = on_node };
     struct enroll_conf enroll = {
         .reactor = control->reactor,
+        .resolver = control->conf.resolver,
         .zk = control->zk,
         .self = control->conf.self,
         .software = control->conf.software,
@@ -577,6 +578,7 @@ static void attach(void *arg)
 {
     struct control *control = arg;
     struct seek_conf seek = { .reactor = control->reactor,
+                              .resolver = control->conf.resolver,
                               .zk = control->zk,
                               .hello = fill_hello,
                               .on_up = on_up,

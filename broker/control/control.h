@@ -21,12 +21,14 @@
 #include "broker/replica/parts.h"
 #include "broker/txn/pids.h"
 #include "common/base/err.h"
+#include "common/io/resolver.h"
 #include "common/model/node.h"
 
 struct control;
 
 struct control_conf {
     const struct node *self;       /* id, rack, endpoints; borrowed */
+    struct resolver *resolver;     /* of the names of controllers and other brokers */
     const char *zookeeper_connect; /* borrowed, as the rest */
     int32_t zookeeper_session_timeout_ms;
     const char *state_dir; /* where the session and the machine's boot id are kept */

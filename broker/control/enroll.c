@@ -23,6 +23,7 @@ struct enroll {
     struct zk_enroll *registration;
     bool allowed;
     struct reactor_timer retry;
+    struct lookup lookup; /* of whom to probe */
     struct reactor_timer probe_timer;
     struct net_sock *probe;
 };
@@ -31,6 +32,7 @@ struct enroll {
 
 static void end_probe(struct enroll *enroll)
 {
+    lookup_cancel(&enroll->lookup);
     reactor_timer_cancel(enroll->conf.reactor, &enroll->probe_timer);
     if (enroll->probe != NULL)
         net_close(&enroll->probe);
@@ -64,6 +66,20 @@ static void on_probe_timeout(struct reactor_timer *timer)
     probed(container_of(timer, struct enroll, probe_timer), false);
 }
 
+/* However long that took: who may be there is not taken for dead because a name server is silent.
+ */
+static void on_address(void *arg, enum err err, const struct net_addr *addr)
+{
+    struct enroll *enroll = arg;
+
+    if (err == ERR_OK)
+        err = net_connect(enroll->conf.reactor, addr, NULL, on_probe, enroll, &enroll->probe);
+    if (err == ERR_OK)
+        reactor_timer_set_ms(enroll->conf.reactor, &enroll->probe_timer, PROBE_TIMEOUT_MS);
+    else
+        probed(enroll, false);
+}
+
 static void on_retry(struct reactor_timer *timer)
 {
     zk_enroll_again(container_of(timer, struct enroll, retry)->registration);
@@ -80,11 +96,11 @@ static bool is_our_endpoint(const struct enroll *enroll, const struct endpoint *
     return false;
 }
 
+/* False: there is nobody to probe. */
 static bool begin_probe(struct enroll *enroll, struct arena *arena, struct str json)
 {
     const struct endpoint *endpoint;
     struct zk_registration reg;
-    struct net_addr addr;
 
     if (zk_parse_registration(arena, json, &reg) != ERR_OK || reg.node.n_endpoints == 0)
         return false;
@@ -94,9 +110,8 @@ static bool begin_probe(struct enroll *enroll, struct arena *arena, struct str j
     /* Where it claims our own endpoint it is dead: we are the ones who listen there. */
     if (is_our_endpoint(enroll, endpoint))
         return false;
-    return net_addr_find(arena_cstr(arena, endpoint->host), endpoint->port, &addr) == ERR_OK &&
-           net_connect(enroll->conf.reactor, &addr, NULL, on_probe, enroll, &enroll->probe) ==
-               ERR_OK;
+    lookup_find(&enroll->lookup, arena_cstr(arena, endpoint->host), endpoint->port);
+    return true;
 }
 
 static void on_standing(void *arg, const struct zk_answer *answer)
@@ -106,9 +121,7 @@ static void on_standing(void *arg, const struct zk_answer *answer)
 
     end_probe(enroll);
     arena_init(&arena, SIZE_MAX);
-    if (answer->err == ERR_OK && begin_probe(enroll, &arena, answer->data))
-        reactor_timer_set_ms(enroll->conf.reactor, &enroll->probe_timer, PROBE_TIMEOUT_MS);
-    else
+    if (answer->err != ERR_OK || !begin_probe(enroll, &arena, answer->data))
         probed(enroll, false);
     arena_fini(&arena);
 }
@@ -175,6 +188,7 @@ struct enroll *enroll_new(const struct enroll_conf *conf)
     enroll->conf = *conf;
     reactor_timer_init(&enroll->retry, on_retry);
     reactor_timer_init(&enroll->probe_timer, on_probe_timeout);
+    lookup_init(&enroll->lookup, conf->resolver, conf->reactor, on_address, enroll);
     enroll->registration = zk_enroll_new(conf->zk, conf->self, conf->software, &hooks, enroll);
     return enroll;
 }

@@ -17,6 +17,7 @@
 
 #include "common/base/uuid.h"
 #include "common/io/reactor.h"
+#include "common/io/resolver.h"
 #include "common/model/node.h"
 #include "common/zk/zk.h"
 
@@ -24,6 +25,7 @@ struct enroll;
 
 struct enroll_conf {
     struct reactor *reactor;
+    struct resolver *resolver; /* of the name in a registration that stands in the way */
     struct zk *zk;
     const struct node *self; /* id, rack, endpoints as advertised */
     const char *software;    /* goes into the registration: it is one of ours */

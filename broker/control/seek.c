@@ -6,6 +6,9 @@
  * has is a pause of the cluster: for HURRY_MS they stay short. What others say of who is active is
  * passed over when it is the one that has just ended: they learn of it no sooner than we.
  *
+ * A name whose look-up takes long is left for the next controller, too, and asked for again in its
+ * turn: the look-up goes on, and its answer is there then.
+ *
  * An answer of ZooKeeper's that is lost with its connection is asked for again: the session lives
  * on, no watch was left, and nobody would ever tell us who there is.
  */
@@ -26,6 +29,7 @@
 #define PAUSE_HURRY_MS  20 /* the longest while a controller is taking over */
 #define HURRY_MS        3000
 #define CONNECT_MS      500  /* the pause and this are how late the end of a cut is noticed */
+#define FIND_MS         500  /* the look-up of a name */
 #define WELCOME_MS      2000 /* a hung controller is left for the next one */
 
 struct candidate {
@@ -41,9 +45,10 @@ struct seek {
     size_t candidates_len;
     size_t next;    /* of the round */
     int32_t active; /* id, -1 not known */
-    int32_t tried;  /* id of the present attempt */
-    int32_t gone;   /* id of who ended last, -1 nobody: not active, whoever says so */
+    int32_t tried; /* id of the present attempt, of which comes first the lookup, then the stream */
+    int32_t gone;  /* id of who ended last, -1 nobody: not active, whoever says so */
     int64_t hurry_until_ms;
+    struct lookup lookup; /* of its host */
     struct net_addr addr; /* of it */
     struct stream *stream;
     bool begun, up;
@@ -64,6 +69,11 @@ static void attempt(struct seek *seek);
 static void drop(struct seek *seek);
 static void look_for_seats(struct seek *seek);
 static void look_for_holder(struct seek *seek);
+
+static bool is_trying(const struct seek *seek)
+{
+    return seek->stream != NULL || lookup_is_under_way(&seek->lookup);
+}
 
 /* ---- who there is ---- */
 
@@ -109,8 +119,7 @@ static void on_seat(void *arg, const struct zk_answer *answer)
             candidate->host[seat.host.len] = '\0';
             candidate->port = seat.port;
             candidate->listed = true;
-            if (!seek->up && seek->stream == NULL)
-                attempt(seek);
+            attempt(seek);
         }
     }
     arena_fini(&arena);
@@ -158,7 +167,7 @@ static void on_seats_there(void *arg, const struct zk_answer *answer)
  * its seat, it is not waited for. */
 static void go_to_holder(struct seek *seek)
 {
-    if (seek->stream != NULL && seek->tried != seek->active) {
+    if (is_trying(seek) && seek->tried != seek->active) {
         if (seek->up)
             say_warn("another controller is active now, leaving the stream of controller=%d "
                      "active=%d",
@@ -254,6 +263,7 @@ static void drop(struct seek *seek)
     bool was_up = seek->up;
 
     reactor_timer_cancel(seek->conf.reactor, &seek->patience);
+    lookup_cancel(&seek->lookup);
     stream_close(&seek->stream);
     seek->up = false;
     seek->greeted = false;
@@ -363,23 +373,45 @@ static struct candidate *choose(struct seek *seek)
     return NULL;
 }
 
-static void attempt(struct seek *seek)
+static void no_address(struct seek *seek, const char *why)
+{
+    const struct candidate *candidate = find(seek, seek->tried);
+
+    say_limited(SAY_WARN, "no address of a controller controller=%d host=%s why=\"%s\"",
+                seek->tried, candidate != NULL ? candidate->host : "", why);
+    drop(seek);
+    retry_later(seek);
+}
+
+static void on_address(void *ctx, enum err err, const struct net_addr *addr)
 {
     static const struct stream_conf conf = { .connect_timeout_ms = CONNECT_MS };
+    struct seek *seek = ctx;
+
+    if (err != ERR_OK) {
+        no_address(seek, err_text(err));
+        return;
+    }
+    seek->addr = *addr;
+    seek->stream = stream_connect(seek->conf.reactor, &seek->addr, &conf, &handler, seek);
+    reactor_timer_set_ms(seek->conf.reactor, &seek->patience, WELCOME_MS);
+}
+
+static void attempt(struct seek *seek)
+{
     struct candidate *candidate;
 
-    if (!seek->begun || seek->stream != NULL)
+    if (!seek->begun || is_trying(seek))
         return;
     reactor_timer_cancel(seek->conf.reactor, &seek->retry);
     candidate = choose(seek);
-    if (candidate == NULL ||
-        net_addr_find(candidate->host, candidate->port, &seek->addr) != ERR_OK) {
+    if (candidate == NULL) {
         retry_later(seek);
         return;
     }
     seek->tried = candidate->id;
-    seek->stream = stream_connect(seek->conf.reactor, &seek->addr, &conf, &handler, seek);
-    reactor_timer_set_ms(seek->conf.reactor, &seek->patience, WELCOME_MS);
+    reactor_timer_set_ms(seek->conf.reactor, &seek->patience, FIND_MS);
+    lookup_find(&seek->lookup, candidate->host, candidate->port);
 }
 
 static void on_retry(struct reactor_timer *timer)
@@ -389,7 +421,12 @@ static void on_retry(struct reactor_timer *timer)
 
 static void on_patience(struct reactor_timer *timer)
 {
-    seek_restart(container_of(timer, struct seek, patience), "no answer to the hello");
+    struct seek *seek = container_of(timer, struct seek, patience);
+
+    if (lookup_is_under_way(&seek->lookup))
+        no_address(seek, "the look-up takes long");
+    else
+        seek_restart(seek, "no answer to the hello");
 }
 
 struct seek *seek_new(const struct seek_conf *conf)
@@ -402,6 +439,7 @@ struct seek *seek_new(const struct seek_conf *conf)
     seek->gone = -1;
     seek->pause_ms = PAUSE_MIN_MS;
     rand_seed_os(&seek->rand);
+    lookup_init(&seek->lookup, conf->resolver, conf->reactor, on_address, seek);
     reactor_timer_init(&seek->retry, on_retry);
     reactor_timer_init(&seek->patience, on_patience);
     return seek;
@@ -414,6 +452,7 @@ void seek_free(struct seek **seek_ptr)
     *seek_ptr = NULL;
     reactor_timer_cancel(seek->conf.reactor, &seek->retry);
     reactor_timer_cancel(seek->conf.reactor, &seek->patience);
+    lookup_cancel(&seek->lookup);
     stream_close(&seek->stream);
     free(seek);
 }

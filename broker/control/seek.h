@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/io/reactor.h"
+#include "common/io/resolver.h"
 #include "common/stream/stream.h"
 #include "common/zk/zk.h"
 
@@ -22,6 +23,7 @@ struct seek;
 
 struct seek_conf {
     struct reactor *reactor;
+    struct resolver *resolver; /* of controllers' names */
     struct zk *zk;
     /* Fills the hello; false: not now (not registered yet). */
     bool (*hello)(void *ctx, Control__Hello *hello);

@@ -13,6 +13,7 @@
 #define LONG_MS 60000
 
 static struct control *control;
+static struct resolver *resolver;
 static struct node self;
 static int looks_before_stop;
 
@@ -30,7 +31,10 @@ static void on_fatal(void *ctx, const char *why)
 
 static void start(bool (*stops)(void *ctx))
 {
+    resolver = resolver_new(NULL, NULL);
+
     struct control_conf conf = { .self = &self,
+                                 .resolver = resolver,
                                  .zookeeper_connect = NOWHERE,
                                  .zookeeper_session_timeout_ms = 6000,
                                  .state_dir = unit_temp_dir(),
@@ -39,6 +43,12 @@ static void start(bool (*stops)(void *ctx))
                                  .on_fatal = on_fatal };
 
     control = control_start(&conf);
+}
+
+static void stop(void)
+{
+    control_stop(&control);
+    resolver_free(&resolver);
 }
 
 START_TEST(a_stop_ends_the_wait_for_zookeeper)
@@ -50,7 +60,7 @@ START_TEST(a_stop_ends_the_wait_for_zookeeper)
     ck_assert_int_eq(control_wait_cluster_id(control, LONG_MS, id), ERR_SHUTTING_DOWN);
     looks_before_stop = 2; /* it is looked for during the wait, too */
     ck_assert_int_eq(control_wait_cluster_id(control, LONG_MS, id), ERR_SHUTTING_DOWN);
-    control_stop(&control);
+    stop();
 }
 END_TEST
 
@@ -61,7 +71,7 @@ START_TEST(a_stop_ends_the_wait_for_a_number)
     start(is_stopping);
     looks_before_stop = 2;
     ck_assert_int_eq(control_take_seqid(control, LONG_MS, &number), ERR_SHUTTING_DOWN);
-    control_stop(&control);
+    stop();
 }
 END_TEST
 
@@ -87,7 +97,7 @@ START_TEST(without_a_stop_it_ends_in_time)
 
     start(NULL);
     ck_assert_int_eq(control_wait_cluster_id(control, 1, id), ERR_TIMED_OUT);
-    control_stop(&control);
+    stop();
 }
 END_TEST
 

@@ -5,17 +5,21 @@
 #include "broker/control/enroll.h"
 
 #include <check.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/io/net.h"
 #include "tests/kit/fake_zk.h"
+#include "tests/kit/names.h"
 #include "tests/kit/unit.h"
 
 #define REGISTERED "/brokers/ids/1"
 
 static struct reactor *reactor;
+static struct names *names;
+static struct resolver *resolver;
 static struct fake_zk *fake;
 static struct zk *zk, *earlier;
 static struct enroll *enroll;
@@ -82,14 +86,14 @@ static bool on_standing(void *ctx)
 }
 
 /* The registration of a process whose session lives. */
-static void put_earlier(void)
+static void put_earlier(const char *host)
 {
     char data[256];
 
     snprintf(data, sizeof data,
              "{\"listener_security_protocol_map\":{\"A\":\"PLAINTEXT\"},\"endpoints\":"
-             "[\"A://127.0.0.1:%d\"],\"version\":5,\"moldau\":\"1\"}",
-             port);
+             "[\"A://%s:%d\"],\"version\":5,\"moldau\":\"1\"}",
+             host, port);
     earlier = fake_zk_open(fake, reactor_mailbox(reactor));
     run_ms(1);
     fake_zk_put(fake, "/brokers/ids", NULL);
@@ -106,12 +110,13 @@ static void set_up(void)
     memset(&told, 0, sizeof told);
     reactor = reactor_new();
     reactor_set_clock(reactor, clock_us, NULL);
+    names = names_new();
+    resolver = resolver_new(names_look, names);
     fake = fake_zk_new();
     ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
     ck_assert_int_eq(net_listen(reactor, &addr, 0, on_accept, NULL, &door), ERR_OK);
     net_listener_addr(door, &addr);
     port = net_addr_port(&addr);
-    put_earlier();
 }
 
 static void begin(void)
@@ -119,6 +124,7 @@ static void begin(void)
     static struct endpoint endpoint = { .port = 1 };
     static struct node self = { .id = 1, .n_endpoints = 1, .endpoints = &endpoint };
     struct enroll_conf conf = { .reactor = reactor,
+                                .resolver = resolver,
                                 .zk = zk = fake_zk_open(fake, reactor_mailbox(reactor)),
                                 .self = &self,
                                 .software = "1",
@@ -143,10 +149,14 @@ static void tear_down(void)
     run_ms(5);
     fake_zk_free(&fake);
     reactor_free(&reactor);
+    names_let_go(names, true);
+    resolver_free(&resolver);
+    names_free(&names);
 }
 
 START_TEST(who_answers_is_left_alone)
 {
+    put_earlier("127.0.0.1");
     told.ends = true;
     begin();
     run_ms(300);
@@ -158,6 +168,7 @@ END_TEST
 
 START_TEST(who_is_dead_is_out_of_the_way_at_once)
 {
+    put_earlier("127.0.0.1");
     told.ends = true;
     net_listener_close(&door);
     begin();
@@ -170,6 +181,7 @@ END_TEST
 
 START_TEST(a_session_that_cannot_be_ended_is_waited_for)
 {
+    put_earlier("127.0.0.1");
     net_listener_close(&door);
     begin();
     run_ms(1000);
@@ -182,6 +194,39 @@ START_TEST(a_session_that_cannot_be_ended_is_waited_for)
 }
 END_TEST
 
+/* Meanwhile the loop goes on, but not the verdict. */
+START_TEST(a_slow_name_makes_nobody_dead)
+{
+    put_earlier("hang.test");
+    told.ends = true;
+    begin();
+    run_ms(5);
+    names_await_hanging(names, 1);
+    run_ms(5000);
+    ck_assert_int_eq(told.refused + told.standing + told.registered, 0);
+    names_let_go(names, true);
+    while (told.refused == 0) {
+        run_ms(5);
+        sched_yield(); /* to who looks the name up */
+    }
+    ck_assert_int_eq(told.standing, 0);
+}
+END_TEST
+
+START_TEST(who_cannot_be_found_does_not_answer)
+{
+    put_earlier("no.test");
+    told.ends = true;
+    begin();
+    while (told.registered == 0) {
+        run_ms(5);
+        sched_yield();
+    }
+    ck_assert_int_eq(told.standing, 1);
+    ck_assert_int_eq(told.refused, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("enroll");
@@ -190,5 +235,7 @@ int main(void)
     tcase_add_test(tc, who_answers_is_left_alone);
     tcase_add_test(tc, who_is_dead_is_out_of_the_way_at_once);
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
+    tcase_add_test(tc, a_slow_name_makes_nobody_dead);
+    tcase_add_test(tc, who_cannot_be_found_does_not_answer);
     return unit_run(tc);
 }

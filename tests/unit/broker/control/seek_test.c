@@ -1,20 +1,24 @@
 /*
  * seek: finds the controllers in ZooKeeper and stays on the stream of the active one, whatever read
- * of ZooKeeper is lost with a connection.
+ * of ZooKeeper is lost with a connection, and however long a name takes to be looked up.
  */
 #include "broker/control/seek.h"
 
 #include <check.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/io/net.h"
 #include "tests/kit/fake_zk.h"
+#include "tests/kit/names.h"
 #include "tests/kit/unit.h"
 
 #define READS 6 /* more than a start takes */
 
 static struct reactor *reactor;
+static struct names *names;
+static struct resolver *resolver;
 static struct fake_zk *fake;
 static struct zk *zk;
 static struct zk_listener listener;
@@ -106,17 +110,21 @@ static void close_door(struct door *door)
         close(door->fd);
 }
 
-static void list(const struct door *door, int id)
+static void list_host(const struct door *door, int id, const char *host)
 {
     struct net_addr addr;
     char path[64], data[128];
 
     net_listener_addr(door->listener, &addr);
     snprintf(path, sizeof path, "/controllers/ids/%d", id);
-    snprintf(data, sizeof data,
-             "{\"version\":1,\"host\":\"127.0.0.1\",\"port\":%d,\"timestamp\":\"1\"}",
-             net_addr_port(&addr));
+    snprintf(data, sizeof data, "{\"version\":1,\"host\":\"%s\",\"port\":%d,\"timestamp\":\"1\"}",
+             host, net_addr_port(&addr));
     fake_zk_put(fake, path, data);
+}
+
+static void list(const struct door *door, int id)
+{
+    list_host(door, id, "127.0.0.1");
 }
 
 static void put_holder(int id)
@@ -133,6 +141,8 @@ static void set_up(void)
     now_us = 1000000;
     reactor = reactor_new();
     reactor_set_clock(reactor, clock_us, NULL);
+    names = names_new();
+    resolver = resolver_new(names_look, names);
     fake = fake_zk_new();
     open_door(&doors[0]);
     open_door(&doors[1]);
@@ -141,6 +151,7 @@ static void set_up(void)
 static void begin(void)
 {
     struct seek_conf conf = { .reactor = reactor,
+                              .resolver = resolver,
                               .zk = zk = fake_zk_open(fake, reactor_mailbox(reactor)),
                               .hello = hello,
                               .on_up = on_up,
@@ -167,6 +178,9 @@ static void tear_down(void)
     close_door(&doors[1]);
     fake_zk_free(&fake);
     reactor_free(&reactor);
+    names_let_go(names, true);
+    resolver_free(&resolver);
+    names_free(&names);
 }
 
 START_TEST(it_connects_to_who_is_listed)
@@ -222,6 +236,97 @@ START_TEST(a_controller_that_hangs_is_left_for_the_one_that_has_its_seat)
 }
 END_TEST
 
+static void await_connection(const struct door *door)
+{
+    while (door->connected == 0) {
+        run_ms(5);
+        sched_yield(); /* to who looks the name up */
+    }
+}
+
+/* Another controller may be tried before. */
+static void await_hanging(void)
+{
+    while (names_count(names) == 0) {
+        run_ms(5);
+        sched_yield();
+    }
+    names_await_hanging(names, 1);
+}
+
+START_TEST(a_name_is_looked_up)
+{
+    list_host(&doors[0], 3001, "a.test");
+    begin();
+    await_connection(&doors[0]);
+}
+END_TEST
+
+/* The loop goes on, and so does the search; ZooKeeper may even say that it is the active one. */
+START_TEST(a_name_that_hangs_is_left_for_the_next_controller)
+{
+    list_host(&doors[0], 3001, "hang.test");
+    list(&doors[1], 3002);
+    put_holder(3001);
+    begin();
+    await_hanging();
+    doors[1].connected = 0;
+    run_ms(3000);
+    ck_assert_int_eq(doors[0].connected, 0);
+    ck_assert_int_gt(doors[1].connected, 0);
+    ck_assert_int_eq(names_count(names), 1);
+}
+END_TEST
+
+/* It takes longer than is ever waited for it. */
+START_TEST(a_slow_name_is_found_in_the_end)
+{
+    list_host(&doors[0], 3001, "hang.test");
+    begin();
+    await_hanging();
+    run_ms(5000);
+    names_let_go(names, true);
+    await_connection(&doors[0]);
+    ck_assert_int_eq(names_count(names), 1);
+}
+END_TEST
+
+START_TEST(a_name_that_nobody_has_is_asked_for_again)
+{
+    list_host(&doors[0], 3001, "no.test");
+    begin();
+    while (names_count(names) < 3) {
+        run_ms(5);
+        sched_yield();
+    }
+    list(&doors[0], 3001);
+    seek_on_session(seek);
+    await_connection(&doors[0]);
+}
+END_TEST
+
+START_TEST(a_name_that_hangs_is_left_when_another_holds_the_seat)
+{
+    list_host(&doors[0], 3001, "hang.test");
+    list(&doors[1], 3002);
+    put_holder(3001);
+    begin();
+    await_hanging();
+    doors[1].connected = 0;
+    put_holder(3002);
+    run_ms(50);
+    ck_assert_int_gt(doors[1].connected, 0);
+}
+END_TEST
+
+START_TEST(an_end_does_not_wait_for_a_name_that_hangs)
+{
+    list_host(&doors[0], 3001, "hang.test");
+    begin();
+    await_hanging();
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("seek");
@@ -231,5 +336,11 @@ int main(void)
     tcase_add_loop_test(tc, a_lost_read_is_made_again, 0, READS);
     tcase_add_loop_test(tc, who_comes_later_is_found_although_a_read_was_lost, 0, READS);
     tcase_add_test(tc, a_controller_that_hangs_is_left_for_the_one_that_has_its_seat);
+    tcase_add_test(tc, a_name_is_looked_up);
+    tcase_add_test(tc, a_name_that_hangs_is_left_for_the_next_controller);
+    tcase_add_test(tc, a_slow_name_is_found_in_the_end);
+    tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
+    tcase_add_test(tc, a_name_that_hangs_is_left_when_another_holds_the_seat);
+    tcase_add_test(tc, an_end_does_not_wait_for_a_name_that_hangs);
     return unit_run(tc);
 }
