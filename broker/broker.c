@@ -431,6 +431,7 @@ static void make_replicas(struct broker *broker)
         .receive_buffer_bytes = conf_is_set(broker->conf, "replica.socket.receive.buffer.bytes")
                                     ? conf->replica_socket_receive_buffer_bytes
                                     : -1, /* the kernel's own tuning, as for clients */
+        .resolver = broker->resolver,
         .logs = broker->logs,
     };
 

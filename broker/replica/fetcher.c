@@ -8,6 +8,9 @@
  * A leader that cannot be reached is tried again after 20 to 40 ms, then more and more seldom, up
  * to a second; a new follow (the image names this leader, so it is there) starts over at once.
  *
+ * A leader's name may take as long to be looked up as it likes: the loop has nowhere else to go,
+ * but is there to be told.
+ *
  * While a fetch waits at the leader for records, a partition that is followed newly would wait
  * along, up to replica.fetch.wait.max.ms, and with it every acks=all of a fail-over. So such a wait
  * is broken off: the connection is closed and made anew, which costs less than a millisecond; not
@@ -134,6 +137,7 @@ void fetcher_failed(struct fetcher *fetcher, enum err why)
 
 static void drop(struct fetcher *fetcher)
 {
+    lookup_cancel(&fetcher->lookup);
     peer_close(fetcher->peer);
     lost(fetcher);
 }
@@ -167,13 +171,12 @@ static void on_open(void *ctx)
     fetcher_pump(fetcher);
 }
 
-static void connect_to_leader(struct fetcher *fetcher)
+static void on_address(void *ctx, enum err err, const struct net_addr *addr)
 {
-    struct net_addr addr;
-    enum err err = net_addr_find(fetcher->host, fetcher->port, &addr);
+    struct fetcher *fetcher = ctx;
 
     if (err == ERR_OK)
-        err = peer_connect(fetcher->peer, &addr);
+        err = peer_connect(fetcher->peer, addr);
     if (err != ERR_OK)
         fetcher_failed(fetcher, err);
 }
@@ -299,6 +302,7 @@ void fetcher_pump(struct fetcher *fetcher)
     if (fetcher->flight != FLIGHT_NONE || fetcher->host == NULL)
         return;
     if (fetcher->core.count == 0) {
+        lookup_cancel(&fetcher->lookup);
         if (peer_is_closed(fetcher->peer))
             reactor_timer_cancel(fetcher->reactor, &fetcher->retry);
         else if (!reactor_timer_is_set(&fetcher->wake))
@@ -307,8 +311,8 @@ void fetcher_pump(struct fetcher *fetcher)
     }
     reactor_timer_cancel(fetcher->reactor, &fetcher->wake);
     if (peer_is_closed(fetcher->peer)) {
-        if (!reactor_timer_is_set(&fetcher->retry))
-            connect_to_leader(fetcher);
+        if (!reactor_timer_is_set(&fetcher->retry) && !lookup_is_under_way(&fetcher->lookup))
+            lookup_find(&fetcher->lookup, fetcher->host, fetcher->port);
         return;
     }
     if (!peer_is_open(fetcher->peer) || fetcher->broker_epoch < 0)
@@ -492,6 +496,7 @@ struct fetcher *fetcher_start(const struct fetchers_conf *conf, int32_t leader, 
                      .on_close = on_close,
                      .ctx = fetcher,
                  });
+    lookup_init(&fetcher->lookup, conf->resolver, fetcher->reactor, on_address, fetcher);
     fetch_core_init(&fetcher->core, conf->backoff_ms);
     rand_seed_os(&fetcher->rand);
     reactor_timer_init(&fetcher->retry, on_retry);
@@ -512,6 +517,7 @@ void fetcher_stop(struct fetcher **fetcher_ptr)
 
     *fetcher_ptr = NULL;
     reactor_stop(fetcher->reactor);
+    lookup_cancel(&fetcher->lookup);
     peer_free(&fetcher->peer);
     reactor_timer_cancel(fetcher->reactor, &fetcher->retry);
     reactor_timer_cancel(fetcher->reactor, &fetcher->wake);

@@ -43,7 +43,8 @@ struct fetcher {
     struct fetch_core core;    /* [o] */
     struct rand rand;          /* [o] */
 
-    char *host; /* [o] NULL: not known */
+    struct lookup lookup; /* [o] of host, before it is connected to */
+    char *host;           /* [o] NULL: not known */
     int32_t port;
     struct uuid incarnation; /* [o] */
     int64_t broker_epoch;    /* [o] ours */

@@ -12,6 +12,7 @@
 
 #include "broker/replica/part.h"
 #include "broker/replica/repl_quota.h"
+#include "common/io/resolver.h"
 #include "common/model/image.h"
 
 struct fetchers;
@@ -28,6 +29,7 @@ struct fetchers_conf {
     int32_t request_timeout_ms;   /* replica.socket.timeout.ms */
     int32_t receive_buffer_bytes; /* replica.socket.receive.buffer.bytes */
     struct repl_quota *quota;     /* of the follower's; NULL: none */
+    struct resolver *resolver;    /* of the leaders' names */
     struct logs *logs;            /* where syncs are waited for (flush.messages) */
 };
 

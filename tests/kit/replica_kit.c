@@ -173,7 +173,7 @@ static struct node node_of(const struct kit_broker *broker, struct endpoint *end
 {
     *endpoint = (struct endpoint){ .listener = STR("PLAINTEXT"),
                                    .protocol = STR("PLAINTEXT"),
-                                   .host = STR("127.0.0.1"),
+                                   .host = str_of(broker->cluster->host),
                                    .port = listener_port(broker->listener) };
     struct node node = { .id = broker->id,
                          .state = NODE_LIVE,
@@ -186,7 +186,11 @@ static struct node node_of(const struct kit_broker *broker, struct endpoint *end
 
 void kit_cluster_init(struct kit_cluster *cluster)
 {
+    struct names *names = names_new();
+
     *cluster = (struct kit_cluster){
+        .names = names,
+        .host = "127.0.0.1",
         .fetch = { .per_leader = 1,
                    .listener = "PLAINTEXT",
                    .partition_max_bytes = 1 << 20,
@@ -195,7 +199,8 @@ void kit_cluster_init(struct kit_cluster *cluster)
                    .wait_max_ms = 500,
                    .backoff_ms = 1000,
                    .request_timeout_ms = 30000,
-                   .receive_buffer_bytes = 65536 },
+                   .receive_buffer_bytes = 65536,
+                   .resolver = resolver_new(names_look, names) },
         .log = LOG_CONF_DEFAULT,
         .min_isr = 1,
         .next_epoch = 100,
@@ -326,6 +331,9 @@ void kit_cluster_end(struct kit_cluster *cluster)
     }
     image_unref(&cluster->image);
     lock_fini(&cluster->lock);
+    resolver_free(&cluster->fetch.resolver);
+    names_let_go(cluster->names, true);
+    names_free(&cluster->names);
 }
 
 void kit_put_part(struct kit_cluster *cluster, int topic, const struct image_part *part)

@@ -18,6 +18,7 @@
 #include "common/wire/codec.h"
 #include "common/base/lock.h"
 #include "tests/kit/log_kit.h"
+#include "tests/kit/names.h"
 
 #define KIT_BROKERS    3
 #define KIT_TURN_PARTS 4
@@ -57,6 +58,8 @@ struct kit_proposal {
 struct kit_cluster {
     struct kit_broker brokers[KIT_BROKERS + 1]; /* by id, from 1 */
     struct image *image;
+    struct names *names; /* of brokers */
+    const char *host;    /* of every broker; 127.0.0.1 at first */
     struct fetchers_conf fetch;
     struct log_conf log;
     const char *flushed_topic; /* has flush.messages=1; NULL: none */

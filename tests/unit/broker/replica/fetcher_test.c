@@ -1,7 +1,7 @@
 /*
  * fetcher, fetchers: real brokers in one process, over real sockets. A follower gets every byte of
  * its leader's, cuts what another leader never had, starts anew where the leader's log begins, and
- * none of it waits for longer than it must when leaders change.
+ * none of it waits for longer than it must when leaders change, or for a name to be looked up.
  */
 #include "broker/replica/fetchers.h"
 
@@ -500,6 +500,67 @@ START_TEST(a_follower_throttles_itself)
 }
 END_TEST
 
+START_TEST(a_leader_is_found_by_its_name)
+{
+    kit_cluster_init(&cluster);
+    cluster.host = "a.test";
+    kit_cluster_start_pair(&cluster, 1);
+    kit_produce(&cluster, 1, 0, 0, 10, 5, 100);
+    kit_wait(&cluster, 2, 0, 0, 50, 50);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+START_TEST(a_loop_hears_orders_while_a_name_hangs)
+{
+    struct image_part state = kit_state(1, 1, 1, IDS_OF(one), IDS_OF(one));
+
+    kit_cluster_init(&cluster);
+    cluster.host = "hang.test";
+    kit_cluster_start_pair(&cluster, 2);
+    names_await_hanging(cluster.names, 1);
+    kit_wait_followed(&cluster, 2, 2);
+    kit_set_part(&cluster, 0, &state);
+    kit_wait_followed(&cluster, 2, 1);
+    kit_set_part(&cluster, 1, &state);
+    kit_wait_followed(&cluster, 2, 0);
+    state = kit_state(1, 2, 2, IDS_OF(both), IDS_OF(one));
+    kit_set_part(&cluster, 0, &state);
+    kit_wait_followed(&cluster, 2, 1);
+    names_let_go(cluster.names, true);
+    kit_produce(&cluster, 1, 0, 0, 10, 5, 100);
+    kit_wait(&cluster, 2, 0, 0, 50, -1);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
+/* Nor does it follow a name that the image does not give any more. */
+START_TEST(a_leader_that_moves_is_not_waited_for_where_it_was)
+{
+    kit_cluster_init(&cluster);
+    cluster.host = "hang.test";
+    kit_cluster_start_pair(&cluster, 1);
+    names_await_hanging(cluster.names, 1);
+    kit_broker_stop(&cluster, 1, true);
+    cluster.host = "127.0.0.1";
+    kit_broker_start(&cluster, 1);
+    kit_produce(&cluster, 1, 0, 0, 10, 5, 100);
+    kit_wait(&cluster, 2, 0, 0, 50, 50);
+    kit_cluster_end(&cluster); /* while the name still hangs */
+}
+END_TEST
+
+START_TEST(a_name_that_nobody_has_is_asked_for_again)
+{
+    kit_cluster_init(&cluster);
+    cluster.host = "no.test";
+    kit_cluster_start_pair(&cluster, 1);
+    while (names_count(cluster.names) < 3)
+        sched_yield();
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(loops_are_chosen_as_kafka_does)
 {
     ck_assert_int_eq(fetchers_index(STR("a"), 0, 1), 0);
@@ -532,6 +593,10 @@ int main(void)
     tcase_add_test(tc, the_halted_follow_nobody);
     tcase_add_test(tc, a_leader_throttles_who_is_listed_and_not_in_sync);
     tcase_add_test(tc, a_follower_throttles_itself);
+    tcase_add_test(tc, a_leader_is_found_by_its_name);
+    tcase_add_test(tc, a_loop_hears_orders_while_a_name_hangs);
+    tcase_add_test(tc, a_leader_that_moves_is_not_waited_for_where_it_was);
+    tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
     tcase_add_test(tc, loops_are_chosen_as_kafka_does);
     return unit_run(tc);
 }
