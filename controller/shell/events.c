@@ -41,6 +41,7 @@
 struct events {
     struct events_conf conf;
     struct reactor *reactor;
+    struct resolver *resolver; /* of probes and monitor */
     struct core *core;
     struct core_effects effects;
     bool stepping;
@@ -426,6 +427,7 @@ static void stand(void *arg)
                                  .port = events->conf.port,
                                  .reactor = events->reactor };
     struct monitor_conf monitor = { .reactor = events->reactor,
+                                    .resolver = events->resolver,
                                     .zk = events->zk,
                                     .controller_id = events->conf.core.controller_id,
                                     .standby = events->standby,
@@ -531,7 +533,8 @@ enum err events_start(const struct events_conf *conf, struct events **out)
     reactor_timer_init(&events->standing, on_standing);
     streams.reactor = events->reactor;
     events->streams = streams_new(&streams);
-    events->probes = probes_new(events->reactor);
+    events->resolver = resolver_new(NULL, NULL);
+    events->probes = probes_new(events->reactor, events->resolver);
     err = listen_there(events);
     if (err != ERR_OK)
         goto fail;
@@ -550,6 +553,7 @@ fail:
     core_effects_fini(&events->effects);
     core_free(&events->core);
     reactor_free(&events->reactor);
+    resolver_free(&events->resolver);
     free(events);
     return err;
 }
@@ -624,6 +628,7 @@ void events_stop(struct events **events_ptr)
     core_effects_fini(&events->effects);
     core_free(&events->core);
     reactor_free(&events->reactor);
+    resolver_free(&events->resolver);
     free(events);
 }
 

@@ -2,6 +2,9 @@
  * One timer says what comes next: connect, or tell that the holder is dead. A holder that answers
  * without being active may be one that has just won and does not know yet, so it is asked twice.
  *
+ * Before a connection comes the look-up of the holder's name, which may take as long as it likes:
+ * there is nobody else to turn to, and whoever has it next is heard of meanwhile.
+ *
  * The other timer is the silence: begun with the first Standing and anew with every frame, so a
  * holder that sends none (of an older version) is not listened to. Where not even a connection can
  * be made, whatever the holder does, it begins without: a machine that is gone says nothing.
@@ -45,6 +48,7 @@ struct monitor {
     int32_t holder; /* -1: nobody is watched */
     char *host;
     int32_t port;
+    struct lookup lookup; /* of host, before the stream */
     struct stream *stream;
     int idle;         /* times in a row that it said it is not active */
     int64_t again_ms; /* before the next connection; 0 after one that was welcomed */
@@ -281,29 +285,28 @@ static const struct stream_handler handler = { .on_open = on_open,
                                                .on_frame = on_frame,
                                                .on_end = on_end };
 
-static void connect_to(struct monitor *m)
+static void on_address(void *arg, enum err err, const struct net_addr *addr)
 {
     static const struct stream_conf conf = { .connect_timeout_ms = CONNECT_MS };
-    struct net_addr addr;
+    struct monitor *m = arg;
 
-    /* A name may block here: a standby has nothing else to do. */
-    if (net_addr_find(m->host, m->port, &addr) != ERR_OK) {
-        say_limited(SAY_WARN, "cannot find the active controller's address controller=%d host=%s",
-                    m->holder, m->host);
-        after_ms(m, CONNECT, VERDICT_MS);
+    if (err == ERR_OK) {
+        m->stream = stream_connect(m->conf.reactor, addr, &conf, &handler, m);
         return;
     }
-    m->stream = stream_connect(m->conf.reactor, &addr, &conf, &handler, m);
+    say_limited(SAY_WARN, "cannot find the active controller's address controller=%d host=%s",
+                m->holder, m->host);
+    if (m->next != VERDICT || !reactor_timer_is_set(&m->timer)) /* else it is looked after that */
+        after_ms(m, CONNECT, VERDICT_MS);
 }
 
 static void on_timer(struct reactor_timer *timer)
 {
     struct monitor *m = container_of(timer, struct monitor, timer);
 
-    if (m->next == CONNECT && m->stream != NULL)
-        return;
     if (m->next == CONNECT) {
-        connect_to(m);
+        if (m->stream == NULL && !lookup_is_under_way(&m->lookup))
+            lookup_find(&m->lookup, m->host, m->port);
         return;
     }
     after_ms(m, CONNECT, VERDICT_MS);
@@ -327,6 +330,7 @@ static void stop(struct monitor *m)
     reactor_timer_cancel(m->conf.reactor, &m->timer);
     reactor_timer_cancel(m->conf.reactor, &m->silence);
     ask_no_more(m);
+    lookup_cancel(&m->lookup);
     stream_close(&m->stream);
     stream_image_fini(&m->gather);
     free(m->host);
@@ -368,6 +372,7 @@ struct monitor *monitor_new(const struct monitor_conf *conf)
     rand_seed_os(&m->rand);
     m->silence_ms = SILENCE_MS;
     stream_image_init(&m->gather);
+    lookup_init(&m->lookup, conf->resolver, conf->reactor, on_address, m);
     reactor_timer_init(&m->timer, on_timer);
     reactor_timer_init(&m->silence, on_silence);
     m->question = question_new(conf->zk, conf->reactor, conf->controller_id, on_outcome, m);

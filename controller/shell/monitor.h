@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/io/reactor.h"
+#include "common/io/resolver.h"
 #include "common/zk/zk.h"
 #include "controller/core/standby.h"
 #include "controller/shell/seat.h"
@@ -27,6 +28,7 @@ struct monitor;
 
 struct monitor_conf {
     struct reactor *reactor;
+    struct resolver *resolver; /* of the holder's name */
     struct zk *zk;
     int32_t controller_id;
     struct standby *standby;

@@ -1,21 +1,18 @@
 /*
- * Each endpoint is a struct on a list: looked up in the pool if it has to be, then a connecting
- * socket and a timer, whichever is first; the last one of a round tells what they have found. The
- * kernel of a process that is just dying may accept once more before it closes the listener, and
- * resets that connection then: so an answer counts when it has lasted for a moment, and is asked
- * for again when it has not. One that is in the pool when everything ends is only marked; the
- * message that comes back frees it.
+ * Each endpoint is a struct on a list: its address looked up, then a connecting socket and a timer,
+ * whichever is first; the last one of a round tells what they have found. The kernel of a process
+ * that is just dying may accept once more before it closes the listener, and resets that connection
+ * then: so an answer counts when it has lasted for a moment, and is asked for again when it has
+ * not.
  */
 #include "controller/shell/probes.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
 #include "common/base/mem.h"
 #include "common/io/net.h"
-#include "common/io/pool.h"
 
 #define LAST_MS  25 /* an accepted connection is an answer when it is open for so long */
 #define AGAIN_MS 5  /* between a connection that was reset and the next */
@@ -35,16 +32,12 @@ struct round {
 struct probe {
     LIST_ENTRY(probe) link;
     struct round *round;
-    struct probes *probes; /* NULL: nobody wants to know any more */
+    struct probes *probes;
+    struct lookup lookup;
     struct net_sock *sock;
     struct reactor_timer timer;
-    struct pool_job job;
-    bool in_pool;
-    char *host;
-    int32_t port;
     int64_t timeout_ms;
     struct net_addr addr;
-    enum err found;
     enum probe_state state;
     int64_t give_up_ms; /* on the reactor's clock */
     enum core_probe_result result;
@@ -52,7 +45,7 @@ struct probe {
 
 struct probes {
     struct reactor *reactor;
-    struct pool *pool; /* started by the first name */
+    struct resolver *resolver;
     LIST_HEAD(, probe) all;
 };
 
@@ -62,7 +55,6 @@ static void probe_free(struct probe *p)
         free(p->round);
     if (p->sock != NULL)
         net_close(&p->sock);
-    free(p->host);
     free(p);
 }
 
@@ -145,66 +137,42 @@ static void on_timer(struct reactor_timer *timer)
         finish(p, p->result);
 }
 
-static void begin(struct probe *p)
+static void begin(struct probe *p, enum err found)
 {
     p->result = PROBE_SILENT;
     p->give_up_ms = reactor_now_ms(p->probes->reactor) + p->timeout_ms;
-    if (p->found == ERR_OK)
+    if (found == ERR_OK)
         connect_to(p);
     else
         wait_ms(p, DECIDED, 0);
 }
 
-static void look_up(struct pool_job *job)
+static void on_address(void *arg, enum err err, const struct net_addr *addr)
 {
-    struct probe *p = container_of(job, struct probe, job);
+    struct probe *p = arg;
 
-    p->found = net_addr_find(p->host, p->port, &p->addr);
-}
-
-static void on_found(struct pool_job *job)
-{
-    struct probe *p = container_of(job, struct probe, job);
-
-    p->in_pool = false;
-    if (p->probes == NULL)
-        probe_free(p);
-    else
-        begin(p);
-}
-
-static bool is_literal(const char *host)
-{
-    struct in6_addr addr;
-
-    return inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
+    if (err == ERR_OK)
+        p->addr = *addr;
+    begin(p, err);
 }
 
 static void ask(struct probes *probes, struct round *round, struct str host, int32_t port,
                 int64_t timeout_ms)
 {
     struct probe *p = xcalloc(1, sizeof *p);
+    char *text = xstrndup(host.ptr != NULL ? host.ptr : "", host.len);
 
     p->probes = probes;
     p->round = round;
-    p->host = xstrndup(host.ptr != NULL ? host.ptr : "", host.len);
-    p->port = port;
     p->timeout_ms = timeout_ms;
     reactor_timer_init(&p->timer, on_timer);
+    lookup_init(&p->lookup, probes->resolver, probes->reactor, on_address, p);
     LIST_INSERT_HEAD(&probes->all, p, link);
-    if (host.len == 0) {
-        p->found = ERR_NOT_FOUND; /* the wildcard is nobody's address */
-        begin(p);
-    } else if (is_literal(p->host)) {
-        p->found = net_addr_find(p->host, port, &p->addr);
-        begin(p);
-    } else {
-        if (probes->pool == NULL)
-            probes->pool = pool_start(1);
-        p->in_pool = true;
-        p->job = (struct pool_job){ .run = look_up, .done = on_found, .reactor = probes->reactor };
-        pool_post(probes->pool, &p->job);
-    }
+    if (host.len == 0)
+        begin(p, ERR_NOT_FOUND); /* the wildcard is nobody's address */
+    else
+        lookup_find(&p->lookup, text, port);
+    free(text);
 }
 
 void probes_run(struct probes *probes, const struct core_probe *probe, int64_t timeout_ms,
@@ -223,11 +191,12 @@ void probes_run(struct probes *probes, const struct core_probe *probe, int64_t t
         ask(probes, round, probe->endpoints[i].host, probe->endpoints[i].port, timeout_ms);
 }
 
-struct probes *probes_new(struct reactor *reactor)
+struct probes *probes_new(struct reactor *reactor, struct resolver *resolver)
 {
     struct probes *probes = xcalloc(1, sizeof *probes);
 
     probes->reactor = reactor;
+    probes->resolver = resolver;
     LIST_INIT(&probes->all);
     return probes;
 }
@@ -243,11 +212,8 @@ void probes_free(struct probes **probes_ptr)
     while ((p = LIST_FIRST(&probes->all)) != NULL) {
         LIST_REMOVE(p, link);
         reactor_timer_cancel(probes->reactor, &p->timer);
-        p->probes = NULL;
-        if (!p->in_pool)
-            probe_free(p);
+        lookup_cancel(&p->lookup);
+        probe_free(p);
     }
-    if (probes->pool != NULL)
-        pool_stop(&probes->pool);
     free(probes);
 }

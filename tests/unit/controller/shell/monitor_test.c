@@ -1,6 +1,6 @@
 /*
- * monitor: when a holder counts as dead that does not refuse connections. What is followed is shown
- * by warm_test, the question by question_test.
+ * monitor: when a holder counts as dead that does not refuse connections, and that its name may
+ * take long to be looked up. What is followed is shown by warm_test, the question by question_test.
  */
 #include "controller/shell/monitor.h"
 
@@ -8,12 +8,14 @@
 #include <check.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/stream/stream.h"
 #include "tests/kit/fake_zk.h"
+#include "tests/kit/names.h"
 #include "tests/kit/unit.h"
 
 #define HOLDER     3001
@@ -22,6 +24,8 @@
 #define VERDICT_MS 3500 /* silence, question, rank, and connections that time out */
 
 static struct reactor *reactor;
+static struct names *names;
+static struct resolver *resolver;
 static struct fake_zk *fake;
 static struct zk *zk;
 static struct standby *standby;
@@ -108,6 +112,8 @@ static void set_up(void)
     stream = NULL;
     reactor = conf.reactor = reactor_new();
     reactor_set_clock(reactor, clock_us, NULL);
+    names = names_new();
+    resolver = conf.resolver = resolver_new(names_look, names);
     reactor_timer_init(&beat, on_beat);
     fake = fake_zk_new();
     fake_zk_put(fake, "/controllers/ids/3001", NULL);
@@ -129,25 +135,31 @@ static void tear_down(void)
     standby_free(&standby);
     fake_zk_free(&fake);
     reactor_free(&reactor);
+    names_let_go(names, true);
+    resolver_free(&resolver);
+    names_free(&names);
 }
 
-static void watch_port(int port)
+static void watch(struct str host, int port)
 {
-    struct seat_holder holder = {
-        .id = HOLDER, .is_listed = true, .host = STR("127.0.0.1"), .port = port
-    };
+    struct seat_holder holder = { .id = HOLDER, .is_listed = true, .host = host, .port = port };
 
     monitor_watch(monitor, &holder);
 }
 
-static void watch_door(void)
+static int open_door(void)
 {
     struct net_addr addr;
 
     ck_assert_int_eq(net_addr_find("127.0.0.1", 0, &addr), ERR_OK);
     ck_assert_int_eq(net_listen(reactor, &addr, 0, on_accept, NULL, &door), ERR_OK);
     net_listener_addr(door, &addr);
-    watch_port(net_addr_port(&addr));
+    return net_addr_port(&addr);
+}
+
+static void watch_door(void)
+{
+    watch(STR("127.0.0.1"), open_door());
     run_ms(500);
     ck_assert_ptr_nonnull(stream);
 }
@@ -210,12 +222,71 @@ START_TEST(a_machine_that_was_never_heard_is_asked_through_zookeeper)
         fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void)connect(fillers[i], (struct sockaddr *)&address, sizeof address);
     }
-    watch_port(ntohs(address.sin_port));
+    watch(STR("127.0.0.1"), ntohs(address.sin_port));
     run_ms(VERDICT_MS);
     ck_assert_int_ge(deaths, 1);
     for (int i = 0; i < FILLERS; i++)
         close(fillers[i]);
     close(fd);
+}
+END_TEST
+
+static void await_look_ups(int count)
+{
+    while (names_count(names) < count) {
+        run_ms(5);
+        sched_yield(); /* to who looks the name up */
+    }
+}
+
+static void await_stream(void)
+{
+    while (stream == NULL) {
+        run_ms(5);
+        sched_yield();
+    }
+}
+
+START_TEST(a_holder_is_found_by_its_name)
+{
+    watch(STR("a.test"), open_door());
+    await_stream();
+    run_ms(3000);
+    ck_assert_int_eq(deaths, 0);
+}
+END_TEST
+
+START_TEST(a_name_that_hangs_says_nothing_of_its_holder)
+{
+    watch(STR("hang.test"), open_door());
+    await_look_ups(1);
+    names_await_hanging(names, 1);
+    run_ms(30000);
+    ck_assert_int_eq(deaths, 0);
+    names_let_go(names, true);
+    await_stream();
+    ck_assert_int_eq(names_count(names), 1);
+}
+END_TEST
+
+START_TEST(the_next_holder_is_heard_of_while_the_name_of_the_last_hangs)
+{
+    int port = open_door();
+
+    watch(STR("hang.test"), port);
+    await_look_ups(1);
+    names_await_hanging(names, 1);
+    watch(STR("127.0.0.1"), port);
+    run_ms(500);
+    ck_assert_ptr_nonnull(stream);
+}
+END_TEST
+
+START_TEST(a_name_that_nobody_has_is_asked_for_again)
+{
+    watch(STR("no.test"), 1);
+    await_look_ups(3);
+    ck_assert_int_eq(deaths, 0);
 }
 END_TEST
 
@@ -228,5 +299,9 @@ int main(void)
     tcase_add_test(tc, a_holder_that_finds_zookeeper_again_stays);
     tcase_add_test(tc, who_is_cut_off_from_zookeeper_as_well_replaces_nobody);
     tcase_add_test(tc, a_machine_that_was_never_heard_is_asked_through_zookeeper);
+    tcase_add_test(tc, a_holder_is_found_by_its_name);
+    tcase_add_test(tc, a_name_that_hangs_says_nothing_of_its_holder);
+    tcase_add_test(tc, the_next_holder_is_heard_of_while_the_name_of_the_last_hangs);
+    tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
     return unit_run(tc);
 }

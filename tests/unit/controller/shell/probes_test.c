@@ -10,9 +10,12 @@
 
 #include "common/base/mem.h"
 #include "common/io/net.h"
+#include "tests/kit/names.h"
 #include "tests/kit/unit.h" /* unit_run */
 
 static struct reactor *reactor;
+static struct names *names;
+static struct resolver *resolver;
 static struct probes *probes;
 static int n_done;
 static enum core_probe_result results[8];
@@ -35,7 +38,9 @@ static void on_done(void *arg, int32_t broker, uint64_t number, enum core_probe_
 static void start(void)
 {
     reactor = reactor_new();
-    probes = probes_new(reactor);
+    names = names_new();
+    resolver = resolver_new(names_look, names);
+    probes = probes_new(reactor, resolver);
     n_done = 0;
 }
 
@@ -51,8 +56,12 @@ static void wait_for(int wanted)
 
 static void finish(void)
 {
-    probes_free(&probes);
+    if (probes != NULL)
+        probes_free(&probes);
     reactor_free(&reactor);
+    names_let_go(names, true);
+    resolver_free(&resolver);
+    names_free(&names);
 }
 
 /* A port of the loopback; *fd listens on it. */
@@ -210,8 +219,43 @@ START_TEST(what_runs_may_be_given_up)
     for (int i = 0; i < 20; i++)
         reactor_turn(reactor, false); /* what comes back from the look-up */
     ck_assert_int_eq(n_done, 0);
-    reactor_free(&reactor);
+    finish();
     close(open);
+}
+END_TEST
+
+START_TEST(a_name_that_hangs_holds_no_other_probe_up)
+{
+    int open, closed;
+    int open_port = port_of(&open), closed_port = port_of(&closed);
+
+    close(closed);
+    start();
+    ask(STR("hang.test"), open_port, 5000, 0);
+    names_await_hanging(names, 1);
+    ask(STR("a.test"), open_port, 5000, 1);
+    ask(STR("b.test"), closed_port, 5000, 2);
+    ask(STR("no.test"), open_port, 5000, 3);
+    wait_for(3);
+    ck_assert_int_eq(results[1], PROBE_ANSWERED);
+    ck_assert_int_eq(results[2], PROBE_REFUSED);
+    ck_assert_int_eq(results[3], PROBE_SILENT);
+    names_let_go(names, true);
+    wait_for(4);
+    ck_assert_int_eq(results[0], PROBE_ANSWERED);
+    close(open);
+    finish();
+}
+END_TEST
+
+START_TEST(an_end_does_not_wait_for_a_name_that_hangs)
+{
+    start();
+    ask(STR("hang.test"), 1, 5000, 0);
+    names_await_hanging(names, 1);
+    probes_free(&probes);
+    ck_assert_int_eq(n_done, 0);
+    finish();
 }
 END_TEST
 
@@ -224,5 +268,7 @@ int main(void)
     tcase_add_test(tc, a_connection_that_is_reset_at_once_is_no_answer);
     tcase_add_test(tc, many_endpoints_refuse_together);
     tcase_add_test(tc, what_runs_may_be_given_up);
+    tcase_add_test(tc, a_name_that_hangs_holds_no_other_probe_up);
+    tcase_add_test(tc, an_end_does_not_wait_for_a_name_that_hangs);
     return unit_run(tc);
 }
