@@ -83,6 +83,10 @@ zhandle_t *zk_lib_handle(const char *servers, unsigned first, watcher_fn watcher
     zoo_deterministic_conn_order(1);
     handle = zookeeper_init2(turned, watcher, timeout_ms, id, context, 0, on_library_says);
     errnum = errno;
+    /* By itself it looks all names up at each turn of its I/O thread, also while it is connected: a
+     * silent name server would cost the session. -1: only for another connection. */
+    if (handle != NULL)
+        zoo_set_servers_resolution_delay(handle, -1);
     free(turned);
     errno = errnum;
     return handle;
