@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.kit.cluster import wait_until
+from tests.kit.cluster import Timeout, wait_until
 
 DISK_MIB = 512
 
@@ -284,5 +284,12 @@ class OwnDisks:
             subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def wait_started(cluster, timeout=60):
-    wait_until(lambda: all(cluster.is_up(n) for n in cluster.nodes), timeout, "every node runs")
+def wait_started(cluster, timeout=10):
+    """Who has ended by itself does not come back: the last words of all say why."""
+    def ended():
+        return [n for n in cluster.nodes if not cluster.is_up(n)]
+
+    try:
+        wait_until(lambda: not ended(), timeout, "every node runs")
+    except Timeout as e:
+        raise AssertionError(f"ended by itself: {', '.join(ended())}{cluster.log_tails(60)}") from e

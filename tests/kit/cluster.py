@@ -301,7 +301,7 @@ class MoldauCluster(Cluster):
         for path in sorted((self.dir / "run").rglob("*.log")):
             if path.is_file() and not path.name[0].isdigit():
                 tail = path.read_text(errors="replace").splitlines()[-lines:]
-                text += f"\n--- {path.name}\n" + "\n".join(tail)
+                text += f"\n--- {path.relative_to(self.dir / 'run')}\n" + "\n".join(tail)
         return text
 
     def active_controller(self):
