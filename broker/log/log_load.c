@@ -369,7 +369,7 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
     log->may_give_up = false;
     if (err != ERR_OK) {
         if (err != ERR_SHUTTING_DOWN)
-            say_error("cannot load log=%s err=%s", log->path, err_name(err));
+            say_limited(SAY_ERROR, "cannot load log=%s err=%s", log->path, err_name(err));
         log_unref(&log);
         return err;
     }

@@ -54,16 +54,17 @@ struct logs_options {
     void (*on_dir_failed)(void *ctx, const char *dir);
     /* While loading, by any of the threads that do. May be NULL. */
     void (*on_progress)(void *ctx, const struct logs_progress *progress);
-    /* Is a stop asked for? By the same threads, before each log that has to be recovered, and every
-     * few MiB of one. May be NULL. */
+    /* Is a stop asked for? By the same threads, before each log that has to be recovered, every few
+     * MiB of one, and while a full disk is waited for. May be NULL. */
     bool (*is_stopping)(void *ctx);
     /* The directories are locked and say whose they are, nothing is loaded yet. May be NULL. */
     void (*on_locked)(void *ctx, int32_t broker_id);
     void *ctx;
 };
 
-/* Locks, checks and loads every directory; waits until all logs are recovered. ERR_SHUTTING_DOWN: a
- * stop was asked for before that; each directory is as clean or unclean as it was found. */
+/* Locks, checks and loads every directory; waits until all logs are recovered, and for the room
+ * that this takes. ERR_SHUTTING_DOWN: a stop was asked for before that; each directory is as clean
+ * or unclean as it was found. */
 MUST_USE enum err logs_open(const struct logs_options *options, struct logs **out);
 /* Clean stop: flushes and closes every log, writes the checkpoints and the clean-shutdown marker.
  * All references must have been given back. logs_checkpoint_hw() comes before. */

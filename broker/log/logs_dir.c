@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/log/logs_int.h"
@@ -21,6 +22,7 @@
 
 #define CLEAN_MARK    "{\"version\":0,\"brokerEpoch\":-1}"
 #define THREADS_MAX   64
+#define ROOM_LOOK_MS  500
 #define SUFFIX_DELETE "-delete"
 #define SUFFIX_STRAY  "-stray"
 #define SUFFIX_FUTURE "-future"
@@ -99,17 +101,23 @@ static void on_recovered(struct log_env *env, int64_t bytes)
     tell_progress(dir);
 }
 
+static bool is_asked_to_stop(struct logs_dir *dir)
+{
+    const struct logs_options *options = &dir->logs->options;
+
+    if (options->is_stopping == NULL || !options->is_stopping(options->ctx))
+        return false;
+    atomic_store(&dir->logs->given_up, true);
+    return true;
+}
+
 /* Recovery may take minutes and is begun anew without harm; a directory that was stopped cleanly is
  * soon loaded. */
 static bool gives_up(struct log_env *env)
 {
     struct logs_dir *dir = container_of(env, struct logs_dir, env);
-    const struct logs_options *options = &dir->logs->options;
 
-    if (dir->was_clean || options->is_stopping == NULL || !options->is_stopping(options->ctx))
-        return false;
-    atomic_store(&dir->logs->given_up, true);
-    return true;
+    return !dir->was_clean && is_asked_to_stop(dir);
 }
 
 /* --- checkpoints -------------------------------------------------------------------------------
@@ -383,6 +391,23 @@ static enum err load_one(struct load_list *list, const char *name)
     return err;
 }
 
+/* What recovery writes on a full disk (indexes, transactions that were aborted) has to be there
+ * before the log is served. A directory is not given up for that: somebody will make room. */
+static enum err load_when_there_is_room(struct load_list *list, const char *name)
+{
+    const struct timespec pause = { .tv_nsec = ROOM_LOOK_MS * INT64_C(1000000) };
+    enum err err;
+
+    while ((err = load_one(list, name)) == ERR_NO_SPACE) {
+        say_limited(SAY_ERROR, "disk full, waiting for room to recover a log dir=%s log=%s",
+                    list->dir->path, name);
+        if (is_asked_to_stop(list->dir))
+            return ERR_SHUTTING_DOWN;
+        nanosleep(&pause, NULL);
+    }
+    return err;
+}
+
 static void load_some(void *arg)
 {
     struct load_list *list = arg;
@@ -393,7 +418,7 @@ static void load_some(void *arg)
 
         if (i >= list->count || is_failed(dir) || gives_up(&dir->env))
             return;
-        enum err err = load_one(list, list->names[i]);
+        enum err err = load_when_there_is_room(list, list->names[i]);
 
         if (err == ERR_SHUTTING_DOWN)
             return;
