@@ -254,6 +254,17 @@ static void await_hanging(void)
     names_await_hanging(names, 1);
 }
 
+/* The first of two controllers has it, and the seat. */
+static void begin_at_a_name_that_hangs(void)
+{
+    list_host(&doors[0], 3001, "hang.test");
+    list(&doors[1], 3002);
+    put_holder(3001);
+    begin();
+    await_hanging();
+    doors[1].connected = 0;
+}
+
 START_TEST(a_name_is_looked_up)
 {
     list_host(&doors[0], 3001, "a.test");
@@ -265,12 +276,7 @@ END_TEST
 /* The loop goes on, and so does the search; ZooKeeper may even say that it is the active one. */
 START_TEST(a_name_that_hangs_is_left_for_the_next_controller)
 {
-    list_host(&doors[0], 3001, "hang.test");
-    list(&doors[1], 3002);
-    put_holder(3001);
-    begin();
-    await_hanging();
-    doors[1].connected = 0;
+    begin_at_a_name_that_hangs();
     run_ms(3000);
     ck_assert_int_eq(doors[0].connected, 0);
     ck_assert_int_gt(doors[1].connected, 0);
@@ -307,12 +313,7 @@ END_TEST
 
 START_TEST(a_name_that_hangs_is_left_when_another_holds_the_seat)
 {
-    list_host(&doors[0], 3001, "hang.test");
-    list(&doors[1], 3002);
-    put_holder(3001);
-    begin();
-    await_hanging();
-    doors[1].connected = 0;
+    begin_at_a_name_that_hangs();
     put_holder(3002);
     run_ms(50);
     ck_assert_int_gt(doors[1].connected, 0);
