@@ -426,6 +426,7 @@ struct flush {
     int64_t bytes; /* appended by then, or fewer */
     int64_t leo;
     uint32_t truncations;
+    bool last_has_aborts; /* the last one, which is being appended to, had a .txnindex by then */
 };
 
 static void flush_view(struct log *log, struct flush *flush)
@@ -440,6 +441,7 @@ static void flush_view(struct log *log, struct flush *flush)
     flush->segments = xmalloc(flush->count * sizeof *flush->segments);
     for (size_t i = 0; i < flush->count; i++)
         flush->segments[i] = segment_ref(log->segments[from + i]);
+    flush->last_has_aborts = log_active(log)->txn_count > 0;
     lock_drop(&log->lock);
 }
 
@@ -475,15 +477,17 @@ static enum err sync_snapshot(struct log *log, const struct segment *segment)
 }
 
 /* Here and below: what is not found may lie under the name that the log has meanwhile. */
-static enum err sync_segment(struct log *log, struct segment *segment, bool is_active)
+static enum err sync_segment(struct log *log, const struct flush *flush, size_t at)
 {
+    struct segment *segment = flush->segments[at];
+    bool is_active = at + 1 == flush->count;
     const char *dir;
     enum err err;
 
     do {
         dir = log->path;
         err = is_active ? file_sync(segment->file) : segment_sync(segment);
-        if (err == ERR_OK && is_active && segment->txn_count > 0)
+        if (err == ERR_OK && is_active && flush->last_has_aborts)
             err = file_sync(segment->txn_file);
     } while (err == ERR_NOT_FOUND && log_was_renamed(log, dir));
     return err == ERR_OK ? sync_snapshot(log, segment) : err;
@@ -551,7 +555,7 @@ enum err log_flush(struct log *log)
 
     for (size_t i = 0; i < flush.count; i++) {
         if (err == ERR_OK)
-            err = sync_segment(log, flush.segments[i], i + 1 == flush.count);
+            err = sync_segment(log, &flush, i);
         if (err == ERR_NOT_FOUND && is_taken_out(log, flush.segments[i]))
             err = ERR_OK;
         segment_unref(&flush.segments[i]);
