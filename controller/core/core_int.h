@@ -754,7 +754,10 @@ void settings_outdated(struct core *core, struct str type, struct str name);
  * none. */
 const struct image_config *settings_planned(const struct core *core, struct str type,
                                             struct str name);
-/* The same with what is stored and still waits: whoever changes them changes these. */
+/* As they are stored, published or still waiting: elections go by these. */
+const struct image_config *settings_stored_of(const struct core *core, struct str type,
+                                              struct str name);
+/* The same as the plan in the making leaves them: whoever changes them changes these. */
 const struct image_config *settings_newest(const struct core *core, struct str type,
                                            struct str name);
 struct plan_item *settings_plan(struct core *core, struct str type, struct str name, size_t n,

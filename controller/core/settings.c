@@ -4,7 +4,8 @@
  * looked at.
  *
  * What is stored is published as soon as nobody's place as an eligible leader is at stake (elr.c).
- * What is waits here until then, whoever stored it; others' settings do not wait for it.
+ * What is waits here until then, whoever stored it; others' settings do not wait for it. But an
+ * election goes by it from the first: none may be unclean that the operator has just forbidden.
  *
  * An entity's settings are written as a whole. So a change is made to what the plan has of them
  * already, before what is published. And what is read, which may be told of by a note of our own
@@ -108,20 +109,25 @@ const struct image_config *settings_planned(const struct core *core, struct str 
     return config != NULL ? config : image_config(core->image, type, name);
 }
 
-const struct image_config *settings_newest(const struct core *core, struct str type,
-                                           struct str name)
+const struct image_config *settings_stored_of(const struct core *core, struct str type,
+                                              struct str name)
 {
-    const struct image_config *newest = planned(core, type, name);
+    const struct image_config *newest = image_config(core->image, type, name);
     const struct read_config *read;
 
-    if (newest != NULL)
-        return newest;
-    newest = image_config(core->image, type, name);
     STAILQ_FOREACH (read, &core->read_configs, link) {
         if (!read->is_old && is_of(&read->config, type, name))
             newest = &read->config;
     }
     return newest;
+}
+
+const struct image_config *settings_newest(const struct core *core, struct str type,
+                                           struct str name)
+{
+    const struct image_config *newest = planned(core, type, name);
+
+    return newest != NULL ? newest : settings_stored_of(core, type, name);
 }
 
 /* ---- as they were read ---- */
@@ -191,9 +197,9 @@ void settings_stored(struct core *core, struct plan_item *item)
 {
     struct read_config *read = younger_than(core, item);
 
+    core->scan = true; /* unclean elections may be allowed now */
     if (!elr_stands_against(core, &item->config)) {
         view_pend_config(core, &item->config);
-        core->scan = true; /* unclean elections may be allowed now */
         return;
     }
     if (read == NULL)

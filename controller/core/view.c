@@ -127,7 +127,7 @@ const struct image_part *view_part(const struct core *core, struct uuid topic_id
 
 void view_topic_defaults(const struct core *core, struct topic_conf *conf)
 {
-    const struct image_config *all = image_config(core->image, STR("brokers"), STR("<default>"));
+    const struct image_config *all = settings_stored_of(core, STR("brokers"), STR("<default>"));
     const struct conf_table *table = core->settings.broker_settings;
 
     topic_conf_init(conf);
@@ -144,7 +144,7 @@ void view_topic_defaults(const struct core *core, struct topic_conf *conf)
 
 void view_topic_conf(const struct core *core, struct str topic, struct topic_conf *conf)
 {
-    const struct image_config *own = image_config(core->image, STR("topics"), topic);
+    const struct image_config *own = settings_stored_of(core, STR("topics"), topic);
 
     view_topic_defaults(core, conf);
     for (size_t i = 0; own != NULL && i < own->n_settings; i++) {

@@ -163,6 +163,72 @@ START_TEST(a_change_is_made_to_what_waits_from_then_on)
 }
 END_TEST
 
+static void set_defaults(const char *min_isr, const char *unclean)
+{
+    struct image_setting settings[] = { { STR("min.insync.replicas"), str_of(min_isr) },
+                                        { STR("unclean.leader.election.enable"),
+                                          str_of(unclean) } };
+    struct image_config config = { STR("brokers"), STR("<default>"), 2, settings };
+
+    image_add(toy.configs, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    toy_note_config(&toy, "brokers", "<default>");
+}
+
+/* Of t somebody is eligible; of v 4 alone was in sync, and is gone. Settings that let t's leader go
+ * by less have to wait for it. */
+static void keep_waiting_while_v_has_nobody(const char *unclean)
+{
+    toy_start(&toy, 4);
+    toy_start(&toy, 5);
+    toy_create(&toy, "v", 1, IDS(4, 5));
+    toy_alter(&toy, "v", "min.insync.replicas", "1");
+    set_defaults("2", unclean);
+    toy_kill(&toy, 3);
+    toy_kill(&toy, 2);
+    ck_assert_str_eq(toy_eligible(&toy, "t", 0), "2");
+    toy_kill(&toy, 5);
+    toy_kill(&toy, 4);
+    ck_assert_str_eq(toy_eligible(&toy, "v", 0), "");
+    SHOWS("v", 0, "-1/4 2 2");
+    toy.brokers[1].acks = false;
+}
+
+static void is_withheld(bool is)
+{
+    const struct image_config *known =
+        image_config(core_image(toy.core), STR("brokers"), STR("<default>"));
+
+    ck_assert_str_eq(image_config_value(known, STR("min.insync.replicas")).ptr, is ? "2" : "1");
+}
+
+START_TEST(no_election_is_unclean_once_it_is_forbidden)
+{
+    keep_waiting_while_v_has_nobody("true");
+    set_defaults("1", "false");
+    is_withheld(true);
+    toy_start(&toy, 5);
+    SHOWS("v", 0, "-1/4 2 2");
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    is_withheld(false);
+    SHOWS("v", 0, "-1/4 2 2");
+}
+END_TEST
+
+START_TEST(an_election_is_unclean_as_soon_as_it_is_allowed)
+{
+    keep_waiting_while_v_has_nobody("false");
+    toy_start(&toy, 5);
+    SHOWS("v", 0, "-1/4 2 2");
+    set_defaults("1", "true");
+    is_withheld(true);
+    SHOWS("v", 0, "5/5 3 3");
+    toy.brokers[1].acks = true;
+    toy_ack(&toy, 1);
+    is_withheld(false);
+}
+END_TEST
+
 /* Its note has it read while it waits. */
 START_TEST(a_change_that_waits_is_answered_when_it_is_known)
 {
@@ -328,6 +394,8 @@ int main(void)
     tcase_add_test(tc, a_change_is_not_taken_back_by_the_note_of_the_one_before);
     tcase_add_test(tc, a_change_is_made_to_what_another_hand_has_just_written);
     tcase_add_test(tc, a_change_is_made_to_what_waits_from_then_on);
+    tcase_add_test(tc, no_election_is_unclean_once_it_is_forbidden);
+    tcase_add_test(tc, an_election_is_unclean_as_soon_as_it_is_allowed);
     tcase_add_test(tc, a_change_that_waits_is_answered_when_it_is_known);
     tcase_add_test(tc, changes_that_wait_are_all_answered);
     tcase_add_test(tc, a_change_that_waits_is_withheld_until_it_is_known);
