@@ -21,6 +21,8 @@
 struct enroll {
     struct enroll_conf conf;
     struct zk_enroll *registration;
+    unsigned out; /* calls to ZooKeeper on their way */
+    bool freed;   /* goes with the last of them */
     bool allowed;
     struct reactor_timer retry;
     struct lookup lookup; /* of whom to probe */
@@ -119,6 +121,12 @@ static void on_standing(void *arg, const struct zk_answer *answer)
     struct enroll *enroll = arg;
     struct arena arena;
 
+    enroll->out--;
+    if (enroll->freed) {
+        if (enroll->out == 0)
+            free(enroll);
+        return;
+    }
     end_probe(enroll);
     arena_init(&arena, SIZE_MAX);
     if (answer->err != ERR_OK || !begin_probe(enroll, &arena, answer->data))
@@ -172,6 +180,7 @@ static void on_failed(void *arg, enum err err, const char *text)
         return;
     }
     arena_init(&arena, SIZE_MAX);
+    enroll->out++;
     zk_get(enroll->conf.zk, zk_path_broker(&arena, enroll->conf.self->id), false, on_standing,
            enroll);
     arena_fini(&arena);
@@ -201,7 +210,9 @@ void enroll_free(struct enroll **enroll_ptr)
     reactor_timer_cancel(enroll->conf.reactor, &enroll->retry);
     end_probe(enroll);
     zk_enroll_free(&enroll->registration);
-    free(enroll);
+    enroll->freed = true;
+    if (enroll->out == 0)
+        free(enroll);
 }
 
 void enroll_allow(struct enroll *enroll)

@@ -14,14 +14,18 @@
  * silent (hung, or cut off) is left for another one after a second or two, with the session.
  *
  * Units:      versions are those of znodes, -1 for any; times in milliseconds; owner is a session
- * id. Ownership:  calls copy what they are given. Answers are lent until done() returns. Threads:
- * everything on the owner's thread, the one that runs the mailbox, and all callbacks are made
- * there. Callbacks may make calls, and may close. Errors:     ERR_NOT_FOUND, ERR_EXISTS,
- * ERR_BAD_VERSION, ERR_NOT_EMPTY; ERR_CONNECTION_LOSS: may or may not have been done, zk_retry says
- * what to do; ERR_SESSION_EXPIRED: may have been done; ERR_TOO_LARGE: not sent;
- * ERR_CLUSTER_AUTHORIZATION_FAILED: the znode's ACL; ERR_CLOSED never reaches a callback: after
- * zk_close() none is made. In a multi that failed the operation at fault has its error, the others
- * have ERR_OPERATION_NOT_ATTEMPTED.
+ *             id.
+ * Ownership:  calls copy what they are given. Answers are lent until done() returns.
+ * Threads:    everything on the owner's thread, the one that runs the mailbox, and all callbacks
+ *             are made there. Callbacks may make calls, and may close.
+ * Errors:     ERR_NOT_FOUND, ERR_EXISTS, ERR_BAD_VERSION, ERR_NOT_EMPTY;
+ *             ERR_CONNECTION_LOSS: may or may not have been done, zk_retry says what to do;
+ *             ERR_SESSION_EXPIRED: may have been done; ERR_TOO_LARGE: not sent;
+ *             ERR_CLUSTER_AUTHORIZATION_FAILED: the znode's ACL;
+ *             ERR_CLOSED: from inside zk_close(), which ends every open call, whoever has
+ *             been freed meanwhile; no more calls may be made.
+ *             In a multi that failed the operation at fault has its error, the others have
+ *             ERR_OPERATION_NOT_ATTEMPTED.
  */
 #ifndef COMMON_ZK_ZK_H
 #define COMMON_ZK_ZK_H

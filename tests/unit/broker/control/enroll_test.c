@@ -16,6 +16,7 @@
 #include "tests/kit/unit.h"
 
 #define REGISTERED "/brokers/ids/1"
+#define TURNS      20 /* until it is known that somebody stands in the way */
 
 static struct reactor *reactor;
 static struct names *names;
@@ -227,6 +228,20 @@ START_TEST(who_cannot_be_found_does_not_answer)
 }
 END_TEST
 
+/* _i: so many turns after the beginning, wherever it is then; at the last it waits for the other's
+ * session. The reactor does not come to deliver what was asked of ZooKeeper last. */
+START_TEST(an_end_finds_what_was_asked_unanswered)
+{
+    put_earlier("127.0.0.1");
+    net_listener_close(&door);
+    begin();
+    for (int i = 0; i < _i; i++)
+        reactor_turn(reactor, false);
+    if (_i == TURNS - 1)
+        ck_assert_int_gt(told.standing, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("enroll");
@@ -237,5 +252,6 @@ int main(void)
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
     tcase_add_test(tc, a_slow_name_makes_nobody_dead);
     tcase_add_test(tc, who_cannot_be_found_does_not_answer);
+    tcase_add_loop_test(tc, an_end_finds_what_was_asked_unanswered, 0, TURNS);
     return unit_run(tc);
 }
