@@ -238,7 +238,10 @@ enum err listener_open(struct reactor *reactor, const struct listener_conf *conf
 
 static void start(void *arg)
 {
-    pause_if_full(arg);
+    struct listener *listener = arg;
+
+    if (listener->net != NULL)
+        pause_if_full(listener);
 }
 
 void listener_start(struct listener *listener)

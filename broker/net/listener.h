@@ -58,7 +58,8 @@ struct listener_conf {
 enum err listener_open(struct reactor *reactor, const struct listener_conf *conf, struct door *door,
                        struct conns *const *conns, size_t conns_count,
                        struct listener **out) MUST_USE;
-/* Who connected meanwhile has been waiting in the backlog. From any thread, as listener_stop(). */
+/* Who connected meanwhile has been waiting in the backlog. Nothing once it was stopped. From any
+ * thread, as listener_stop(). */
 void listener_start(struct listener *listener);
 /* Closes the socket: new connections are refused from now on. */
 void listener_stop(struct listener *listener);

@@ -174,6 +174,24 @@ START_TEST(where_files_would_run_out_they_wait)
 }
 END_TEST
 
+/* The first image may come while a broker stops. */
+START_TEST(a_start_after_the_stop_opens_nothing)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct server server;
+    struct net_addr addr;
+
+    server_start(&server, (struct door_conf){ 0 });
+    listener_stop(server.listener);
+    listener_start(server.listener);
+    ck_assert_int_eq(net_addr_find("127.0.0.1", listener_port(server.listener), &addr), ERR_OK);
+    ck_assert_int_eq(connect(fd, &addr.at.any, addr.len), -1);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    close(fd);
+    server_stop(&server);
+}
+END_TEST
+
 static void nothing(void *arg)
 {
     (void)arg;
@@ -208,6 +226,7 @@ int main(void)
     tcase_add_test(tc, too_many_of_one_address_are_closed);
     tcase_add_test(tc, beyond_the_most_they_wait);
     tcase_add_test(tc, where_files_would_run_out_they_wait);
+    tcase_add_test(tc, a_start_after_the_stop_opens_nothing);
     tcase_add_test(tc, a_crowd_that_comes_and_goes_leaves_nothing);
     return unit_run(tc);
 }
