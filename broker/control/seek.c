@@ -85,15 +85,26 @@ static struct candidate *find(struct seek *seek, int32_t id)
     return NULL;
 }
 
+/* NULL: as many as there is room for are listed. */
+static struct candidate *find_room(struct seek *seek)
+{
+    if (seek->candidates_len < CONTROLLERS_MAX)
+        return &seek->candidates[seek->candidates_len++];
+    for (size_t i = 0; i < CONTROLLERS_MAX; i++)
+        if (!seek->candidates[i].listed)
+            return &seek->candidates[i];
+    return NULL;
+}
+
 static struct candidate *add(struct seek *seek, int32_t id)
 {
     struct candidate *candidate = find(seek, id);
 
     if (candidate != NULL)
         return candidate;
-    if (seek->candidates_len == CONTROLLERS_MAX)
+    candidate = find_room(seek);
+    if (candidate == NULL)
         return NULL;
-    candidate = &seek->candidates[seek->candidates_len++];
     *candidate = (struct candidate){ .id = id };
     return candidate;
 }

@@ -328,6 +328,26 @@ START_TEST(an_end_does_not_wait_for_a_name_that_hangs)
 }
 END_TEST
 
+/* A process lives long, and who runs the cluster may number its controllers anew each time. */
+START_TEST(who_is_no_longer_listed_makes_room)
+{
+    begin();
+    for (int id = 1; id <= 40; id++) {
+        char path[64];
+
+        snprintf(path, sizeof path, "/controllers/ids/%d", id);
+        list(&doors[0], id);
+        run_ms(20);
+        fake_zk_drop(fake, path);
+        run_ms(20);
+    }
+    ck_assert_int_eq(doors[1].connected, 0);
+    list(&doors[1], 3001);
+    run_ms(500);
+    ck_assert_int_gt(doors[1].connected, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("seek");
@@ -343,5 +363,6 @@ int main(void)
     tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
     tcase_add_test(tc, a_name_that_hangs_is_left_when_another_holds_the_seat);
     tcase_add_test(tc, an_end_does_not_wait_for_a_name_that_hangs);
+    tcase_add_test(tc, who_is_no_longer_listed_makes_room);
     return unit_run(tc);
 }
