@@ -729,6 +729,17 @@ static void stop_sched(struct broker *broker)
     reactor_free(&broker->sched);
 }
 
+/* Until its threads have ended, what they look after may call it through us. */
+static void stop_control(struct broker *broker)
+{
+    struct control *control = broker->control;
+
+    if (control == NULL)
+        return;
+    control_stop(&control);
+    broker->control = NULL;
+}
+
 void broker_stop(struct broker **broker_ptr, bool relieve)
 {
     struct broker *broker = *broker_ptr;
@@ -750,8 +761,7 @@ void broker_stop(struct broker **broker_ptr, bool relieve)
     if (broker->fetchers != NULL)
         fetchers_halt(broker->fetchers); /* the control thread may still ask it for something */
     set_attached(broker, false);
-    if (broker->control != NULL)
-        control_stop(&broker->control);
+    stop_control(broker);
     if (broker->fetchers != NULL)
         fetchers_stop(&broker->fetchers);
     resolver_free(&broker->resolver);
