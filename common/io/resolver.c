@@ -333,6 +333,12 @@ void lookup_find(struct lookup *lookup, const char *host, int port)
     bool is_known, starts = false;
 
     lookup_cancel(lookup);
+    if (port < 1 || port > 65535) {
+        say_limited(SAY_WARN, "a port that nobody can listen on host=%s port=%d",
+                    host != NULL ? host : "", port);
+        lookup->done(lookup->arg, ERR_NOT_FOUND, NULL);
+        return;
+    }
     is_known = net_addr_literal(host, port, &addr) == ERR_OK;
     if (!is_known) {
         lock_take(&resolver->lock);

@@ -17,7 +17,8 @@
  *
  * Ownership:  a lookup is part of who asks; it must be idle when that is freed: lookup_cancel().
  * Threads:    a lookup belongs to its reactor, or to who has stopped that.
- * Errors:     ERR_NOT_FOUND when there is no address, whatever the reason, which is said here.
+ * Errors:     ERR_NOT_FOUND when there is no address, whatever the reason, which is said here; also
+ *             for a port that nobody can listen on.
  */
 #ifndef COMMON_IO_RESOLVER_H
 #define COMMON_IO_RESOLVER_H
@@ -57,9 +58,9 @@ struct lookup {
 void lookup_init(struct lookup *lookup, struct resolver *resolver, struct reactor *reactor,
                  lookup_done *done, void *arg);
 /* What it was asked before is cancelled. done() is called from inside when no thread is needed: for
- * a literal address, for NULL and "", the wildcard, and for a name whose look-up was cancelled and
- * has ended within the last seconds: so who asks for a slow name again and again, and never waits
- * for long, has it in the end. */
+ * a literal address, for NULL and "", the wildcard, for a port outside 1 to 65535, and for a name
+ * whose look-up was cancelled and has ended within the last seconds: so who asks for a slow name
+ * again and again, and never waits for long, has it in the end. */
 void lookup_find(struct lookup *lookup, const char *host, int port);
 /* done() is not called any more. Fine when it is idle. */
 void lookup_cancel(struct lookup *lookup);

@@ -128,7 +128,7 @@ enum err zk_parse_holder(struct arena *arena, struct str json, struct zk_holder 
 struct str zk_build_epoch(struct arena *arena, int32_t epoch);
 enum err zk_parse_epoch(struct str text, int32_t *out) MUST_USE;
 
-/* /controllers/ids/N */
+/* /controllers/ids/N; a port outside 1 to 65535 is ERR_BAD_FORMAT. */
 struct zk_seat {
     struct str host;
     int32_t port;

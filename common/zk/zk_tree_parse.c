@@ -237,7 +237,7 @@ enum err zk_parse_seat(struct arena *arena, struct str json, struct zk_seat *out
 
     *out = (struct zk_seat){ .timestamp_ms = -1 };
     ok = root != NULL && get_text(arena, root, "host", &out->host) &&
-         get_i32(root, "port", &out->port);
+         get_i32(root, "port", &out->port) && out->port >= 1 && out->port <= 65535;
     if (ok)
         (void)get_i64(root, "timestamp", &out->timestamp_ms);
     return done(root, ok);

@@ -228,6 +228,19 @@ START_TEST(who_cannot_be_found_does_not_answer)
 }
 END_TEST
 
+/* As a broker of Kafka's registers that has no plain listener. */
+START_TEST(who_tells_no_port_does_not_answer)
+{
+    port = -1;
+    put_earlier("127.0.0.1");
+    told.ends = true;
+    begin();
+    run_ms(30);
+    ck_assert_int_eq(told.standing, 1);
+    ck_assert_int_eq(told.registered, 1);
+}
+END_TEST
+
 /* _i: so many turns after the beginning, wherever it is then; at the last it waits for the other's
  * session. The reactor does not come to deliver what was asked of ZooKeeper last. */
 START_TEST(an_end_finds_what_was_asked_unanswered)
@@ -252,6 +265,7 @@ int main(void)
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
     tcase_add_test(tc, a_slow_name_makes_nobody_dead);
     tcase_add_test(tc, who_cannot_be_found_does_not_answer);
+    tcase_add_test(tc, who_tells_no_port_does_not_answer);
     tcase_add_loop_test(tc, an_end_finds_what_was_asked_unanswered, 0, TURNS);
     return unit_run(tc);
 }

@@ -110,16 +110,22 @@ static void close_door(struct door *door)
         close(door->fd);
 }
 
+static void list_port(int id, const char *host, int port)
+{
+    char path[64], data[128];
+
+    snprintf(path, sizeof path, "/controllers/ids/%d", id);
+    snprintf(data, sizeof data, "{\"version\":1,\"host\":\"%s\",\"port\":%d,\"timestamp\":\"1\"}",
+             host, port);
+    fake_zk_put(fake, path, data);
+}
+
 static void list_host(const struct door *door, int id, const char *host)
 {
     struct net_addr addr;
-    char path[64], data[128];
 
     net_listener_addr(door->listener, &addr);
-    snprintf(path, sizeof path, "/controllers/ids/%d", id);
-    snprintf(data, sizeof data, "{\"version\":1,\"host\":\"%s\",\"port\":%d,\"timestamp\":\"1\"}",
-             host, net_addr_port(&addr));
-    fake_zk_put(fake, path, data);
+    list_port(id, host, net_addr_port(&addr));
 }
 
 static void list(const struct door *door, int id)
@@ -328,6 +334,17 @@ START_TEST(an_end_does_not_wait_for_a_name_that_hangs)
 }
 END_TEST
 
+START_TEST(a_controller_without_a_port_is_passed_over)
+{
+    list_port(9, "127.0.0.1", 70000);
+    put_holder(9);
+    list(&doors[0], 3001);
+    begin();
+    run_ms(500);
+    ck_assert_int_gt(doors[0].connected, 0);
+}
+END_TEST
+
 /* A process lives long, and who runs the cluster may number its controllers anew each time. */
 START_TEST(who_is_no_longer_listed_makes_room)
 {
@@ -363,6 +380,7 @@ int main(void)
     tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
     tcase_add_test(tc, a_name_that_hangs_is_left_when_another_holds_the_seat);
     tcase_add_test(tc, an_end_does_not_wait_for_a_name_that_hangs);
+    tcase_add_test(tc, a_controller_without_a_port_is_passed_over);
     tcase_add_test(tc, who_is_no_longer_listed_makes_room);
     return unit_run(tc);
 }

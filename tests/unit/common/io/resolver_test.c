@@ -95,6 +95,23 @@ START_TEST(a_literal_is_answered_at_once)
 }
 END_TEST
 
+/* Ports come out of ZooKeeper, where anybody may have written them. */
+START_TEST(a_port_that_nobody_can_listen_on_has_no_address)
+{
+    static const int ports[] = { -1, 0, 65536, 70000 };
+
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+        struct asker *asker = &askers[i];
+
+        lookup_find(&asker->lookup, "127.0.0.1", ports[i]);
+        lookup_find(&asker->lookup, "a.test", ports[i]);
+        ck_assert_int_eq(asker->answers, 2);
+        ck_assert_int_eq(asker->err, ERR_NOT_FOUND);
+    }
+    ck_assert_int_eq(names_count(names), 0);
+}
+END_TEST
+
 START_TEST(a_name_is_answered_on_the_reactor)
 {
     lookup_find(&askers[0].lookup, "a.test", 9092);
@@ -181,7 +198,7 @@ START_TEST(more_names_than_threads_wait_for_one)
         char host[32];
 
         snprintf(host, sizeof host, "hang.%d.test", i);
-        lookup_find(&askers[i].lookup, host, i);
+        lookup_find(&askers[i].lookup, host, i + 1);
     }
     names_await_hanging(names, RESOLVER_THREADS);
     lookup_find(&unwanted->lookup, "a.test", 1);
@@ -318,6 +335,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_literal_is_answered_at_once);
+    tcase_add_test(tc, a_port_that_nobody_can_listen_on_has_no_address);
     tcase_add_test(tc, a_name_is_answered_on_the_reactor);
     tcase_add_test(tc, the_machines_own_resolver_is_asked);
     tcase_add_test(tc, a_name_that_hangs_holds_nobody_up);

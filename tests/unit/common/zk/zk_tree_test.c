@@ -237,6 +237,25 @@ START_TEST(a_topic_keeps_what_is_being_reassigned)
 }
 END_TEST
 
+START_TEST(a_seat_has_a_port_that_one_can_listen_on)
+{
+    static const struct {
+        int port;
+        enum err err;
+    } ports[] = { { -1, ERR_BAD_FORMAT }, { 0, ERR_BAD_FORMAT },     { 1, ERR_OK },
+                  { 65535, ERR_OK },      { 65536, ERR_BAD_FORMAT }, { 70000, ERR_BAD_FORMAT } };
+    struct zk_seat seat;
+    char json[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+        snprintf(json, sizeof json, "{\"version\":1,\"host\":\"h\",\"port\":%d}", ports[i].port);
+        ck_assert_int_eq(zk_parse_seat(&arena, str_of(json), &seat), ports[i].err);
+        if (ports[i].err == ERR_OK)
+            ck_assert_int_eq(seat.port, ports[i].port);
+    }
+}
+END_TEST
+
 START_TEST(what_is_broken_is_refused)
 {
     static const char *const bad[] = { "", "{", "[]", "null", "{}", "{\"version\":1}", "\xff\xfe" };
@@ -484,6 +503,7 @@ int main(void)
     tcase_add_test(tc, a_registration_of_ours_says_so);
     tcase_add_test(tc, registrations_of_every_age_are_read);
     tcase_add_test(tc, a_topic_keeps_what_is_being_reassigned);
+    tcase_add_test(tc, a_seat_has_a_port_that_one_can_listen_on);
     tcase_add_test(tc, what_is_broken_is_refused);
     tcase_add_test(tc, names_are_sanitised_as_kafka_does);
     tcase_add_test(tc, texts_are_escaped_as_jackson_does);

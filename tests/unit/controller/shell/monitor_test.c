@@ -290,6 +290,14 @@ START_TEST(a_name_that_nobody_has_is_asked_for_again)
 }
 END_TEST
 
+START_TEST(a_holder_without_a_port_is_not_taken_for_dead)
+{
+    watch(STR("127.0.0.1"), 70000);
+    run_ms(5000);
+    ck_assert_int_eq(deaths, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("monitor");
@@ -303,5 +311,6 @@ int main(void)
     tcase_add_test(tc, a_name_that_hangs_says_nothing_of_its_holder);
     tcase_add_test(tc, the_next_holder_is_heard_of_while_the_name_of_the_last_hangs);
     tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
+    tcase_add_test(tc, a_holder_without_a_port_is_not_taken_for_dead);
     return unit_run(tc);
 }

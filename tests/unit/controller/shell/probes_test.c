@@ -138,8 +138,11 @@ START_TEST(what_does_not_come_from_the_host_is_silence)
     ask(STR(""), 1, 5000, 0);                /* no address */
     ask(STR("255.255.255.255"), 1, 5000, 1); /* our own kernel says no */
     ask(STR("127.0.0.1"), port, 100, 2);     /* no word in time */
-    wait_for(3);
-    for (int i = 0; i < 3; i++)
+    ask(STR("127.0.0.1"), -1, 5000, 3);      /* no address either */
+    ask(STR("127.0.0.1"), 0, 5000, 4);
+    ask(STR("127.0.0.1"), 65536, 5000, 5);
+    wait_for(6);
+    for (int i = 0; i < 6; i++)
         ck_assert_int_eq(results[i], PROBE_SILENT);
     for (int i = 0; i < 4; i++)
         close(fds[i]);
