@@ -156,6 +156,7 @@ static void on_enrolled(void *arg, int64_t broker_epoch, const struct zk_session
     struct enroll *enroll = arg;
 
     (void)session;
+    end_probe(enroll);
     say_info("registered in ZooKeeper broker=%d epoch=%" PRId64, enroll->conf.self->id,
              broker_epoch);
     enroll->conf.on_registered(enroll->conf.ctx, broker_epoch);

@@ -214,6 +214,40 @@ START_TEST(a_slow_name_makes_nobody_dead)
 }
 END_TEST
 
+static void on_found(void *arg, enum err err, const struct net_addr *addr)
+{
+    (void)addr;
+    ck_assert_int_eq(err, ERR_OK);
+    *(bool *)arg = true;
+}
+
+/* The name is found when it does not matter any more who has it. */
+START_TEST(who_has_registered_asks_no_more_who_stood_in_the_way)
+{
+    struct lookup also;
+    bool is_found = false;
+
+    put_earlier("hang.test");
+    begin();
+    run_ms(5);
+    names_await_hanging(names, 1);
+    fake_zk_bury(earlier);
+    fake_zk_expire(zk);
+    fake_zk_resume(zk);
+    run_ms(5);
+    ck_assert_int_eq(told.registered, 1);
+    lookup_init(&also, resolver, reactor, on_found, &is_found);
+    lookup_find(&also, "hang.test", 1);
+    names_let_go(names, true);
+    while (!is_found) {
+        run_ms(5);
+        sched_yield();
+    }
+    run_ms(1000);
+    ck_assert_int_eq(told.refused + told.standing, 0);
+}
+END_TEST
+
 START_TEST(who_cannot_be_found_does_not_answer)
 {
     put_earlier("no.test");
@@ -264,6 +298,7 @@ int main(void)
     tcase_add_test(tc, who_is_dead_is_out_of_the_way_at_once);
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
     tcase_add_test(tc, a_slow_name_makes_nobody_dead);
+    tcase_add_test(tc, who_has_registered_asks_no_more_who_stood_in_the_way);
     tcase_add_test(tc, who_cannot_be_found_does_not_answer);
     tcase_add_test(tc, who_tells_no_port_does_not_answer);
     tcase_add_loop_test(tc, an_end_finds_what_was_asked_unanswered, 0, TURNS);
