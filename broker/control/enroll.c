@@ -68,12 +68,21 @@ static void on_probe_timeout(struct reactor_timer *timer)
     probed(container_of(timer, struct enroll, probe_timer), false);
 }
 
-/* However long that took: who may be there is not taken for dead because a name server is silent.
- */
+static void retry_later(struct enroll *enroll)
+{
+    reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, RETRY_MS);
+}
+
+/* However long that took: who may be there is not taken for dead because a name server is silent,
+ * nor when the system gives that one up. */
 static void on_address(void *arg, enum err err, const struct net_addr *addr)
 {
     struct enroll *enroll = arg;
 
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        retry_later(enroll);
+        return;
+    }
     if (err == ERR_OK)
         err = net_connect(enroll->conf.reactor, addr, NULL, on_probe, enroll, &enroll->probe);
     if (err == ERR_OK)
@@ -177,7 +186,7 @@ static void on_failed(void *arg, enum err err, const char *text)
     say_limited(SAY_WARN, "cannot register in ZooKeeper, trying again err=%s why=%s", err_name(err),
                 text);
     if (err != ERR_DUPLICATE_BROKER_REGISTRATION) {
-        reactor_timer_set_ms(enroll->conf.reactor, &enroll->retry, RETRY_MS);
+        retry_later(enroll);
         return;
     }
     arena_init(&arena, SIZE_MAX);

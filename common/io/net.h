@@ -41,11 +41,14 @@ struct net_addr {
  * when it is a name. */
 enum err net_addr_literal(const char *host, int port, struct net_addr *out) MUST_USE;
 /* The same, or a name, which is looked up and may block for half a minute: for a start and for
- * tools. Who runs on a reactor asks common/io/resolver. ERR_NOT_FOUND when it has no address. */
+ * tools. Who runs on a reactor asks common/io/resolver. ERR_NOT_FOUND when it has no address,
+ * ERR_REQUEST_TIMED_OUT when nobody has said whether it has one. */
 enum err net_addr_find(const char *host, int port, struct net_addr *out) MUST_USE;
 /* And why it was not found, a text that stays. */
 enum err net_addr_find_why(const char *host, int port, struct net_addr *out,
                            const char **why) MUST_USE;
+/* Which of the two errors it is that getaddrinfo() has failed so. */
+enum err net_addr_find_err(int failed) MUST_USE;
 void net_addr_set_port(struct net_addr *addr, int port);
 /* "127.0.0.1:9092", "[::1]:9092"; returns text. */
 const char *net_addr_print(const struct net_addr *addr, char text[NET_ADDR_TEXT]);

@@ -84,6 +84,20 @@ enum err net_addr_literal(const char *host, int port, struct net_addr *out)
     return find(host, port, AI_NUMERICHOST, out) == 0 ? ERR_OK : ERR_NOT_FOUND;
 }
 
+/* Only what a name server, or the name itself, tells: the rest passes (EAI_AGAIN), or is of us. */
+enum err net_addr_find_err(int failed)
+{
+    switch (failed) {
+    case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
+    case EAI_IDN_ENCODE:
+        return ERR_NOT_FOUND;
+    default:
+        return ERR_REQUEST_TIMED_OUT;
+    }
+}
+
 enum err net_addr_find_why(const char *host, int port, struct net_addr *out, const char **why)
 {
     *why = NULL;
@@ -93,7 +107,7 @@ enum err net_addr_find_why(const char *host, int port, struct net_addr *out, con
     if (failed == 0)
         return ERR_OK;
     *why = failed == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(failed);
-    return ERR_NOT_FOUND;
+    return net_addr_find_err(failed);
 }
 
 enum err net_addr_find(const char *host, int port, struct net_addr *out)

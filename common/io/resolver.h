@@ -17,8 +17,9 @@
  *
  * Ownership:  a lookup is part of who asks; it must be idle when that is freed: lookup_cancel().
  * Threads:    a lookup belongs to its reactor, or to who has stopped that.
- * Errors:     ERR_NOT_FOUND when there is no address, whatever the reason, which is said here; also
- *             for a port that nobody can listen on.
+ * Errors:     ERR_NOT_FOUND when there is no address, also for a port that nobody can listen on;
+ *             ERR_REQUEST_TIMED_OUT when it is not known, for no name server has answered, or it
+ *             has not said: who asks again may hear of an address. The reason is said here.
  */
 #ifndef COMMON_IO_RESOLVER_H
 #define COMMON_IO_RESOLVER_H

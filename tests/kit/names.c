@@ -36,8 +36,11 @@ enum err names_look(void *arg, const char *host, struct net_addr *out, const cha
             cond_wait(&names->cond, &names->lock);
         names->hanging--;
     }
+    bool is_mute = begins(host, "mute.") && !names->go;
     lock_drop(&names->lock);
-    *why = "nobody has this name";
+    *why = is_mute ? "no name server answers" : "nobody has this name";
+    if (is_mute)
+        return ERR_REQUEST_TIMED_OUT;
     return begins(host, "no.") ? ERR_NOT_FOUND : net_addr_literal("127.0.0.1", 0, out);
 }
 

@@ -214,6 +214,26 @@ START_TEST(a_slow_name_makes_nobody_dead)
 }
 END_TEST
 
+/* getaddrinfo() waits for half a minute at most. */
+START_TEST(a_name_server_that_does_not_answer_makes_nobody_dead)
+{
+    put_earlier("mute.test");
+    told.ends = true;
+    begin();
+    while (names_count(names) < 3) {
+        run_ms(5);
+        ck_assert_int_eq(told.refused + told.standing + told.registered, 0);
+        sched_yield();
+    }
+    names_let_go(names, true);
+    while (told.refused == 0) {
+        run_ms(5);
+        sched_yield();
+    }
+    ck_assert_int_eq(told.standing, 0);
+}
+END_TEST
+
 static void on_found(void *arg, enum err err, const struct net_addr *addr)
 {
     (void)addr;
@@ -298,6 +318,7 @@ int main(void)
     tcase_add_test(tc, who_is_dead_is_out_of_the_way_at_once);
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
     tcase_add_test(tc, a_slow_name_makes_nobody_dead);
+    tcase_add_test(tc, a_name_server_that_does_not_answer_makes_nobody_dead);
     tcase_add_test(tc, who_has_registered_asks_no_more_who_stood_in_the_way);
     tcase_add_test(tc, who_cannot_be_found_does_not_answer);
     tcase_add_test(tc, who_tells_no_port_does_not_answer);

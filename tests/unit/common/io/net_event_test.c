@@ -5,10 +5,12 @@
 #include "common/io/net.h"
 
 #include <check.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
 #include "tests/kit/unit.h"
 
 START_TEST(addresses_are_printed_as_people_write_them)
@@ -28,7 +30,7 @@ START_TEST(addresses_are_printed_as_people_write_them)
     ck_assert_str_eq(net_addr_print(&addr, text), "127.0.0.1:80");
     net_addr_host_key(&addr, mapped);
     ck_assert_mem_eq(v4, mapped, 16);
-    ck_assert_int_eq(net_addr_find("no.such.host.invalid", 80, &addr), ERR_NOT_FOUND);
+    ck_assert_int_ne(net_addr_find("no.such.host.invalid", 80, &addr), ERR_OK);
     addr = (struct net_addr){ 0 };
     ck_assert_str_eq(net_addr_print_host(&addr, text), "unknown");
 }
@@ -49,8 +51,20 @@ START_TEST(a_literal_is_told_from_a_name)
     ck_assert_str_eq(net_addr_print(&addr, text), "127.0.0.1:81");
     ck_assert_int_eq(net_addr_find_why("127.0.0.1", 80, &addr, &why), ERR_OK);
     ck_assert_ptr_null(why);
-    ck_assert_int_eq(net_addr_find_why("no.such.host.invalid", 80, &addr, &why), ERR_NOT_FOUND);
+    ck_assert_int_ne(net_addr_find_why("no.such.host.invalid", 80, &addr, &why), ERR_OK);
     ck_assert_ptr_nonnull(why);
+}
+END_TEST
+
+START_TEST(a_silent_name_server_is_told_from_a_name_that_nobody_has)
+{
+    static const int nobodys[] = { EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY, EAI_IDN_ENCODE };
+    static const int not_known[] = { EAI_AGAIN, EAI_FAIL, EAI_SYSTEM, EAI_MEMORY };
+
+    for (size_t i = 0; i < ARRAY_LEN(nobodys); i++)
+        ck_assert_int_eq(net_addr_find_err(nobodys[i]), ERR_NOT_FOUND);
+    for (size_t i = 0; i < ARRAY_LEN(not_known); i++)
+        ck_assert_int_eq(net_addr_find_err(not_known[i]), ERR_REQUEST_TIMED_OUT);
 }
 END_TEST
 
@@ -213,6 +227,7 @@ int main(void)
 
     tcase_add_test(tc, addresses_are_printed_as_people_write_them);
     tcase_add_test(tc, a_literal_is_told_from_a_name);
+    tcase_add_test(tc, a_silent_name_server_is_told_from_a_name_that_nobody_has);
     tcase_add_test(tc, bytes_and_files_go_across);
     tcase_add_test(tc, nobody_there_is_refused);
     tcase_add_test(tc, a_paused_listener_leaves_them_waiting);
