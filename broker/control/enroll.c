@@ -125,6 +125,7 @@ static bool begin_probe(struct enroll *enroll, struct arena *arena, struct str j
     return true;
 }
 
+/* What cannot be read says nothing of its owner; with another session another attempt comes. */
 static void on_standing(void *arg, const struct zk_answer *answer)
 {
     struct enroll *enroll = arg;
@@ -136,9 +137,15 @@ static void on_standing(void *arg, const struct zk_answer *answer)
             free(enroll);
         return;
     }
+    if (answer->err == ERR_SESSION_EXPIRED || answer->err == ERR_CLOSED)
+        return;
+    if (answer->err != ERR_OK) { /* gone meanwhile, or lost with the connection */
+        retry_later(enroll);
+        return;
+    }
     end_probe(enroll);
     arena_init(&arena, SIZE_MAX);
-    if (answer->err != ERR_OK || !begin_probe(enroll, &arena, answer->data))
+    if (!begin_probe(enroll, &arena, answer->data))
         probed(enroll, false);
     arena_fini(&arena);
 }

@@ -16,6 +16,7 @@
 #include "tests/kit/unit.h"
 
 #define REGISTERED "/brokers/ids/1"
+#define READS      6  /* more than it takes to hear of him */
 #define TURNS      20 /* until it is known that somebody stands in the way */
 
 static struct reactor *reactor;
@@ -167,6 +168,36 @@ START_TEST(who_answers_is_left_alone)
 }
 END_TEST
 
+/* _i: so many reads later the answer is lost. */
+START_TEST(a_lost_read_makes_nobody_dead)
+{
+    put_earlier("127.0.0.1");
+    begin();
+    fake_zk_lose_read(zk, (unsigned)_i);
+    run_ms(300);
+    ck_assert_int_eq(told.standing, 0);
+    ck_assert_int_eq(told.refused, 1);
+}
+END_TEST
+
+/* _i: so many turns later the session expires, and the new one does not come yet. */
+START_TEST(a_lost_session_makes_nobody_dead)
+{
+    put_earlier("127.0.0.1");
+    begin();
+    for (int i = 0; i < _i; i++)
+        reactor_turn(reactor, false);
+    if (told.refused == 0)
+        fake_zk_expire(zk);
+    run_ms(300);
+    ck_assert_int_eq(told.standing, 0);
+    fake_zk_resume(zk);
+    run_ms(300);
+    ck_assert_int_eq(told.standing, 0);
+    ck_assert_int_ge(told.refused, 1);
+}
+END_TEST
+
 START_TEST(who_is_dead_is_out_of_the_way_at_once)
 {
     put_earlier("127.0.0.1");
@@ -315,6 +346,8 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, who_answers_is_left_alone);
+    tcase_add_loop_test(tc, a_lost_read_makes_nobody_dead, 0, READS);
+    tcase_add_loop_test(tc, a_lost_session_makes_nobody_dead, 0, TURNS);
     tcase_add_test(tc, who_is_dead_is_out_of_the_way_at_once);
     tcase_add_test(tc, a_session_that_cannot_be_ended_is_waited_for);
     tcase_add_test(tc, a_slow_name_makes_nobody_dead);
