@@ -419,67 +419,6 @@ static void on_topics(struct job *job, struct item *item, const struct zk_answer
     }
 }
 
-/* ---- settings -------------------------------------------------------------------------------- */
-
-static void on_config(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    struct image_config *config = item->target;
-
-    if (answer->err != ERR_OK || answer->data.len == 0)
-        return;
-    if (zk_parse_config(&job->arena, answer->data, config) != ERR_OK)
-        say_error("cannot read settings, passed over path=%.*s", STR_ARG(answer->path));
-    else if (job->what == RELOAD_ALL && config->n_settings > 0)
-        load_add(&job->configs, config);
-}
-
-static struct image_config *config_read(struct job *job, struct str type, struct str name)
-{
-    struct image_config *config = arena_zalloc(&job->arena, 1, sizeof *config);
-    const struct image_config *known;
-
-    if (job->known != NULL && standby_config(job->known, type, name, &known)) {
-        if (known != NULL) {
-            *config = *known;
-            load_add(&job->configs, config);
-        }
-        return config;
-    }
-    config->type = load_keep(job, type);
-    config->name = load_keep(job, name);
-    load_read(job, READ_DATA, zk_path_config(&job->arena, type, name), on_config, config);
-    return config;
-}
-
-/* /config/users/U/clients */
-static void on_user_clients(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    const struct str *user = item->target;
-
-    for (size_t i = 0; i < answer->n_children; i++) {
-        config_read(job, STR("users"),
-                    arena_printf(&job->arena, "%.*s/clients/%.*s", STR_ARG(*user),
-                                 STR_ARG(answer->children[i])));
-    }
-}
-
-static void on_entities(struct job *job, struct item *item, const struct zk_answer *answer)
-{
-    struct str type = str_of(item->target);
-
-    for (size_t i = 0; i < answer->n_children; i++) {
-        config_read(job, type, answer->children[i]);
-        if (str_is(type, "users")) {
-            struct str *user = arena_alloc(&job->arena, sizeof *user);
-
-            *user = load_keep(job, answer->children[i]);
-            load_read(job, READ_CHILDREN,
-                      arena_printf(&job->arena, "/config/users/%.*s/clients", STR_ARG(*user)).ptr,
-                      on_user_clients, user);
-        }
-    }
-}
-
 /* ---- what forbids it --------------------------------------------------------------------------
  */
 
@@ -672,7 +611,7 @@ static void everything_start(struct job *job)
     load_read(job, READ_DATA, ZK_PID_BLOCK, load_on_pid_block, NULL);
     for (const char *const *type = zk_tree_entity_types; *type != NULL; type++)
         load_read(job, READ_CHILDREN, arena_printf(&job->arena, ZK_CONFIG "/%s", *type).ptr,
-                  on_entities, arena_cstr(&job->arena, str_of(*type)));
+                  load_on_entities, arena_cstr(&job->arena, str_of(*type)));
     job_turn(job);
 }
 
@@ -847,7 +786,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
     case RELOAD_TOPIC:
         job->then = topic_is_read;
         load_add(&job->topics, topic_read(job, job->topic));
-        job->config = config_read(job, STR("topics"), job->topic);
+        job->config = load_config(job, STR("topics"), job->topic);
         break;
     case RELOAD_STATE:
         job->then = state_was_read;
@@ -861,7 +800,7 @@ void loader_run(struct loader *loader, const struct core_reload *reload, int32_t
         break;
     case RELOAD_CONFIG:
         job->then = config_was_read;
-        job->config = config_read(job, reload->type, reload->name);
+        job->config = load_config(job, reload->type, reload->name);
         break;
     }
     job_turn(job);

@@ -85,6 +85,13 @@ struct str load_keep(struct job *job, struct str text);
 /* Takes text, which is malloc'ed: nothing is reported then, and the seat is given up. */
 void load_refuse(struct job *job, char *text);
 
+/* load_config.c */
+
+/* Read, unless a standby knows them; where they go to, the job's. */
+struct image_config *load_config(struct job *job, struct str type, struct str name);
+/* Told of the children of /config/<type>; target is the type. */
+void load_on_entities(struct job *job, struct item *item, const struct zk_answer *answer);
+
 /* load_own.c: told of the children of Kafka's and our directories, or of one znode's data */
 void load_on_marks(struct job *job, struct item *item, const struct zk_answer *answer);
 void load_on_tombstones(struct job *job, struct item *item, const struct zk_answer *answer);
