@@ -15,6 +15,8 @@ struct ids {
     uint32_t n;
 };
 
+#define IDS_MAX  4096 /* brokers in one list; looking for repetitions is quadratic */
+
 #define IDS_NONE ((struct ids){ .at = 0, .n = 0 })
 /* Of a C array: IDS_OF(array) */
 #define IDS_OF(array)                                                                              \
@@ -59,6 +61,18 @@ static inline bool ids_unique(struct ids ids)
             return false;
     }
     return true;
+}
+
+/* Brokers: not too many, none negative, none twice. */
+static inline bool ids_valid(struct ids ids)
+{
+    if (ids.n > IDS_MAX)
+        return false;
+    for (uint32_t i = 0; i < ids.n; i++) {
+        if (ids.at[i] < 0)
+            return false;
+    }
+    return ids_unique(ids);
 }
 
 #endif

@@ -18,7 +18,6 @@
 #include "common/model/pmap.h"
 
 #define CHUNK         32
-#define MAX_PARTS     (1 << 20) /* indexes beyond are damage, not partitions */
 #define ITEM(t, item) ((t *)(void *)(item))
 
 struct node_item {
@@ -361,7 +360,7 @@ static void topic_change(struct image *image, const struct image_topic_change *c
     for (size_t i = 0; i < change->n_parts; i++) {
         int32_t index = change->parts[i].index;
 
-        if (index >= n_parts && index < MAX_PARTS)
+        if (index >= n_parts && index < IMAGE_PARTS_MAX)
             n_parts = index + 1;
     }
 
@@ -373,7 +372,7 @@ static void topic_change(struct image *image, const struct image_topic_change *c
     for (size_t i = 0; i < change->n_parts; i++) {
         const struct image_part *part = &change->parts[i];
 
-        if (part->index < 0 || part->index >= MAX_PARTS)
+        if (part->index < 0 || part->index >= IMAGE_PARTS_MAX)
             continue;
 
         struct image_parts **chunk = &item->chunks[part->index / CHUNK];

@@ -39,6 +39,8 @@ struct image_part {
     struct ids offline;  /* replicas on a failed log directory of a broker that is there */
 };
 
+#define IMAGE_PARTS_MAX (1 << 20) /* of one topic */
+
 struct image_parts; /* private: some partitions, shared between images */
 
 struct image_topic {
@@ -109,6 +111,12 @@ struct image_delta {
 };
 
 bool image_delta_is_empty(const struct image_delta *delta);
+
+/* What is not valid is in no image: who reads a stream refuses all that it comes with, so who reads
+ * ZooKeeper leaves it out. A name is that of a directory, too; leader epochs may be any from -1. */
+bool image_topic_name_valid(struct str name);
+bool image_part_valid(const struct image_part *part);
+bool image_tombstone_valid(const struct image_tombstone *tombstone);
 
 /* ---- images -------------------------------------------------------------------------------------
  */

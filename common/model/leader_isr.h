@@ -14,6 +14,9 @@
 #include "common/model/ids.h"
 
 #define LEADER_NONE (-1)
+/* No elections get there, not one a second for 34 years. What another hand has written above it is
+ * not believed, so that counting on never overflows. */
+#define LEADER_EPOCH_MAX (INT32_MAX / 2)
 
 struct leader_isr {
     int32_t leader; /* LEADER_NONE when nobody can lead */
@@ -31,6 +34,13 @@ static inline int leader_isr_cmp(const struct leader_isr *a, const struct leader
     if (a->partition_epoch != b->partition_epoch)
         return a->partition_epoch < b->partition_epoch ? -1 : 1;
     return 0;
+}
+
+/* It can have been written by a controller. */
+static inline bool leader_isr_valid(const struct leader_isr *state)
+{
+    return state->leader >= LEADER_NONE && state->leader_epoch >= 0 &&
+           state->leader_epoch <= LEADER_EPOCH_MAX && ids_valid(state->isr);
 }
 
 #endif

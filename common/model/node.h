@@ -30,6 +30,13 @@ struct endpoint {
     bool is_inter_broker; /* where other brokers find it, and the controller; one at most */
 };
 
+/* In an image; another is in none. */
+static inline bool endpoint_valid(const struct endpoint *endpoint)
+{
+    return endpoint->listener.len > 0 && endpoint->protocol.len > 0 &&
+           !str_is_null(endpoint->host) && endpoint->port >= 0 && endpoint->port <= UINT16_MAX;
+}
+
 struct node {
     int32_t id;
     enum node_state state;

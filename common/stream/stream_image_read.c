@@ -8,9 +8,6 @@
 #include "common/base/mem.h"
 #include "common/stream/stream_image.h"
 
-#define PARTS_MAX      (1 << 20) /* as many as an image holds of one topic */
-#define TOPIC_NAME_MAX 249
-#define IDS_MAX        4096 /* brokers in one list; looking for repetitions is quadratic */
 #define BAD_UNLESS(condition)                                                                      \
     do {                                                                                           \
         if (!(condition))                                                                          \
@@ -34,29 +31,10 @@ enum err stream_image_read_uuid(ProtobufCBinaryData bytes, struct uuid *out)
     return ERR_OK;
 }
 
-/* Broker ids: none negative, none twice. */
 static enum err read_ids(size_t n, const int32_t *at, struct ids *out)
 {
     BAD_UNLESS(n <= IDS_MAX);
     *out = (struct ids){ .at = at, .n = (uint32_t)n };
-    for (size_t i = 0; i < n; i++)
-        BAD_UNLESS(at[i] >= 0);
-    BAD_UNLESS(ids_unique(*out));
-    return ERR_OK;
-}
-
-/* It becomes the name of a directory. */
-static enum err read_topic_name(const char *name, struct str *out)
-{
-    *out = str_of(name);
-    BAD_UNLESS(out->len > 0 && out->len <= TOPIC_NAME_MAX);
-    BAD_UNLESS(!str_is(*out, ".") && !str_is(*out, ".."));
-    for (size_t i = 0; i < out->len; i++) {
-        char c = name[i];
-
-        BAD_UNLESS((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                   c == '.' || c == '_' || c == '-');
-    }
     return ERR_OK;
 }
 
@@ -75,13 +53,12 @@ static enum err read_endpoints(size_t n, Control__Endpoint *const *from, struct 
     struct endpoint *all = arena_alloc(arena, n * sizeof *all);
 
     for (size_t i = 0; i < n; i++) {
-        TRY(read_text(from[i]->listener, &all[i].listener));
-        TRY(read_text(from[i]->protocol, &all[i].protocol));
-        all[i].host = str_of(from[i]->host);
-        BAD_UNLESS(!str_is_null(all[i].host));
-        BAD_UNLESS(from[i]->has_port && from[i]->port >= 0 && from[i]->port <= UINT16_MAX);
-        all[i].port = from[i]->port;
+        all[i] = (struct endpoint){ .listener = str_of(from[i]->listener),
+                                    .protocol = str_of(from[i]->protocol),
+                                    .host = str_of(from[i]->host),
+                                    .port = from[i]->port };
         all[i].is_inter_broker = from[i]->has_inter_broker && from[i]->inter_broker;
+        BAD_UNLESS(from[i]->has_port && endpoint_valid(&all[i]));
     }
     out->n_endpoints = n;
     out->endpoints = all;
@@ -120,16 +97,14 @@ static enum err read_part(const Control__Partition *from, struct image_part *out
                                 .leader_epoch = from->leader_epoch,
                                 .partition_epoch = from->partition_epoch,
                                 .recovering = from->has_recovering && from->recovering };
-    BAD_UNLESS(from->has_index && from->index >= 0 && from->index < PARTS_MAX);
-    BAD_UNLESS(from->has_leader && from->leader >= LEADER_NONE);
-    BAD_UNLESS(from->has_leader_epoch && from->leader_epoch >= -1);
-    BAD_UNLESS(from->has_partition_epoch && from->partition_epoch >= -1);
+    BAD_UNLESS(from->has_index && from->has_leader && from->has_leader_epoch);
+    BAD_UNLESS(from->has_partition_epoch);
     TRY(read_ids(from->n_replicas, from->replicas, &out->replicas));
     TRY(read_ids(from->n_isr, from->isr, &out->isr));
     TRY(read_ids(from->n_adding, from->adding, &out->adding));
     TRY(read_ids(from->n_removing, from->removing, &out->removing));
     TRY(read_ids(from->n_offline, from->offline, &out->offline));
-    BAD_UNLESS(out->replicas.n > 0);
+    BAD_UNLESS(image_part_valid(out));
     return ERR_OK;
 }
 
@@ -145,7 +120,8 @@ static enum err read_topic(const Control__Topic *from, struct arena *arena,
     BAD_UNLESS(from->has_id);
     BAD_UNLESS(!from->has_version || from->version >= 0);
     TRY(stream_image_read_uuid(from->id, &out->id));
-    TRY(read_topic_name(from->name, &out->name));
+    out->name = str_of(from->name);
+    BAD_UNLESS(image_topic_name_valid(out->name));
     for (size_t i = 0; i < from->n_partitions; i++)
         TRY(read_part(from->partitions[i], &parts[i]));
     return ERR_OK;
@@ -176,14 +152,13 @@ enum err stream_image_read_tombstones(size_t n, Control__Tombstone *const *messa
         const Control__Tombstone *from = messages[i];
 
         all[i] = (struct image_tombstone){ .broker = from->broker,
+                                           .topic = str_of(from->topic),
                                            .partition = from->partition,
                                            .leader_epoch = from->leader_epoch };
-        BAD_UNLESS(from->has_broker && from->broker >= 0);
-        BAD_UNLESS(from->has_topic_id);
+        BAD_UNLESS(from->has_broker && from->has_topic_id && from->has_partition);
+        BAD_UNLESS(from->has_leader_epoch);
         TRY(stream_image_read_uuid(from->topic_id, &all[i].topic_id));
-        TRY(read_topic_name(from->topic, &all[i].topic));
-        BAD_UNLESS(from->has_partition && from->partition >= 0 && from->partition < PARTS_MAX);
-        BAD_UNLESS(from->has_leader_epoch && from->leader_epoch >= -1);
+        BAD_UNLESS(image_tombstone_valid(&all[i]));
     }
     *out = all;
     return ERR_OK;
@@ -238,6 +213,7 @@ enum err stream_image_read_delta(const Control__Delta *message, struct arena *ar
     BAD_UNLESS(message->has_version);
     TRY(read_brokers(message->n_brokers, message->brokers, arena, out));
     TRY(read_ids(message->n_brokers_gone, message->brokers_gone, &out->brokers_gone));
+    BAD_UNLESS(ids_valid(out->brokers_gone));
     TRY(read_topics(message->n_topics, message->topics, arena, out));
     for (size_t i = 0; i < message->n_topics_gone; i++)
         TRY(stream_image_read_uuid(message->topics_gone[i], &gone[i]));

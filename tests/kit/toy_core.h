@@ -1,9 +1,9 @@
 /*
  * toy_core - the controller's core with a ZooKeeper and brokers made of arrays, for its unit tests.
  *
- * Writes are carried out at once (or held until told), brokers on a stream apply what they are sent
- * and acknowledge it (or not, when told), probes find what was set, time moves when told and is cut
- * at every alarm.
+ * Writes are carried out at once (or held until told), brokers on a stream apply what they are
+ * sent, packed and read as over a real one, and acknowledge it (or not, when told), probes find
+ * what was set, time moves when told and is cut at every alarm.
  */
 #ifndef TESTS_KIT_TOY_CORE_H
 #define TESTS_KIT_TOY_CORE_H
@@ -249,5 +249,8 @@ struct toy_topic *toy_topic_of(struct toy *toy, struct str name);
 /* The same: an ADMIN's answer, and the end of its request (0: of all). */
 void toy_answered(struct toy *toy, const struct core_answer_admin *answer);
 void toy_forget_request(struct toy *toy, uint64_t id);
+/* The same: what a broker has that is sent an image, or a delta when it has that image. */
+struct image *toy_send_image(const struct image *image);
+struct image *toy_send_delta(const struct image *image, const struct image_delta *delta);
 
 #endif

@@ -61,7 +61,7 @@ static struct core_op_result do_state(struct toy *toy, const struct core_op *op)
         return (struct core_op_result){ .err = ERR_BAD_VERSION };
     ck_assert_uint_gt(op->state.state.isr.n, 0);
     /* invariants that no write may break */
-    if (part->has_state) {
+    if (part->has_state && leader_isr_valid(&part->state)) {
         ck_assert_int_ge(op->state.state.leader_epoch, part->state.leader_epoch);
         if (op->state.state.leader != part->state.leader)
             ck_assert_int_gt(op->state.state.leader_epoch, part->state.leader_epoch);
