@@ -363,6 +363,11 @@ static bool check_broker(struct core *core, const struct config_change *change,
         fail_flawed(core, change, target, set, FLAW_LISTENER_ONLY))
         return false;
     for (size_t i = 0; i < set->n; i++) {
+        if (set->at[i].key.len == 0) { /* Kafka stores it; nobody can ask for it, either */
+            job_fail_item(change->job, change->item, ERR_INVALID_REQUEST,
+                          "A setting must have a name");
+            return false;
+        }
         if (!check_value(core, change, &set->at[i]))
             return false;
     }

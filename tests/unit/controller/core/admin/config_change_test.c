@@ -111,6 +111,9 @@ START_TEST(refusals_for_brokers)
     ck_assert_int_eq(BROKER("1", CONFIG_SUBTRACT, "no.such", "2"), ERR_INVALID_CONFIG);
     SAYS("Unknown config name: no.such");
     ck_assert_int_eq(BROKER("1", 9, "log.cleaner.threads", "2"), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(BROKER("1", CONFIG_SET, "", "2"), ERR_INVALID_REQUEST);
+    SAYS("A setting must have a name");
+    ck_assert_int_eq(BROKER("", CONFIG_SET, "", "2"), ERR_INVALID_REQUEST);
     ck_assert_int_eq(alter(16, "x", CONFIG_SET, "a", "b"), ERR_INVALID_REQUEST);
     incremental_alter_configs_request_config_init(&edits[1]);
     edits[1].name = STR("message.max.bytes");
