@@ -300,6 +300,13 @@ static bool parse_part_lists(struct arena *arena, json_t *lists, struct zk_topic
     return true;
 }
 
+/* As Kafka writes it: "00" would be partition 0 once more. */
+static bool as_index(const char *key, int32_t *index)
+{
+    return ((key[0] >= '1' && key[0] <= '9') || strcmp(key, "0") == 0) &&
+           zk_leaf_id(str_of(key), index);
+}
+
 enum err zk_parse_topic(struct arena *arena, struct str json, struct zk_topic *out)
 {
     json_t *root = load(json), *partitions, *value;
@@ -318,7 +325,7 @@ enum err zk_parse_topic(struct arena *arena, struct str json, struct zk_topic *o
     parts = arena_zalloc(arena, json_object_size(partitions), sizeof *parts);
     json_object_foreach(partitions, key, value)
     {
-        if (!zk_leaf_id(str_of(key), &parts[n].index) || !as_ids(arena, value, &parts[n].replicas))
+        if (!as_index(key, &parts[n].index) || !as_ids(arena, value, &parts[n].replicas))
             return done(root, false);
         n++;
     }
@@ -362,6 +369,8 @@ enum err zk_parse_config(struct arena *arena, struct str json, struct image_conf
     settings = arena_zalloc(arena, json_object_size(map), sizeof *settings);
     json_object_foreach(map, key, value)
     {
+        if (key[0] == '\0')
+            continue; /* nobody can ask for it, and no image holds it */
         if (!as_text(arena, value, &settings[n].value))
             return done(root, false);
         settings[n++].key = copy_text(arena, key, strlen(key));
@@ -386,12 +395,10 @@ enum err zk_parse_config_change(struct arena *arena, struct str json, struct str
         ok = get_text(arena, root, "entity_path", &path);
         if (ok) {
             *type = str_split(path, '/', name);
-            ok = !str_is_null(*name) && name->len > 0 && type->len > 0;
-        }
-        if (ok)
             *type = copy_text(arena, type->ptr, type->len);
+        }
     }
-    return done(root, ok);
+    return done(root, ok && name->len > 0 && type->len > 0);
 }
 
 enum err zk_parse_pid_block(struct arena *arena, struct str json, struct zk_pid_block *out)

@@ -76,6 +76,8 @@ static bool arrive(const struct choice *choice, struct ids target, struct arena 
 {
     const struct image_part *part = choice->part;
 
+    if (target.n == 0)
+        return false; /* another hand wants all removed: no partition is without replicas */
     out->replicas = target;
     out->adding = out->removing = IDS_NONE;
     out->dropped = minus(part->replicas, target, room_for(arena, part->replicas.n));
@@ -96,7 +98,7 @@ enum err reassign_aim(const struct core *core, const struct image_topic *topic,
     int32_t *all = room_for(arena, target.n + origin.n);
 
     *out = (struct move){ .topic = topic, .part = part };
-    if (repair_is_blind(core, topic->id, part->index))
+    if (target.n == 0 || repair_is_blind(core, topic->id, part->index))
         return ERR_INVALID_REPLICA_ASSIGNMENT; /* who knows who has what is committed */
     target.at = arena_dup(arena, target.at, target.n * sizeof target.at[0]);
     if (arrive(&choice, target, arena, out))

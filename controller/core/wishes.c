@@ -136,7 +136,7 @@ void wishes_drop_move(struct core *core, struct str topic, int32_t partition)
 /* It may be begun: each newcomer lives, nobody is named twice. */
 static bool may_begin(const struct core *core, const struct image_part *part, struct ids target)
 {
-    if (target.n == 0 || !ids_unique(target))
+    if (target.n == 0 || !ids_valid(target))
         return false;
     for (uint32_t i = 0; i < target.n; i++) {
         if (!ids_has(part->replicas, target.at[i]) && !broker_is_live(core, target.at[i]))

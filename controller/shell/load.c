@@ -217,6 +217,10 @@ static void on_broker(struct job *job, struct item *item, const struct zk_answer
         return; /* gone again */
     if (err == ERR_OK)
         err = zk_parse_registration(&job->arena, answer->data, reg);
+    for (size_t i = 0; err == ERR_OK && i < reg->node.n_endpoints; i++) {
+        if (!endpoint_valid(&reg->node.endpoints[i]))
+            err = ERR_BAD_FORMAT;
+    }
     if (err != ERR_OK) {
         say_limited(SAY_ERROR,
                     "cannot read the registration of a broker, left out as not registered "
@@ -271,8 +275,8 @@ static void on_state(struct job *job, struct item *item, const struct zk_answer 
     if (err == ERR_OK)
         err =
             zk_parse_state(&job->arena, answer->data, &part->state_controller_epoch, &part->state);
-    if (err == ERR_OK && part->state.leader_epoch < 0)
-        err = ERR_BAD_FORMAT; /* would look like none */
+    if (err == ERR_OK && !leader_isr_valid(&part->state))
+        err = ERR_BAD_FORMAT;
     if (err != ERR_OK) {
         say_limited(SAY_ERROR, "cannot read the state of a partition path=%s err=%s", item->path,
                     err_name(err));
@@ -338,6 +342,46 @@ static void topic_is_unreadable(struct job *job, struct topic_slot *slot,
             ->may_fail = true;
 }
 
+/* Who is named twice is meant once. */
+static struct ids each_once(struct job *job, struct ids ids)
+{
+    struct ids out = IDS_NONE;
+    int32_t *room;
+
+    if (ids.n > IDS_MAX || ids_unique(ids))
+        return ids;
+    out.at = room = arena_alloc(&job->arena, ids.n * sizeof *room);
+    for (uint32_t i = 0; i < ids.n; i++) {
+        if (!ids_has(out, ids.at[i]))
+            room[out.n++] = ids.at[i];
+    }
+    return out;
+}
+
+/* False when one of them cannot be in an image: nobody knows then who has records of it. */
+static bool take_parts(struct job *job, struct topic_slot *slot, const struct zk_topic *topic)
+{
+    slot->parts = arena_zalloc(&job->arena, topic->n_parts, sizeof *slot->parts);
+    for (size_t i = 0; i < topic->n_parts; i++) {
+        const struct zk_topic_part *from = &topic->parts[i];
+        struct image_part part = { .index = from->index,
+                                   .leader = LEADER_NONE,
+                                   .leader_epoch = -1,
+                                   .partition_epoch = -1,
+                                   .replicas = each_once(job, from->replicas),
+                                   .adding = each_once(job, from->adding),
+                                   .removing = each_once(job, from->removing) };
+
+        if (!image_part_valid(&part))
+            return false;
+        slot->parts[i] = (struct core_read_part){ .index = part.index,
+                                                  .replicas = part.replicas,
+                                                  .adding = part.adding,
+                                                  .removing = part.removing };
+    }
+    return true;
+}
+
 static void on_topic(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct topic_slot *slot = item->target;
@@ -346,27 +390,28 @@ static void on_topic(struct job *job, struct item *item, const struct zk_answer 
 
     if (err == ERR_NOT_FOUND)
         return;
+    if (!image_topic_name_valid(slot->topic.name)) {
+        say_limited(SAY_ERROR, "a topic is left out, for no topic can have its name path=%.*s",
+                    STR_ARG(answer->path));
+        return;
+    }
     slot->there = true;
     if (err == ERR_OK)
         err = zk_parse_topic(&job->arena, answer->data, &topic);
+    if (err == ERR_OK && !take_parts(job, slot, &topic))
+        err = ERR_BAD_FORMAT;
     if (err != ERR_OK) {
         topic_is_unreadable(job, slot, answer, err);
         return;
     }
-    slot->parts = arena_zalloc(&job->arena, topic.n_parts, sizeof *slot->parts);
     slot->topic = (struct core_read_topic){ .name = slot->topic.name,
                                             .id = topic.id,
                                             .version = answer->stat.version,
                                             .n_parts = topic.n_parts,
                                             .parts = slot->parts };
     job->n_parts += topic.n_parts;
-    for (size_t i = 0; i < topic.n_parts; i++) {
-        slot->parts[i].index = topic.parts[i].index;
-        slot->parts[i].replicas = topic.parts[i].replicas;
-        slot->parts[i].adding = topic.parts[i].adding;
-        slot->parts[i].removing = topic.parts[i].removing;
+    for (size_t i = 0; i < topic.n_parts; i++)
         state_wanted(job, topic.id, slot->topic.name, &slot->parts[i]);
-    }
 }
 
 static struct topic_slot *topic_read(struct job *job, struct str name)

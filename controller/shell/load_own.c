@@ -18,6 +18,21 @@ void load_on_marks(struct job *job, struct item *item, const struct zk_answer *a
     }
 }
 
+static bool can_be(const struct core_tombstones *stones, const struct zk_tombstones *read)
+{
+    for (size_t i = 0; i < read->n; i++) {
+        struct image_tombstone one = { .broker = stones->broker,
+                                       .topic_id = stones->topic_id,
+                                       .topic = read->topic,
+                                       .partition = read->at[i].partition,
+                                       .leader_epoch = read->at[i].leader_epoch };
+
+        if (!image_tombstone_valid(&one))
+            return false;
+    }
+    return true;
+}
+
 static void on_tombstone(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct core_tombstones *stones = item->target;
@@ -26,7 +41,7 @@ static void on_tombstone(struct job *job, struct item *item, const struct zk_ans
 
     if (answer->err != ERR_OK)
         return;
-    if (zk_parse_tombstones(&job->arena, answer->data, &read) != ERR_OK) {
+    if (zk_parse_tombstones(&job->arena, answer->data, &read) != ERR_OK || !can_be(stones, &read)) {
         say_error("cannot read tombstones, passed over path=%.*s", STR_ARG(answer->path));
         return;
     }
@@ -60,7 +75,8 @@ static void on_eligible_one(struct job *job, struct item *item, const struct zk_
 
     if (answer->err != ERR_OK)
         return;
-    if (zk_parse_eligible(&job->arena, answer->data, &read) != ERR_OK) {
+    if (zk_parse_eligible(&job->arena, answer->data, &read) != ERR_OK ||
+        !ids_valid(read.replicas)) {
         say_error("cannot read who may lead, passed over path=%.*s", STR_ARG(answer->path));
         return;
     }

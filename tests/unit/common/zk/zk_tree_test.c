@@ -276,6 +276,8 @@ START_TEST(what_is_broken_is_refused)
         ck_assert_int_eq(zk_parse_config(&arena, json, &config), ERR_BAD_FORMAT);
         ck_assert_int_eq(zk_parse_epoch(json, &number), ERR_BAD_FORMAT);
     }
+    ck_assert_int_eq(zk_parse_topic(&arena, STR("{\"partitions\":{\"0\":[1],\"00\":[2]}}"), &topic),
+                     ERR_BAD_FORMAT);
     ck_assert_int_eq(zk_parse_topic(&arena, STR("{\"partitions\":{\"x\":[1]}}"), &topic),
                      ERR_BAD_FORMAT);
     ck_assert_int_eq(zk_parse_topic(&arena, STR("{\"partitions\":{\"0\":[1e99]}}"), &topic),
@@ -462,6 +464,14 @@ START_TEST(change_notes_of_both_versions_are_read)
                                &type, &name),
         ERR_OK);
     ck_assert(str_is(type, "users") && str_is(name, "u/clients/c"));
+    ck_assert_int_eq(zk_parse_config_change(
+                         &arena,
+                         STR("{\"version\":1,\"entity_type\":\"topics\",\"entity_name\":\"\"}"),
+                         &type, &name),
+                     ERR_BAD_FORMAT);
+    ck_assert_int_eq(zk_parse_config_change(
+                         &arena, STR("{\"version\":2,\"entity_path\":\"topics\"}"), &type, &name),
+                     ERR_BAD_FORMAT);
 }
 END_TEST
 

@@ -463,6 +463,25 @@ START_TEST(a_state_that_another_hand_changed_is_read_again)
 }
 END_TEST
 
+/* Nobody of it lives, so that there is nothing to wait for. */
+START_TEST(no_move_ends_without_replicas)
+{
+    struct toy_topic *topic;
+    struct str name = STR("t");
+
+    toy_create(&toy, "t", 1, IDS(1));
+    topic = toy_topic(&toy, "t");
+    topic->parts[0] =
+        (struct toy_part){ .replicas = { 8 }, .n_replicas = 1, .removing = { 8 }, .n_removing = 1 };
+    toy_new_core(&toy);
+    toy_next_controller(&toy);
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_NAMES, .names = { 1, &name } });
+    ASSIGNS("t", 0, "8 -8");
+    ck_assert_int_eq(toy_reassign(&toy, "t", 0, CANCEL), ERR_OK);
+    ASSIGNS("t", 0, "8");
+}
+END_TEST
+
 START_TEST(moves_of_many_partitions_share_multis)
 {
     toy_create(&toy, "t", 40, IDS(1, 2));
@@ -511,6 +530,7 @@ int main(void)
     tcase_add_test(tc, wishes_wait_for_the_brokers_to_say_hello);
     tcase_add_test(tc, a_znode_of_elections_is_carried_out);
     tcase_add_test(tc, a_state_that_another_hand_changed_is_read_again);
+    tcase_add_test(tc, no_move_ends_without_replicas);
     tcase_add_test(tc, moves_of_many_partitions_share_multis);
     return unit_run(tc);
 }

@@ -290,6 +290,26 @@ START_TEST(what_is_known_is_written_over_a_state_that_cannot_be_read)
 }
 END_TEST
 
+/* _i: a leader that no broker can be, or an epoch that no other can follow. */
+START_TEST(what_no_controller_writes_is_no_state)
+{
+    int32_t leader = _i == 0 ? -2 : 2, leader_epoch = _i == 0 ? 2 : INT32_MAX;
+    struct core_named_part part = { .topic = STR("t"), .partition = 0 };
+
+    set_state("t", leader, IDS(2, 1), leader_epoch);
+    toy_step(&toy, (struct core_event){ .kind = CORE_ISR_CHANGED,
+                                        .named_parts = { .n = 1, .at = &part } });
+    SHOWS("t", 0, "1/1,2 2 3");
+    toy_kill(&toy, 1);
+    SHOWS("t", 0, "2/2 3 4");
+    set_state("t", leader, IDS(2, 1), leader_epoch);
+    another_controller();
+    is_blind("t");
+    toy_advance(&toy, 60000);
+    is_blind("t");
+}
+END_TEST
+
 START_TEST(and_so_it_is_when_everything_is_read_once_more)
 {
     garble("t");
@@ -482,6 +502,7 @@ int main(void)
     tcase_add_test(tc, it_keeps_only_its_own_waiting);
     tcase_add_test(tc, a_move_of_it_waits_too);
     tcase_add_test(tc, what_is_known_is_written_over_a_state_that_cannot_be_read);
+    tcase_add_loop_test(tc, what_no_controller_writes_is_no_state, 0, 2);
     tcase_add_test(tc, and_so_it_is_when_everything_is_read_once_more);
     tcase_add_test(tc, a_new_controller_decides_nothing_of_a_state_that_it_cannot_read);
     tcase_add_loop_test(tc, it_goes_on_from_one_that_it_can_read, 0, 2);

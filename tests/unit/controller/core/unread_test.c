@@ -60,6 +60,22 @@ START_TEST(what_is_known_is_written_over_it)
 }
 END_TEST
 
+/* _i: it leaves a partition no replica, or names one that no broker can be. */
+START_TEST(what_no_image_can_hold_is_as_good_as_garbage)
+{
+    struct toy_part *part = &toy_topic(&toy, "t")->parts[0];
+
+    if (_i == 0)
+        part->n_replicas = 0;
+    else
+        part->replicas[0] = -1;
+    toy_topic(&toy, "t")->version++;
+    toy_look(&toy, "t");
+    ASSIGNS("t", 0, "1,2,3");
+    SHOWS("t", 0, "1/1,2,3 0 0");
+}
+END_TEST
+
 /* Nobody has looked before a write of ours meets another version. */
 START_TEST(a_write_finds_out)
 {
@@ -266,6 +282,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, three_brokers, core_kit_end);
     tcase_add_test(tc, what_is_known_is_written_over_it);
+    tcase_add_loop_test(tc, what_no_image_can_hold_is_as_good_as_garbage, 0, 2);
     tcase_add_test(tc, a_write_finds_out);
     tcase_add_loop_test(tc, a_move_that_is_under_way_is_kept, 0, 2);
     tcase_add_test(tc, all_goes_on_while_it_cannot_be_written);
