@@ -213,9 +213,22 @@ void reassign_sort(struct move *moves, size_t n)
         qsort(moves, n, sizeof *moves, by_topic);
 }
 
+/* One that was noted twice in a step: two writes of one state in a multi would never be done. */
+static size_t drop_twins(struct move *moves, size_t n)
+{
+    size_t n_left = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (n_left == 0 || by_topic(&moves[n_left - 1], &moves[i]) != 0)
+            moves[n_left++] = moves[i];
+    }
+    return n_left;
+}
+
 void reassign_plan_all(struct core *core, struct move *moves, size_t n)
 {
     reassign_sort(moves, n);
+    n = drop_twins(moves, n);
     for (size_t from = 0, to; from < n; from = to) {
         for (to = from + 1; to < n && to - from < MULTI_MOVES; to++) {
             if (!uuid_eq(moves[to].topic->id, moves[from].topic->id))

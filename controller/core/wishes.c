@@ -26,12 +26,47 @@ static void clear(struct wanted_move **at, size_t *n, size_t *cap)
     *n = *cap = 0;
 }
 
+static int by_part(const struct core_named_part *x, const struct core_named_part *y)
+{
+    int order = str_cmp(x->topic, y->topic);
+
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static int by_part_and_place(const void *a, const void *b)
+{
+    const struct core_named_part *const *x = a, *const *y = b;
+    int order = by_part(*x, *y);
+
+    return order != 0 ? order : (*x > *y) - (*x < *y);
+}
+
+/* Which of them are named once more after it: the last counts, as in the map that Kafka makes of
+ * them. */
+static bool *find_outdated(const struct core_named_parts *parts)
+{
+    bool *outdated = xcalloc(parts->n + 1, sizeof *outdated);
+    const struct core_named_part **sorted = xcalloc(parts->n + 1, sizeof(sorted[0]));
+
+    for (size_t i = 0; i < parts->n; i++)
+        sorted[i] = &parts->at[i];
+    qsort(sorted, parts->n, sizeof(sorted[0]), by_part_and_place);
+    for (size_t i = 1; i < parts->n; i++)
+        outdated[sorted[i - 1] - parts->at] = by_part(sorted[i - 1], sorted[i]) == 0;
+    free(sorted);
+    return outdated;
+}
+
 static void copy(const struct core_named_parts *parts, struct wanted_move **at, size_t *n,
                  size_t *cap)
 {
+    bool *outdated = find_outdated(parts);
+
     for (size_t i = 0; i < parts->n; i++) {
         const struct core_named_part *part = &parts->at[i];
 
+        if (outdated[i])
+            continue;
         array_reserve(at, cap, *n, sizeof **at);
         (*at)[(*n)++] = (struct wanted_move){
             .topic = xstrndup(part->topic.ptr, part->topic.len),
@@ -40,6 +75,7 @@ static void copy(const struct core_named_parts *parts, struct wanted_move **at, 
             .n = part->replicas.n,
         };
     }
+    free(outdated);
 }
 
 static bool same_moves(const struct wishes *wishes, const struct core_named_parts *parts)

@@ -407,6 +407,22 @@ START_TEST(a_znode_of_wishes_is_carried_out)
 }
 END_TEST
 
+START_TEST(of_what_is_wished_twice_the_last_counts)
+{
+    struct core_named_part parts[] = { { STR("t"), 0, IDS(1, 2, 4) },
+                                       { STR("t"), 1, IDS(2, 1) },
+                                       { STR("t"), 0, IDS(3, 2) } };
+
+    toy_create(&toy, "t", 2, IDS(1, 2));
+    toy_want_moves(&toy, 3, parts);
+    ASSIGNS("t", 0, "3,2,1 +3 -1");
+    ASSIGNS("t", 1, "2,1");
+    JOINS(1, "t", 0, IDS(1, 2, 3));
+    ASSIGNS("t", 0, "3,2");
+    ck_assert(!toy.moves.there);
+}
+END_TEST
+
 START_TEST(a_request_is_newer_than_a_wish)
 {
     toy_create(&toy, "t", 1, IDS(1, 2));
@@ -460,6 +476,25 @@ START_TEST(a_state_that_another_hand_changed_is_read_again)
     toy_step(&toy, (struct core_event){ .kind = CORE_ISR_CHANGED,
                                         .named_parts = { .n = 1, .at = &part } });
     SHOWS("t", 0, "1/1,2 0 1"); /* and toy_agree() holds everybody to it */
+}
+END_TEST
+
+/* Another hand removes a state, begins a move and makes the state again: when it is read, both are
+ * news of the same partition. */
+START_TEST(a_move_that_is_noted_twice_ends_once)
+{
+    struct core_event gone = { .kind = CORE_STATE_READ };
+    struct toy_topic *topic;
+
+    toy_create(&toy, "t", 1, IDS(1, 2, 3));
+    topic = toy_topic(&toy, "t");
+    topic->version++;
+    topic->parts[0].removing[0] = 3;
+    topic->parts[0].n_removing = 1;
+    gone.state_read.topic_id = topic->id;
+    toy_step(&toy, gone);
+    ASSIGNS("t", 0, "1,2");
+    SHOWS("t", 0, "1/1,2 1 1");
 }
 END_TEST
 
@@ -526,10 +561,12 @@ int main(void)
     tcase_add_test(tc, a_request_that_had_to_wait_needs_a_younger_word);
     tcase_add_test(tc, a_wish_that_had_to_wait_needs_a_younger_word);
     tcase_add_test(tc, a_znode_of_wishes_is_carried_out);
+    tcase_add_test(tc, of_what_is_wished_twice_the_last_counts);
     tcase_add_test(tc, a_request_is_newer_than_a_wish);
     tcase_add_test(tc, wishes_wait_for_the_brokers_to_say_hello);
     tcase_add_test(tc, a_znode_of_elections_is_carried_out);
     tcase_add_test(tc, a_state_that_another_hand_changed_is_read_again);
+    tcase_add_test(tc, a_move_that_is_noted_twice_ends_once);
     tcase_add_test(tc, no_move_ends_without_replicas);
     tcase_add_test(tc, moves_of_many_partitions_share_multis);
     return unit_run(tc);
