@@ -67,6 +67,38 @@ bool str_to_i64(struct str s, int64_t *out)
     return true;
 }
 
+size_t str_utf8_char(struct str s)
+{
+    const unsigned char *b = (const unsigned char *)s.ptr;
+    size_t n;
+
+    if (s.len == 0)
+        return 0;
+    n = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : b[0] < 0xf5 ? 4 : 0;
+    if (n == 0 || n > s.len)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((b[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ||
+        (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+bool str_is_text(struct str s)
+{
+    while (s.len > 0) {
+        size_t n = str_utf8_char(s);
+
+        if (n == 0 || s.ptr[0] == '\0')
+            return false;
+        s = (struct str){ .ptr = s.ptr + n, .len = s.len - n };
+    }
+    return true;
+}
+
 uint64_t str_hash(struct str s)
 {
     uint64_t hash = 14695981039346656037u;

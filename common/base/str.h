@@ -54,6 +54,11 @@ struct str str_trim(struct str s);
 struct str str_split(struct str s, char sep, struct str *rest);
 /* Decimal, whole text, in range; false otherwise and *out untouched. */
 bool str_to_i64(struct str s, int64_t *out);
+/* Bytes of the well-formed UTF-8 character that s begins with; 0: there is none, or s is empty. */
+size_t str_utf8_char(struct str s);
+/* Well-formed UTF-8 without NUL: what can be written into JSON and read again, and ends where a C
+ * string does. */
+bool str_is_text(struct str s);
 /* FNV-1a, for hash tables of ours; not for anything that others must agree with. */
 uint64_t str_hash(struct str s);
 /* Java's String.hashCode() of text in UTF-8, malformed bytes as its decoder takes them: what Kafka

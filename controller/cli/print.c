@@ -219,33 +219,10 @@ static struct str plain_cell(struct arena *arena, const struct print *print,
     return STR_EMPTY;
 }
 
-/* Length of the well-formed UTF-8 character at the head of text, 0 when there is none. */
-static size_t utf8_char(struct str text)
-{
-    const unsigned char *b = (const unsigned char *)text.ptr;
-    size_t n = b[0] < 0x80   ? 1
-               : b[0] < 0xc2 ? 0
-               : b[0] < 0xe0 ? 2
-               : b[0] < 0xf0 ? 3
-               : b[0] < 0xf5 ? 4
-                             : 0;
-
-    if (n == 0 || n > text.len)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ||
-        (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 bool print_is_utf8(struct str text)
 {
     while (text.len > 0) {
-        size_t n = utf8_char(text);
+        size_t n = str_utf8_char(text);
 
         if (n == 0)
             return false;
@@ -259,7 +236,7 @@ void print_json_text(FILE *out, struct str text)
     fputc('"', out);
     while (text.len > 0) {
         unsigned char c = (unsigned char)text.ptr[0];
-        size_t n = utf8_char(text);
+        size_t n = str_utf8_char(text);
 
         if (c == '"' || c == '\\')
             fprintf(out, "\\%c", c);

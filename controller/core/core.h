@@ -138,6 +138,8 @@ struct core_loaded {
     const struct core_read_topic *topics;
     size_t n_configs;
     const struct image_config *configs;
+    size_t n_unread_configs;
+    const struct image_config *unread_configs; /* of whom: what is known of them goes on */
     size_t n_delete_marks;
     const struct str *delete_marks; /* children of /admin/delete_topics */
     size_t n_tombstones;
@@ -425,7 +427,8 @@ enum core_reload_what {
     RELOAD_TOPIC,     /* TOPIC_READ */
     RELOAD_STATE,     /* STATE_READ */
     RELOAD_PID_BLOCK, /* PID_BLOCK_READ */
-    RELOAD_CONFIG,    /* CONFIG_READ, asked of ZooKeeper before the WRITEs that come after it */
+    RELOAD_CONFIG,    /* CONFIG_READ if they can be read, asked of ZooKeeper before the WRITEs that
+                         come after it */
 };
 
 struct core_reload {

@@ -315,6 +315,21 @@ static void load_topics(struct core *core, struct image *image, const struct ima
     free(topics);
 }
 
+static void load_configs(struct image *image, const struct image *old,
+                         const struct core_loaded *loaded)
+{
+    image_add(image,
+              &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
+    for (size_t i = 0; i < loaded->n_unread_configs; i++) {
+        const struct image_config *unread = &loaded->unread_configs[i];
+        const struct image_config *known =
+            old != NULL ? image_config(old, unread->type, unread->name) : NULL;
+
+        if (known != NULL)
+            image_add(image, &(struct image_delta){ .n_configs = 1, .configs = known });
+    }
+}
+
 void view_load(struct core *core, const struct core_loaded *loaded)
 {
     bool again = core->image != NULL;
@@ -329,8 +344,7 @@ void view_load(struct core *core, const struct core_loaded *loaded)
     repair_load(core);
     unread_forget(core);
     load_topics(core, image, old, loaded);
-    image_add(image,
-              &(struct image_delta){ .n_configs = loaded->n_configs, .configs = loaded->configs });
+    load_configs(image, old, loaded);
     for (size_t i = 0; i < loaded->n_tombstones; i++)
         load_tombstones(image, &loaded->tombstones[i]);
     core->pid_block = loaded->pid_block;

@@ -59,6 +59,7 @@ static void job_free(struct job *job)
     free(job->nodes.at);
     free(job->topics.at);
     free(job->configs.at);
+    free(job->unread_configs.at);
     free(job->marks.at);
     free(job->tombstones.at);
     free(job->eligible.at);
@@ -620,6 +621,8 @@ static void everything_read(struct job *job)
     loaded->nodes = things_flat(job, &job->nodes, sizeof(struct node));
     loaded->n_configs = job->configs.n;
     loaded->configs = things_flat(job, &job->configs, sizeof(struct image_config));
+    loaded->n_unread_configs = job->unread_configs.n;
+    loaded->unread_configs = things_flat(job, &job->unread_configs, sizeof(struct image_config));
     loaded->n_delete_marks = job->marks.n;
     loaded->delete_marks = things_flat(job, &job->marks, sizeof(struct str));
     loaded->n_tombstones = job->tombstones.n;
@@ -758,8 +761,14 @@ static void config_was_read(struct job *job)
     struct core_event event = { .kind = CORE_CONFIG_READ,
                                 .config_read = { .config = *job->config } };
 
-    if (!is_refused(job))
-        job_finish(job, &event);
+    if (is_refused(job))
+        return;
+    if (job->unread_configs.n > 0) { /* must not look as if there were none */
+        job_drop(job);
+        job_free(job);
+        return;
+    }
+    job_finish(job, &event);
 }
 
 /* ---- the module -------------------------------------------------------------------------------

@@ -8,7 +8,8 @@
  * followed its predecessor reads the topics, states and settings only that may have changed since.
  * What we cannot serve safely (ACLs, delegation tokens, finalised features) is refused with the
  * reason, and so is what cannot be read, but for registrations, which are left out, and states and
- * topics, which are told as unreadable: each is the matter of one broker, partition or topic. Of
+ * topics, which are told as unreadable, and settings, which are told as unread, or not at all when
+ * they are read for themselves: each is the matter of one broker, partition, topic or entity. Of
  * the topics only when the core knows them, or when they were never led: one that has states nobody
  * knows the replicas of, and who is not told of them parks their logs.
  *
@@ -50,7 +51,7 @@ void loader_believe(struct loader *loader, const struct standby *known);
 /* How far a RELOAD_ALL is that runs: partitions found so far and those read, or known; false: none
  * runs. */
 bool loader_progress(const struct loader *loader, size_t *n_parts, size_t *n_done);
-/* CONFIG_READ of one entity ("topics", name). */
+/* CONFIG_READ of one entity ("topics", name), if its settings can be read. */
 void loader_run_config(struct loader *loader, struct str type, struct str name);
 /* The seat is lost: nothing that was asked before this is answered. */
 void loader_reset(struct loader *loader);

@@ -8,13 +8,28 @@
 static void on_config(struct job *job, struct item *item, const struct zk_answer *answer)
 {
     struct image_config *config = item->target;
+    const struct image_config *known;
 
     if (answer->err != ERR_OK || answer->data.len == 0)
         return;
-    if (zk_parse_config(&job->arena, answer->data, config) != ERR_OK)
-        say_error("cannot read settings, passed over path=%.*s", STR_ARG(answer->path));
-    else if (job->what == RELOAD_ALL && config->n_settings > 0)
+    if (zk_parse_config(&job->arena, answer->data, config) == ERR_OK) {
+        if (job->what == RELOAD_ALL && config->n_settings > 0)
+            load_add(&job->configs, config);
+        return;
+    }
+    say_limited(SAY_ERROR,
+                "cannot read settings, going on with what is known, without any if nothing is "
+                "path=%.*s",
+                STR_ARG(answer->path));
+    /* a standby knows what they were before somebody has touched them */
+    known = job->known != NULL ? image_config(standby_image(job->known), config->type, config->name)
+                               : NULL;
+    if (known != NULL) {
+        *config = *known;
         load_add(&job->configs, config);
+    } else {
+        load_add(&job->unread_configs, config);
+    }
 }
 
 struct image_config *load_config(struct job *job, struct str type, struct str name)

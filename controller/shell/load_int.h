@@ -61,7 +61,7 @@ struct job {
     /* of everything */
     struct str cluster_id;
     /* arrays of pointers into the arena */
-    struct things nodes, topics, configs, marks, tombstones, eligible;
+    struct things nodes, topics, configs, unread_configs, marks, tombstones, eligible;
     struct zk_ours ours;
     struct core_pid_block pid_block;
     size_t n_topics_known, n_parts, n_parts_read, n_parts_known;

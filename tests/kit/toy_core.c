@@ -153,6 +153,11 @@ static struct core_read_topic read_topic(const struct toy_topic *topic, struct s
                                      .parts = parts };
 }
 
+static bool is_unread_config(const struct toy *toy, struct str type, struct str name)
+{
+    return toy->unread != NULL && str_is(type, "topics") && str_is(name, toy->unread);
+}
+
 static void load(struct toy *toy)
 {
     static struct node nodes[TOY_BROKERS];
@@ -161,7 +166,7 @@ static void load(struct toy *toy)
     static struct str marks[TOY_TOPICS];
     static struct core_tombstones stones[256];
     static struct core_tombstone_part stone_parts[256];
-    static struct image_config configs[64];
+    static struct image_config configs[64], unread;
     static struct core_eligible eligible[TOY_TOPICS * TOY_PARTS];
     struct image_cursor at = { 0 };
     const struct image_config *config;
@@ -202,7 +207,12 @@ static void load(struct toy *toy)
     }
     l->configs = configs;
     while ((config = image_next_config(toy->configs, &at)) != NULL)
-        configs[l->n_configs++] = *config;
+        if (is_unread_config(toy, config->type, config->name))
+            l->n_unread_configs = 1;
+        else
+            configs[l->n_configs++] = *config;
+    unread = (struct image_config){ .type = STR("topics"), .name = str_of(toy->unread) };
+    l->unread_configs = &unread;
     l->pid_block = toy->pid_block;
     toy->active = true;
     toy_step(toy, ev);
@@ -281,6 +291,8 @@ static void reload(struct toy *toy, const struct core_reload *r)
         reload_topic(toy, r->topic, topic);
         break;
     case RELOAD_CONFIG:
+        if (is_unread_config(toy, r->type, r->name))
+            break;
         push(toy, CORE_CONFIG_READ)->config_read.config = read_config(toy, r->type, r->name);
         break;
     }

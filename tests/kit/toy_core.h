@@ -88,6 +88,7 @@ struct toy {
     struct image_tombstone stones[256]; /* names are not kept */
     size_t n_stones;
     struct image *configs; /* as an image, for its map */
+    const char *unread;    /* the topic whose settings cannot be read; NULL */
     struct arena reads;    /* of settings, on their way */
     struct core_pid_block pid_block;
     int64_t czxid;

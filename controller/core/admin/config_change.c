@@ -139,6 +139,11 @@ static bool edits_are_sound(const struct config_change *change)
         keys[i].name = change->edits[i].name;
     twins = list_twins(arena, keys, change->n);
     for (size_t i = 0; i < change->n; i++) {
+        if (!str_is_text(change->edits[i].name) || !str_is_text(change->edits[i].value)) {
+            job_fail_item(change->job, change->item, ERR_INVALID_REQUEST,
+                          "Names and values of settings are UTF-8 without NUL");
+            return false;
+        }
         if (twins[i]) {
             job_fail_item(change->job, change->item, ERR_INVALID_REQUEST,
                           "Error due to duplicate config keys");

@@ -58,6 +58,11 @@ static bool settings_pass(struct core *core, struct job *job, size_t at,
     view_topic_defaults(core, &conf);
     for (int32_t i = 0; i < topic->configs_len && err == ERR_OK; i++) {
         settings[i] = (struct image_setting){ topic->configs[i].name, topic->configs[i].value };
+        if (!str_is_text(settings[i].key) || !str_is_text(settings[i].value)) {
+            job_fail_item(job, at, ERR_INVALID_CONFIG,
+                          "Names and values of settings are UTF-8 without NUL");
+            return false;
+        }
         err = topic_conf_set(&conf, settings[i].key, settings[i].value, why);
     }
     if (err == ERR_OK)

@@ -18,6 +18,22 @@ START_TEST(null_equals_only_null)
 }
 END_TEST
 
+START_TEST(text_is_utf8_without_nul)
+{
+    static const char *const good[] = { "", "a", "h\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
+    static const char *const bad[] = { "\xff",         "h\xc3",        "\xc0\xaf",
+                                       "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80" };
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        ck_assert(str_is_text(str_of(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert(!str_is_text(str_of(bad[i])));
+    ck_assert(!str_is_text(STR("a\0b")));
+    ck_assert_uint_eq(str_utf8_char(STR("\xe2\x82\xac!")), 3);
+    ck_assert_uint_eq(str_utf8_char(STR_EMPTY), 0);
+}
+END_TEST
+
 START_TEST(order_is_by_bytes)
 {
     ck_assert_int_lt(str_cmp(STR("a"), STR("b")), 0);
@@ -104,6 +120,7 @@ int main(void)
     TCase *tc = tcase_create("str");
 
     tcase_add_test(tc, null_equals_only_null);
+    tcase_add_test(tc, text_is_utf8_without_nul);
     tcase_add_test(tc, order_is_by_bytes);
     tcase_add_test(tc, prefixes);
     tcase_add_test(tc, white_space_goes_from_both_ends);

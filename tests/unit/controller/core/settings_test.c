@@ -382,6 +382,20 @@ START_TEST(what_waits_while_its_topic_is_read_is_read_again)
 }
 END_TEST
 
+/* Another hand has left garbage, and a note. */
+START_TEST(what_is_known_goes_on_where_settings_cannot_be_read)
+{
+    toy_alter(&toy, "t", "cleanup.policy", "compact");
+    toy.unread = "t";
+    toy.lose = TOY_LOSE_BEFORE; /* all is loaded again */
+    toy_create(&toy, "v", 1, IDS(1));
+    has("t", "cleanup.policy", "compact");
+    toy_alter(&toy, "t", "retention.ms", "5"); /* writes over it */
+    has("t", "cleanup.policy", "compact");
+    has("t", "retention.ms", "5");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("settings");
@@ -404,5 +418,6 @@ int main(void)
     tcase_add_test(tc, a_topic_of_another_hand_comes_with_its_settings);
     tcase_add_test(tc, settings_of_a_topic_that_is_not_known_yet_bring_it);
     tcase_add_test(tc, what_waits_while_its_topic_is_read_is_read_again);
+    tcase_add_test(tc, what_is_known_goes_on_where_settings_cannot_be_read);
     return unit_run(tc);
 }

@@ -75,7 +75,10 @@ START_TEST(settings_of_a_new_topic)
     config.value = STR("five");
     toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], ERR_INVALID_CONFIG);
-    config.value = STR("5");
+    config = (struct create_topics_request_config){ STR("message.format.version"), STR("3\xff") };
+    toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
+    ck_assert_int_eq(toy.errors[0], ERR_INVALID_CONFIG);
+    config = (struct create_topics_request_config){ STR("retention.ms"), STR("5") };
     req.validate_only = false;
     toy_ask(&toy, API_CREATE_TOPICS, 7, &req);
     ck_assert_int_eq(toy.errors[0], 0);

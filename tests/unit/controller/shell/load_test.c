@@ -30,7 +30,7 @@ static struct {
     struct core_pid_block pid_block;
     int32_t epoch, leader, partition_epoch, topic_version;
     bool there;
-    size_t n_eligible;
+    size_t n_eligible, n_unread_configs;
     int32_t eligible, ours_since;
 } got;
 
@@ -59,6 +59,7 @@ static void note_loaded(const struct core_loaded *loaded)
     got.n_tombstones = loaded->n_tombstones;
     got.pid_block = loaded->pid_block;
     got.n_eligible = loaded->n_eligible;
+    got.n_unread_configs = loaded->n_unread_configs;
     got.ours_since = loaded->ours_since;
     if (got.n_eligible > 0)
         got.eligible = loaded->eligible[0].replicas.at[0];
@@ -498,6 +499,47 @@ START_TEST(a_registration_that_cannot_be_read_is_left_out)
 }
 END_TEST
 
+/* What is known of them must not fall back to defaults. */
+START_TEST(settings_that_cannot_be_read_are_no_news)
+{
+    fake_zk_put(fake, "/config/topics/t", "{\"version\":1,\"config\":{\"cleanup.policy\":");
+    loader_run_config(loader, STR("topics"), STR("t"));
+    run();
+    ck_assert_int_eq(got.events, 0);
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_eq(got.n_configs, 0);
+    ck_assert_uint_eq(got.n_unread_configs, 1);
+    fake_zk_drop(fake, "/config/topics/t");
+    loader_run_config(loader, STR("topics"), STR("t"));
+    run();
+    ck_assert_int_eq(got.events, 2);
+    ck_assert_int_eq(got.kind, CORE_CONFIG_READ);
+    ck_assert_int_eq(got.refused, 0);
+}
+END_TEST
+
+START_TEST(a_standby_goes_on_with_the_settings_it_knows)
+{
+    struct image_setting setting = { STR("cleanup.policy"), STR("compact") };
+    struct image_config config = { STR("topics"), STR("t"), 1, &setting };
+    struct image *image = image_new(8, 1, 3001, STR("c"));
+    struct standby *standby = standby_new();
+
+    image_add(image, &(struct image_delta){ .n_configs = 1, .configs = &config });
+    standby_on_image(standby, &image);
+    fake_zk_put(fake, "/config/topics/t", "{\"version\":1,\"config\":{\"cleanup.policy\":");
+    loader_believe(loader, standby);
+    load();
+    run();
+    ck_assert_int_eq(got.events, 1);
+    ck_assert_uint_eq(got.n_configs, 1);
+    ck_assert_uint_eq(got.n_unread_configs, 0);
+    standby_free(&standby);
+}
+END_TEST
+
 START_TEST(a_migration_is_refused)
 {
     fake_zk_put(fake, "/migration", "{}");
@@ -622,6 +664,8 @@ int main(void)
     tcase_add_test(tc, a_topic_that_cannot_be_read_comes_as_its_event);
     tcase_add_loop_test(tc, a_state_that_cannot_be_read_is_told_alone, 0, 7);
     tcase_add_test(tc, a_registration_that_cannot_be_read_is_left_out);
+    tcase_add_test(tc, settings_that_cannot_be_read_are_no_news);
+    tcase_add_test(tc, a_standby_goes_on_with_the_settings_it_knows);
     tcase_add_test(tc, a_migration_is_refused);
     tcase_add_test(tc, single_things_come_as_their_events);
     tcase_add_test(tc, a_topic_that_changes_while_it_is_read_is_read_again);

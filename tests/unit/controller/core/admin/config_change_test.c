@@ -137,6 +137,22 @@ START_TEST(refusals_for_topics)
 }
 END_TEST
 
+/* It would be stored as JSON that nobody can read, and all other settings of the entity with it. */
+START_TEST(what_is_no_text_is_refused)
+{
+    ck_assert_int_eq(BROKER("1", CONFIG_SET, "my.plugin.key", "\xff"), ERR_INVALID_REQUEST);
+    SAYS("Names and values of settings are UTF-8 without NUL");
+    ck_assert_int_eq(BROKER("", CONFIG_SET, "my\xc3.key", "x"), ERR_INVALID_REQUEST);
+    ck_assert_int_eq(TOPIC(CONFIG_SET, "message.format.version", "3.0\xff"), ERR_INVALID_REQUEST);
+    incremental_alter_configs_request_config_init(&edits[0]);
+    edits[0].name = STR("my.plugin.key");
+    edits[0].value = STR("x\0y");
+    ck_assert_int_eq(alter2(CONFIG_OF_BROKER, "1"), ERR_INVALID_REQUEST);
+    ck_assert_ptr_null(stored("brokers", "1", "my.plugin.key"));
+    ck_assert_int_eq(BROKER("1", CONFIG_SET, "my.plugin.key", "\xe2\x82\xac"), 0);
+}
+END_TEST
+
 START_TEST(lists_are_edited_word_by_word)
 {
     ck_assert_int_eq(TOPIC(CONFIG_APPEND, "cleanup.policy", "compact"), 0);
@@ -217,6 +233,7 @@ int main(void)
     tcase_add_test(tc, brokers_settings_are_stored_where_kafka_has_them);
     tcase_add_test(tc, refusals_for_brokers);
     tcase_add_test(tc, refusals_for_topics);
+    tcase_add_test(tc, what_is_no_text_is_refused);
     tcase_add_test(tc, lists_are_edited_word_by_word);
     tcase_add_test(tc, what_somebody_else_put_there_stays);
     tcase_add_test(tc, unclean_election_of_a_topic_at_once);
