@@ -297,20 +297,73 @@ static int by_id(const void *a, const void *b)
     return memcmp((*x)->id.bytes, (*y)->id.bytes, sizeof(*x)->id.bytes);
 }
 
+/* Somebody has copied a topic's znode: the id is that of one name. */
+static void leave_out(struct core *core, struct str name, struct str owner)
+{
+    if (!unread_has(core, name))
+        core_say(core, CORE_SAY_ERROR,
+                 "a topic's znode has the id of another topic topic=%.*s other=%.*s", STR_ARG(name),
+                 STR_ARG(owner));
+    unread_note(core, name);
+}
+
+static bool has_states(const struct core_read_topic *read)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < read->n_parts; i++)
+        has |= read->parts[i].has_state || read->parts[i].is_unreadable;
+    return has;
+}
+
+/* Of two with the same id: who is known has it, else who was led, else the first by name. */
+static bool owns(const struct image *old, const struct core_read_topic *a,
+                 const struct core_read_topic *b)
+{
+    const struct image_topic *known = old != NULL ? image_topic(old, a->id) : NULL;
+    bool a_led = has_states(a), b_led = has_states(b);
+
+    if (known != NULL && (str_eq(known->name, a->name) || str_eq(known->name, b->name)))
+        return str_eq(known->name, a->name);
+    return a_led != b_led ? a_led : str_cmp(a->name, b->name) < 0;
+}
+
+/* They are sorted by id. */
+static void put_owners_first(const struct image *old, const struct core_read_topic **topics,
+                             size_t n)
+{
+    for (size_t first = 0, i = 1; i < n; i++) {
+        const struct core_read_topic *topic = topics[i];
+
+        if (!uuid_eq(topic->id, topics[first]->id)) {
+            first = i;
+        } else if (owns(old, topic, topics[first])) {
+            topics[i] = topics[first];
+            topics[first] = topic;
+        }
+    }
+}
+
 /* In the order of their ids, so that what is kept in that order only ever grows at its end. */
 static void load_topics(struct core *core, struct image *image, const struct image *old,
                         const struct core_loaded *loaded)
 {
     const struct core_read_topic **topics = xcalloc(loaded->n_topics + 1, sizeof(topics[0]));
+    size_t n = 0;
 
-    for (size_t i = 0; i < loaded->n_topics; i++)
-        topics[i] = &loaded->topics[i];
-    if (loaded->n_topics > 0)
-        qsort(topics, loaded->n_topics, sizeof(topics[0]), by_id);
     for (size_t i = 0; i < loaded->n_topics; i++) {
-        if (topics_is_buried(core, topics[i]->name))
-            continue;
-        (topics[i]->is_unreadable ? unread_load : load_topic)(core, image, old, topics[i]);
+        if (!topics_is_buried(core, loaded->topics[i].name))
+            topics[n++] = &loaded->topics[i];
+    }
+    qsort(topics, n, sizeof(topics[0]), by_id);
+    put_owners_first(old, topics, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct image_topic *owner = image_topic(image, topics[i]->id);
+
+        if (owner != NULL)
+            leave_out(core, topics[i]->name, owner->name);
+        else
+            (topics[i]->is_unreadable ? unread_load : load_topic)(core, image, old, topics[i]);
     }
     free(topics);
 }
@@ -525,7 +578,12 @@ static void topic_is_gone(struct core *core, struct str name)
 void view_on_topic_read(struct core *core, const struct core_topic_read *read)
 {
     const struct core_read_topic *topic = read->topic;
+    const struct image_topic *owner = topic != NULL ? image_topic(core->image, topic->id) : NULL;
 
+    if (owner != NULL && image_topic_named(core->image, read->name) == NULL) {
+        leave_out(core, read->name, owner->name);
+        return;
+    }
     if (topic == NULL || !topic->is_unreadable)
         unread_drop(core, read->name);
     if (topic == NULL) {

@@ -276,6 +276,77 @@ START_TEST(a_mark_means_nothing_where_no_topic_is_deleted)
 }
 END_TEST
 
+/* ---- what has the id of another ---- */
+
+/* Another hand copies the znode of t, with the states or without. */
+static void copy_t(const char *name, bool with_states)
+{
+    struct toy_topic *topic = toy.topics;
+
+    while (topic->there)
+        topic++;
+    *topic = *toy_topic(&toy, "t");
+    snprintf(topic->name, sizeof topic->name, "%s", name);
+    topic->parts[0].state.isr.at = topic->parts[0].isr;
+    topic->parts[0].has_state = with_states;
+}
+
+static void t_is_shown_alone(const char *copy)
+{
+    ck_assert(is_shown("t"));
+    ck_assert(!is_shown(copy));
+    toy_create(&toy, copy, 1, IDS(1));
+    ck_assert_int_eq(toy.errors[0], ERR_TOPIC_ALREADY_EXISTS);
+    toy_kill(&toy, 1);
+    SHOWS("t", 0, "2/2,3 1 1");
+    ck_assert_ptr_null(image_topic_named(toy.brokers[2].image, str_of(copy)));
+    toy_advance(&toy, 30000);
+    ck_assert(!is_shown(copy));
+    toy_topic(&toy, copy)->there = false;
+    toy_advance(&toy, 11000);
+    toy_create(&toy, copy, 1, IDS(2));
+    ck_assert_int_eq(toy.errors[0], ERR_OK);
+}
+
+START_TEST(a_copy_of_a_known_topic_is_left_out)
+{
+    copy_t("g", _i == 1);
+    tell_names();
+    t_is_shown_alone("g");
+}
+END_TEST
+
+/* _i: who is known, when everything is read once more; who has states; who is the first. */
+START_TEST(of_two_with_one_id_that_are_loaded_one_is_left_out)
+{
+    const char *copy = _i == 2 ? "x" : "a";
+
+    copy_t(copy, _i != 1);
+    if (_i == 0)
+        read_everything_again("v");
+    else
+        toy_new_core(&toy);
+    if (_i > 0)
+        toy_next_controller(&toy);
+    t_is_shown_alone(copy);
+}
+END_TEST
+
+/* Renamed by hand: the old name goes. */
+START_TEST(a_copy_takes_the_place_of_one_that_is_gone)
+{
+    struct str names[] = { STR("u"), STR("g") };
+
+    copy_t("g", true);
+    tell_names();
+    toy_topic(&toy, "t")->there = false;
+    toy_step(&toy, (struct core_event){ .kind = CORE_TOPIC_NAMES, .names = { 2, names } });
+    toy_advance(&toy, 11000);
+    ck_assert(is_shown("g"));
+    SHOWS("g", 0, "1/1,2,3 0 0");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("unread");
@@ -293,5 +364,8 @@ int main(void)
     tcase_add_loop_test(tc, it_comes_when_it_can_be_read, 0, 2);
     tcase_add_loop_test(tc, a_mark_takes_it_away, 0, 2);
     tcase_add_loop_test(tc, a_mark_means_nothing_where_no_topic_is_deleted, 0, 2);
+    tcase_add_loop_test(tc, a_copy_of_a_known_topic_is_left_out, 0, 2);
+    tcase_add_loop_test(tc, of_two_with_one_id_that_are_loaded_one_is_left_out, 0, 3);
+    tcase_add_test(tc, a_copy_takes_the_place_of_one_that_is_gone);
     return unit_run(tc);
 }
