@@ -386,7 +386,8 @@ struct core {
     bool moves_due;         /* one of them may have arrived */
     bool ids_due;           /* a topic wants its znode written */
     size_t n_missing;       /* topics that the last list of names did not have */
-    size_t n_removed;       /* topics that other hands have taken away */
+    size_t n_removed;       /* topics that other hands have taken away of late */
+    int64_t removed_ms;     /* when the last of them was */
     struct repair *repairs; /* a hash by topic id and partition */
     int64_t repair_ms;      /* when the first of what waits is tried again; NEVER_MS */
     struct unread *unreads; /* a hash by name */

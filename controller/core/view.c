@@ -416,8 +416,9 @@ void view_load(struct core *core, const struct core_loaded *loaded)
 /* ---- topics that other hands made or removed
  * ---------------------------------------------------------- */
 
-#define GONE_FEW   8 /* that are gone at once are taken away; */
-#define GONE_SHARE 4 /* more of them as long as they are no more than one in so many */
+#define GONE_FEW     8      /* that are gone at once are taken away; */
+#define GONE_SHARE   4      /* more of them as long as they are no more than one in so many */
+#define GONE_LONG_MS 600000 /* since the last: whatever it was, it is over */
 
 static int by_text(const void *a, const void *b)
 {
@@ -558,6 +559,8 @@ static void topic_is_gone(struct core *core, struct str name)
 
     if (topic == NULL || topics_is_doomed(core, name))
         return;
+    if (core->now_ms - core->removed_ms > GONE_LONG_MS)
+        core->n_removed = 0;
     if (too_many_are_gone(core)) {
         core_say(core, CORE_SAY_ERROR,
                  "topic is kept although it is gone from ZooKeeper, for too many are topic=%.*s",
@@ -566,6 +569,7 @@ static void topic_is_gone(struct core *core, struct str name)
     }
     core_say(core, CORE_SAY_WARN, "another hand removed a topic topic=%.*s", STR_ARG(name));
     core->n_removed++;
+    core->removed_ms = core->now_ms;
     view_pend_topic_gone(core, topic->id);
     if (image_config(core->image, STR("topics"), name) != NULL)
         view_pend_config(core, &(struct image_config){ .type = STR("topics"), .name = name });

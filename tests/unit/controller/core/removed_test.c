@@ -137,6 +137,19 @@ START_TEST(a_zookeeper_that_has_lost_everything_is_not_believed)
 }
 END_TEST
 
+START_TEST(one_now_and_then_is_believed_for_ever)
+{
+    for (int i = 0; i < 12; i++) {
+        toy_create(&toy, "x", 1, IDS(1, 2, 3));
+        ck_assert_int_eq(toy.errors[0], ERR_OK);
+        remove_by_hand("x");
+        toy_look(&toy, "x");
+        ck_assert_uint_eq(image_n_topics(core_image(toy.core)), 2);
+        toy_advance(&toy, 3600000);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("removed");
@@ -149,5 +162,6 @@ int main(void)
     tcase_add_test(tc, a_list_without_it_takes_nothing_away);
     tcase_add_test(tc, who_is_eligible_goes_with_it);
     tcase_add_test(tc, a_zookeeper_that_has_lost_everything_is_not_believed);
+    tcase_add_test(tc, one_now_and_then_is_believed_for_ever);
     return unit_run(tc);
 }
