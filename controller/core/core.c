@@ -170,6 +170,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     }
     core->settings.topic_defaults = defaults;
     core->chance = seed;
+    core->pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
     core->wake_ms = core->word_ms = core->repair_ms = core->unread_ms = NEVER_MS;
     STAILQ_INIT(&core->alters);
     STAILQ_INIT(&core->shutdowns);
@@ -181,7 +182,7 @@ struct core *core_new(const struct core_settings *settings, uint64_t seed)
     return core;
 }
 
-/* Everything but the settings and the state of chance. */
+/* Everything but the settings, the state of chance, and which producer ids have been given out. */
 static void forget(struct core *core)
 {
     struct wait_shutdown *shutdown;
@@ -245,6 +246,7 @@ static void on_resigned(struct core *core);
 static void on_loaded(struct core *core, const struct core_loaded *loaded)
 {
     bool again = core->active && loaded->controller_epoch == core->controller_epoch;
+    int64_t last_pid = core->pid_block.last;
 
     if (!again)
         on_resigned(core); /* won again before we knew that it was lost */
@@ -254,6 +256,7 @@ static void on_loaded(struct core *core, const struct core_loaded *loaded)
     core->loaded_ms = core->now_ms;
     core->balance_ms = core->now_ms + 5000;
     view_load(core, loaded);
+    pids_keep(core, last_pid);
     elr_load(core, loaded);
     stones_loaded(core);
     settings_loaded(core);
@@ -374,8 +377,7 @@ static void absorb(struct core *core, const struct core_event *ev)
         settings_on_read(core, &ev->config_read);
         break;
     case CORE_PID_BLOCK_READ:
-        core->pid_block = ev->pid_block_read.block;
-        core->pid_block_asked = false;
+        pids_on_read(core, &ev->pid_block_read.block);
         break;
     case CORE_MOVES_WANTED:
         wishes_on_moves(core, &ev->wishes);

@@ -368,7 +368,7 @@ enum core_op_kind {
     OP_MARK_DELETE,   /* the same; missing is fine */
     OP_TOMBSTONES_SET, /* our znode of (broker, topic id): created or replaced; deleted when n is 0
                         */
-    OP_PID_BLOCK_SET,  /* /latest_producer_id_block, with version */
+    OP_PID_BLOCK_SET,  /* /latest_producer_id_block, with version; made when missing */
     OP_MOVES_SET,      /* /admin/reassign_partitions: created or replaced; deleted when n is 0 */
     OP_ELIGIBLE_SET,   /* our znode of the partition: created or replaced; deleted when without
                           replicas */

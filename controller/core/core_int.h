@@ -731,6 +731,9 @@ void wishes_forget(struct core *core);
 
 /* pid_blocks.c */
 void pids_on_wanted(struct core *core, const struct core_pid_block_wanted *wanted);
+void pids_on_read(struct core *core, const struct core_pid_block *read);
+/* Ids up to this one have been given out, whatever was read. */
+void pids_keep(struct core *core, int64_t last);
 void pids_plan(struct core *core);
 void pids_done(struct core *core, struct plan_item *item, const struct core_op_result *results);
 void pids_drop(struct core *core, uint64_t stream, bool all);

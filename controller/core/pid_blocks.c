@@ -1,7 +1,10 @@
 /*
  * Blocks of a thousand producer ids. All who wait share one write, which moves the end of the last
- * block; only then are the blocks given out: a crash wastes ids, it never repeats them.
+ * block; only then are the blocks given out: a crash wastes ids, it never repeats them. What was
+ * given out is known here, too: a znode that another hand removed or set back does not bring it
+ * back.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -46,6 +49,28 @@ void pids_drop(struct core *core, uint64_t stream, bool all)
         STAILQ_REMOVE(&core->pids, wait, wait_pid, link);
         free(wait);
     }
+}
+
+void pids_keep(struct core *core, int64_t last)
+{
+    struct core_pid_block *block = &core->pid_block;
+
+    if (block->last >= last)
+        return;
+    core_say(core, CORE_SAY_WARN,
+             "another hand removed or set back the block of producer ids, going on behind it "
+             "block_end=%" PRId64 " known=%" PRId64,
+             block->last, last);
+    block->last = last;
+}
+
+void pids_on_read(struct core *core, const struct core_pid_block *read)
+{
+    int64_t last = core->pid_block.last;
+
+    core->pid_block = *read;
+    core->pid_block_asked = false;
+    pids_keep(core, last);
 }
 
 void pids_plan(struct core *core)

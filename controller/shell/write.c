@@ -2,9 +2,9 @@
  * A WRITE becomes a run: paths and bytes of every operation are made once; what is sent is decided
  * for each multi anew. That is because some operations mean "so that it is like this afterwards"
  * (settings are created or replaced, marks may be there or not, a partition's parents may or may
- * not exist) while a multi knows only create, set and delete: each has a form that is guessed first
- * and changed when ZooKeeper refuses it, which costs one more round trip and changes nothing, as a
- * multi is all or nothing.
+ * not exist, the block of producer ids may have been removed) while a multi knows only create, set
+ * and delete: each has a form that is guessed first and changed when ZooKeeper refuses it, which
+ * costs one more round trip and changes nothing, as a multi is all or nothing.
  *
  *   pack groups, check first -> multi -> OK: those groups are done, pack the next
  *                                     -> the check failed: fenced, everything left fails
@@ -419,7 +419,8 @@ static bool adapt(struct flight *flight, struct tag tag, enum err err)
     else if (todo->form == FORM_DELETE && err == ERR_NOT_EMPTY && todo->kind == OP_CONFIG_SET)
         todo->form = FORM_SET; /* users have clients below them */
     else if (todo->kind != OP_CONFIG_SET && todo->kind != OP_TOMBSTONES_SET &&
-             todo->kind != OP_MOVES_SET && todo->kind != OP_ELIGIBLE_SET)
+             todo->kind != OP_MOVES_SET && todo->kind != OP_ELIGIBLE_SET &&
+             todo->kind != OP_PID_BLOCK_SET)
         return false;
     else if (todo->form == FORM_SET && err == ERR_NOT_FOUND)
         todo->form = FORM_CREATE;

@@ -194,6 +194,38 @@ START_TEST(producer_ids_never_repeat)
 }
 END_TEST
 
+/* Another hand removed the znode; a broker that started made it again, without a block. */
+static void remove_block(void)
+{
+    toy.pid_block = (struct core_pid_block){ .broker = -1, .first = -1, .last = -1 };
+}
+
+START_TEST(producer_ids_never_repeat_when_their_znode_was_removed)
+{
+    want_pids(1);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 0);
+    remove_block();
+    want_pids(2);
+    ck_assert_int_eq(toy.brokers[2].first_pid, 1000);
+    ck_assert_int_eq(toy.pid_block.last, 1999);
+    /* everything is read again */
+    remove_block();
+    toy.lose = TOY_LOSE_BEFORE;
+    want_pids(3);
+    ck_assert_int_eq(toy.brokers[3].first_pid, 2000);
+    /* the seat is lost and won again */
+    remove_block();
+    toy_next_controller(&toy);
+    want_pids(1);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 3000);
+    /* who does not know what was given goes by what there is */
+    toy_new_core(&toy);
+    toy_next_controller(&toy);
+    want_pids(1);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 4000);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("isr");
@@ -208,5 +240,6 @@ int main(void)
     tcase_add_test(tc, a_failed_directory_moves_its_leaders);
     tcase_add_test(tc, two_brokers_back_in_one_step_both_have_their_directories);
     tcase_add_test(tc, producer_ids_never_repeat);
+    tcase_add_test(tc, producer_ids_never_repeat_when_their_znode_was_removed);
     return unit_run(tc);
 }

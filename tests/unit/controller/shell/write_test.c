@@ -556,6 +556,37 @@ START_TEST(tombstones_and_producer_ids_are_stored)
 }
 END_TEST
 
+static void op_pids(int32_t version, int64_t first)
+{
+    struct core_op *o = op(OP_PID_BLOCK_SET, NULL, 1);
+
+    o->version = version;
+    o->pid_block = (struct core_pid_block){ .broker = 2, .first = first, .last = first + 999 };
+}
+
+START_TEST(a_block_of_producer_ids_that_another_hand_removed_is_made_again)
+{
+    fake_zk_drop(fake, "/latest_producer_id_block");
+    op_pids(7, 3000);
+    start();
+    run();
+    all(ERR_OK);
+    ck_assert_int_eq(got.results[0].version, 0);
+    ck_assert_str_eq(fake_zk_data(fake, "/latest_producer_id_block"),
+                     "{\"version\":1,\"broker\":2,\"block_start\":\"3000\","
+                     "\"block_end\":\"3999\"}");
+    /* nobody overwrites what came meanwhile */
+    got.events = 0;
+    fake_zk_drop(fake, "/latest_producer_id_block");
+    fake_zk_lose_write(zk, 1, FAKE_LOSS_APPLIED); /* that it was made */
+    op_pids(7, 4000);
+    start();
+    run();
+    all(ERR_BAD_VERSION);
+    ck_assert_int_eq(fake_zk_version(fake, "/latest_producer_id_block"), 0);
+}
+END_TEST
+
 START_TEST(eligible_leaders_are_written_with_their_state)
 {
     static const int32_t ids[] = { 2, 3 };
@@ -676,6 +707,7 @@ int main(void)
     tcase_add_test(tc, a_topic_is_deleted_with_all_that_is_left_of_it);
     tcase_add_test(tc, marks_and_settings_are_as_wanted_afterwards);
     tcase_add_test(tc, tombstones_and_producer_ids_are_stored);
+    tcase_add_test(tc, a_block_of_producer_ids_that_another_hand_removed_is_made_again);
     tcase_add_test(tc, eligible_leaders_are_written_with_their_state);
     tcase_add_test(tc, a_group_that_is_as_large_as_it_may_be_fits);
     tcase_add_test(tc, wishes_of_old_tools_are_rewritten_and_go);
