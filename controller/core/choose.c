@@ -46,27 +46,25 @@ static struct ids isr_of_stayers(const struct choice *c, int32_t keep, int32_t *
     return left;
 }
 
-static struct ids clean_of(const struct choice *c, struct ids ids, int32_t *room)
-{
-    struct ids left = { .at = room, .n = 0 };
-
-    for (uint32_t i = 0; i < ids.n; i++) {
-        if (!is(what_is(c, ids.at[i]), REPLICA_UNCLEAN))
-            room[left.n++] = ids.at[i];
-    }
-    return left;
-}
-
 /* Without members that may have lost records. When that is everybody, those take their place who
  * were eligible beside them, for they have all that is committed; and without any of these either
- * it stays, for an ISR is never empty. */
+ * it stays, for an ISR is never empty. Other hands may have made replicas fewer than the eligible.
+ */
 static struct ids isr_of_clean(const struct choice *c, int32_t *room)
 {
-    struct ids left = clean_of(c, c->part->isr, room);
+    struct ids isr = c->part->isr, replicas = c->part->replicas, left = { .at = room, .n = 0 };
 
-    if (left.n == 0)
-        left = clean_of(c, c->eligible, room);
-    return left.n > 0 ? left : c->part->isr;
+    for (uint32_t i = 0; i < isr.n; i++) {
+        if (!is(what_is(c, isr.at[i]), REPLICA_UNCLEAN))
+            room[left.n++] = isr.at[i];
+    }
+    if (left.n > 0)
+        return left;
+    for (uint32_t i = 0; i < replicas.n; i++) {
+        if (!is(c->replicas[i], REPLICA_UNCLEAN) && ids_has(c->eligible, replicas.at[i]))
+            room[left.n++] = replicas.at[i];
+    }
+    return left.n > 0 ? left : isr;
 }
 
 /* Somebody who has all that is committed although it is not in the ISR, once nobody who is in it

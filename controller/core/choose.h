@@ -35,8 +35,8 @@ struct choice {
     bool unclean;        /* whoever lives may lead when nobody in sync can be waited for */
 };
 
-/* False: everything may stay as it is. Else *next, with its isr in the caller's room for
- * replicas.n. */
+/* False: everything may stay as it is. Else *next, with its isr in the caller's room for as many as
+ * replicas and isr are. */
 bool choose_leader(const struct choice *choice, struct leader_isr *next, int32_t *isr_room);
 /* The partition's replicas become these, in the order in which they may lead: *next is the state
  * that goes with them, with isr in the caller's room. False when it cannot be done now without

@@ -37,9 +37,9 @@ static struct ids *by_hand(struct core *core, struct job *job, size_t at,
     for (size_t i = 0; i < n_new; i++) {
         replicas[i] = (struct ids){ .at = asked->assignments[i].broker_ids,
                                     .n = (uint32_t)asked->assignments[i].broker_ids_len };
-        if (replicas[i].n != factor || !ids_unique(replicas[i])) {
+        if (factor == 0 || replicas[i].n != factor || !ids_unique(replicas[i])) {
             job_fail_item(job, at, ERR_INVALID_REPLICA_ASSIGNMENT,
-                          "each partition needs %u replicas, none twice", factor);
+                          "each partition needs %u replicas, at least one and none twice", factor);
             return NULL;
         }
         for (uint32_t j = 0; j < factor; j++) {
@@ -70,7 +70,7 @@ static struct ids *by_rule(struct core *core, struct job *job, size_t at,
 
         if (!node_is_visible(&node))
             continue;
-        if (!found && node.id >= model.at[0]) {
+        if (!found && model.n > 0 && node.id >= model.at[0]) {
             place.start = place.shift = place.n_brokers;
             found = true;
         }

@@ -7,6 +7,7 @@
 
 #include "controller/core/admin/config_change.h"
 #include "gen/wire/apis.h"
+#include "gen/wire/create_partitions.h"
 #include "gen/wire/create_topics.h"
 #include "gen/wire/incremental_alter_configs.h"
 #include "tests/kit/core_kit.h"
@@ -183,6 +184,32 @@ START_TEST(a_topic_grows)
         ck_assert_int_eq(part->state.leader, part->replicas[0]);
         ck_assert_uint_eq(part->state.isr.n, 3);
     }
+}
+END_TEST
+
+START_TEST(no_partition_is_made_without_replicas)
+{
+    struct create_partitions_request_assignment none;
+    struct create_partitions_request_topic by_hand;
+    struct create_partitions_request grow;
+
+    toy_create(&toy, "t", 1, IDS(1, 2));
+    create_partitions_request_init(&grow);
+    create_partitions_request_topic_init(&by_hand);
+    create_partitions_request_assignment_init(&none);
+    by_hand.name = STR("t");
+    by_hand.count = 2;
+    by_hand.assignments = &none;
+    by_hand.assignments_len = 1;
+    grow.topics = &by_hand;
+    grow.topics_len = 1;
+    grow.timeout_ms = 30000;
+    ck_assert_int_eq(toy_ask(&toy, API_CREATE_PARTITIONS, 3, &grow),
+                     ERR_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_uint_eq(toy_topic(&toy, "t")->n_parts, 1);
+    toy_topic(&toy, "t")->parts[0].n_replicas = 0; /* another hand has emptied it */
+    toy_next_controller(&toy);
+    ck_assert_int_eq(toy_grow(&toy, "t", 2), ERR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 END_TEST
 
@@ -412,6 +439,7 @@ int main(void)
     tcase_add_test(tc, the_answer_waits_for_every_live_broker);
     tcase_add_test(tc, who_does_not_wait_is_told_so);
     tcase_add_test(tc, a_topic_grows);
+    tcase_add_test(tc, no_partition_is_made_without_replicas);
     tcase_add_test(tc, a_partition_without_a_live_replica_is_born_later);
     tcase_add_test(tc, deletion_does_not_wait_for_the_absent);
     tcase_add_test(tc, nobody_speaks_for_another);
