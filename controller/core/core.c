@@ -365,6 +365,7 @@ static void absorb(struct core *core, const struct core_event *ev)
         topics_on_marks(core, ev->names.n, ev->names.names);
         break;
     case CORE_TOPIC_NAMES:
+        topics_on_names(core, &ev->names);
         view_on_topic_names(core, &ev->names);
         break;
     case CORE_TOPIC_READ:

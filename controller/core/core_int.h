@@ -254,6 +254,7 @@ struct doomed { /* a topic on its way out */
     int32_t n_parts;
     bool marked; /* the mark is in ZooKeeper; */
     bool stored; /* and the tombstones: the znodes may go */
+    bool named;  /* the last list of all topics' names had it */
     bool in_plan;
     unsigned n_failures; /* of what comes next, in turn */
     int64_t after_ms;    /* it is not tried before */
@@ -540,6 +541,8 @@ void isr_drop_stream(struct core *core, uint64_t stream);
 
 /* topics.c */
 void topics_on_marks(struct core *core, size_t n, const struct str *names);
+/* Of those on their way out, which have names that are still there, or are there again? */
+void topics_on_names(struct core *core, const struct core_names *names);
 void topics_doom(struct core *core, const struct image_topic *topic);
 bool topics_is_doomed(const struct core *core, struct str name);
 /* It is on its way out, not only marked. */

@@ -257,15 +257,16 @@ static void part_done(struct core *core, const struct plan_part *part,
     }
     repair_stored(core, part->topic_id, part->part.index);
     next.partition_epoch = result->version;
-    elr_stored(core, part, result->version);
+    elr_stored(core, part, result->version); /* or nobody would know that the entry is there */
+    if (now == NULL)
+        return; /* another hand has removed the topic meanwhile */
     /* the write was of the state alone: what else is known may have changed meanwhile */
-    if (now != NULL && !part->moves) {
+    if (!part->moves) {
         next.replicas = now->replicas;
         next.adding = now->adding;
         next.removing = now->removing;
     }
-    if (now != NULL)
-        next.offline = now->offline;
+    next.offline = now->offline;
     view_pend_part(core, part->topic_id, part->topic, &next);
 }
 

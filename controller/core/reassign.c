@@ -315,8 +315,10 @@ static void say_move(struct core *core, const struct plan_part *part)
 void reassign_done(struct core *core, struct plan *plan, struct plan_item *item,
                    const struct core_op_result *results)
 {
+    bool is_gone = image_topic(core->image, item->topic_id) == NULL; /* by another hand */
+
     view_sets_done(core, item->topic_id, item->topic,
-                   item->err == ERR_OK ? results[item->first_op].version : -1);
+                   item->err == ERR_OK && !is_gone ? results[item->first_op].version : -1);
     core->moves_due = true;
     if (item->err != ERR_OK) {
         repair_topic_failed(core, item->topic_id);
@@ -330,7 +332,7 @@ void reassign_done(struct core *core, struct plan *plan, struct plan_item *item,
         struct image_part moved;
         const struct image_part *now;
 
-        if (part->item != item)
+        if (part->item != item || is_gone)
             continue;
         say_move(core, part);
         if (part->op != SIZE_MAX)

@@ -180,9 +180,10 @@ static void topic_stored(struct core *core, struct plan_item *item,
                          const struct core_op_result *results)
 {
     size_t op = item->first_state_op, topic_op = item->first_op + (item->kind == PLAN_TOPIC);
+    bool is_gone = item->kind == PLAN_GROW && image_topic(core->image, item->topic_id) == NULL;
 
     view_sets_done(core, item->topic_id, item->topic,
-                   item->err == ERR_OK ? results[topic_op].version : -1);
+                   item->err == ERR_OK && !is_gone ? results[topic_op].version : -1);
     if (item->err != ERR_OK) {
         if (item->kind == PLAN_GROW)
             repair_topic_failed(core, item->topic_id);
@@ -191,6 +192,8 @@ static void topic_stored(struct core *core, struct plan_item *item,
         return;
     }
     repair_topic_stored(core, item->topic_id);
+    if (is_gone)
+        return; /* another hand has removed it meanwhile */
     for (size_t i = 0; i < item->change.n_parts; i++) {
         struct image_part part = item->change.parts[i];
 
@@ -305,6 +308,35 @@ void topics_on_marks(struct core *core, size_t n, const struct str *names)
     }
 }
 
+void topics_on_names(struct core *core, const struct core_names *names)
+{
+    struct doomed *doomed;
+
+    TAILQ_FOREACH (doomed, &core->doomeds, link)
+        doomed->named = false;
+    for (size_t i = 0; i < names->n && !TAILQ_EMPTY(&core->doomeds); i++) {
+        doomed = doomed_find(core, names->names[i]);
+        if (doomed != NULL)
+            doomed->named = true;
+    }
+}
+
+/* Our creation was on its way when another hand's mark came: now the topic is known. */
+static void known_after_all(struct core *core, struct doomed *doomed)
+{
+    const struct image_topic *topic = image_topic_named(core->image, str_of(doomed->topic));
+
+    if (topic == NULL || !doomed->stored || doomed->n_parts != 0 || !uuid_is_zero(doomed->id))
+        return;
+    doomed->n_parts = -1;
+    if (!core->settings.delete_topic_enable)
+        return;
+    doomed->n_parts = topic->n_parts;
+    doomed->id = topic->id;
+    doomed->marked = true;
+    doomed->stored = false;
+}
+
 static size_t count_replicas(const struct image_topic *topic)
 {
     size_t n = 0;
@@ -393,6 +425,7 @@ void topics_plan(struct core *core)
     TAILQ_FOREACH (doomed, &core->doomeds, link) {
         if (doomed->in_plan || core->now_ms < doomed->after_ms)
             continue;
+        known_after_all(core, doomed);
         /* what this plan makes of the topic is seen first */
         if (!doomed->stored && !plan_sets_topic(core, doomed->id))
             plan_doom(core, doomed);
@@ -478,6 +511,8 @@ void topics_done(struct core *core, struct plan *plan, struct plan_item *item,
     } else if (item->err == ERR_OK) {
         if (item->kind == PLAN_DELETE)
             deleted(core, item);
+        if (doomed->named) /* another one, perhaps, which nobody has looked at */
+            core_reload(core, (struct core_reload){ .what = RELOAD_TOPIC, .topic = item->topic });
         doomed_drop(core, doomed);
         plan->has_deleted = true;
     }

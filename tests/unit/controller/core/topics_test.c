@@ -268,6 +268,43 @@ START_TEST(nobody_speaks_for_another)
 }
 END_TEST
 
+/* Another hand marks the topic while it is being created. */
+static void mark_while_created(void)
+{
+    struct str t = STR("t");
+
+    toy.hold = true;
+    create("t", 2, 3);
+    snprintf(toy.marks[toy.n_marks++], sizeof toy.marks[0], "t");
+    toy_step(&toy, (struct core_event){ .kind = CORE_DELETE_MARKS, .names = { 1, &t } });
+    toy_release(&toy);
+    ck_assert_uint_eq(toy.n_marks, 0);
+}
+
+START_TEST(a_mark_that_comes_while_the_topic_is_made_leaves_no_files)
+{
+    mark_while_created();
+    ck_assert_ptr_null(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_stones, 6);
+    for (int32_t id = 1; id <= 3; id++) {
+        ck_assert_uint_eq(image_n_topics(toy.brokers[id].image), 0);
+        toy_delete_files(&toy, id);
+    }
+    ck_assert_uint_eq(toy.n_stones, 0);
+}
+END_TEST
+
+START_TEST(such_a_mark_goes_where_nothing_is_deleted)
+{
+    toy.settings.delete_topic_enable = false;
+    toy_new_core(&toy);
+    toy_next_controller(&toy);
+    mark_while_created();
+    ck_assert_ptr_nonnull(toy_topic(&toy, "t"));
+    ck_assert_uint_eq(toy.n_stones, 0);
+}
+END_TEST
+
 START_TEST(a_mark_of_another_hand_deletes)
 {
     const struct str names[] = { STR("t"), STR("unknown") };
@@ -443,6 +480,8 @@ int main(void)
     tcase_add_test(tc, a_partition_without_a_live_replica_is_born_later);
     tcase_add_test(tc, deletion_does_not_wait_for_the_absent);
     tcase_add_test(tc, nobody_speaks_for_another);
+    tcase_add_test(tc, a_mark_that_comes_while_the_topic_is_made_leaves_no_files);
+    tcase_add_test(tc, such_a_mark_goes_where_nothing_is_deleted);
     tcase_add_test(tc, a_mark_of_another_hand_deletes);
     tcase_add_test(tc, a_mark_left_by_an_earlier_controller_is_carried_out);
     tcase_add_test(tc, a_deletion_that_was_interrupted_goes_on);
