@@ -229,6 +229,13 @@ static void connected(struct zk_lib *lib)
     calls_send(lib);
 }
 
+static void suspended(struct zk_lib *lib)
+{
+    lib->connected = false;
+    zk_patience_await(&lib->patience);
+    post_state(lib, ZK_SUSPENDED, false, lib->turn);
+}
+
 /* A handle that failed or is gone is not moved any more, or will be connected once more. */
 static void on_moved(struct msg *msg)
 {
@@ -265,9 +272,7 @@ static void on_session_state(struct zk_lib *lib, int state)
             say_limited(SAY_ERROR, "ZooKeeper refuses to authenticate us");
         lib->dead = true;
     } else if (lib->connected) { /* connecting, associating */
-        lib->connected = false;
-        zk_patience_await(&lib->patience);
-        post_state(lib, ZK_SUSPENDED, false, lib->turn);
+        suspended(lib);
     }
 }
 
@@ -347,6 +352,8 @@ static void move_on(struct zk_lib *lib)
 {
     if (lib->had_session)
         lib->session = *zoo_client_id(lib->handle);
+    if (lib->connected) /* what the library has told of its end is not heard any more */
+        suspended(lib);
     lib->first_server++;
     lib->is_moving = true;
     handle_close(lib);

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <check.h>
+#include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static bool watchful;
 
 static struct ear {
     struct zk_listener listener;
-    int connected, fresh, expired, changed;
+    int connected, fresh, suspended, expired, changed;
 } ears[CLIENTS];
 static struct zk *zks[CLIENTS];
 
@@ -40,6 +41,7 @@ static void hear_session(struct zk_listener *listener, const struct zk_session *
 
     ear->connected += session->state == ZK_CONNECTED;
     ear->fresh += session->state == ZK_CONNECTED && session->is_new;
+    ear->suspended += session->state == ZK_SUSPENDED;
     ear->expired += session->state == ZK_EXPIRED;
 }
 
@@ -189,6 +191,35 @@ START_TEST(who_is_watchful_leaves_a_silent_server_before_anything_is_asked)
     ck_assert_int_eq(zk_double_let_in(twins[1 - home], &session), 1);
     ck_assert(session == id);
     ck_assert_int_eq(ears[0].fresh, 1);
+}
+END_TEST
+
+/* The library's own state, which is ahead of what it tells. */
+static atomic_bool is_ahead;
+
+/* In front of the library's. */
+int zoo_state(zhandle_t *handle)
+{
+    int (*of_library)(zhandle_t *) = (int (*)(zhandle_t *))dlsym(RTLD_NEXT, "zoo_state");
+
+    return atomic_load(&is_ahead) ? ZOO_CONNECTING_STATE : of_library(handle);
+}
+
+/* The handle is left before its word has come that the connection is lost. */
+START_TEST(who_moves_on_is_told_that_the_connection_is_lost)
+{
+    int home;
+
+    watchful = true;
+    open_one(0);
+    home = server_of_first();
+    zk_double_mute(twins[home], true);
+    atomic_store(&is_ahead, true);
+    soon(ears[0].connected == 2);
+    atomic_store(&is_ahead, false);
+    ck_assert_int_eq(ears[0].fresh, 1);
+    ck_assert_int_eq(ears[0].suspended, 1);
+    ck_assert_int_eq(ears[0].expired, 0);
 }
 END_TEST
 
@@ -358,6 +389,7 @@ int main(void)
     tcase_add_test(tc, who_reconnects_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, who_waits_for_an_answer_leaves_a_silent_server_with_the_session);
     tcase_add_test(tc, who_is_watchful_leaves_a_silent_server_before_anything_is_asked);
+    tcase_add_test(tc, who_moves_on_is_told_that_the_connection_is_lost);
     tcase_add_test(tc, servers_that_are_slow_are_given_more_time);
     tcase_add_test(tc, the_only_server_is_given_more_time);
     tcase_add_test(tc, a_call_does_not_prolong_the_wait_for_a_silent_server);
