@@ -192,12 +192,51 @@ static bool notes_back(struct notes *notes, const struct zk_answer *answer)
     return false;
 }
 
+/* What a znode can be called. */
+static bool is_leaf(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '/' || (unsigned char)name.ptr[i] < ' ')
+            return false;
+    }
+    return name.len > 0 && !str_is(name, ".") && !str_is(name, "..");
+}
+
+/* Anybody may write notes, and what is no path cannot even be found missing. */
+static bool is_entity(struct str type, struct str name)
+{
+    const char *const *known = zk_tree_entity_types;
+    struct str user, rest, clients, client;
+
+    while (*known != NULL && !str_is(type, *known))
+        known++;
+    user = str_split(name, '/', &rest);
+    if (*known == NULL || !is_leaf(user))
+        return false;
+    if (str_is_null(rest))
+        return true;
+    clients = str_split(rest, '/', &client);
+    return str_is(type, "users") && str_is(clients, "clients") && is_leaf(client);
+}
+
+static void tell_change(struct cluster_watch *watch, const struct zk_answer *note)
+{
+    struct str type, name;
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    if (zk_parse_config_change(&arena, note->data, &type, &name) == ERR_OK && is_entity(type, name))
+        loader_run_config(watch->loader, type, name);
+    else
+        say_warn("a note names nothing that has settings, passed over path=%.*s",
+                 STR_ARG(note->path));
+    arena_fini(&arena);
+}
+
 static void on_note(void *arg, const struct zk_answer *answer)
 {
     struct notes *notes = arg;
     struct cluster_watch *watch;
-    struct str type, name;
-    struct arena arena;
     int64_t number;
 
     if (!notes_back(notes, answer) || !note_number(zk_path_leaf(answer->path), &number))
@@ -207,13 +246,7 @@ static void on_note(void *arg, const struct zk_answer *answer)
         return; /* stays until somebody can be told */
     if (number > watch->last_note) {
         watch->last_note = number; /* they come in the order of their numbers */
-        arena_init(&arena, SIZE_MAX);
-        if (zk_parse_config_change(&arena, answer->data, &type, &name) == ERR_OK)
-            loader_run_config(watch->loader, type, name);
-        else
-            say_warn("cannot read a note of changed settings, passed over path=%.*s",
-                     STR_ARG(answer->path));
-        arena_fini(&arena);
+        tell_change(watch, answer);
     }
     if (clock_wall_ms() - answer->stat.ctime_ms > NOTE_AGE_MS_MAX)
         zk_delete(watch->zk, answer->path.ptr, ZK_ANY_VERSION, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/mem.h"
 #include "tests/kit/fake_zk.h"
 #include "tests/kit/unit.h"
 
@@ -210,6 +211,68 @@ START_TEST(notes_of_settings_are_followed_once)
 }
 END_TEST
 
+static void note_of_path(int number, const char *path)
+{
+    char at[64], data[256];
+
+    snprintf(at, sizeof at, "/config/changes/config_change_%010d", number);
+    snprintf(data, sizeof data, "{\"version\":2,\"entity_path\":\"%s\"}", path);
+    fake_zk_put(fake, at, data);
+    run();
+}
+
+/* ZooKeeper's library refuses such paths, and what cannot be read costs the seat. */
+START_TEST(a_note_that_names_no_entity_is_passed_over)
+{
+    static const char *const none[] = {
+        "topics/a/",
+        "topics//a",
+        "topics/.",
+        "topics/..",
+        "topics/a\\nb",
+        "topics/a/b",
+        "users//clients/x",
+        "users/u/clients/",
+        "users/u/c/x",
+        "users/u/clients",
+        "users/u/clients/x/y",
+        "users/./clients/x",
+        "users/u/clients/..",
+        "colours/red",
+        "topics",
+        "/t",
+    };
+    static const char *const some[] = {
+        "topics/a.b",
+        "topics/..a",
+        "users/u",
+        "users/u/clients/x",
+        "users/<default>/clients/%2F",
+        "clients/..%2F..",
+        "ips/::1",
+        "brokers/<default>",
+    };
+    int number = 0;
+
+    cluster_watch_start(watch);
+    run();
+    cluster_watch_loaded(watch);
+    run();
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        note_of_path(++number, none[i]);
+    fake_zk_put(fake, "/config/changes/config_change_0000000100",
+                "{\"version\":1,\"entity_type\":\"clients\",\"entity_name\":\"\"}");
+    run();
+    ck_assert_int_eq(got.events[CORE_CONFIG_READ], 0);
+    ck_assert_uint_eq(fake_zk_count(fake, "/config/changes"), 0); /* gone with the old ones */
+    for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+        note_of_path(200 + (int)i, some[i]);
+        ck_assert_int_eq(got.events[CORE_CONFIG_READ], (int)i + 1);
+        ck_assert_str_eq(got.name, some[i]);
+    }
+}
+END_TEST
+
 /* _i: so many reads after the change the answer is lost. */
 START_TEST(a_note_whose_answer_is_lost_is_read_again)
 {
@@ -336,6 +399,7 @@ int main(void)
     tcase_add_loop_test(tc, a_registration_that_cannot_be_read_keeps_no_other_waiting, 0, 4);
     tcase_add_test(tc, topics_and_marks_are_told_by_name);
     tcase_add_test(tc, notes_of_settings_are_followed_once);
+    tcase_add_test(tc, a_note_that_names_no_entity_is_passed_over);
     tcase_add_loop_test(tc, a_note_whose_answer_is_lost_is_read_again, 0, 3);
     tcase_add_test(tc, what_changes_during_the_load_is_told_after_it);
     tcase_add_test(tc, notes_of_states_and_directories_are_told_and_removed);
