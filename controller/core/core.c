@@ -223,6 +223,8 @@ static void forget(struct core *core)
     core->wake_ms = NEVER_MS;
     core->scan = core->waits_word = core->word_wanted = core->states_first = false;
     core->brokers_asked = core->any_hello = core->pid_block_asked = false;
+    core->pid_failures = 0;
+    core->pid_after_ms = 0;
 }
 
 void core_free(struct core **corep)
@@ -512,8 +514,8 @@ static void answer_shutdowns(struct core *core)
 /* What failed and is tried again. What is due already waits for the WRITE that is out. */
 static int64_t retries_next_ms(const struct core *core)
 {
-    const int64_t all[] = { core->repair_ms, core->unread_ms, topics_next_ms(core),
-                            wishes_next_ms(core), elr_next_ms(core) };
+    const int64_t all[] = { core->repair_ms,      core->unread_ms,   topics_next_ms(core),
+                            wishes_next_ms(core), elr_next_ms(core), pids_next_ms(core) };
     int64_t at = NEVER_MS;
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {

@@ -369,6 +369,8 @@ struct core {
     size_t n_extras, cap_extras;
     struct core_pid_block pid_block;
     bool pid_block_asked;
+    unsigned pid_failures; /* of storing one, in turn */
+    int64_t pid_after_ms;  /* it is not tried before */
 
     struct plan *making;  /* being filled in this step */
     struct plan *writing; /* out */
@@ -738,6 +740,8 @@ void pids_on_read(struct core *core, const struct core_pid_block *read);
 /* Ids up to this one have been given out, whatever was read. */
 void pids_keep(struct core *core, int64_t last);
 void pids_plan(struct core *core);
+/* When a block that could not be stored is tried again. */
+int64_t pids_next_ms(const struct core *core);
 void pids_done(struct core *core, struct plan_item *item, const struct core_op_result *results);
 void pids_drop(struct core *core, uint64_t stream, bool all);
 

@@ -79,7 +79,7 @@ void pids_plan(struct core *core)
     struct core_pid_block next = core->pid_block;
     struct wait_pid *wait;
 
-    if (STAILQ_EMPTY(&core->pids) || core->pid_block_asked)
+    if (STAILQ_EMPTY(&core->pids) || core->pid_block_asked || core->now_ms < core->pid_after_ms)
         return;
     STAILQ_FOREACH (wait, &core->pids, link) {
         wait->first = next.last + 1;
@@ -97,16 +97,35 @@ void pids_plan(struct core *core)
     op->pid_block = next;
 }
 
+/* The first failure is nothing but a version that was not known; and after a lost connection
+ * everything is read again first. */
+static void put_off(struct core *core, enum err err)
+{
+    if (err == ERR_CONNECTION_LOSS || core->pid_failures++ == 0)
+        return;
+    core->pid_after_ms = core->now_ms + back_off_ms(core->pid_failures - 1);
+    core_say(core, CORE_SAY_WARN, "cannot store a block of producer ids, trying again err=%s",
+             err_name(err));
+}
+
+int64_t pids_next_ms(const struct core *core)
+{
+    return STAILQ_EMPTY(&core->pids) ? NEVER_MS : core->pid_after_ms;
+}
+
 void pids_done(struct core *core, struct plan_item *item, const struct core_op_result *results)
 {
     struct wait_pid *wait, *next;
 
     if (item->err == ERR_OK) {
+        core->pid_failures = 0;
         core->pid_block = core->writing->ops[item->first_op].pid_block;
         core->pid_block.version = results[item->first_op].version;
-    } else if (!core->pid_block_asked) {
+    } else {
+        put_off(core, item->err);
+        if (!core->pid_block_asked)
+            core_reload(core, (struct core_reload){ .what = RELOAD_PID_BLOCK });
         core->pid_block_asked = true;
-        core_reload(core, (struct core_reload){ .what = RELOAD_PID_BLOCK });
     }
     for (wait = STAILQ_FIRST(&core->pids); wait != NULL; wait = next) {
         next = STAILQ_NEXT(wait, link);

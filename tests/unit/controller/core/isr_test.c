@@ -226,6 +226,24 @@ START_TEST(producer_ids_never_repeat_when_their_znode_was_removed)
 }
 END_TEST
 
+/* As with an ACL of another hand. */
+START_TEST(a_block_that_cannot_be_stored_is_tried_again_now_and_then)
+{
+    size_t writes = toy.n_writes;
+
+    toy.fails[OP_PID_BLOCK_SET] = true;
+    toy.brokers[1].first_pid = -1;
+    want_pids(1);
+    ck_assert_uint_lt(toy.n_writes - writes, 4);
+    toy_advance(&toy, 10000);
+    ck_assert_uint_lt(toy.n_writes - writes, 16);
+    ck_assert_int_eq(toy.brokers[1].first_pid, -1);
+    toy.fails[OP_PID_BLOCK_SET] = false;
+    toy_advance(&toy, 10000);
+    ck_assert_int_eq(toy.brokers[1].first_pid, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("isr");
@@ -241,5 +259,6 @@ int main(void)
     tcase_add_test(tc, two_brokers_back_in_one_step_both_have_their_directories);
     tcase_add_test(tc, producer_ids_never_repeat);
     tcase_add_test(tc, producer_ids_never_repeat_when_their_znode_was_removed);
+    tcase_add_test(tc, a_block_that_cannot_be_stored_is_tried_again_now_and_then);
     return unit_run(tc);
 }
