@@ -259,7 +259,7 @@ MUST_USE enum err part_delete_records(struct part *part, int64_t *offset, int64_
                                       int64_t *low_watermark);
 /* How far the log start has moved at every live replica; -1 and an error as above. */
 MUST_USE enum err part_get_low_watermark(struct part *part, int64_t *low_watermark);
-/* Deletes what the settings no longer keep. Returns segments. */
+/* Deletes what the settings no longer keep, nothing once it is closed. Returns segments. */
 size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms);
 
 #endif

@@ -118,9 +118,10 @@ size_t part_retain(struct part *part, int64_t wall_ms, int64_t now_ms)
 
     lock_take(&part->append);
     lock_take(&part->state);
+    bool is_closed = part->closed != ERR_OK; /* its log may be another partition's by now */
     int64_t hw = part->core.hw;
     lock_drop(&part->state);
-    size_t deleted = log_retain(part_log(part), hw, wall_ms);
+    size_t deleted = is_closed ? 0 : log_retain(part_log(part), hw, wall_ms);
     if (deleted > 0)
         part_note_start(part, now_ms, &after);
     lock_drop(&part->append);

@@ -767,6 +767,25 @@ START_TEST(a_closed_partition_says_why_to_everybody)
 }
 END_TEST
 
+/* Its log may have been opened again by then, in another partition with locks of its own. */
+START_TEST(retention_leaves_the_log_of_a_closed_partition_alone)
+{
+    kit.conf.segment_bytes = 100;
+    kit.conf.retention_bytes = 100;
+    log_set_conf(kit.log, &kit.conf);
+    role(1, 3, 0, 1);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(append(1), ERR_OK);
+    ck_assert_uint_gt(part_retain(part, kit.now_ms, now_ms), 0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(append(1), ERR_OK);
+    int64_t start = log_start_offset(kit.log);
+    part_close(part, ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_uint_eq(part_retain(part, kit.now_ms, now_ms), 0);
+    ck_assert_int_eq(log_start_offset(kit.log), start);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("part");
@@ -798,5 +817,6 @@ int main(void)
     tcase_add_test(tc, transactions_that_ended_before_a_crash_are_settled);
     tcase_add_test(tc, what_a_read_could_notice_is_counted);
     tcase_add_loop_test(tc, a_closed_partition_says_why_to_everybody, 0, 2);
+    tcase_add_test(tc, retention_leaves_the_log_of_a_closed_partition_alone);
     return unit_run(tc);
 }
