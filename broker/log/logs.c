@@ -406,7 +406,7 @@ static enum err part_with(struct logs *logs, const char *topic, int32_t partitio
 
     if (err == ERR_OK && remove)
         logs_remove_later(logs_dir_of(logs, log), path,
-                          clock_wall_ms() + conf.file_delete_delay_ms);
+                          clock_mono_ms() + conf.file_delete_delay_ms);
     free(path);
     free(name);
     log_unref(&log);
@@ -515,7 +515,7 @@ static size_t default_files(void)
 static struct logs *new_logs(const struct logs_options *options)
 {
     struct logs *logs = xcalloc(1, sizeof *logs);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_mono_ms();
 
     assert(options->dir_count > 0 && options->dir_count <= MAX_DIRS);
     logs->options = *options;

@@ -170,9 +170,10 @@ MUST_USE enum err logs_save_marks(struct logs *logs, const char *dir);
 size_t logs_dir_index(const struct logs *logs, const struct log *log);
 /* Where an append with flush_due waits. */
 struct group_commit *logs_group_commit(struct logs *logs, const struct log *log);
-/* What is due at now_ms: flush.ms, checkpoints, write-out, removal of deleted files. Its own thread
- * calls it unless no_threads. Retention is the caller's (log_retain needs the append lock). */
-void logs_tick(struct logs *logs, int64_t now_ms);
+/* What is due at now_ms, of the clock that only goes on: flush.ms, checkpoints, write-out, removal
+ * of deleted files; producers expire by wall_ms. Its own thread calls it unless no_threads.
+ * Retention is the caller's (log_retain needs the append lock). */
+void logs_tick(struct logs *logs, int64_t wall_ms, int64_t now_ms);
 struct files *logs_files(struct logs *logs);
 struct disk *logs_disk(const struct logs *logs);
 

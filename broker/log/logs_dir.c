@@ -76,7 +76,7 @@ static void on_remove_later(struct log_env *env, const char *path, int64_t delay
 {
     struct logs_dir *dir = container_of(env, struct logs_dir, env);
 
-    logs_remove_later(dir, path, clock_wall_ms() + delay_ms);
+    logs_remove_later(dir, path, clock_mono_ms() + delay_ms);
 }
 
 static void tell_progress(struct logs_dir *dir)

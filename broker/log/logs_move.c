@@ -178,7 +178,7 @@ static void part_with_former(struct logs *logs, struct logs_dir *dir, struct log
     log_get_conf(former, &conf);
     log_abandon(former);
     if (log_rename(former, name) == ERR_OK)
-        logs_remove_later(dir, path, clock_wall_ms() + conf.file_delete_delay_ms);
+        logs_remove_later(dir, path, clock_mono_ms() + conf.file_delete_delay_ms);
     log_keep_closed(former);
     free(path);
     free(name);
@@ -271,7 +271,7 @@ enum err logs_delete_future(struct logs *logs, struct log *future)
         err = log_is_offline(mine) ? ERR_KAFKA_STORAGE_ERROR : log_rename(mine, name);
     }
     if (err == ERR_OK)
-        logs_remove_later(logs_dir_by_path(logs, log_parent_dir(future)), path, clock_wall_ms());
+        logs_remove_later(logs_dir_by_path(logs, log_parent_dir(future)), path, clock_mono_ms());
     log_unref(&mine);
     free(path);
     free(name);

@@ -5,6 +5,9 @@
  * Going through ten thousand logs takes milliseconds, and nearly always there is nothing to be done
  * for any: the tick does so only when some log has gathered enough to be written out, and is slower
  * while none does: a thread that wakes up for nothing costs more than an append.
+ *
+ * What is due goes by the clock that only goes on: the time of day may be set back by hours, and
+ * nothing would be written out, synced or removed for so long.
  */
 #include <stdlib.h>
 
@@ -101,7 +104,7 @@ void logs_dir_start_times(struct logs_dir *dir, int64_t now_ms)
     dir->next_producers_ms = now_ms + options->producer_check_ms;
 }
 
-static void tick_logs(struct logs_dir *dir, int64_t now_ms)
+static void tick_logs(struct logs_dir *dir, int64_t wall_ms, int64_t now_ms)
 {
     const struct logs_options *options = &dir->logs->options;
     bool write_out = dir->write_out_wanted &&
@@ -123,14 +126,14 @@ static void tick_logs(struct logs_dir *dir, int64_t now_ms)
         if (flush)
             log_flush_if_due(list[i], now_ms);
         if (producers)
-            log_expire_producers(list[i], now_ms);
+            log_expire_producers(list[i], wall_ms);
         log_unref(&list[i]);
     }
     free(list);
 }
 
 /* True while there is nothing that is to be done soon. */
-static bool tick_dir(struct logs_dir *dir, int64_t now_ms)
+static bool tick_dir(struct logs_dir *dir, int64_t wall_ms, int64_t now_ms)
 {
     const struct logs_options *options = &dir->logs->options;
 
@@ -142,7 +145,7 @@ static bool tick_dir(struct logs_dir *dir, int64_t now_ms)
         dir->write_out_wanted = true;
     bool is_calm = !dir->write_out_wanted;
 
-    tick_logs(dir, now_ms);
+    tick_logs(dir, wall_ms, now_ms);
     if (now_ms - dir->appended_ms < FAR_LOOK_MS && is_due(&dir->next_far_ms, FAR_MS, now_ms))
         logs_dir_flush_far(dir);
     if (is_due(&dir->next_checkpoint_ms, options->checkpoint_ms, now_ms) ||
@@ -168,10 +171,10 @@ static int64_t calm_ms(const struct logs_options *options)
     return ms > TICK_MS ? ms : TICK_MS;
 }
 
-void logs_tick(struct logs *logs, int64_t now_ms)
+void logs_tick(struct logs *logs, int64_t wall_ms, int64_t now_ms)
 {
     for (size_t i = 0; i < logs->dir_count; i++)
-        (void)tick_dir(&logs->dirs[i], now_ms);
+        (void)tick_dir(&logs->dirs[i], wall_ms, now_ms);
 }
 
 static void tick_run(void *arg)
@@ -186,7 +189,7 @@ static void tick_run(void *arg)
         if (logs->stopping)
             break;
         lock_drop(&logs->lock);
-        is_calm = tick_dir(dir, clock_wall_ms());
+        is_calm = tick_dir(dir, clock_wall_ms(), clock_mono_ms());
         lock_take(&logs->lock);
     }
     lock_drop(&logs->lock);

@@ -257,7 +257,7 @@ static void *keep_syncing(void *arg)
     struct kit_broker *broker = arg;
 
     while (!atomic_load(&broker->is_stopped)) {
-        logs_tick(broker->logs, clock_wall_ms());
+        logs_tick(broker->logs, clock_wall_ms(), clock_mono_ms());
         poll(NULL, 0, 1);
     }
     return NULL;
@@ -445,7 +445,7 @@ void kit_info(struct kit_cluster *cluster, int32_t id, int topic, int32_t partit
 
 void kit_sync(struct kit_cluster *cluster, int32_t id)
 {
-    logs_tick(cluster->brokers[id].logs, clock_wall_ms());
+    logs_tick(cluster->brokers[id].logs, clock_wall_ms(), clock_mono_ms());
 }
 
 int64_t kit_wait(struct kit_cluster *cluster, int32_t id, int topic, int32_t partition, int64_t leo,

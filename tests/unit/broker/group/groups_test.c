@@ -528,7 +528,7 @@ static void lead_and_sync(void)
 
 static void sync_now(void)
 {
-    logs_tick(logs, clock_wall_ms());
+    logs_tick(logs, clock_wall_ms(), clock_mono_ms());
 }
 
 START_TEST(a_commit_is_answered_when_it_is_synced)

@@ -19,6 +19,7 @@
 
 #include "broker/log/log_int.h"
 #include "broker/log/logs.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/batch.h"
@@ -276,7 +277,7 @@ static enum err one_step(struct logs *logs, struct log *log, int step)
     else if (step % 11 == 10)
         logs_checkpoint(logs);
     else if (step % 13 == 12)
-        logs_tick(logs, NOW_MS + step * 1000);
+        logs_tick(logs, NOW_MS + step * 1000, clock_mono_ms() + step * 1000);
     else if (step % 31 == 30)
         logs_checkpoint_hw(logs, hw_of, NULL);
     else if (step % 37 == 36)

@@ -22,7 +22,7 @@
 static struct logs *logs;
 static struct logs_options options;
 static const char *path;
-static int64_t now_ms;
+static int64_t wall_ms, now_ms;
 
 static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 {
@@ -34,7 +34,8 @@ static void conf_of(void *ctx, const char *topic, struct log_conf *conf)
 static void start(int64_t bound)
 {
     path = unit_temp_dir();
-    now_ms = clock_wall_ms(); /* what is due is counted from the start */
+    wall_ms = clock_wall_ms();
+    now_ms = clock_mono_ms(); /* what is due is counted from the start */
     options = (struct logs_options){ .dirs = &path,
                                      .dir_count = 1,
                                      .broker_id = 1,
@@ -64,18 +65,19 @@ static void append(struct log *log, int64_t producer, int sequence)
     struct log_appended out;
 
     kit_batch_put(&buf, &(struct kit_batch){ .value_bytes = 4000,
-                                             .timestamp_ms = now_ms,
+                                             .timestamp_ms = wall_ms,
                                              .producer_id = producer,
                                              .base_sequence = sequence });
-    ck_assert_int_eq(log_append_leader(log, buf.bytes, buf.len, 0, LOG_FROM_CLIENT, now_ms, &out),
+    ck_assert_int_eq(log_append_leader(log, buf.bytes, buf.len, 0, LOG_FROM_CLIENT, wall_ms, &out),
                      ERR_OK);
     buf_fini(&buf);
 }
 
 static void tick(int64_t ms)
 {
+    wall_ms += ms;
     now_ms += ms;
-    logs_tick(logs, now_ms);
+    logs_tick(logs, wall_ms, now_ms);
 }
 
 static int64_t unsaved_bytes(struct log *const *all)

@@ -193,10 +193,60 @@ START_TEST(a_deleted_log_is_renamed_then_removed)
     log = make("t", 0); /* a new one of that name is another one */
     ck_assert_int_eq(log_leo(log), 0);
     log_unref(&log);
-    logs_tick(logs, clock_wall_ms() + 100000);
+    logs_tick(logs, clock_wall_ms(), clock_mono_ms() + 100000);
     ck_assert(!exists(dir, name));
     free(name);
     free(dir);
+}
+END_TEST
+
+static void flushed_each_minute(void *ctx, const char *topic, struct log_conf *conf)
+{
+    (void)ctx;
+    (void)topic;
+    *conf = LOG_CONF_DEFAULT;
+    conf->flush_ms = 60000;
+}
+
+static int64_t saved_point(const char *dir, const char *topic, int32_t partition)
+{
+    struct checkpoint points;
+    char *path = xasprintf("%s/" RECOVERY_POINT_FILE, dir);
+
+    ck_assert_int_eq(checkpoint_read(disk_posix(), path, &points), ERR_OK);
+    int64_t point = checkpoint_find(&points, topic, partition);
+
+    checkpoint_fini(&points);
+    free(path);
+    return point;
+}
+
+START_TEST(a_time_of_day_that_is_set_back_holds_up_nothing)
+{
+    int64_t wall_ms = clock_wall_ms();
+
+    logs_close(&logs);
+    options.no_threads = true;
+    options.flush_check_ms = 1000;
+    options.conf_of = flushed_each_minute;
+    ck_assert_int_eq(logs_open(&options, &logs), ERR_OK);
+    struct log *log = make("t", 0);
+    struct log *gone = make("t", 1);
+
+    ck_assert_int_eq(logs_delete(logs, "t", 1), ERR_OK);
+    append(log, 3);
+    int64_t now_ms = clock_mono_ms();
+
+    logs_tick(logs, wall_ms, now_ms);
+    ck_assert(exists(log_parent_dir(gone), log_name(gone)));
+    ck_assert_int_eq(log_recovery_point(log), 6);
+    append(log, 3);
+    logs_tick(logs, wall_ms - 3600000, now_ms + 100000);
+    ck_assert(!exists(log_parent_dir(gone), log_name(gone)));
+    ck_assert_int_eq(log_recovery_point(log), 12);
+    ck_assert_int_eq(saved_point(log_parent_dir(log), "t", 0), 12);
+    log_unref(&gone);
+    log_unref(&log);
 }
 END_TEST
 
@@ -599,6 +649,7 @@ int main(void)
     tcase_add_test(tc, a_directory_in_the_place_of_another_is_new);
     tcase_add_test(tc, what_protects_us_ends_the_start);
     tcase_add_test(tc, a_deleted_log_is_renamed_then_removed);
+    tcase_add_test(tc, a_time_of_day_that_is_set_back_holds_up_nothing);
     tcase_add_test(tc, a_parked_log_is_kept);
     tcase_add_test(tc, another_topic_id_is_refused);
     tcase_add_test(tc, a_failed_directory_takes_its_logs_along);

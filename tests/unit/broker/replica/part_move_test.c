@@ -372,7 +372,7 @@ START_TEST(what_was_moved_away_from_takes_no_room)
     ck_assert_int_eq(file_pin(range.file, &fd), ERR_OK); /* on its way to a slow client */
     ck_assert_int_eq(swap(), ERR_OK);
     ck_assert(copy.is_swapped);
-    logs_tick(logs, clock_wall_ms() + conf.file_delete_delay_ms + 1000);
+    logs_tick(logs, clock_wall_ms(), clock_mono_ms() + conf.file_delete_delay_ms + 1000);
     ck_assert_int_eq(nameless_open(), 1);
     file_unpin(range.file);
     log_range_done(&range);

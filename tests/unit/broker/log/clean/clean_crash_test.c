@@ -18,6 +18,7 @@
 #include "broker/log/log_swap.h"
 #include "broker/log/logs.h"
 #include "broker/log/scan.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/say.h"
 #include "common/wire/record.h"
@@ -161,7 +162,7 @@ static enum err one_step(struct logs *logs, struct cleaner *cleaner, struct log 
     else if (step % 11 == 10)
         logs_checkpoint(logs);
     else if (step % 13 == 12)
-        logs_tick(logs, NOW_MS * 2 + step * 1000);
+        logs_tick(logs, NOW_MS + step * 1000, clock_mono_ms() + step * 1000);
     else
         err = append(log, 1 + (int)logs_kit_chance(8));
     return log_is_offline(log) ? ERR_IO : err;
