@@ -189,7 +189,8 @@ struct log_aborted {
 };
 
 /* The aborted transactions of a read_committed fetch of [from, upto). *list is malloc'ed, NULL when
- * there is none. */
+ * there is none. ERR_NOT_LEADER_OR_FOLLOWER: the log was cut meanwhile; ERR_CORRUPT_FILE: its index
+ * is damaged. */
 MUST_USE enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto,
                                    struct log_aborted **list, size_t *count);
 /* The same, as the index has them (broker/log/txnindex.h). One may be listed again for the segments

@@ -14,6 +14,7 @@
 #include "broker/log/log_int.h"
 #include "broker/log/scan.h"
 #include "common/base/mem.h"
+#include "common/base/say.h"
 
 #define RECENT_BYTES (64 << 20)
 #define TRIES_MAX    100
@@ -398,6 +399,12 @@ enum err log_aborted_txns(struct log *log, int64_t from, int64_t upto, struct lo
     enum err err = log_aborted_between(log, from, upto, &found, count);
 
     *list = NULL;
+    if (err == ERR_CLOSED) /* a truncation or retention has passed us by */
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (err == ERR_CORRUPT_FILE) {
+        say_limited(SAY_ERROR, "damaged transaction index, read refused log=%s", log->path);
+        return err;
+    }
     if (err != ERR_OK)
         return log_failed(log, err, "read transaction index");
     if (*count > 0)

@@ -1,7 +1,8 @@
 /*
- * A log in the middle of one thing when another thread does the next: a snapshot of producers that
- * a truncation has overtaken, files that are written, opened or synced while their directory gets
- * another name, two who sync names at once. The disk calls out where the other one is to come.
+ * A log in the middle of one thing when another thread does the next: a snapshot of producers or an
+ * index of aborts that a truncation has overtaken, files that are written, opened or synced while
+ * their directory gets another name, two who sync names at once. The disk calls out where the other
+ * one is to come.
  */
 #include <check.h>
 #include <pthread.h>
@@ -190,6 +191,65 @@ START_TEST(a_snapshot_of_what_was_cut_does_not_stay)
 }
 END_TEST
 
+static void cut_all(void)
+{
+    ck_assert_int_eq(log_truncate_to(kit.log, 0), ERR_OK);
+}
+
+static void cut_all_aside(void)
+{
+    aside(cut_all);
+}
+
+/* In the second of two segments; nothing has its index open. */
+static void abort_one(void)
+{
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 10 }, 0, NULL), ERR_OK);
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK);
+    ck_assert_int_eq(log_kit_append(&kit,
+                                    &(struct kit_batch){ .producer_id = 77, .transactional = true },
+                                    0, NULL),
+                     ERR_OK);
+    ck_assert_int_eq(log_kit_marker(&kit, false, 77, 0), ERR_OK);
+    log_kit_shut(&kit, true);
+    ck_assert_int_eq(log_kit_open(&kit, true, 12), ERR_OK);
+    file_keep_closed(kit.log->segments[1]->txn_file);
+}
+
+START_TEST(an_index_of_aborts_that_is_cut_away_fails_no_directory)
+{
+    struct log_aborted *list;
+    size_t count;
+
+    abort_one();
+    opens = ".txnindex";
+    before_open = cut_all_aside;
+    ck_assert_int_eq(log_aborted_txns(kit.log, 0, 12, &list, &count), ERR_NOT_LEADER_OR_FOLLOWER);
+    ck_assert(before_open == NULL && !log_is_offline(kit.log));
+    ck_assert_int_eq(log_aborted_txns(kit.log, 0, 12, &list, &count), ERR_OK);
+    ck_assert_uint_eq(count, 0);
+    free(list);
+}
+END_TEST
+
+START_TEST(a_damaged_index_of_aborts_fails_its_log_alone)
+{
+    struct log_aborted *list;
+    size_t count;
+    int file;
+
+    abort_one();
+    char *path = log_file_path(kit.log, 10, ".txnindex");
+
+    ck_assert_int_eq(disk_open(&disk, path, DISK_WRITE, &file), ERR_OK);
+    ck_assert_int_eq(disk_pwrite(&disk, file, "\377", 1, 0), ERR_OK);
+    ck_assert_int_eq(disk_close(&disk, file), ERR_OK);
+    ck_assert_int_eq(log_aborted_txns(kit.log, 0, 12, &list, &count), ERR_CORRUPT_FILE);
+    ck_assert(!log_is_offline(kit.log));
+    free(path);
+}
+END_TEST
+
 /* ---- another name ---- */
 
 static void rename_log(void)
@@ -319,6 +379,8 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_snapshot_of_what_was_cut_does_not_stay);
+    tcase_add_test(tc, an_index_of_aborts_that_is_cut_away_fails_no_directory);
+    tcase_add_test(tc, a_damaged_index_of_aborts_fails_its_log_alone);
     tcase_add_test(tc, epochs_that_are_being_written_go_with_the_log);
     tcase_add_test(tc, a_snapshot_is_written_where_the_log_is_now);
     tcase_add_test(tc, a_snapshot_is_synced_where_the_log_is_now);
