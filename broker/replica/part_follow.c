@@ -54,7 +54,9 @@ static bool follow_log_start(struct part *part, int64_t leader_log_start, int64_
     return true;
 }
 
-/* The log was cut or begun anew: the core learns of it before anybody else can append. */
+/* The log was cut or begun anew: the core learns of it before anybody else can append. A cut has
+ * the log read its producers anew, and with them markers that are committed long since: the high
+ * watermark may stay, and no move of it would settle their transactions. */
 static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after)
 {
     struct part_event ev = { .kind = PART_EV_TRUNCATED,
@@ -65,6 +67,7 @@ static void note_cut(struct part *part, int64_t now_ms, struct aftermath *after)
     lock_take(&part->state);
     part_step_locked(part, &ev, now_ms, after);
     lock_drop(&part->state);
+    log_on_hw(part_log(part), after->hw);
 }
 
 /* A leader's log may start inside a batch, which it sends whole (KAFKA-6975). A log that is still
@@ -141,11 +144,13 @@ enum err part_follow(struct part *part, int32_t leader_epoch, const uint8_t *byt
     return err;
 }
 
-/* A fetch beyond the new end must learn of it. */
+/* A fetch beyond the new end must learn of it; one that has read while the transactions were not
+ * settled waits for what is stable. */
 static void see_to_cut(struct part *part, struct aftermath *after)
 {
     part_see_to(part, after);
     watch_list_flush(&part->grown);
+    watch_list_reach(&part->stable, log_last_stable_offset(part_log(part), after->hw));
 }
 
 static enum err cut_to(struct part *part, int64_t offset, bool restart, const char *why)

@@ -710,6 +710,38 @@ START_TEST(transactions_that_ended_before_a_crash_are_settled)
 }
 END_TEST
 
+/* The producers are read anew, and with them the marker, which was committed long ago. */
+START_TEST(a_cut_above_the_high_watermark_leaves_transactions_settled)
+{
+    const struct kit_batch data = { .count = 3, .producer_id = 7, .transactional = true };
+    struct part_read read = fetch_of(-1, 0, -1);
+    struct part_fetch_start start;
+    struct buf buf = BUF_EMPTY;
+    struct waiter consumer;
+
+    role(2, 3, 0, 2);
+    part_kit_put(&buf, &data, 0, 3);
+    uint8_t *marker = buf_reserve(&buf, BATCH_MARKER_BYTES);
+    batch_marker_write(marker, true, 7, 0, 0, kit.now_ms);
+    batch_stamp(marker, 3, 3);
+    buf.len += BATCH_MARKER_BYTES;
+    part_kit_put(&buf, &(struct kit_batch){ .count = 1 }, 4, 3);
+    ck_assert_int_eq(part_follow(part, 3, buf.bytes, buf.len, 4, 0, kit.now_ms, now_ms, &start),
+                     ERR_OK);
+    buf_fini(&buf);
+    read.isolation = PART_READ_COMMITTED;
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    ck_assert_int_eq(read.last_stable, 4);
+    wait_on(&consumer, part_stable(part), 4); /* of one that has read in the midst of the cut */
+    ck_assert_int_eq(part_follow_diverged(part, 3, 3, 4, now_ms, &start), ERR_OK);
+    ck_assert_int_eq(start.offset, 4);
+    ck_assert_int_eq(read_and_drop(&read), ERR_OK);
+    ck_assert_int_eq(read.hw, 4);
+    ck_assert_int_eq(read.last_stable, 4);
+    ck_assert_int_eq(completed(&consumer), 1);
+}
+END_TEST
+
 static bool has_changed(uint64_t *seen)
 {
     uint64_t before = *seen;
@@ -815,6 +847,7 @@ int main(void)
     tcase_add_test(tc, a_deletion_waits_for_the_replicas_that_live);
     tcase_add_test(tc, list_offsets_waits_for_a_new_leader_to_know);
     tcase_add_test(tc, transactions_that_ended_before_a_crash_are_settled);
+    tcase_add_test(tc, a_cut_above_the_high_watermark_leaves_transactions_settled);
     tcase_add_test(tc, what_a_read_could_notice_is_counted);
     tcase_add_loop_test(tc, a_closed_partition_says_why_to_everybody, 0, 2);
     tcase_add_test(tc, retention_leaves_the_log_of_a_closed_partition_alone);
