@@ -676,6 +676,15 @@ static struct watch_list *list_of(const struct fetch_op *op, struct part *part)
     return part_committed(part);
 }
 
+/* The high watermark is moved first and transactions are settled then, which nothing counts: a read
+ * in between sees the new high watermark, and where nothing was stable before. */
+static bool is_settled_since(const struct fetch_op *op, const struct fetched *result)
+{
+    return isolation_of(op) == PART_READ_COMMITTED &&
+           log_last_stable_offset(part_log(result->part), result->read.hw) !=
+               result->read.last_stable;
+}
+
 /* Has any bound moved since the read that the watches start from, or a directory failed, which
  * nothing counts? */
 static bool has_moved(const struct fetch_op *op)
@@ -686,7 +695,11 @@ static bool has_moved(const struct fetch_op *op)
 
         if (result->part != NULL && part_is_offline(result->part))
             return true;
-        if (result->part == NULL || part_changes(result->part) == result->changes)
+        if (result->part == NULL)
+            continue;
+        if (is_settled_since(op, result))
+            return true;
+        if (part_changes(result->part) == result->changes)
             continue;
         part_get_info(result->part, &info);
         int64_t bound = op->replica >= 0 ? info.leo : info.hw;
