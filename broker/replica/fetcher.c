@@ -196,7 +196,8 @@ static void look_in(struct fetcher *fetcher, int64_t wait_ms)
 
 void fetcher_sent(struct fetcher *fetcher)
 {
-    fetcher->sent_ms = reactor_now_ms(fetcher->reactor);
+    /* This turn may have begun long ago: it has appended the answer before, to a slow disk. */
+    fetcher->sent_ms = clock_mono_ms();
     fetcher->received = 0;
     if (!reactor_timer_is_set(&fetcher->silence))
         look_in(fetcher, fetcher->conf.wait_max_ms + fetcher->patience_ms);

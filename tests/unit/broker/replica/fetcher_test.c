@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
+#include "broker/replica/fetcher_int.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "tests/kit/replica_kit.h"
@@ -561,6 +562,32 @@ START_TEST(a_name_that_nobody_has_is_asked_for_again)
 }
 END_TEST
 
+static int64_t turn_began_ms;
+
+/* As behind an append that took its time. */
+static void send_late(void *arg)
+{
+    struct fetcher *fetcher = arg;
+
+    turn_began_ms = reactor_now_ms(fetcher->reactor);
+    while (clock_mono_ms() == turn_began_ms)
+        sched_yield();
+    fetcher_sent(fetcher);
+}
+
+/* Else what the loop itself has taken passes for its leader's silence. */
+START_TEST(a_leaders_answer_is_due_from_when_it_was_asked)
+{
+    kit_cluster_init(&cluster);
+    struct fetcher *fetcher = fetcher_start(&cluster.fetch, 1, 0);
+
+    reactor_call(fetcher->reactor, send_late, fetcher);
+    ck_assert_int_gt(fetcher->sent_ms, turn_began_ms);
+    fetcher_stop(&fetcher);
+    kit_cluster_end(&cluster);
+}
+END_TEST
+
 START_TEST(loops_are_chosen_as_kafka_does)
 {
     ck_assert_int_eq(fetchers_index(STR("a"), 0, 1), 0);
@@ -597,6 +624,7 @@ int main(void)
     tcase_add_test(tc, a_loop_hears_orders_while_a_name_hangs);
     tcase_add_test(tc, a_leader_that_moves_is_not_waited_for_where_it_was);
     tcase_add_test(tc, a_name_that_nobody_has_is_asked_for_again);
+    tcase_add_test(tc, a_leaders_answer_is_due_from_when_it_was_asked);
     tcase_add_test(tc, loops_are_chosen_as_kafka_does);
     return unit_run(tc);
 }
