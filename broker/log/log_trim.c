@@ -33,7 +33,8 @@ static void remove_file(struct log *log, const char *path, bool at_once)
     struct log_conf conf;
 
     log_get_conf(log, &conf);
-    if (!at_once && log->env->remove_later != NULL)
+    /* Nobody reads a future log, and later its files would not be where they are now. */
+    if (!at_once && !log_is_future(log) && log->env->remove_later != NULL)
         log->env->remove_later(log->env, path, conf.file_delete_delay_ms);
     else
         disk_unlink(log->env->disk, path);

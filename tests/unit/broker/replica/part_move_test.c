@@ -381,6 +381,54 @@ START_TEST(what_was_moved_away_from_takes_no_room)
 }
 END_TEST
 
+static int count_deleted(const char *path)
+{
+    static const char ending[] = ".deleted";
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int count = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        size_t len = strlen(entry->d_name);
+
+        count += len >= strlen(ending) && strcmp(entry->d_name + len - strlen(ending), ending) == 0;
+    }
+    closedir(dir);
+    return count;
+}
+
+/* Under the copy's first name, which it has left by the time when a log's files are removed. */
+START_TEST(what_a_copy_has_deleted_is_gone_when_it_takes_its_place)
+{
+    struct log_conf conf;
+    int64_t low, offset = 2400;
+
+    log_get_conf(part_log(part), &conf);
+    conf.segment_bytes = 20000;
+    log_set_conf(part_log(part), &conf);
+    role(1, 3);
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(append(50), ERR_OK);
+    struct log *future = begin();
+
+    while (log_leo(future) < log_leo(part_log(part)))
+        ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    size_t segments = log_segment_count(future);
+
+    ck_assert_int_eq(part_delete_records(part, &offset, clock_mono_ms(), &low), ERR_OK);
+    ck_assert_int_eq(copy_once(1 << 20), ERR_OK);
+    ck_assert_uint_lt(log_segment_count(future), segments);
+    ck_assert_int_eq(swap(), ERR_OK);
+    ck_assert(copy.is_swapped);
+    logs_tick(logs, clock_wall_ms(), clock_mono_ms() + conf.file_delete_delay_ms + 1000);
+    char *path = xasprintf("%s/t-0", dirs[1]);
+
+    ck_assert_int_eq(count_deleted(path), 0);
+    free(path);
+}
+END_TEST
+
 static void wait_for(struct moves *moves)
 {
     struct moves_info info;
@@ -484,6 +532,7 @@ int main(void)
     tcase_add_test(tc, a_copy_follows_the_log_start_and_is_waited_for);
     tcase_add_test(tc, a_failed_directory_ends_the_copy_not_the_log);
     tcase_add_test(tc, what_was_moved_away_from_takes_no_room);
+    tcase_add_test(tc, what_a_copy_has_deleted_is_gone_when_it_takes_its_place);
     tcase_add_test(tc, threads_move_while_others_append);
     tcase_add_test(tc, what_is_gone_is_not_moved);
     tcase_add_test(tc, a_move_of_what_is_closed_rests_until_it_is_forgotten);
