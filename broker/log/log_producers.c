@@ -60,8 +60,10 @@ static enum err load_snapshot(struct log *log, int64_t upto, int64_t now_ms, str
 {
     struct log_entries entries;
     enum err err = log_entries_list(log, &entries);
+    struct log_conf conf;
     bool found = false;
 
+    log_get_conf(log, &conf);
     for (size_t i = entries.count; i > 0 && err == ERR_OK && !found; i--) {
         const struct log_entry *entry = &entries.list[i - 1];
 
@@ -70,8 +72,7 @@ static enum err load_snapshot(struct log *log, int64_t upto, int64_t now_ms, str
         char *path = log_file_path(log, entry->offset, entry->ending);
 
         producers_clear(into);
-        err = producers_file_read(log->env->disk, path, into, now_ms,
-                                  log->conf.producer_expiration_ms);
+        err = producers_file_read(log->env->disk, path, into, now_ms, conf.producer_expiration_ms);
         free(path);
         if (err == ERR_OK) {
             found = true;
