@@ -78,6 +78,12 @@ struct wire_bytes api_bytes(struct str text)
                                 .len = (int32_t)text.len };
 }
 
+struct wire_in api_controller_answer(struct request *req, const uint8_t *body, size_t len)
+{
+    req->arena.limit = SIZE_MAX;
+    return wire_in_of(body, len, &req->arena);
+}
+
 enum err api_why_not_here(const struct image *image, struct str topic, int32_t partition)
 {
     const struct image_topic *known = image != NULL ? image_topic_named(image, topic) : NULL;

@@ -66,6 +66,11 @@ struct str api_client_host(struct request *req);
 struct str api_text(struct wire_bytes bytes);
 struct wire_bytes api_bytes(struct str text);
 
+/* To decode an answer of our controller into the request's arena. How much that becomes is bounded
+ * by the control stream's frames, not by the request, which may be far shorter than what it asks
+ * for. Borrows body. */
+struct wire_in api_controller_answer(struct request *req, const uint8_t *body, size_t len);
+
 /* Why a partition is not hosted here: UNKNOWN_TOPIC_OR_PARTITION when the image does not have it,
  * else NOT_LEADER_OR_FOLLOWER. */
 enum err api_why_not_here(const struct image *image, struct str topic, int32_t partition);

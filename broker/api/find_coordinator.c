@@ -133,9 +133,8 @@ static void answer(struct find_op *op)
 
 static void say_refused(struct find_op *op, const uint8_t *body, size_t len)
 {
-    struct arena *arena = &op->req->arena;
     struct create_topics_response resp;
-    struct wire_in in = wire_in_of(arena_dup(arena, body, len), len, arena);
+    struct wire_in in = api_controller_answer(op->req, arena_dup(&op->req->arena, body, len), len);
 
     if (create_topics_response_decode(&resp, &in, INTERNAL_CREATE_VERSION) != ERR_OK ||
         resp.topics_len != 1)

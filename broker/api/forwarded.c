@@ -168,7 +168,7 @@ static void on_answer(struct forward_call *call, enum err err, const uint8_t *bo
 
     if (err == ERR_OK) {
         void *resp = arena_zalloc(&op->req->arena, 1, api->response_size);
-        struct wire_in in = { .pos = body, .end = body + len, .arena = &op->req->arena };
+        struct wire_in in = api_controller_answer(op->req, body, len);
 
         err = api->response.decode(resp, &in, op->req->version);
         if (err == ERR_OK) {

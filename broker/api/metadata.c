@@ -171,13 +171,12 @@ static void answer(struct metadata_op *op)
 static void on_created(struct forward_call *call, enum err err, const uint8_t *body, size_t len)
 {
     struct metadata_op *op = container_of(call, struct metadata_op, call);
-    struct arena *arena = &op->req->arena;
 
     op->create_failed = true;
     if (err == ERR_OK) {
-        struct wire_in in = { .pos = arena_dup(arena, body, len), .arena = arena };
+        struct wire_in in =
+            api_controller_answer(op->req, arena_dup(&op->req->arena, body, len), len);
 
-        in.end = in.pos + len;
         if (create_topics_response_decode(&op->created, &in, CREATE_VERSION) == ERR_OK)
             op->create_failed = false;
         else

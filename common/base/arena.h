@@ -26,7 +26,7 @@ struct arena {
     uint8_t *end;               /* [o] one past it */
     struct arena_block *blocks; /* [o] further blocks, newest first */
     size_t total;               /* [o] bytes in further blocks */
-    size_t limit;               /* [I] arena_try() refuses beyond this many bytes in all */
+    size_t limit;               /* [o] arena_try() refuses beyond this many bytes in all */
     _Alignas(16) uint8_t first[ARENA_INLINE_BYTES];
 };
 
