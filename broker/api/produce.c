@@ -7,10 +7,10 @@
  * disk syncs of topics with flush.messages (group commit). Whichever ends last answers.
  *
  * What would hold the reactor up for long is done elsewhere: from the first partition on that wants
- * many bytes compressed anew, the appends are made in the pool; from the first on whose directory
- * has become slow, in that directory's lane, one request after the other. The connection takes
- * nothing up meanwhile, so that a client's order is kept; when they are made the request goes on as
- * ever.
+ * many bytes compressed anew, or becomes many when it is unpacked, the appends are made in the
+ * pool; from the first on whose directory has become slow, in that directory's lane, one request
+ * after the other. The connection takes nothing up meanwhile, so that a client's order is kept;
+ * when they are made the request goes on as ever.
  *
  * Errors (reference: Kafka's ReplicaManager.appendRecords): acks other than -1, 0, 1: 21 for each
  * partition; internal topic: 17; not in the metadata: 3; not led here: 6, with the leader as a hint
@@ -30,6 +30,13 @@
 #include "gen/wire/produce.h"
 
 #define TRANSCODE_BYTES (32 << 10) /* of one request, compressed anew without a hop */
+
+/* Of one request, unpacked and gone through without a hop: some milliseconds. What a compressed
+ * batch becomes is known only once it has been unpacked, so that is tried up to this bound; what is
+ * likely to pass it goes aside at once. */
+#define UNPACK_BYTES     ((size_t)2 << 20)
+#define UNPACK_RATIO     4 /* of bytes that compress well */
+#define RECORD_BYTES_MIN 7
 
 struct slot {
     const struct wire_records *records;
@@ -53,6 +60,8 @@ struct produce_op {
     struct watch_node *watches; /* one per slot, for every wait; NULL before the first */
     int at;                     /* the slot that is next to be appended to */
     size_t transcoded;          /* bytes that had to be compressed anew */
+    size_t unpacked;            /* bytes that have been unpacked and gone through */
+    size_t record_errors;       /* in the answer */
     bool is_aside;              /* appending goes on where waiting harms nobody */
     struct lane *lane;          /* there; NULL: the pool */
     struct pool_job job;        /* that does it */
@@ -262,6 +271,7 @@ static void fill_record_errors(struct produce_op *op, struct slot *slot,
 {
     struct arena *arena = &op->req->arena;
 
+    op->record_errors += batch->record_error_count;
     slot->out->error_message = batch->error_message;
     slot->out->record_errors_len = (int32_t)batch->record_error_count;
     slot->out->record_errors =
@@ -278,6 +288,24 @@ static int64_t now_ms(const struct produce_op *op)
     return op->is_aside ? clock_mono_ms() : reactor_now_ms(op->req->reactor);
 }
 
+/* What its records are at least; by the header, which is refused later if that is not true. */
+static size_t bytes_of_records(const struct wire_records *records)
+{
+    if (records->len < BATCH_HEADER_BYTES || batch_magic(records->data) != 2)
+        return 0;
+    int32_t count = batch_count(records->data);
+    return count > 0 ? (size_t)count * RECORD_BYTES_MIN : 0;
+}
+
+static bool is_much_to_unpack(const struct produce_op *op, const struct wire_records *records)
+{
+    size_t likely = bytes_of_records(records);
+
+    if (records->len >= BATCH_HEADER_BYTES && batch_codec(records->data) != CODEC_NONE)
+        likely += (size_t)records->len * UNPACK_RATIO;
+    return op->unpacked + likely >= UNPACK_BYTES;
+}
+
 /* Is this append one to be made elsewhere? */
 static bool goes_aside(struct produce_op *op, struct part *part, const struct validate_conf *conf,
                        const struct wire_records *records)
@@ -290,6 +318,8 @@ static bool goes_aside(struct produce_op *op, struct part *part, const struct va
         if (op->transcoded > TRANSCODE_BYTES)
             return true;
     }
+    if (is_much_to_unpack(op, records))
+        return true;
     if (!log_is_slow(part_log(part)))
         return false;
     op->lane = op->api->lanes[logs_dir_index(op->api->logs, part_log(part))];
@@ -312,9 +342,14 @@ static enum err append(struct produce_op *op, struct slot *slot, struct part *pa
     part_get_validate_conf(part, &conf);
     if (goes_aside(op, part, &conf, records))
         return ERR_NOT_READY;
+    conf.unpack_max = op->is_aside ? 0 : UNPACK_BYTES - op->unpacked;
+    conf.errors_max -= op->record_errors;
     /* The frame is this request's own memory: stamping in place harms nobody. */
     enum err err = validate_batches((uint8_t *)(uintptr_t)records->data, (size_t)records->len,
                                     req->version, &conf, wall_ms, &req->arena, &batch);
+    if (err == ERR_NOT_READY)
+        return err;
+    op->unpacked += bytes_of_records(records) + batch.unpacked;
     slot->out->log_start_offset = log_start_offset(part_log(part));
     if (err != ERR_OK) {
         fill_record_errors(op, slot, &batch);

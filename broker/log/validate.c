@@ -5,7 +5,7 @@
  *   request   one whole batch of magic 2 (Produce v3 on); zstd from v7 on
  *   entries   each: base offset, size, checksum
  *   batch     one only, counts, control bit, sequence
- *   records   each: shape, key, timestamp; bad ones are gathered, all of them
+ *   records   each: shape, key, timestamp; the first bad ones are gathered, all are counted
  *   rebuilt   size once more
  *
  * A batch that needs no change but in its header goes on in place. It is built anew when the topic
@@ -37,6 +37,7 @@ struct work {
     int source_codec;
     enum codec target_codec;
     size_t errors_cap;
+    size_t bad_records;
     bool bad_timestamp;    /* one of the record errors is a timestamp's */
     int64_t max_timestamp; /* of the records so far */
     struct buf scratch;    /* records decompressed */
@@ -44,6 +45,13 @@ struct work {
 
 #define FAIL(work, err, ...)                                                                       \
     ((work)->out->error_message = arena_printf((work)->arena, __VA_ARGS__), (err))
+
+static size_t unpack_limit(const struct work *work)
+{
+    size_t most = work->conf->unpack_max;
+
+    return most > 0 && most < work->plain_max ? most : work->plain_max;
+}
 
 /* Errors of codecs and iterators, as a client should see them. */
 static enum err fail_records(struct work *work, enum err err)
@@ -56,6 +64,8 @@ static enum err fail_records(struct work *work, enum err err)
     case ERR_CORRUPT_MESSAGE:
         return FAIL(work, err, "A message inside the compressed set is damaged");
     case ERR_TOO_LARGE:
+        if (unpack_limit(work) < work->plain_max)
+            return ERR_NOT_READY;
         return FAIL(work, ERR_MESSAGE_TOO_LARGE,
                     "The batch decompresses to more than the allowed %zu bytes", work->plain_max);
     default:
@@ -150,10 +160,18 @@ static enum err check_batch(struct work *work, const uint8_t *batch)
     return ERR_OK;
 }
 
+static bool has_room(const struct work *work)
+{
+    return work->out->record_error_count < work->conf->errors_max;
+}
+
 static void add_error(struct work *work, int32_t index, struct str message)
 {
     struct validated *out = work->out;
 
+    work->bad_records++;
+    if (!has_room(work))
+        return;
     if (out->record_error_count == work->errors_cap) {
         size_t cap = work->errors_cap == 0 ? 8 : work->errors_cap * 2;
         struct validate_record_error *more =
@@ -176,6 +194,15 @@ static bool later_by(int64_t a, int64_t b, int64_t limit)
     return __builtin_sub_overflow(a, b, &diff) ? a > b : diff > limit;
 }
 
+static struct str tell_timestamp(struct work *work, int64_t timestamp)
+{
+    return arena_printf(work->arena,
+                        "Timestamp %" PRId64 " is more than %" PRId64 " ms before or %" PRId64
+                        " ms after the broker's %" PRId64,
+                        timestamp, work->conf->before_max_ms, work->conf->after_max_ms,
+                        work->now_ms);
+}
+
 /* leaders_clock: the batch says that its timestamps are a leader's. */
 static void check_record(struct work *work, int32_t index, int64_t timestamp, bool has_key,
                          bool leaders_clock)
@@ -190,12 +217,7 @@ static void check_record(struct work *work, int32_t index, int64_t timestamp, bo
         if (later_by(work->now_ms, timestamp, conf->before_max_ms) ||
             later_by(timestamp, work->now_ms, conf->after_max_ms)) {
             work->bad_timestamp = true;
-            add_error(work, index,
-                      arena_printf(work->arena,
-                                   "Timestamp %" PRId64 " is more than %" PRId64
-                                   " ms before or %" PRId64 " ms after the broker's %" PRId64,
-                                   timestamp, conf->before_max_ms, conf->after_max_ms,
-                                   work->now_ms));
+            add_error(work, index, has_room(work) ? tell_timestamp(work, timestamp) : STR_EMPTY);
         }
     } else if (leaders_clock) {
         work->bad_timestamp = true;
@@ -207,13 +229,12 @@ static void check_record(struct work *work, int32_t index, int64_t timestamp, bo
 
 static enum err judge_records(struct work *work)
 {
-    size_t count = work->out->record_error_count;
-
-    if (count == 0)
+    if (work->bad_records == 0)
         return ERR_OK;
     if (work->bad_timestamp)
         return FAIL(work, ERR_INVALID_TIMESTAMP, "Timestamps of the batch are not acceptable");
-    return FAIL(work, ERR_INVALID_RECORD, "%zu records of the batch are not acceptable", count);
+    return FAIL(work, ERR_INVALID_RECORD, "%zu records of the batch are not acceptable",
+                work->bad_records);
 }
 
 /* --- building anew --- */
@@ -289,7 +310,7 @@ static enum err take_batch(struct work *work, uint8_t *batch, size_t size)
     enum err err = check_batch(work, batch);
     if (err != ERR_OK)
         return err;
-    err = record_iter_init(&iter, batch, size, work->plain_max, &work->scratch);
+    err = record_iter_init(&iter, batch, size, unpack_limit(work), &work->scratch);
     if (err != ERR_OK)
         return fail_records(work, err);
     struct record_iter start = iter;
@@ -328,7 +349,7 @@ static enum err take_entry(struct work *work, struct batch_builder *builder, con
     int32_t index = 0;
 
     batch_info_read(entry, &info);
-    enum err err = legacy_iter_init(&iter, entry, size, work->plain_max, &work->scratch);
+    enum err err = legacy_iter_init(&iter, entry, size, unpack_limit(work), &work->scratch);
     if (err != ERR_OK)
         return fail_records(work, err);
     while ((err = legacy_next(&iter, &message)) == ERR_OK) {
@@ -417,6 +438,9 @@ enum err validate_batches(uint8_t *bytes, size_t len, int16_t version,
     *out = (struct validated){ .append_time = conf->append_time, .error_message = STR_NULL };
     enum err err =
         validate(&work, bytes != NULL ? bytes : nothing, bytes != NULL ? len : 0, version);
+    /* One that failed has not told how far it came, but made no more room than it filled or would
+     * have. */
+    out->unpacked = err == ERR_OK ? work.scratch.len : work.scratch.cap;
     buf_fini(&work.scratch);
     return err;
 }

@@ -10,6 +10,7 @@
  *             stamping then writes to), else into the arena; messages are the arena's or literals.
  * Threads:    any; no state.
  * Errors:     Kafka's codes. A failed validation fills error_message and record_errors.
+ *             ERR_NOT_READY: nothing was done, for it would take longer than the caller has time.
  */
 #ifndef BROKER_LOG_VALIDATE_H
 #define BROKER_LOG_VALIDATE_H
@@ -27,6 +28,11 @@
 #define VALIDATE_KEEP_CODEC (-1)
 #define VALIDATE_NO_VERSION (-1)
 
+/* Of one answer. Kafka lists every record that is bad, which is no bound: a batch of a few KB can
+ * have tens of millions of them. A client fails the whole batch whatever is listed, and whoever
+ * looks for what is wrong with his records has seen it in far fewer than these. */
+#define VALIDATE_RECORD_ERRORS_MAX 512
+
 struct validate_conf {
     int32_t max_message_bytes;
     int compression;        /* an enum codec, or VALIDATE_KEEP_CODEC ("producer") */
@@ -36,6 +42,8 @@ struct validate_conf {
     int64_t before_max_ms;  /* message.timestamp.before.max.ms */
     int64_t after_max_ms;   /* message.timestamp.after.max.ms */
     size_t plain_bytes_max; /* a compressed batch that would become larger than this is refused */
+    size_t unpack_max;      /* ERR_NOT_READY where it becomes larger than this; 0: no such bound */
+    size_t errors_max;      /* bad records beyond these are counted only */
     bool append_time;       /* message.timestamp.type is LogAppendTime */
     bool compacted;         /* cleanup.policy includes compact: keys are required */
     bool ours;              /* written by this broker (coordinators, markers), not a client */
@@ -50,7 +58,8 @@ struct validate_conf {
                              .zstd_level = 3,                                                      \
                              .before_max_ms = INT64_MAX,                                           \
                              .after_max_ms = 3600000,                                              \
-                             .plain_bytes_max = 256u << 20 })
+                             .plain_bytes_max = 256u << 20,                                        \
+                             .errors_max = VALIDATE_RECORD_ERRORS_MAX })
 
 struct validate_record_error {
     int32_t batch_index; /* which record of the batch */
@@ -64,9 +73,10 @@ struct validated {
     bool in_place;          /* bytes are the request's own */
     bool append_time;       /* validate_stamp() puts its now into the batch */
     struct batch_info info; /* of bytes; offsets count from 0 until stamped */
+    size_t unpacked;        /* bytes, at least what was decompressed; also when that failed */
     struct str error_message;
     struct validate_record_error *record_errors;
-    size_t record_error_count;
+    size_t record_error_count; /* at most errors_max */
 };
 
 /* One partition's records of a produce request of this version; VALIDATE_NO_VERSION for a batch of

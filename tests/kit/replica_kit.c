@@ -10,6 +10,7 @@
 #include "broker/api/fetch.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/list_offsets.h"
+#include "broker/api/produce.h"
 #include "broker/replica/parts_int.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
@@ -109,6 +110,7 @@ static void close_all(void *conns)
 static void start(struct kit_cluster *cluster, int32_t id)
 {
     static const struct handler rows[] = {
+        { API_PRODUCE, 0, 11, HANDLER_PIPELINED, api_produce },
         { API_FETCH, 0, 17, HANDLER_PIPELINED, api_fetch },
         { API_LIST_OFFSETS, 0, 9, 0, api_list_offsets },
         { API_API_VERSIONS, 0, 4, HANDLER_ANY_VERSION, api_versions_handle },
@@ -138,8 +140,10 @@ static void start(struct kit_cluster *cluster, int32_t id)
                                                     .propose = on_propose,
                                                     .ctx = broker });
     broker->pool = pool_start(1);
+    broker->lane = lane_new(broker->pool);
     broker->api = (struct api){ .broker_id = id,
                                 .pool = broker->pool,
+                                .lanes = &broker->lane,
                                 .parts = broker->parts,
                                 .logs = broker->logs,
                                 .meta = meta_new(),
@@ -276,6 +280,7 @@ static void stop(struct kit_broker *broker, bool clean)
     fetchers_stop(&broker->fetchers);
     reactor_call(broker->reactor, close_all, broker->conns);
     pool_stop(&broker->pool);
+    lane_free(&broker->lane);
     reactor_stop(broker->reactor);
     for (int i = 0; i < 1000 && conns_open_requests(broker->conns) > 0; i++)
         reactor_turn(broker->reactor, false);

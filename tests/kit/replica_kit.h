@@ -1,6 +1,6 @@
 /*
  * replica_kit - a few brokers in this process: logs in temporary folders, partitions, fetch loops,
- * and a real listener that serves Fetch and ListOffsets. The test is their controller.
+ * and a real listener that serves Produce, Fetch and ListOffsets. The test is their controller.
  */
 #ifndef TESTS_KIT_REPLICA_KIT_H
 #define TESTS_KIT_REPLICA_KIT_H
@@ -42,6 +42,7 @@ struct kit_broker {
     struct dispatch dispatch;
     struct budget memory;
     struct pool *pool;
+    struct lane *lane; /* of its directory */
     struct api api;
 };
 

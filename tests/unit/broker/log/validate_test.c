@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/bytes.h"
 #include "common/base/mem.h"
 #include "common/wire/legacy.h"
 #include "common/wire/record.h"
@@ -353,6 +354,32 @@ START_TEST(compacted_topics_need_keys_and_every_lack_is_listed)
 }
 END_TEST
 
+START_TEST(of_many_bad_records_the_first_are_listed_and_all_counted)
+{
+    conf.append_time = _i == 1;
+    conf.compacted = _i == 2;
+    conf.errors_max = 100;
+    batch_builder_reset(&builder, &shape);
+    for (int i = 0; i < 1000; i++)
+        batch_builder_add(&builder, NOW + 2 * HOUR, STR_NULL, STR("v"), NULL, 0);
+    ck_assert_int_eq(batch_builder_finish(&builder, -1, &batch, &size), ERR_OK);
+    if (_i == 1)
+        batch_set_max_timestamp(batch, size, true, NOW);
+    ck_assert_int_eq(validate(), _i == 2 ? ERR_INVALID_RECORD : ERR_INVALID_TIMESTAMP);
+    if (_i == 2)
+        ck_assert(str_eq(validated.error_message, STR("1000 records of the batch are not "
+                                                      "acceptable")));
+    ck_assert_uint_eq(validated.record_error_count, 100);
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(validated.record_errors[i].batch_index, i);
+        ck_assert_uint_gt(validated.record_errors[i].message.len, 0);
+    }
+    conf.errors_max = 0;
+    ck_assert_int_eq(validate(), _i == 2 ? ERR_INVALID_RECORD : ERR_INVALID_TIMESTAMP);
+    ck_assert_uint_eq(validated.record_error_count, 0);
+}
+END_TEST
+
 /* One record of this time, null key. */
 static enum err validate_time(int64_t timestamp)
 {
@@ -436,6 +463,62 @@ START_TEST(old_formats_are_converted)
 }
 END_TEST
 
+/* Who has no time for it: nothing is done, and what it becomes is known to have been too much. */
+static void refuse_and_take(int version, uint8_t *bytes, size_t len)
+{
+    uint8_t *before = arena_dup(&arena, bytes, len);
+    size_t packed = conf.unpack_max;
+
+    ck_assert_int_eq(validate_batches(bytes, len, (int16_t)version, &conf, NOW, &arena, &validated),
+                     ERR_NOT_READY);
+    ck_assert_mem_eq(bytes, before, len);
+    ck_assert_ptr_null(validated.bytes);
+    conf.unpack_max = 0;
+    ck_assert_int_eq(validate_as(version, bytes, len), ERR_OK);
+    ck_assert_uint_gt(validated.unpacked, packed);
+    conf.unpack_max = validated.unpacked;
+    ck_assert_int_eq(validate_as(version, bytes, len), ERR_OK);
+    conf.unpack_max = packed;
+}
+
+START_TEST(what_would_take_long_to_unpack_is_left_alone)
+{
+    struct buf set = BUF_EMPTY;
+
+    conf.unpack_max = 8;
+    build(CODEC_NONE);
+    ck_assert_int_eq(validate(), ERR_OK);
+    build((enum codec)_i);
+    for (int magic = 0; magic <= 1; magic++) {
+        set.len = 0;
+        ck_assert_int_eq(legacy_down(batch, size, magic, 0, 1 << 20, &set), ERR_OK);
+        refuse_and_take(magic + 1, set.bytes, set.len);
+    }
+    refuse_and_take(9, batch, size);
+    conf.plain_bytes_max = 4; /* it is too large for whoever has time, too */
+    ck_assert_int_eq(validate(), ERR_MESSAGE_TOO_LARGE);
+    buf_fini(&set);
+}
+END_TEST
+
+START_TEST(damage_costs_what_was_unpacked_before_it)
+{
+    static char noise[200000];
+    uint32_t seed = 1;
+
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (char)((seed = seed * 1664525 + 1013904223) >> 24);
+    shape.codec = (enum codec)_i;
+    batch_builder_reset(&builder, &shape);
+    batch_builder_add(&builder, NOW, STR("k"), (struct str){ noise, sizeof noise }, NULL, 0);
+    ck_assert_int_eq(batch_builder_finish(&builder, -1, &batch, &size), ERR_OK);
+    size -= 100; /* what is compressed ends too early */
+    store_be32(batch + BATCH_POS_LENGTH, (uint32_t)(size - BATCH_PREFIX_BYTES));
+    ck_assert_int_eq(validate_sealed(), ERR_UNKNOWN_SERVER_ERROR);
+    ck_assert_uint_gt(validated.unpacked, sizeof noise / 2);
+}
+END_TEST
+
 START_TEST(old_formats_do_not_mix)
 {
     struct buf set = BUF_EMPTY;
@@ -464,6 +547,7 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, header_fields_must_make_sense);
     tcase_add_test(tc, records_must_fill_the_batch);
     tcase_add_test(tc, damaged_compression_is_no_reason_to_send_again);
+    tcase_add_loop_test(tc, of_many_bad_records_the_first_are_listed_and_all_counted, 0, 3);
     tcase_add_loop_test(tc, compacted_topics_need_keys_and_every_lack_is_listed, CODEC_NONE,
                         CODEC_COUNT);
     tcase_add_test(tc, times_must_be_near_the_brokers);
@@ -471,6 +555,8 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, only_the_leader_sets_append_time);
     tcase_add_test(tc, a_batch_that_grows_is_measured_again);
     tcase_add_loop_test(tc, old_formats_are_converted, CODEC_NONE, CODEC_ZSTD);
+    tcase_add_loop_test(tc, what_would_take_long_to_unpack_is_left_alone, CODEC_GZIP, CODEC_ZSTD);
+    tcase_add_loop_test(tc, damage_costs_what_was_unpacked_before_it, CODEC_GZIP, CODEC_COUNT);
     tcase_add_test(tc, old_formats_do_not_mix);
 }
 
