@@ -32,13 +32,19 @@
 #include "common/wire/prim.h"
 #include "gen/wire/apis.h"
 
-#define COPY_MAX         4096 /* frames up to this many bytes are copied */
-#define FREE_OF_CHARGE   8    /* open requests of a connection that need no budget if small */
-#define GRACE_US         (5 * 1000 * 1000)
-#define LOOK_US          (1000 * 1000)
-#define MEMORY_RETRY_US  (10 * 1000)
+#define COPY_MAX        4096 /* frames up to this many bytes are copied */
+#define FREE_OF_CHARGE  8    /* open requests of a connection that need no budget if small */
+#define GRACE_US        (5 * 1000 * 1000)
+#define LOOK_US         (1000 * 1000)
+#define MEMORY_RETRY_US (10 * 1000)
+
+/* What a request may be decoded to: so much, and so many times its own size, and never more than
+ * the most. Names of one letter make up to 14.5 times their bytes, those of eight up to 7 times.
+ * The most is what a million topics or partitions need. */
 #define ARENA_BASE_BYTES (1024 * 1024)
-#define ARENA_MOST_BYTES (256 * 1024 * 1024)
+#define ARENA_FACTOR     16
+#define ARENA_MOST_BYTES (64 * 1024 * 1024)
+#define DECODED_FREE     (128 * 1024) /* bytes that are not charged beside the frame */
 
 static void on_ready(void *arg, unsigned what);
 static void on_input_task(struct reactor_task *task);
@@ -349,7 +355,7 @@ static bool may_take(struct conn *conn, int16_t key, size_t size)
 static void set_bytes(struct request *req, struct conn *conn, size_t size)
 {
     const uint8_t *at = conn->block.fill + conn->start + FRAME_LEN_BYTES;
-    size_t most = ARENA_BASE_BYTES + 32 * size;
+    size_t most = ARENA_BASE_BYTES + ARENA_FACTOR * size;
 
     req->size = size;
     req->arena.limit = most < ARENA_MOST_BYTES ? most : ARENA_MOST_BYTES;
@@ -361,6 +367,18 @@ static void set_bytes(struct request *req, struct conn *conn, size_t size)
         req->frame = slice_cut(&conn->block.slice, conn->start + FRAME_LEN_BYTES, size);
         req->bytes = at;
     }
+}
+
+/* It is there, and cannot wait any more: the budget may be overdrawn by it. */
+static void charge_decoded(struct conn *conn, struct request *req)
+{
+    struct budget *memory = conn->conns->conf.memory;
+    size_t size = req->arena.total;
+
+    if (memory == NULL || size <= DECODED_FREE)
+        return;
+    budget_overdraw(memory, size);
+    req->charged += size;
 }
 
 /* Decodes and handles the frame in req->bytes; what is wrong with it, or NULL. */
@@ -387,6 +405,7 @@ static const char *dispatch(struct conn *conn, struct request *req)
         req->api->request.init(body);
         if (req->api->request.decode(body, &in, req->version) != ERR_OK)
             return "the request cannot be parsed";
+        charge_decoded(conn, req);
     } else if (!(handler->flags & HANDLER_ANY_VERSION) || req->version < 0) {
         return "unsupported version of an api";
     }

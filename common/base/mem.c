@@ -103,6 +103,11 @@ bool budget_take(struct budget *budget, size_t size)
     return true;
 }
 
+void budget_overdraw(struct budget *budget, size_t size)
+{
+    atomic_fetch_add_explicit(&budget->used, size, memory_order_relaxed);
+}
+
 void budget_give(struct budget *budget, size_t size)
 {
     size_t before = atomic_fetch_sub_explicit(&budget->used, size, memory_order_relaxed);

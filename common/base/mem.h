@@ -38,6 +38,8 @@ struct budget {
 void budget_init(struct budget *budget, size_t limit_bytes);
 /* True and counted when size fits in what is left; else false and nothing has changed. */
 bool budget_take(struct budget *budget, size_t size);
+/* Counted although it may not fit: what is there already. Who asks later finds less, or nothing. */
+void budget_overdraw(struct budget *budget, size_t size);
 void budget_give(struct budget *budget, size_t size);
 size_t budget_used(const struct budget *budget);
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "common/base/bytes.h"
+#include "common/wire/frame.h"
+#include "gen/wire/metadata.h"
 #include "tests/kit/net_rig.h"
 #include "tests/kit/unit.h"
 
@@ -381,6 +383,97 @@ START_TEST(large_frames_are_contiguous_and_paid_for)
 }
 END_TEST
 
+/* A Metadata that asks for so many topics, all of that name. */
+static uint8_t *names_frame(int32_t count, struct str name, size_t *frame_len)
+{
+    struct frame_request_header header = {
+        .api_key = API_METADATA, .api_version = 9, .correlation_id = 5, .client_id = STR("rig")
+    };
+    struct metadata_request body;
+
+    metadata_request_init(&body);
+    body.topics = calloc((size_t)count, sizeof *body.topics);
+    body.topics_len = count;
+    for (int32_t i = 0; i < count; i++)
+        body.topics[i].name = name;
+    size_t len = frame_request_header_size(&header) + metadata_request_size(&body, 9);
+    struct wire_out out = wire_out_of(calloc(1, FRAME_LEN_BYTES + len), FRAME_LEN_BYTES + len);
+    wire_put_i32(&out, (int32_t)len);
+    frame_request_header_encode(&header, &out);
+    metadata_request_encode(&body, &out, 9);
+    free(body.topics);
+    *frame_len = out.pos;
+    return out.base;
+}
+
+START_TEST(what_a_frame_is_decoded_to_is_paid_for)
+{
+    static const struct {
+        int32_t count;
+        const char *name;
+    } asked[] = { { 20000, "a-topic-of-some-service" }, { 500000, "a-topic" }, { 500000, "t" } };
+    struct net_rig *rig = net_rig_new(NULL);
+
+    for (int i = 0; i < (int)ARRAY_LEN(asked); i++) {
+        size_t len, decoded = (size_t)asked[i].count * sizeof(struct metadata_request_topic);
+        uint8_t *frame = names_frame(asked[i].count, str_of(asked[i].name), &len);
+
+        net_rig_send_bytes(rig, frame, len);
+        net_rig_run(rig);
+        ck_assert_int_eq(rig->held_count, i + 1);
+        ck_assert_uint_ge(budget_used(&rig->memory), len + decoded);
+        net_rig_answer(rig, i);
+        ck_assert_int_eq(net_rig_next(rig, NULL, NULL), 5);
+        ck_assert_uint_eq(budget_used(&rig->memory), 0);
+        free(frame);
+    }
+    net_rig_end(rig);
+}
+END_TEST
+
+START_TEST(a_frame_that_would_be_decoded_to_very_much_is_refused)
+{
+    size_t len;
+    uint8_t *frame = names_frame(2200000, STR("t"), &len);
+
+    ck_assert_uint_lt(len, 7 << 20);
+    refused(frame, len);
+    free(frame);
+}
+END_TEST
+
+/* What a frame has been decoded to is there, whether memory is left or not; who comes later waits.
+ */
+START_TEST(what_is_decoded_may_pass_the_bound_and_holds_others_back)
+{
+    struct budget memory;
+    struct conns_conf conf = { .request_max_bytes = 1 << 24, .memory = &memory };
+    size_t len, large_len;
+    uint8_t *frame = names_frame(100000, STR("t"), &len), *large = big_frame(100000, &large_len);
+
+    budget_init(&memory, 2 << 20);
+    struct net_rig *rig = net_rig_new(&conf);
+    net_rig_send_bytes(rig, frame, len);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 1);
+    ck_assert_uint_gt(budget_used(&memory), memory.limit);
+    int other = net_rig_connect(rig);
+    ck_assert_int_gt(send(other, large, large_len, MSG_DONTWAIT), 65536);
+    net_rig_run(rig);
+    ck_assert_int_eq(rig->held_count, 1);
+    net_rig_answer(rig, 0);
+    net_rig_pass_ms(rig, 100);
+    ck_assert_int_eq(rig->held_count, 2);
+    net_rig_answer(rig, 1);
+    net_rig_run(rig);
+    ck_assert_uint_eq(budget_used(&memory), 0);
+    close(other);
+    free(frame);
+    free(large);
+    net_rig_end(rig);
+}
+END_TEST
+
 START_TEST(without_memory_reading_waits)
 {
     struct budget memory;
@@ -514,6 +607,9 @@ int main(void)
     tcase_add_test(tc, idle_connections_are_closed);
     tcase_add_test(tc, a_muted_connection_is_answered_but_not_read);
     tcase_add_test(tc, large_frames_are_contiguous_and_paid_for);
+    tcase_add_test(tc, what_a_frame_is_decoded_to_is_paid_for);
+    tcase_add_test(tc, a_frame_that_would_be_decoded_to_very_much_is_refused);
+    tcase_add_test(tc, what_is_decoded_may_pass_the_bound_and_holds_others_back);
     tcase_add_test(tc, without_memory_reading_waits);
     tcase_add_test(tc, unfinished_frames_hold_little);
     tcase_add_test(tc, random_frames_never_hurt);

@@ -83,6 +83,19 @@ START_TEST(a_budget_gives_no_byte_too_many)
 }
 END_TEST
 
+START_TEST(a_budget_that_is_overdrawn_gives_nothing)
+{
+    struct budget budget;
+
+    budget_init(&budget, 100);
+    budget_overdraw(&budget, 150);
+    ck_assert(!budget_take(&budget, 0));
+    budget_give(&budget, 51);
+    ck_assert(budget_take(&budget, 1));
+    ck_assert_uint_eq(budget_used(&budget), 100);
+}
+END_TEST
+
 START_TEST(giving_back_more_than_was_taken_is_a_bug)
 {
     struct budget budget;
@@ -130,6 +143,7 @@ int main(void)
     tcase_add_test_raise_signal(tc, memory_that_is_not_there_aborts, SIGABRT);
 #endif
     tcase_add_test(tc, a_budget_gives_no_byte_too_many);
+    tcase_add_test(tc, a_budget_that_is_overdrawn_gives_nothing);
     tcase_add_test_raise_signal(tc, giving_back_more_than_was_taken_is_a_bug, SIGABRT);
     tcase_add_test(tc, threads_share_a_budget);
     return unit_run(tc);
