@@ -37,6 +37,7 @@
 #define GRACE_US        (5 * 1000 * 1000)
 #define LOOK_US         (1000 * 1000)
 #define MEMORY_RETRY_US (10 * 1000)
+#define LENT_US         (60 * 1000 * 1000) /* even 100 MB come in that time */
 
 /* What a request may be decoded to: so much, and so many times its own size, and never more than
  * the most. Names of one letter make up to 14.5 times their bytes, those of eight up to 7 times.
@@ -117,13 +118,22 @@ static void drop_all(struct conn *conn, struct request_list *list)
     }
 }
 
-static void give_up_block(struct conn *conn)
+static void drop_block(struct conn *conn)
 {
     conns_give_block(conn->conns, &conn->block);
     conn->start = conn->end = 0;
     if (conn->charged > 0)
         budget_give(conn->conns->conf.memory, conn->charged);
     conn->charged = 0;
+}
+
+/* The block, and the right to have more than there is. */
+static void give_up_block(struct conn *conn)
+{
+    drop_block(conn);
+    if (conn->lent_by_us != 0)
+        budget_settle(conn->conns->conf.memory);
+    conn->lent_by_us = 0;
 }
 
 void conn_close(struct conn *conn, const char *why)
@@ -162,6 +172,8 @@ static void set_timer(struct conn *conn)
         due_us = conn->muted_until_us;
     if (conn->finish_by_us != 0 && conn->finish_by_us < due_us)
         due_us = conn->finish_by_us;
+    if (conn->lent_by_us != 0 && conn->lent_by_us < due_us)
+        due_us = conn->lent_by_us;
     if (conn->paused && !conn->closing && now_us + LOOK_US < due_us)
         due_us = now_us + LOOK_US;
     if (conn->short_of_memory && now_us + MEMORY_RETRY_US < due_us)
@@ -361,6 +373,8 @@ static void set_bytes(struct request *req, struct conn *conn, size_t size)
     req->arena.limit = most < ARENA_MOST_BYTES ? most : ARENA_MOST_BYTES;
     req->charged = conn->charged;
     conn->charged = 0;
+    req->is_lent = conn->lent_by_us != 0;
+    conn->lent_by_us = 0;
     if (size <= COPY_MAX) {
         req->bytes = arena_dup(&req->arena, at, size);
     } else {
@@ -520,6 +534,26 @@ static void on_input_task(struct reactor_task *task)
 
 /* ---- in ---- */
 
+/* Large frames are given memory as they come, so when all is used up each of them may have a part
+ * and none the rest. One of them at a time goes on all the same, until its request has ended. */
+static bool take_memory(struct conn *conn, size_t size)
+{
+    struct budget *memory = conn->conns->conf.memory;
+
+    if (budget_take(memory, size))
+        return true;
+    if (conn->charged == 0) /* it waits with empty hands */
+        return false;
+    if (conn->lent_by_us == 0) {
+        if (!budget_borrow(memory))
+            return false;
+        conn->lent_by_us = reactor_now_us(conn->conns->reactor) + LENT_US;
+        set_timer(conn);
+    }
+    budget_overdraw(memory, size);
+    return true;
+}
+
 /* Moves what is there to the front of a block of at least size bytes. */
 static bool move_block(struct conn *conn, size_t size)
 {
@@ -529,7 +563,7 @@ static bool move_block(struct conn *conn, size_t size)
     size_t cap = conns_block_size(size);
     size_t charge = cap > BLOCK_BYTES && memory != NULL ? cap : 0;
 
-    if (charge > 0 && !budget_take(memory, charge)) {
+    if (charge > 0 && !take_memory(conn, charge)) {
         say_limited(SAY_WARN, "memory for requests is used up, reading waits used=%zu",
                     budget_used(memory));
         return false;
@@ -537,7 +571,7 @@ static bool move_block(struct conn *conn, size_t size)
     struct block_buf block = conns_take_block(conns, cap);
     if (have > 0)
         memcpy(block.fill, conn->block.fill + conn->start, have);
-    give_up_block(conn);
+    drop_block(conn);
     conn->block = block;
     conn->end = have;
     conn->charged = charge;
@@ -656,6 +690,13 @@ static void on_timer(struct reactor_timer *timer)
 
     if (conn->finish_by_us != 0 && now_us >= conn->finish_by_us) {
         conn_close(conn, "the client left answers behind");
+        return;
+    }
+    if (conn->lent_by_us != 0 && now_us >= conn->lent_by_us) {
+        static const char why[] = "its request does not come while memory for requests is used up";
+
+        say_end(conn, SAY_WARN, why);
+        conn_close(conn, why);
         return;
     }
     if (conn->paused && !conn->ended) {

@@ -111,7 +111,8 @@ struct conn {
     /* input: bytes [start, end) of the block are not taken up yet */
     struct block_buf block;
     size_t start, end;
-    size_t charged; /* of the budget, for the block */
+    size_t charged;     /* of the budget, for the block */
+    int64_t lent_by_us; /* 0: may not overdraw it; else its request must have come by then */
 
     /* output */
     struct out_list out;

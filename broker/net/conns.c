@@ -210,6 +210,7 @@ struct request *conns_take_request(struct conns *conns, struct conn *conn)
     req->frame = SLICE_EMPTY;
     STAILQ_INIT(&req->out);
     req->charged = 0;
+    req->is_lent = false;
     req->phase = REQUEST_OPEN;
     req->is_silent = false;
     req->is_follower = false;
@@ -228,6 +229,8 @@ void conns_end_request(struct request *req)
     arena_reset(&req->arena);
     if (req->charged > 0)
         budget_give(conns->conf.memory, req->charged);
+    if (req->is_lent)
+        budget_settle(conns->conf.memory);
     out_clear(conns, &req->out);
     if (conns->spare_count < REQUESTS_KEPT) {
         TAILQ_INSERT_HEAD(&conns->spare, req, link); /* the one whose memory is warm */

@@ -97,6 +97,7 @@ struct request {
     TAILQ_ENTRY(request) link; /* [n] in one of the connection's lists, or in the pool */
     struct out_list out;       /* [n] the answer, while earlier ones are open */
     size_t charged;            /* [n] bytes taken from the budget */
+    bool is_lent;              /* [n] the budget is overdrawn for it */
     uint8_t phase;             /* [n] enum request_phase */
     bool is_silent;            /* [n] request_expect_none() */
     bool in_ring;              /* [n] */

@@ -88,6 +88,7 @@ void budget_init(struct budget *budget, size_t limit_bytes)
 {
     atomic_init(&budget->used, 0);
     budget->limit = limit_bytes;
+    atomic_init(&budget->lent, false);
 }
 
 bool budget_take(struct budget *budget, size_t size)
@@ -113,6 +114,19 @@ void budget_give(struct budget *budget, size_t size)
     size_t before = atomic_fetch_sub_explicit(&budget->used, size, memory_order_relaxed);
 
     assert(before >= size);
+}
+
+bool budget_borrow(struct budget *budget)
+{
+    /* Relaxed, as above. */
+    return !atomic_exchange_explicit(&budget->lent, true, memory_order_relaxed);
+}
+
+void budget_settle(struct budget *budget)
+{
+    bool lent = atomic_exchange_explicit(&budget->lent, false, memory_order_relaxed);
+
+    assert(lent);
 }
 
 size_t budget_used(const struct budget *budget)

@@ -2,7 +2,7 @@
  * mem - small memory that never fails, and budgets for memory whose size a client chooses.
  *
  * Errors: the x-functions say that memory ran out and abort; a budget says no.
- * Threads: any. A budget is one atomic counter.
+ * Threads: any. A budget is one atomic counter, and one flag.
  */
 #ifndef COMMON_BASE_MEM_H
 #define COMMON_BASE_MEM_H
@@ -33,6 +33,7 @@ void array_reserve(void *array_ptr, size_t *cap, size_t want, size_t elem_size);
 struct budget {
     atomic_size_t used; /* [a] bytes given out */
     size_t limit;       /* [I] bytes */
+    atomic_bool lent;   /* [a] somebody may overdraw */
 };
 
 void budget_init(struct budget *budget, size_t limit_bytes);
@@ -41,6 +42,11 @@ bool budget_take(struct budget *budget, size_t size);
 /* Counted although it may not fit: what is there already. Who asks later finds less, or nothing. */
 void budget_overdraw(struct budget *budget, size_t size);
 void budget_give(struct budget *budget, size_t size);
+/* Where many hold a part of what they need, and nothing is left, one at a time may overdraw until
+ * it has ended: or all would wait for ever. False: another may. */
+bool budget_borrow(struct budget *budget);
+/* By who was lent to, once it has given all back. */
+void budget_settle(struct budget *budget);
 size_t budget_used(const struct budget *budget);
 
 #endif

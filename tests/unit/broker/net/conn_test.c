@@ -499,6 +499,108 @@ START_TEST(without_memory_reading_waits)
 }
 END_TEST
 
+#define CROWD 8
+
+/* Clients whose frames of 3 MB have begun to come, when memory for a third of them is there. */
+struct crowd {
+    struct budget memory;
+    struct net_rig *rig;
+    uint8_t *frame;
+    size_t len;
+    int fds[CROWD];
+    size_t sent[CROWD];
+};
+
+static void crowd_start(struct crowd *crowd)
+{
+    struct conns_conf conf = { .request_max_bytes = 1 << 22, .memory = &crowd->memory };
+
+    budget_init(&crowd->memory, CROWD << 20);
+    crowd->frame = big_frame(3 << 20, &crowd->len);
+    crowd->rig = net_rig_new(&conf);
+    crowd->rig->answer_at_once = true;
+    for (int i = 0; i < CROWD; i++) {
+        crowd->fds[i] = i == 0 ? crowd->rig->client : net_rig_connect(crowd->rig);
+        crowd->sent[i] = 0;
+    }
+}
+
+/* Everyone sends until so many of its bytes have gone, or nothing more goes. */
+static void crowd_send(struct crowd *crowd, size_t upto)
+{
+    for (int round = 0; round < 500; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            ssize_t n = crowd->sent[i] >= upto
+                            ? 0
+                            : send(crowd->fds[i], crowd->frame + crowd->sent[i],
+                                   upto - crowd->sent[i], MSG_NOSIGNAL | MSG_DONTWAIT);
+
+            crowd->sent[i] += n > 0 ? (size_t)n : 0;
+        }
+        net_rig_pass_ms(crowd->rig, 10);
+    }
+}
+
+static void crowd_end(struct crowd *crowd)
+{
+    net_rig_end(crowd->rig);
+    ck_assert_uint_eq(budget_used(&crowd->memory), 0);
+    ck_assert(budget_borrow(&crowd->memory)); /* nobody has kept that right */
+    for (int i = 1; i < CROWD; i++)
+        close(crowd->fds[i]);
+    free(crowd->frame);
+}
+
+START_TEST(many_large_frames_that_come_at_once_are_all_taken_up)
+{
+    struct crowd crowd;
+
+    crowd_start(&crowd);
+    crowd_send(&crowd, 1 << 20); /* now each has a part, and nothing is left */
+    ck_assert_int_eq(crowd.rig->handled, 0);
+    crowd_send(&crowd, crowd.len);
+    ck_assert_int_eq(crowd.rig->handled, CROWD);
+    ck_assert_int_eq(conns_count(crowd.rig->conns), CROWD);
+    crowd_end(&crowd);
+}
+END_TEST
+
+START_TEST(one_large_frame_at_a_time_is_lent_memory)
+{
+    struct crowd crowd;
+
+    crowd_start(&crowd);
+    crowd.rig->answer_at_once = false;
+    crowd_send(&crowd, crowd.len);
+    ck_assert_int_eq(crowd.rig->held_count, 1); /* and keeps it until it has been answered */
+    ck_assert_uint_le(budget_used(&crowd.memory), (CROWD << 20) + (4 << 20));
+    for (int i = 0; i < CROWD; i++) {
+        ck_assert_int_gt(crowd.rig->held_count, i);
+        net_rig_answer(crowd.rig, i);
+        crowd_send(&crowd, crowd.len);
+    }
+    crowd_end(&crowd);
+}
+END_TEST
+
+START_TEST(who_was_lent_memory_and_does_not_come_on_is_closed)
+{
+    struct crowd crowd;
+
+    crowd_start(&crowd);
+    crowd_send(&crowd, 3 << 19); /* one has been read, and sends no more */
+    ck_assert_int_eq(conns_count(crowd.rig->conns), CROWD);
+    net_rig_pass_ms(crowd.rig, 50 * 1000);
+    ck_assert_int_eq(conns_count(crowd.rig->conns), CROWD);
+    net_rig_pass_ms(crowd.rig, 10 * 1000);
+    ck_assert_int_eq(conns_count(crowd.rig->conns), CROWD - 1);
+    crowd_send(&crowd, crowd.len);
+    ck_assert_int_eq(crowd.rig->handled, CROWD - 1);
+    ck_assert_int_eq(conns_count(crowd.rig->conns), CROWD - 1);
+    crowd_end(&crowd);
+}
+END_TEST
+
 START_TEST(unfinished_frames_hold_little)
 {
     struct net_rig *rig = net_rig_new(NULL);
@@ -611,6 +713,9 @@ int main(void)
     tcase_add_test(tc, a_frame_that_would_be_decoded_to_very_much_is_refused);
     tcase_add_test(tc, what_is_decoded_may_pass_the_bound_and_holds_others_back);
     tcase_add_test(tc, without_memory_reading_waits);
+    tcase_add_test(tc, many_large_frames_that_come_at_once_are_all_taken_up);
+    tcase_add_test(tc, one_large_frame_at_a_time_is_lent_memory);
+    tcase_add_test(tc, who_was_lent_memory_and_does_not_come_on_is_closed);
     tcase_add_test(tc, unfinished_frames_hold_little);
     tcase_add_test(tc, random_frames_never_hurt);
     tcase_add_test(tc, many_connections_leave_nothing_behind);

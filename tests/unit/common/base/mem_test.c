@@ -96,6 +96,18 @@ START_TEST(a_budget_that_is_overdrawn_gives_nothing)
 }
 END_TEST
 
+START_TEST(a_budget_lends_to_one_at_a_time)
+{
+    struct budget budget;
+
+    budget_init(&budget, 100);
+    ck_assert(budget_borrow(&budget));
+    ck_assert(!budget_borrow(&budget));
+    budget_settle(&budget);
+    ck_assert(budget_borrow(&budget));
+}
+END_TEST
+
 START_TEST(giving_back_more_than_was_taken_is_a_bug)
 {
     struct budget budget;
@@ -144,6 +156,7 @@ int main(void)
 #endif
     tcase_add_test(tc, a_budget_gives_no_byte_too_many);
     tcase_add_test(tc, a_budget_that_is_overdrawn_gives_nothing);
+    tcase_add_test(tc, a_budget_lends_to_one_at_a_time);
     tcase_add_test_raise_signal(tc, giving_back_more_than_was_taken_is_a_bug, SIGABRT);
     tcase_add_test(tc, threads_share_a_budget);
     return unit_run(tc);
