@@ -172,8 +172,9 @@ MUST_USE enum err log_verify_range(struct log *log, struct segment *segment,
 
 /* log_trim.c: drops the last segment, which is empty. */
 MUST_USE enum err log_undo_roll(struct log *log);
-/* log_trim.c: renames the files to .deleted and has them removed after a while. */
-void log_drop_segment(struct log *log, struct segment **segment, bool at_once);
+/* log_trim.c: renames the files to .deleted and has them removed after a while. On a full disk they
+ * are removed at once; what is left of them after an error is no longer the log's all the same. */
+MUST_USE enum err log_drop_segment(struct log *log, struct segment **segment, bool at_once);
 /* Has files that are .deleted already removed after a while. */
 void log_remove_segment_files(struct log *log, const struct segment *segment);
 

@@ -264,9 +264,7 @@ static enum err set_last_aside(struct log *log)
         free(from);
         free(path);
     }
-    if (err == ERR_OK)
-        log_drop_segment(log, &log->segments[--log->segment_count], true);
-    return err;
+    return err == ERR_OK ? log_drop_segment(log, &log->segments[--log->segment_count], true) : err;
 }
 
 enum err log_set_aside(struct log *log)
@@ -314,9 +312,9 @@ static enum err end_here(struct log *log, size_t i, int64_t lost, int64_t last)
     if (!keep) {
         say_info("torn end cut log=%s segment=%" PRId64 " leo=%" PRId64 " cut_bytes=%" PRId64,
                  log->name, segment->base_offset, last + 1, lost);
-        while (log->segment_count > i + 1)
-            log_drop_segment(log, &log->segments[--log->segment_count], true);
-        return ERR_OK;
+        while (log->segment_count > i + 1 && err == ERR_OK)
+            err = log_drop_segment(log, &log->segments[--log->segment_count], true);
+        return err;
     }
     STAT_ADD(log_damaged, 1);
     while (log->segment_count > i + 1 && err == ERR_OK)

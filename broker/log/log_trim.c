@@ -6,7 +6,9 @@
  * count which is still the count has met none.
  *
  * Segments that go are renamed to .deleted at once, so that the next start does not load them, and
- * their files are removed later: a reader may still be sending them.
+ * their files are removed later: a reader may still be sending them. Even a name takes room, the
+ * longer one a new block of the directory: when there is none the files are removed in the place of
+ * being renamed, which needs none and makes some.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -56,21 +58,31 @@ void log_remove_segment_files(struct log *log, const struct segment *segment)
     remove_files(log, segment, false);
 }
 
-/* After its files were renamed. */
+/* Out of the sight of the next start. A removal that finds no room is as bad as any error: the
+ * segment would come back. */
+static enum err put_away(struct log *log, struct segment *segment)
+{
+    enum err err = segment_rename(segment, "", ".deleted");
+
+    if (err == ERR_NO_SPACE)
+        err = segment_remove(segment);
+    log_entries_forget(log);
+    return err == ERR_NO_SPACE ? ERR_IO : err;
+}
+
+/* After it was put away. */
 static void forget_segment(struct log *log, struct segment **segment, bool at_once)
 {
     remove_files(log, *segment, at_once);
     segment_unref(segment);
 }
 
-void log_drop_segment(struct log *log, struct segment **segment, bool at_once)
+enum err log_drop_segment(struct log *log, struct segment **segment, bool at_once)
 {
-    enum err err = segment_rename(*segment, "", ".deleted");
+    enum err err = put_away(log, *segment);
 
-    log_entries_forget(log);
-    if (err != ERR_OK)
-        log_failed(log, err, "rename segment");
     forget_segment(log, segment, at_once);
+    return err;
 }
 
 /* Takes segments [from, to) out of the list; *taken is malloc'ed. */
@@ -91,23 +103,35 @@ static void take_out(struct log *log, size_t from, size_t to, struct segment ***
     lock_drop(&log->index_lock);
 }
 
-enum err log_undo_roll(struct log *log)
+/* Drops the last segments, of which there are count; the newest first: a crash leaves no hole. Gone
+ * for good when it returns, for their names may be wanted again. */
+static enum err drop_last(struct log *log, size_t count)
 {
     struct segment **gone;
+    enum err err = ERR_OK;
 
-    lock_take(&log->swap_lock);
-    size_t last = log->segment_count - 1;
+    if (count == 0)
+        return ERR_OK;
+    take_out(log, log->segment_count - count, log->segment_count, &gone);
+    for (size_t i = count; i > 0; i--) {
+        enum err dropped = log_drop_segment(log, &gone[i - 1], true);
 
-    assert(last > 0 && log->segments[last]->size == 0);
-    take_out(log, last, last + 1, &gone);
-    log_drop_segment(log, &gone[0], true);
+        err = err == ERR_OK ? dropped : err;
+    }
     free(gone);
+    return err == ERR_OK ? disk_sync_dir(log->env->disk, log->path) : err;
+}
+
+enum err log_undo_roll(struct log *log)
+{
+    lock_take(&log->swap_lock);
+    assert(log->segment_count > 1 && log_active(log)->size == 0);
     log_drop_snapshots(log, INT64_MIN, log_leo(log));
     /* Gone before anything is appended that its name would stand in the middle of. */
-    enum err err = disk_sync_dir(log->env->disk, log->path);
+    enum err err = drop_last(log, 1);
 
     lock_drop(&log->swap_lock);
-    return log_failed(log, err, "drop an empty segment");
+    return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "drop an empty segment");
 }
 
 /* --- truncation --------------------------------------------------------------------------------
@@ -158,6 +182,14 @@ static size_t swap_all(struct log *log, struct segment *segment, struct segment 
     return count;
 }
 
+/* With the names of those that were put away. */
+static enum err create_synced(struct log *log, struct segment *segment, const struct log_conf *conf)
+{
+    enum err err = segment_create(segment, conf);
+
+    return err == ERR_OK ? disk_sync_dir(log->env->disk, log->path) : err;
+}
+
 static enum err start_over_locked(struct log *log, int64_t offset)
 {
     struct segment **old;
@@ -169,20 +201,20 @@ static enum err start_over_locked(struct log *log, int64_t offset)
     log_get_conf(log, &conf);
     begin_truncation(log);
     for (size_t i = log->segment_count; i > 0 && err == ERR_OK; i--)
-        err = segment_rename(log->segments[i - 1], "", ".deleted");
+        err = put_away(log, log->segments[i - 1]);
     struct segment *segment = log_new_segment(log, offset, 0);
 
     if (err == ERR_OK)
-        err = segment_create(segment, &conf);
-    if (err == ERR_OK)
-        err = disk_sync_dir(log->env->disk, log->path);
+        err = create_synced(log, segment, &conf);
     size_t count = swap_all(log, segment, &old);
 
     for (size_t i = 0; i < count; i++)
         forget_segment(log, &old[i], true);
     free(old);
     if (err == ERR_NO_SPACE) /* what went has made some */
-        err = segment_create(segment, &conf);
+        err = create_synced(log, segment, &conf);
+    if (err == ERR_NO_SPACE)
+        err = ERR_IO; /* there is nothing to append to */
     log_drop_snapshots(log, INT64_MAX, INT64_MAX);
     lock_take(&log->producers_lock);
     producers_clear(log->producers);
@@ -216,7 +248,6 @@ enum err log_truncate_fully_and_start_at(struct log *log, int64_t offset)
 
 static enum err truncate_locked(struct log *log, int64_t offset)
 {
-    struct segment **gone;
     int64_t leo = log_leo(log);
 
     lock_assert_held(&log->swap_lock);
@@ -236,18 +267,12 @@ static enum err truncate_locked(struct log *log, int64_t offset)
     size_t keep = log_floor_locked(log, offset) + 1;
 
     lock_drop(&log->lock);
-    size_t later = log->segment_count - keep;
+    /* What came after must be gone before anything is appended in its place. */
+    enum err err = drop_last(log, log->segment_count - keep);
 
-    take_out(log, keep, log->segment_count, &gone);
-    for (size_t i = later; i > 0; i--) /* the newest first: a crash leaves no hole */
-        log_drop_segment(log, &gone[i - 1], true);
-    free(gone);
     lock_take(&log->lock);
     log_forget_tail_locked(log);
     lock_drop(&log->lock);
-    /* What came after must be gone before anything is appended in its place. */
-    enum err err = later > 0 ? disk_sync_dir(log->env->disk, log->path) : ERR_OK;
-
     lock_take(&log->index_lock);
     struct segment *old = log_active(log);
     struct segment *cut = segment_copy(old); /* the short lock is not held, and readers look on */
@@ -398,8 +423,11 @@ static size_t retain_locked(struct log *log, int64_t high_watermark, int64_t now
 
     log_advance_start(log, start);
     take_out(log, 0, drop, &gone);
-    for (size_t i = 0; i < drop; i++)
-        log_drop_segment(log, &gone[i], false);
+    for (size_t i = 0; i < drop; i++) {
+        err = log_drop_segment(log, &gone[i], false);
+        if (err != ERR_OK)
+            log_failed(log, err, "drop segment");
+    }
     free(gone);
     log_drop_snapshots(log, start, INT64_MAX);
     say_info("deleted old segments log=%s segments=%zu start=%" PRId64, log->name, drop, start);

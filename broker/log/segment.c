@@ -466,6 +466,23 @@ enum err segment_rename(struct segment *segment, const char *from_ending, const 
     return result;
 }
 
+/* Whoever still has the segment must not open another one that gets its name. */
+enum err segment_remove(struct segment *segment)
+{
+    enum err result = ERR_OK;
+
+    for (int i = 0; i < SEGMENT_FILES; i++) {
+        char *path = xasprintf("%s%s", segment->stem, segment_endings[i]);
+        enum err err = disk_unlink(files_disk(segment->files), path);
+
+        if (err != ERR_OK && err != ERR_NOT_FOUND && result == ERR_OK)
+            result = err;
+        free(path);
+    }
+    segment_name_files(segment, ".deleted");
+    return result;
+}
+
 /* --- reading all of it -------------------------------------------------------------------------
  */
 

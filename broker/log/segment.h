@@ -113,6 +113,10 @@ MUST_USE enum err segment_truncate(struct segment *segment, int64_t offset, int6
 MUST_USE enum err segment_rename(struct segment *segment, const char *from_ending,
                                  const char *to_ending);
 
+/* Removes all files under the names that the list of the log knows; one that is not there is no
+ * error. The .log first: the others are nothing without it. */
+MUST_USE enum err segment_remove(struct segment *segment);
+
 typedef enum err (*segment_batch_fn)(void *ctx, const uint8_t *batch,
                                      const struct batch_info *info);
 

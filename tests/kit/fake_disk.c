@@ -75,6 +75,7 @@ struct fake_disk {
     uint64_t fail_at;
     enum err fail_err;
     uint64_t syncs;
+    bool refuse_names;
     bool fail_syncs;
     bool one_by_one;
     int64_t room;
@@ -308,6 +309,14 @@ static enum err next_op(struct fake_disk *fake)
     return ERR_OK;
 }
 
+/* The same of one that wants room for a name. */
+static enum err next_name(struct fake_disk *fake)
+{
+    enum err err = next_op(fake);
+
+    return err == ERR_OK && fake->refuse_names ? ERR_NO_SPACE : err;
+}
+
 /* --- the seam ----------------------------------------------------------------------------------
  */
 
@@ -336,7 +345,7 @@ static enum err fake_open(struct disk *disk, const char *path, int flags, int *f
     if (name != NULL && name->node->is_dir)
         return ERR_IO;
     if (name == NULL) {
-        enum err err = next_op(fake);
+        enum err err = next_name(fake);
 
         if (err != ERR_OK)
             return err;
@@ -588,7 +597,7 @@ static enum err fake_rename(struct disk *disk, const char *from, const char *to)
     if (name == NULL || to_dir == NULL)
         return ERR_NOT_FOUND;
     assert(from_dir == to_dir); /* nothing of ours moves between directories */
-    enum err err = next_op(fake);
+    enum err err = next_name(fake);
 
     if (err == ERR_OK)
         change_names(from_dir, from_name, to_name, name->node);
@@ -635,7 +644,7 @@ static enum err fake_mkdir(struct disk *disk, const char *path)
         return ERR_NOT_FOUND;
     if (names_find(&dir->live_names, last) != NULL)
         return ERR_EXISTS;
-    enum err err = next_op(fake);
+    enum err err = next_name(fake);
 
     if (err != ERR_OK)
         return err;
@@ -765,6 +774,11 @@ void fake_disk_fail_at(struct fake_disk *fake, uint64_t number, enum err err)
 {
     fake->fail_at = number;
     fake->fail_err = err;
+}
+
+void fake_disk_refuse_names(struct fake_disk *fake, bool refuse)
+{
+    fake->refuse_names = refuse;
 }
 
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes)

@@ -34,6 +34,8 @@ uint64_t fake_disk_syncs(const struct fake_disk *fake);
 void fake_disk_stop_at(struct fake_disk *fake, uint64_t number);
 /* Only the operation with this number fails, with err; a write is half done. 0: none. */
 void fake_disk_fail_at(struct fake_disk *fake, uint64_t number, enum err err);
+/* There is no room for a new name: what makes or renames something fails with ERR_NO_SPACE. */
+void fake_disk_refuse_names(struct fake_disk *fake, bool refuse);
 /* Bytes that all files together may have; INT64_MAX: any. */
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes);
 /* Room taken behind the end of a file and not given back. */

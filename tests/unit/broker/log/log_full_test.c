@@ -1,0 +1,271 @@
+/*
+ * A log on a disk that has no room for one thing, whichever it is: what is said to be cut is cut,
+ * what is refused leaves nothing, and the next start finds what was there and no more.
+ */
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/log/log_int.h"
+#include "common/base/say.h"
+#include "tests/kit/fake_disk.h"
+#include "tests/kit/log_kit.h"
+#include "tests/kit/unit.h"
+
+#define OFFSETS 64
+#define NEVER   0
+
+static struct fake_disk *fake;
+static struct log_kit kit;
+static int32_t epochs[OFFSETS]; /* in which the record there was written, -1 none */
+
+static void open_log(void)
+{
+    log_kit_init(&kit, fake_disk_base(fake), "/d");
+    kit.conf.segment_bytes = 1000;
+    kit.conf.index_interval_bytes = 150;
+    ck_assert_int_eq(log_kit_open(&kit, false, 0), ERR_OK);
+}
+
+static void begin(void)
+{
+    fake = fake_disk_new();
+    for (int i = 0; i < OFFSETS; i++)
+        epochs[i] = -1;
+    open_log();
+}
+
+static void end(void)
+{
+    log_kit_fini(&kit);
+    fake_disk_free(&fake);
+}
+
+/* A batch of one record, a seventh of a segment or so. */
+static enum err append(int32_t epoch, size_t value_bytes)
+{
+    struct log_appended out;
+    enum err err =
+        log_kit_append(&kit, &(struct kit_batch){ .value_bytes = value_bytes }, epoch, &out);
+
+    if (err == ERR_OK)
+        epochs[out.first_offset] = epoch;
+    return err;
+}
+
+static void append_many(int32_t epoch, int count)
+{
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(append(epoch, 60), ERR_OK);
+}
+
+/* What is not there any more, or never was. */
+static void forget_from(int64_t offset)
+{
+    for (int64_t i = offset; i < OFFSETS; i++)
+        epochs[i] = -1;
+}
+
+static void expect_record(struct log *log, int64_t offset)
+{
+    struct batch_info info;
+    struct buf buf = BUF_EMPTY;
+
+    ck_assert_int_eq(log_kit_read(log, offset, offset + 1, &buf), ERR_OK);
+    ck_assert_uint_ge(buf.len, BATCH_HEADER_BYTES);
+    batch_info_read(buf.bytes, &info);
+    ck_assert_int_eq(info.base_offset, offset);
+    ck_assert_int_eq(info.leader_epoch, epochs[offset]);
+    buf_fini(&buf);
+}
+
+/* The log is what was written, and nothing else. */
+static void expect_log(void)
+{
+    int64_t start = log_start_offset(kit.log);
+    int64_t leo = log_leo(kit.log);
+
+    for (int64_t i = 0; i < OFFSETS; i++)
+        ck_assert_msg((epochs[i] >= 0) == (i >= start && i < leo),
+                      "offset %" PRId64 " of [%" PRId64 ", %" PRId64 ")", i, start, leo);
+    ck_assert_int_eq(log_kit_check(kit.log, true), leo - start);
+    for (int64_t i = start; i < leo; i++)
+        expect_record(kit.log, i);
+}
+
+/* Killed, or the power went. */
+static void expect_log_after_crash(enum fake_disk_loss loss)
+{
+    log_kit_fini(&kit);
+    fake_disk_crash(fake, loss, 1);
+    open_log();
+    expect_log();
+}
+
+static uint64_t count_of(void (*prepare)(void), enum err (*work)(void))
+{
+    begin();
+    prepare();
+    uint64_t before = fake_disk_count(fake);
+
+    ck_assert_int_eq(work(), ERR_OK);
+    uint64_t count = fake_disk_count(fake) - before;
+
+    end();
+    return count;
+}
+
+/* Without room for each thing that work does, in turn, and for any new name (0): what then was done
+ * all the same must have been done whole, what was refused not at all, and another leader goes on.
+ */
+static void run_out_everywhere(void (*prepare)(void), enum err (*work)(void), int more)
+{
+    uint64_t count = count_of(prepare, work);
+    int done = 0;
+
+    for (uint64_t at = 0; at <= count; at++) {
+        begin();
+        prepare();
+        fake_disk_refuse_names(fake, at == 0);
+        fake_disk_fail_at(fake, at == 0 ? NEVER : fake_disk_count(fake) + at, ERR_NO_SPACE);
+        enum err err = work();
+
+        fake_disk_refuse_names(fake, false);
+        fake_disk_fail_at(fake, NEVER, ERR_OK);
+        ck_assert(err == ERR_OK || err == ERR_NO_SPACE || log_is_offline(kit.log));
+        done += err == ERR_OK;
+        if (!log_is_offline(kit.log)) {
+            append_many(7, more);
+            expect_log();
+            ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+            expect_log_after_crash(at % 2 == 0 ? FAKE_DISK_KEEP_ALL : FAKE_DISK_LOSE_ALL);
+        }
+        end();
+    }
+    ck_assert_int_gt(done, 3);
+}
+
+static void three_segments(void)
+{
+    append_many(5, 20);
+    ck_assert_uint_ge(log_segment_count(kit.log), 3);
+}
+
+static enum err truncate(void)
+{
+    enum err err = log_truncate_to(kit.log, 5);
+
+    forget_from(5);
+    return err;
+}
+
+START_TEST(what_is_truncated_does_not_come_back)
+{
+    run_out_everywhere(three_segments, truncate, 1);
+    run_out_everywhere(three_segments, truncate, 20);
+}
+END_TEST
+
+static enum err start_over(void)
+{
+    enum err err = log_truncate_fully_and_start_at(kit.log, 30);
+
+    forget_from(0);
+    return err;
+}
+
+static enum err start_over_in_the_middle(void)
+{
+    enum err err = log_truncate_fully_and_start_at(kit.log, 7);
+
+    forget_from(0);
+    return err;
+}
+
+START_TEST(a_log_that_starts_over_has_nothing_of_before)
+{
+    run_out_everywhere(three_segments, start_over, 1);
+    run_out_everywhere(three_segments, start_over, 20);
+    run_out_everywhere(three_segments, start_over_in_the_middle, 1);
+}
+END_TEST
+
+static enum err retain(void)
+{
+    struct log_conf conf = kit.conf;
+
+    conf.retention_bytes = 1000;
+    log_set_conf(kit.log, &conf);
+    log_retain(kit.log, log_leo(kit.log), kit.now_ms);
+    for (int64_t i = 0; i < log_start_offset(kit.log); i++)
+        epochs[i] = -1;
+    return log_is_offline(kit.log) ? ERR_IO : ERR_OK;
+}
+
+START_TEST(what_retention_has_dropped_does_not_come_back)
+{
+    run_out_everywhere(three_segments, retain, 1);
+}
+END_TEST
+
+static enum err follow_at_30(void)
+{
+    struct log_appended out;
+    struct buf buf = BUF_EMPTY;
+
+    kit_batch_put(&buf, &(struct kit_batch){ .value_bytes = 60 });
+    batch_stamp(buf.bytes, 30, 5);
+    enum err err = log_append_follower(kit.log, buf.bytes, buf.len, kit.now_ms, &out);
+
+    buf_fini(&buf);
+    return err;
+}
+
+static uint64_t write_at; /* the operation of the append that is the write behind a roll */
+
+/* A segment has been begun behind a gap, and is empty. */
+static void roll_for_nothing(void)
+{
+    append_many(5, 7);
+    fake_disk_fail_at(fake, fake_disk_count(fake) + write_at, ERR_NO_SPACE);
+    ck_assert_int_eq(follow_at_30(), ERR_NO_SPACE);
+    fake_disk_fail_at(fake, NEVER, ERR_OK);
+}
+
+static bool is_rolled_for_nothing(uint64_t at)
+{
+    begin();
+    write_at = at;
+    roll_for_nothing();
+    bool is_rolled = log_active_base(kit.log) > log_leo(kit.log);
+
+    end();
+    return is_rolled;
+}
+
+static enum err append_into_the_gap(void)
+{
+    return append(6, 60);
+}
+
+START_TEST(a_roll_that_is_undone_leaves_nothing)
+{
+    for (uint64_t at = 1; !is_rolled_for_nothing(at); at++)
+        ck_assert_uint_lt(at, 20);
+    run_out_everywhere(roll_for_nothing, append_into_the_gap, 1);
+    run_out_everywhere(roll_for_nothing, append_into_the_gap, 30);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("log_full");
+
+    say_set_level(SAY_ERROR);
+    tcase_add_test(tc, what_is_truncated_does_not_come_back);
+    tcase_add_test(tc, a_log_that_starts_over_has_nothing_of_before);
+    tcase_add_test(tc, a_roll_that_is_undone_leaves_nothing);
+    tcase_add_test(tc, what_retention_has_dropped_does_not_come_back);
+    return unit_run(tc);
+}
