@@ -328,6 +328,20 @@ enum err log_save_indexes(struct log *log)
     return err;
 }
 
+/* What is left of a segment that could not be made would be the end of the log to the next start,
+ * or stand in the midst of what fits into the old one; a snapshot for its base behind a gap tells
+ * nothing of who appends into that gap. */
+static enum err unmake_segment(struct log *log, struct segment **segment, enum err err)
+{
+    enum err unmade = segment_remove(*segment);
+
+    segment_unref(segment);
+    log_drop_snapshots(log, INT64_MIN, log_leo(log));
+    if (unmade == ERR_OK)
+        unmade = disk_sync_dir(log->env->disk, log->path);
+    return unmade == ERR_OK ? err : ERR_IO;
+}
+
 enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
 {
     struct segment *old = active_of(log);
@@ -351,10 +365,8 @@ enum err log_roll_to(struct log *log, int64_t base_offset, int64_t now_ms)
         return log_failed(log, err, "write snapshot");
     segment = log_new_segment(log, base_offset, now_ms);
     err = segment_create(segment, &conf);
-    if (err != ERR_OK) {
-        segment_unref(&segment);
-        return log_failed(log, err, "start segment");
-    }
+    if (err != ERR_OK)
+        return log_failed(log, unmake_segment(log, &segment, err), "start segment");
     log_names_changed(log);
     lock_take(&log->index_lock);
     lock_take(&log->lock);

@@ -440,13 +440,50 @@ enum err log_recover(struct log *log, int64_t trusted_offset, int64_t now_ms)
     return err;
 }
 
+/* An empty segment that begins below the end of the one before it was begun for nothing: what came
+ * next went into the old one. */
+static enum err drop_void_segments(struct log *log)
+{
+    bool dropped = false;
+    enum err err = ERR_OK;
+
+    for (size_t i = 1; i < log->segment_count && err == ERR_OK;) {
+        struct segment *segment = log->segments[i];
+        struct batch_info last;
+        int64_t end = 0;
+
+        if (segment->size == 0)
+            err = segment_end(log->segments[i - 1], &end, &last);
+        if (err == ERR_CORRUPT_MESSAGE) /* it ends there, or later */
+            err = ERR_OK;
+        if (err != ERR_OK || end <= segment->base_offset) {
+            i++;
+            continue;
+        }
+        say_warn("dropping an empty segment, which lies in another log=%s segment=%" PRId64,
+                 log->name, segment->base_offset);
+        memmove(log->segments + i, log->segments + i + 1,
+                (log->segment_count - i - 1) * sizeof *log->segments);
+        log->segment_count--;
+        err = log_entry_remove(
+            log, &(struct log_entry){ .offset = segment->base_offset, .ending = ".snapshot" });
+        enum err gone = log_drop_segment(log, &segment, true);
+
+        err = err == ERR_OK ? gone : err;
+        dropped = true;
+    }
+    return err == ERR_OK && dropped ? disk_sync_dir(log->env->disk, log->path) : err;
+}
+
 enum err log_settle_segments(struct log *log, const struct log_load *load, bool *recovered)
 {
     int64_t next;
     struct batch_info last;
-    enum err err;
+    enum err err = drop_void_segments(log);
 
     *recovered = !load->is_clean;
+    if (err != ERR_OK)
+        return err;
     if (!load->is_clean)
         return log_recover(log, load->recovery_point > 0 ? load->recovery_point : 0, load->now_ms);
     if (log->segment_count == 0)

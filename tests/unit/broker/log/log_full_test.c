@@ -116,34 +116,49 @@ static uint64_t count_of(void (*prepare)(void), enum err (*work)(void))
     return count;
 }
 
-/* Without room for each thing that work does, in turn, and for any new name (0): what then was done
- * all the same must have been done whole, what was refused not at all, and another leader goes on.
- */
+/* Another leader goes on: with a batch that fits where the next one of the usual size would not. */
+static void go_on(int more)
+{
+    ck_assert_int_eq(append(7, 1), ERR_OK);
+    append_many(7, more - 1);
+    expect_log();
+    ck_assert_int_eq(log_flush(kit.log), ERR_OK);
+}
+
+/* Without room for the operation of that number, or for any new name (0): what then was done all
+ * the same must have been done whole, what was refused not at all. True when the log goes on. */
+static bool run_out_at(uint64_t number, void (*prepare)(void), enum err (*work)(void), int more,
+                       enum fake_disk_loss loss)
+{
+    begin();
+    prepare();
+    fake_disk_refuse_names(fake, number == 0);
+    fake_disk_fail_at(fake, number == 0 ? NEVER : fake_disk_count(fake) + number, ERR_NO_SPACE);
+    enum err err = work();
+
+    fake_disk_refuse_names(fake, false);
+    fake_disk_fail_at(fake, NEVER, ERR_OK);
+    ck_assert(err == ERR_OK || err == ERR_NO_SPACE || log_is_offline(kit.log));
+    bool goes_on = !log_is_offline(kit.log);
+
+    if (goes_on) {
+        go_on(more);
+        expect_log_after_crash(loss);
+    }
+    end();
+    return goes_on;
+}
+
 static void run_out_everywhere(void (*prepare)(void), enum err (*work)(void), int more)
 {
     uint64_t count = count_of(prepare, work);
-    int done = 0;
+    uint64_t going = 0;
 
-    for (uint64_t at = 0; at <= count; at++) {
-        begin();
-        prepare();
-        fake_disk_refuse_names(fake, at == 0);
-        fake_disk_fail_at(fake, at == 0 ? NEVER : fake_disk_count(fake) + at, ERR_NO_SPACE);
-        enum err err = work();
-
-        fake_disk_refuse_names(fake, false);
-        fake_disk_fail_at(fake, NEVER, ERR_OK);
-        ck_assert(err == ERR_OK || err == ERR_NO_SPACE || log_is_offline(kit.log));
-        done += err == ERR_OK;
-        if (!log_is_offline(kit.log)) {
-            append_many(7, more);
-            expect_log();
-            ck_assert_int_eq(log_flush(kit.log), ERR_OK);
-            expect_log_after_crash(at % 2 == 0 ? FAKE_DISK_KEEP_ALL : FAKE_DISK_LOSE_ALL);
-        }
-        end();
+    for (uint64_t number = 0; number <= count; number++) {
+        going += run_out_at(number, prepare, work, more, FAKE_DISK_KEEP_ALL);
+        going += run_out_at(number, prepare, work, more, FAKE_DISK_LOSE_ALL);
     }
-    ck_assert_int_gt(done, 3);
+    ck_assert_uint_gt(going, count); /* of two for each */
 }
 
 static void three_segments(void)
@@ -258,6 +273,52 @@ START_TEST(a_roll_that_is_undone_leaves_nothing)
 }
 END_TEST
 
+static void full_segment(void)
+{
+    append_many(5, 7);
+}
+
+static enum err append_behind(void)
+{
+    return append(5, 60);
+}
+
+START_TEST(a_roll_that_finds_no_room_leaves_nothing)
+{
+    run_out_everywhere(full_segment, append_behind, 1);
+    run_out_everywhere(full_segment, append_behind, 20);
+}
+END_TEST
+
+static void make_empty_file(const char *path)
+{
+    int file;
+
+    ck_assert_int_eq(
+        disk_open(fake_disk_base(fake), path, DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &file),
+        ERR_OK);
+    disk_close(fake_disk_base(fake), file);
+}
+
+/* As a roll that came to nothing has left them, of a broker that did not clear up behind it. */
+START_TEST(an_empty_segment_in_the_midst_of_another_is_no_segment)
+{
+    for (int clean = 0; clean < 2; clean++)
+        for (int more = 0; more < 20; more += 10) {
+            begin();
+            append_many(5, 6 + more);
+            log_kit_shut(&kit, clean);
+            make_empty_file("/d/t-0/00000000000000000003.log");
+            make_empty_file("/d/t-0/00000000000000000003.index");
+            ck_assert_int_eq(log_kit_open(&kit, clean, 0), ERR_OK);
+            expect_log();
+            go_on(5);
+            expect_log_after_crash(FAKE_DISK_LOSE_ALL);
+            end();
+        }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log_full");
@@ -266,6 +327,8 @@ int main(void)
     tcase_add_test(tc, what_is_truncated_does_not_come_back);
     tcase_add_test(tc, a_log_that_starts_over_has_nothing_of_before);
     tcase_add_test(tc, a_roll_that_is_undone_leaves_nothing);
+    tcase_add_test(tc, a_roll_that_finds_no_room_leaves_nothing);
+    tcase_add_test(tc, an_empty_segment_in_the_midst_of_another_is_no_segment);
     tcase_add_test(tc, what_retention_has_dropped_does_not_come_back);
     return unit_run(tc);
 }
