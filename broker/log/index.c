@@ -215,6 +215,20 @@ enum err index_save(const struct index *index)
     return ERR_OK;
 }
 
+enum err index_write_whole(const struct index *index, struct disk *disk, const char *path)
+{
+    size_t size = entry_size(index);
+    uint8_t *bytes = xmalloc(index->recent_count * size + 1);
+
+    assert(index->saved == 0);
+    for (size_t i = 0; i < index->recent_count; i++)
+        encode(index, bytes + i * size, &index->recent[i]);
+    enum err err = disk_replace_file(disk, path, bytes, index->recent_count * size, false);
+
+    free(bytes);
+    return err;
+}
+
 void index_saved(struct index *index, int64_t count)
 {
     int64_t n = count - index->saved;

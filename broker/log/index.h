@@ -72,6 +72,9 @@ bool index_wants_save(const struct index *index);
 /* Writes what waits; index_saved() with the count of before then takes note of it. A copy may be
  * saved in the place of the index itself. */
 MUST_USE enum err index_save(const struct index *index);
+/* Writes all entries, none of which is in the file, in the place of the file, which is called path:
+ * synced, and at once or not at all. */
+MUST_USE enum err index_write_whole(const struct index *index, struct disk *disk, const char *path);
 /* The first count entries are in the file now. */
 void index_saved(struct index *index, int64_t count);
 

@@ -306,20 +306,20 @@ enum err log_save_indexes(struct log *log)
     struct segment *segment = log_active(log);
     struct segment *copy = NULL;
 
-    if (segment->offsets.recent_count > 0 || segment->times.recent_count > 0)
+    if ((segment->offsets.recent_count > 0 && !segment->unindexed) ||
+        segment->times.recent_count > 0)
         copy = segment_copy(segment);
     lock_drop(&log->lock);
     enum err err = ERR_OK;
 
     if (copy != NULL) {
-        err = index_save(&copy->offsets);
-        if (err == ERR_OK)
-            err = index_save(&copy->times);
+        err = segment_save_indexes(copy);
         lock_take(&log->lock);
         /* Rolling and truncation wait for the index lock: it is still the last one. */
         if (err == ERR_OK) {
-            index_saved(&segment->offsets, index_count(&copy->offsets));
             index_saved(&segment->times, index_count(&copy->times));
+            if (!copy->unindexed)
+                index_saved(&segment->offsets, index_count(&copy->offsets));
         }
         lock_drop(&log->lock);
         segment_unref(&copy);

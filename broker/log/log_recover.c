@@ -120,6 +120,7 @@ enum err log_reindex(struct log *log, struct segment *segment, int64_t now_ms)
 {
     struct reading reading = { .log = log, .segment = segment };
     bool with_txns = segment->txns_damaged;
+    struct log_conf conf;
     int64_t skipped;
     enum err err = ERR_OK;
 
@@ -127,9 +128,11 @@ enum err log_reindex(struct log *log, struct segment *segment, int64_t now_ms)
              segment->base_offset);
     if (with_txns)
         err = log_rebuild_producers(log, segment->base_offset, now_ms);
+    log_get_conf(log, &conf);
     if (err == ERR_OK)
-        err = segment_reindex(segment, log->conf.index_interval_bytes, with_txns,
+        err = segment_reindex(segment, conf.index_interval_bytes, with_txns,
                               with_txns ? on_reindexed : NULL, &reading, &skipped);
+    log_names_changed(log);
     if (err != ERR_OK)
         return err;
     atomic_store(&segment->index_damaged, false);
@@ -180,13 +183,15 @@ enum err log_mend(struct log *log)
         lock_drop(&log->lock);
         assert(!mended->txns_damaged); /* found at load, and mended then */
         err = log_reindex(log, mended, 0);
-        if (err == ERR_OK) {
-            lock_take(&log->lock);
-            log->segments[i] = mended;
-            lock_drop(&log->lock);
-            mended = old;
+        if (err != ERR_OK) {
+            mended->max_timestamp = old->max_timestamp;
+            mended->max_timestamp_offset = old->max_timestamp_offset;
         }
-        segment_unref(&mended);
+        /* Whatever has come of it, the files are now as the copy has them. */
+        lock_take(&log->lock);
+        log->segments[i] = mended;
+        lock_drop(&log->lock);
+        segment_unref(&old);
         lock_drop(&log->index_lock);
     }
     return err;

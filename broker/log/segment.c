@@ -8,6 +8,11 @@
  * when the log closes. What a crash takes of them costs time only: recovery goes on from the newest
  * entry below the recovery point that is there.
  *
+ * Where indexes are built anew below the recovery point, the .index is removed before the others
+ * are touched and made when they are complete. Whatever comes between, a full disk or the end of
+ * the process, a start that finds none builds all of them; one that found it would believe them,
+ * as far as they had come.
+ *
  * Nothing that an index says is believed without a look at the batch that it leads to: one that
  * does not hold what the entry promises marks the segment, and the search begins at its start.
  */
@@ -140,9 +145,11 @@ static enum err stat_file(const struct segment *segment, enum segment_file which
     return err;
 }
 
+/* Without an .index it may be as incomplete as the others. */
 static enum err load_txns(struct segment *segment)
 {
     struct disk_stat st;
+    struct disk_stat index_st;
     enum err err = stat_file(segment, SEGMENT_TXN, &st);
 
     if (err == ERR_NOT_FOUND)
@@ -151,6 +158,8 @@ static enum err load_txns(struct segment *segment)
         err = txnindex_check(segment->txn_file, st.size, segment->base_offset);
     if (err == ERR_OK)
         segment->txn_count = st.size / TXNINDEX_ENTRY_BYTES;
+    if (err == ERR_OK && stat_file(segment, SEGMENT_INDEX, &index_st) == ERR_NOT_FOUND)
+        err = ERR_CORRUPT_FILE;
     segment->txns_damaged = err == ERR_CORRUPT_FILE;
     return err == ERR_CORRUPT_FILE ? ERR_OK : err;
 }
@@ -260,18 +269,24 @@ void segment_close_times(struct segment *segment)
         index_add(&segment->times, segment->max_timestamp, segment->max_timestamp_offset, true);
 }
 
+enum err segment_save_indexes(const struct segment *segment)
+{
+    enum err err = file_make(segment->times.file);
+
+    if (err == ERR_OK)
+        err = index_save(&segment->times);
+    if (err != ERR_OK || segment->unindexed)
+        return err;
+    err = file_make(segment->offsets.file);
+    return err == ERR_OK ? index_save(&segment->offsets) : err;
+}
+
 enum err segment_save(struct segment *segment)
 {
     int fd;
     int64_t size;
-    enum err err = file_make(segment->offsets.file);
+    enum err err = segment_save_indexes(segment);
 
-    if (err == ERR_OK)
-        err = file_make(segment->times.file);
-    if (err == ERR_OK)
-        err = index_save(&segment->offsets);
-    if (err == ERR_OK)
-        err = index_save(&segment->times);
     if (err == ERR_OK)
         err = file_pin(segment->file, &fd);
     if (err != ERR_OK)
@@ -285,14 +300,20 @@ enum err segment_save(struct segment *segment)
 
 void segment_saved(struct segment *segment)
 {
-    index_saved(&segment->offsets, index_count(&segment->offsets));
     index_saved(&segment->times, index_count(&segment->times));
+    if (!segment->unindexed)
+        index_saved(&segment->offsets, index_count(&segment->offsets));
 }
 
 enum err segment_sync(struct segment *segment)
 {
     enum err err = file_sync(segment->file);
 
+    if (atomic_load(&segment->index_damaged)) { /* they are not kept, nor may they be there */
+        if (err == ERR_OK && segment->txn_count > 0)
+            err = file_sync(segment->txn_file);
+        return err;
+    }
     if (err == ERR_OK)
         err = file_sync(segment->offsets.file);
     if (err == ERR_OK)
@@ -576,12 +597,11 @@ static enum err note_and_save(struct segment *segment, const struct batch_info *
                               int64_t interval_bytes)
 {
     segment_note(segment, info, interval_bytes);
-    if (!index_wants_save(&segment->offsets) && !index_wants_save(&segment->times))
+    if (!index_wants_save(&segment->times) &&
+        (segment->unindexed || !index_wants_save(&segment->offsets)))
         return ERR_OK;
-    enum err err = index_save(&segment->offsets);
+    enum err err = segment_save_indexes(segment);
 
-    if (err == ERR_OK)
-        err = index_save(&segment->times);
     if (err == ERR_OK)
         segment_saved(segment);
     return err;
@@ -611,6 +631,26 @@ static void stand_at(struct segment *segment, const struct segment_place *place)
     segment->max_timestamp = segment->times.has_last ? segment->times.last.key : -1;
     segment->max_timestamp_offset =
         segment->times.has_last ? segment->times.last.value : segment->base_offset;
+}
+
+/* Of a segment that nobody else sees: who reads the old file by this name goes on doing so. */
+static enum err drop_index(struct segment *segment)
+{
+    struct disk *disk = files_disk(segment->files);
+    char *path = xasprintf("%s%s", segment->stem, segment_endings[SEGMENT_INDEX]);
+    char *dir = xstrndup(segment->stem, (size_t)(strrchr(segment->stem, '/') - segment->stem));
+    enum err err = disk_unlink(disk, path);
+
+    if (err == ERR_OK || err == ERR_NOT_FOUND)
+        err = disk_sync_dir(disk, dir);
+    if (err == ERR_OK) {
+        file_unref(&segment->offsets.file);
+        segment->offsets.file = file_of(segment->files, segment->stem, SEGMENT_INDEX);
+        segment->unindexed = true;
+    }
+    free(dir);
+    free(path);
+    return err;
 }
 
 static enum err forget_indexes(struct segment *segment, bool with_txns)
@@ -661,7 +701,10 @@ enum err segment_resume(struct segment *segment, int64_t trusted_offset, struct 
     }
     if (err == ERR_OK && !found) {
         *from = (struct segment_place){ 0, segment->base_offset };
-        err = forget_indexes(segment, true);
+        if (trusted_offset > segment->base_offset)
+            err = drop_index(segment);
+        if (err == ERR_OK)
+            err = forget_indexes(segment, true);
     }
     stand_at(segment, from);
     if (from->pos > 0)
@@ -705,10 +748,12 @@ enum err segment_finish(struct segment *segment, bool is_last)
     if (err != ERR_OK)
         return err;
     segment->reserved = segment->size + RESERVE_BYTES; /* a crash may have left so much */
-    if (is_last)
+    if (is_last && !segment->unindexed)
         return ERR_OK;
-    segment_close_times(segment);
-    err = segment_save(segment);
+    segment->unindexed = false;
+    if (!is_last)
+        segment_close_times(segment);
+    err = is_last ? segment_save_indexes(segment) : segment_save(segment);
     if (err == ERR_OK)
         segment_saved(segment);
     return err;
@@ -747,6 +792,28 @@ static enum err skip_damage(struct segment *segment, struct scan *scan, int64_t 
     return err;
 }
 
+/* All is known: the others first, and to stay, then the .index. */
+static enum err finish_reindex(struct segment *segment)
+{
+    char *path = xasprintf("%s%s", segment->stem, segment_endings[SEGMENT_INDEX]);
+
+    segment_close_times(segment);
+    enum err err = segment_save_indexes(segment);
+
+    if (err == ERR_OK)
+        err = file_sync(segment->times.file);
+    if (err == ERR_OK && segment->txn_count > 0)
+        err = file_sync(segment->txn_file);
+    if (err == ERR_OK)
+        err = index_write_whole(&segment->offsets, files_disk(segment->files), path);
+    if (err == ERR_OK) {
+        segment->unindexed = false;
+        segment_saved(segment);
+    }
+    free(path);
+    return err;
+}
+
 enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool with_txns,
                          segment_batch_fn each, void *ctx, int64_t *skipped)
 {
@@ -757,8 +824,10 @@ enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool w
     struct batch_info info;
     struct scan scan;
     int64_t pos;
-    enum err err = forget_indexes(segment, with_txns);
+    enum err err = drop_index(segment);
 
+    if (err == ERR_OK)
+        err = forget_indexes(segment, with_txns);
     *skipped = 0;
     stand_at(segment, &start);
     scan_init(&scan, segment->file, 0, size);
@@ -793,17 +862,7 @@ enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool w
     segment->size = size;
     if (err != ERR_NOT_FOUND)
         return err;
-    segment_close_times(segment);
-    err = file_make(segment->offsets.file);
-    if (err == ERR_OK)
-        err = file_make(segment->times.file);
-    if (err == ERR_OK)
-        err = index_save(&segment->offsets);
-    if (err == ERR_OK)
-        err = index_save(&segment->times);
-    if (err == ERR_OK)
-        segment_saved(segment);
-    return err;
+    return finish_reindex(segment);
 }
 
 enum err segment_end(struct segment *segment, int64_t *next, struct batch_info *last)

@@ -44,6 +44,7 @@ struct segment {
     int64_t reserved;             /* [m] the disk has room for the .log up to here; 0: not known */
     atomic_bool index_damaged;    /* [a] an index has led astray: to be built anew */
     bool txns_damaged;            /* [m] the .txnindex, likewise; known at load */
+    bool unindexed;               /* [m] the .index is missing until all are built anew */
     struct verified verified;     /* [m] which bytes may be served */
 };
 
@@ -69,7 +70,7 @@ void segment_unref(struct segment **segment);
 /* Makes the .log, with preallocate as long as a segment gets, and both indexes, empty. */
 MUST_USE enum err segment_create(struct segment *segment, const struct log_conf *conf);
 /* Takes over existing files as they are. Indexes that are missing or cannot be right are marked
- * damaged. */
+ * damaged; without an .index, all of them. */
 MUST_USE enum err segment_load(struct segment *segment);
 
 /* Of the appender: len bytes are about to be written at the end. Where room on the disk should be
@@ -81,9 +82,10 @@ void segment_note(struct segment *segment, const struct batch_info *info, int64_
 MUST_USE enum err segment_note_abort(struct segment *segment, const struct aborted_txn *txn);
 /* Adds the last time entry. */
 void segment_close_times(struct segment *segment);
-/* Writes what the indexes keep in memory, cuts preallocated and reserved room, makes missing index
- * files.
- * segment_saved() then takes note of it. */
+/* Writes what the indexes keep in memory and makes those that are missing; the .index last, and not
+ * while it has to be missing. A copy will do. */
+MUST_USE enum err segment_save_indexes(const struct segment *segment);
+/* The same, and cuts preallocated and reserved room. segment_saved() then takes note of it. */
 MUST_USE enum err segment_save(struct segment *segment);
 void segment_saved(struct segment *segment);
 MUST_USE enum err segment_sync(struct segment *segment);
@@ -139,8 +141,9 @@ MUST_USE enum err segment_recover(struct segment *segment, const struct segment_
  * and saves the indexes; of the last one it leaves that to whoever writes them next. */
 MUST_USE enum err segment_finish(struct segment *segment, bool is_last);
 /*
- * Builds the indexes anew from the batches' headers; no byte of the log is changed. *skipped:
- * bytes that are no batch. with_txns: the .txnindex is emptied, too, and is for each to fill, which
+ * Builds the indexes anew from the batches' headers; no byte of the log is changed. The .index is
+ * gone first and is made last, whole: until then nobody believes the others. *skipped: bytes that
+ * are no batch. with_txns: the .txnindex is emptied, too, and is for each to fill, which
  * sees the header of every batch, and of control batches all.
  */
 MUST_USE enum err segment_reindex(struct segment *segment, int64_t interval_bytes, bool with_txns,

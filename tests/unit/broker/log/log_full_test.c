@@ -319,6 +319,150 @@ START_TEST(an_empty_segment_in_the_midst_of_another_is_no_segment)
 }
 END_TEST
 
+/* --- indexes built anew --- */
+
+#define INDEXED  600 /* batches: more index entries than are kept in memory */
+#define SEGMENT  "/d/t-0/00000000000000000000"
+#define INDEXES  3
+#define NO_ROOM  (FAKE_DISK_LOSE_SOME + 1)
+#define ALL_WAYS (NO_ROOM + 1)
+
+static const char *const indexes[INDEXES] = { SEGMENT ".index", SEGMENT ".timeindex",
+                                              SEGMENT ".txnindex" };
+
+static void open_indexed(void)
+{
+    log_kit_init(&kit, fake_disk_base(fake), "/d");
+    kit.conf.segment_bytes = 100000;
+    kit.conf.index_interval_bytes = 1;
+}
+
+/* Two segments, both closed cleanly; in the first are two transactions that were aborted. */
+static void leave_indexed(void)
+{
+    fake = fake_disk_new();
+    open_indexed();
+    ck_assert_int_eq(log_kit_open(&kit, true, 0), ERR_OK);
+    for (int i = 0; i < INDEXED; i++) {
+        bool in_txn = i == 10 || i == INDEXED - 10;
+
+        ck_assert_int_eq(log_kit_append(&kit,
+                                        &(struct kit_batch){ .value_bytes = 1,
+                                                             .timestamp_ms = kit.now_ms + i,
+                                                             .producer_id = in_txn ? 7 : 0,
+                                                             .base_sequence = i == 10 ? 0 : 1,
+                                                             .transactional = in_txn },
+                                        0, NULL),
+                         ERR_OK);
+        if (in_txn)
+            ck_assert_int_eq(log_kit_marker(&kit, false, 7, 0), ERR_OK);
+    }
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK);
+    ck_assert_int_eq(log_kit_append(&kit, &(struct kit_batch){ .count = 1 }, 0, NULL), ERR_OK);
+    log_kit_shut(&kit, true);
+    log_kit_fini(&kit);
+}
+
+static void read_index(int i, struct buf *into)
+{
+    struct disk *disk = fake_disk_base(fake);
+    struct disk_stat st;
+    size_t got;
+    int file;
+
+    into->len = 0;
+    ck_assert_int_eq(disk_stat(disk, indexes[i], &st), ERR_OK);
+    ck_assert_int_eq(disk_open(disk, indexes[i], 0, &file), ERR_OK);
+    ck_assert_int_eq(
+        disk_pread(disk, file, buf_reserve(into, (size_t)st.size), (size_t)st.size, 0, &got),
+        ERR_OK);
+    into->len = got;
+    disk_close(disk, file);
+}
+
+static void take_index_away(int i)
+{
+    ck_assert_int_eq(disk_unlink(fake_disk_base(fake), indexes[i]), ERR_OK);
+}
+
+/* As a torn write would. */
+static void damage_index(int i)
+{
+    struct disk *disk = fake_disk_base(fake);
+    int file;
+
+    ck_assert_int_eq(disk_open(disk, indexes[i], DISK_WRITE, &file), ERR_OK);
+    ck_assert_int_eq(disk_truncate(disk, file, 13), ERR_OK);
+    ck_assert_int_eq(disk_sync(disk, file), ERR_OK);
+    disk_close(disk, file);
+}
+
+/* A start that is ended by a full disk or a crash before an operation, and the one after it; true
+ * when the first came through. */
+static bool start_twice(uint64_t number, int way, bool is_clean)
+{
+    int64_t point = INDEXED + 2;
+
+    open_indexed();
+    if (way == NO_ROOM)
+        fake_disk_fail_at(fake, fake_disk_count(fake) + number, ERR_NO_SPACE);
+    else
+        fake_disk_stop_at(fake, fake_disk_count(fake) + number);
+    enum err err = log_kit_open(&kit, is_clean, point);
+
+    if (way == NO_ROOM) {
+        ck_assert(err == ERR_OK || err == ERR_NO_SPACE);
+        log_unref(&kit.log);
+        fake_disk_fail_at(fake, NEVER, ERR_OK);
+    } else {
+        log_kit_fini(&kit);
+        fake_disk_stop_at(fake, 0);
+        fake_disk_crash(fake, (enum fake_disk_loss)way, number);
+        open_indexed();
+    }
+    /* After a crash the directory is not clean any more, but for what is below the point. */
+    ck_assert_int_eq(log_kit_open(&kit, is_clean && way == NO_ROOM, point), ERR_OK);
+    log_kit_fini(&kit);
+    return err == ERR_OK;
+}
+
+static void build_anew_everywhere(void (*spoil)(int), int which, int way, bool is_clean)
+{
+    bool is_through = false;
+
+    for (uint64_t number = 1; !is_through; number++) {
+        struct buf want[INDEXES] = { BUF_EMPTY, BUF_EMPTY, BUF_EMPTY };
+        struct buf have = BUF_EMPTY;
+
+        ck_assert_uint_lt(number, 200);
+        leave_indexed();
+        for (int i = 0; i < INDEXES; i++)
+            read_index(i, &want[i]);
+        spoil(which);
+        is_through = start_twice(number, way, is_clean);
+        for (int i = 0; i < INDEXES; i++) {
+            read_index(i, &have);
+            ck_assert_msg(have.len == want[i].len &&
+                              memcmp(have.bytes, want[i].bytes, have.len) == 0,
+                          "%s of %zu bytes, not %zu, at %" PRIu64 " way %d", indexes[i], have.len,
+                          want[i].len, number, way);
+            buf_fini(&want[i]);
+        }
+        buf_fini(&have);
+        fake_disk_free(&fake);
+    }
+}
+
+START_TEST(indexes_that_were_built_in_part_are_built_anew)
+{
+    for (int clean = 0; clean < 2; clean++) {
+        build_anew_everywhere(take_index_away, 0, _i, clean);
+        for (int which = 0; which < INDEXES; which++)
+            build_anew_everywhere(damage_index, which, _i, clean);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("log_full");
@@ -329,6 +473,7 @@ int main(void)
     tcase_add_test(tc, a_roll_that_is_undone_leaves_nothing);
     tcase_add_test(tc, a_roll_that_finds_no_room_leaves_nothing);
     tcase_add_test(tc, an_empty_segment_in_the_midst_of_another_is_no_segment);
+    tcase_add_loop_test(tc, indexes_that_were_built_in_part_are_built_anew, 0, ALL_WAYS);
     tcase_add_test(tc, what_retention_has_dropped_does_not_come_back);
     return unit_run(tc);
 }
