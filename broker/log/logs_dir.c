@@ -476,7 +476,7 @@ void logs_dir_load(struct logs_dir *dir)
     if (list_dirs(dir, &list) != ERR_OK)
         logs_dir_fail(dir);
     run_on(dir, load_some, &list);
-    dir->is_loaded = !is_failed(dir);
+    dir->is_loaded = !is_failed(dir) && atomic_load(&dir->load_done) == list.count;
     free_names(&list);
 }
 
@@ -546,20 +546,30 @@ static enum err close_logs(struct logs_dir *dir)
     return err;
 }
 
+/* Of a directory that was loaded in part and stays as it was found: its files know logs that we do
+ * not. */
+static bool is_to_be_kept(const struct logs_dir *dir)
+{
+    return !dir->is_loaded && dir->was_clean;
+}
+
 void logs_dir_close(struct logs_dir *dir)
 {
     char *mark = path_in(dir, CLEAN_MARK_FILE);
     char *lock_path = path_in(dir, LOCK_FILE);
 
-    if (!dir->is_loaded || is_failed(dir))
+    if (is_failed(dir) || (!dir->is_loaded && !is_to_be_kept(dir)))
         goto free_paths;
     int64_t began_us = clock_mono_us();
-    enum err err = close_logs(dir);
+    enum err err = ERR_OK;
 
-    if (err == ERR_OK)
-        err = write_starts(dir);
-    if (err == ERR_OK)
-        err = logs_dir_save_points(dir);
+    if (!is_to_be_kept(dir)) {
+        err = close_logs(dir);
+        if (err == ERR_OK)
+            err = write_starts(dir);
+        if (err == ERR_OK)
+            err = logs_dir_save_points(dir);
+    }
     if (err == ERR_OK)
         err = disk_replace_file(dir->env.disk, mark, CLEAN_MARK, strlen(CLEAN_MARK), true);
     if (err == ERR_OK)

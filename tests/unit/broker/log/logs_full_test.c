@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <limits.h>
+#include <stdio.h>
 
 #include "broker/log/log_int.h"
 #include "broker/log/logs.h"
@@ -156,6 +157,66 @@ START_TEST(room_is_missing_once)
 }
 END_TEST
 
+/* Where records were deleted by request, and the directory was stopped cleanly. */
+static void leave_starts(void)
+{
+    const struct uuid id = { .bytes = { 1 } };
+
+    fake = fake_disk_new();
+    ck_assert_int_eq(open_logs(), ERR_OK);
+    for (int p = 0; p < LOGS; p++) {
+        struct log *log;
+
+        ck_assert_int_eq(logs_create(logs, "t", p, id, true, NULL, &log), ERR_OK);
+        for (int i = 0; i < BATCHES; i++)
+            append(log, i);
+        ck_assert(log_advance_start(log, 5 + p));
+        log_unref(&log);
+    }
+    logs_close(&logs);
+}
+
+static void expect_starts(void)
+{
+    for (int p = 0; p < LOGS; p++) {
+        struct log *log = logs_get_ref(logs, "t", p);
+
+        ck_assert_ptr_nonnull(log);
+        ck_assert_int_eq(log_start_offset(log), 5 + p);
+        log_unref(&log);
+    }
+}
+
+/* With and without room for the mark of the clean stop, in the end. */
+START_TEST(a_stop_while_a_clean_directory_waits_for_room_changes_nothing)
+{
+    for (int room = 0; room < 2; room++) {
+        struct logs_dir_info info;
+
+        leave_starts();
+        for (int p = 0; p < LOGS; p++) {
+            char path[64];
+
+            snprintf(path, sizeof path, "/d/t-%d/00000000000000000000.index", p);
+            ck_assert_int_eq(disk_unlink(fake_disk_base(fake), path), ERR_OK);
+        }
+        fake_disk_set_room(fake, 0);
+        stop_after = 3;
+        room_after = room ? stop_after : INT_MAX;
+        ck_assert_int_eq(open_logs(), ERR_SHUTTING_DOWN);
+        fake_disk_set_room(fake, INT64_MAX);
+        stop_after = room_after = INT_MAX;
+        ck_assert_int_eq(open_logs(), ERR_OK);
+        logs_dir_info(logs, 0, &info);
+        ck_assert_int_eq(info.was_clean, room);
+        expect_all();
+        expect_starts();
+        logs_close(&logs);
+        fake_disk_free(&fake);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("full");
@@ -164,5 +225,6 @@ int main(void)
     tcase_add_test(tc, a_start_waits_for_room);
     tcase_add_test(tc, a_stop_ends_the_wait_for_room);
     tcase_add_test(tc, room_is_missing_once);
+    tcase_add_test(tc, a_stop_while_a_clean_directory_waits_for_room_changes_nothing);
     return unit_run(tc);
 }
