@@ -245,6 +245,8 @@ static enum err copy_rest(struct log *log, struct segment *segment, int64_t lost
     if (err == ERR_OK)
         err = disk_sync(disk, to);
     disk_close(disk, to);
+    if (err != ERR_OK) /* half of it would take room, and a name from the next attempt */
+        disk_unlink(disk, path);
 free_bytes:
     free(bytes);
     return err;

@@ -403,6 +403,8 @@ static enum err load_when_there_is_room(struct load_list *list, const char *name
                     list->dir->path, name);
         if (is_asked_to_stop(list->dir))
             return ERR_SHUTTING_DOWN;
+        if (is_failed(list->dir)) /* another log has met something worse */
+            return err;
         nanosleep(&pause, NULL);
     }
     return err;

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/log/log_int.h"
 #include "broker/log/logs.h"
@@ -217,6 +218,48 @@ START_TEST(a_stop_while_a_clean_directory_waits_for_room_changes_nothing)
 }
 END_TEST
 
+static void flip_byte(const char *path, int64_t pos)
+{
+    struct disk *disk = fake_disk_base(fake);
+    uint8_t byte;
+    size_t got;
+    int file;
+
+    ck_assert_int_eq(disk_open(disk, path, DISK_WRITE, &file), ERR_OK);
+    ck_assert_int_eq(disk_pread(disk, file, &byte, 1, pos, &got), ERR_OK);
+    byte ^= 1;
+    ck_assert_int_eq(disk_pwrite(disk, file, &byte, 1, pos), ERR_OK);
+    disk_close(disk, file);
+}
+
+#define DAMAGED "00000000000000000000.log.damaged"
+
+static void count_damaged(void *ctx, const char *name, bool is_dir)
+{
+    int *count = ctx;
+
+    (void)is_dir;
+    *count += strncmp(name, DAMAGED, strlen(DAMAGED)) == 0;
+}
+
+/* Good batches lie behind it: they are set aside, as often as there is no room for that. */
+START_TEST(damage_is_set_aside_once)
+{
+    int damaged = 0;
+
+    leave_killed();
+    flip_byte("/d/t-0/00000000000000000000.log", 1000);
+    fake_disk_set_room(fake, 0);
+    room_after = 5;
+    ck_assert_int_eq(open_logs(), ERR_OK);
+    ck_assert_int_ge(looks, room_after);
+    ck_assert_int_eq(disk_list(fake_disk_base(fake), "/d/t-0", count_damaged, &damaged), ERR_OK);
+    ck_assert_int_eq(damaged, 1);
+    logs_abandon(&logs);
+    fake_disk_free(&fake);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("full");
@@ -225,6 +268,7 @@ int main(void)
     tcase_add_test(tc, a_start_waits_for_room);
     tcase_add_test(tc, a_stop_ends_the_wait_for_room);
     tcase_add_test(tc, room_is_missing_once);
+    tcase_add_test(tc, damage_is_set_aside_once);
     tcase_add_test(tc, a_stop_while_a_clean_directory_waits_for_room_changes_nothing);
     return unit_run(tc);
 }
