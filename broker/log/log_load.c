@@ -284,9 +284,9 @@ static enum err settle_epochs(struct log *log, bool no_epochs, const struct batc
     bool begins_late =
         log->epochs.count == 0 || log->epochs.entries[0].start_offset > log_start_offset(log);
 
-    if (last->leader_epoch >= 0 &&
+    if (last->leader_epoch >= 0 && last->last_offset >= log_start_offset(log) &&
         ((no_epochs && begins_late) ||
-         epochs_at(&log->epochs, last->base_offset) != last->leader_epoch)) {
+         epochs_at(&log->epochs, last->last_offset) != last->leader_epoch)) {
         err = log_rebuild_epochs(log);
         cut |= epochs_truncate_from_end(&log->epochs, leo);
     }
@@ -294,6 +294,19 @@ static enum err settle_epochs(struct log *log, bool no_epochs, const struct batc
     if (cut)
         atomic_store(&log->epochs_dirty, true);
     return err;
+}
+
+/* Where the log ends, and its last batch, which the one before has when the last segment is empty.
+ */
+static enum err find_end(struct log *log, int64_t *leo, struct batch_info *last)
+{
+    int64_t before;
+    enum err err = segment_end(log_active(log), leo, last);
+
+    if (err != ERR_OK || log_active(log)->size > 0 || log->segment_count < 2)
+        return err;
+    err = segment_end(log->segments[log->segment_count - 2], &before, last);
+    return err == ERR_CORRUPT_MESSAGE ? ERR_OK : err; /* its last good one will do */
 }
 
 /* The end by the segments, the start by the checkpoint; the epochs within both. */
@@ -305,7 +318,7 @@ static enum err settle_ends(struct log *log, const struct log_load *load, bool n
     enum err err = ERR_OK;
 
     if (log->segment_count > 0)
-        err = segment_end(log_active(log), &leo, &last);
+        err = find_end(log, &leo, &last);
     if (err == ERR_OK && log->segment_count > 0 && leo < start) {
         /* Most likely all that is there was deleted by request; but a damaged file of starts would
          * say the same. */

@@ -98,8 +98,8 @@ static enum err place_all(struct points *points, bool is_synced)
     return first;
 }
 
-/* Whatever goes wrong is left to the syncs of single files, which say whose fault it is: what has
- * no good draft is behind once more. */
+/* Whatever goes wrong is left to the syncs of single files, which say whose fault it is: what may
+ * have no good draft is behind once more, and counts as not drafted. */
 static void save_together(struct logs_dir *dir, struct points *points)
 {
     struct disk *disk = dir->env.disk;
@@ -113,9 +113,11 @@ static void save_together(struct logs_dir *dir, struct points *points)
         err = disk_sync_all(disk, dir->lock_fd); /* the names */
     if (err == ERR_OK && placed == ERR_OK)
         return;
-    for (size_t i = 0; i < points->count; i++)
+    for (size_t i = 0; i < points->count; i++) {
         if (points->list[i].is_drafted)
             atomic_store(&points->list[i].log->epochs_dirty, true);
+        points->list[i].is_drafted = false;
+    }
 }
 
 /* Settles which of the points may move. */

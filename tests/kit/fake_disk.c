@@ -77,6 +77,7 @@ struct fake_disk {
     uint64_t syncs;
     bool refuse_names;
     bool fail_syncs;
+    bool fail_sync_all;
     bool one_by_one;
     int64_t room;
     int64_t used;
@@ -507,8 +508,9 @@ static enum err fake_sync_all(struct disk *disk, int file)
     fake->syncs++;
     node_of(fake, file);
     assert(!fake->one_by_one);
-    if (err == ERR_OK && fake->fail_syncs)
+    if (err == ERR_OK && (fake->fail_syncs || fake->fail_sync_all))
         err = ERR_IO;
+    fake->fail_sync_all = false;
     if (err == ERR_OK)
         make_all_safe(fake->root);
     return err;
@@ -784,6 +786,11 @@ void fake_disk_refuse_names(struct fake_disk *fake, bool refuse)
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes)
 {
     fake->room = bytes;
+}
+
+void fake_disk_fail_sync_all(struct fake_disk *fake)
+{
+    fake->fail_sync_all = true;
 }
 
 void fake_disk_fail_syncs(struct fake_disk *fake, bool fail)

@@ -40,6 +40,8 @@ void fake_disk_refuse_names(struct fake_disk *fake, bool refuse);
 void fake_disk_set_room(struct fake_disk *fake, int64_t bytes);
 /* Room taken behind the end of a file and not given back. */
 int64_t fake_disk_reserved(struct fake_disk *fake, const char *path);
+/* The next sync of everything, and no other, fails with ERR_IO. */
+void fake_disk_fail_sync_all(struct fake_disk *fake);
 /* The next syncs fail with ERR_IO. */
 void fake_disk_fail_syncs(struct fake_disk *fake, bool fail);
 

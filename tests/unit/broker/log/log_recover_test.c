@@ -213,6 +213,23 @@ START_TEST(below_the_recovery_point_nothing_is_read)
 }
 END_TEST
 
+/* All is below the recovery point, and the file of epochs was never written. */
+START_TEST(the_segment_before_an_empty_one_tells_the_epochs)
+{
+    begin(1 << 20, RECORDS);
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK);
+    int32_t first = log_epoch_at(kit.log, 0);
+    int32_t last = log_latest_epoch(kit.log);
+
+    stop(false);
+    ck_assert_int_eq(log_kit_open(&kit, false, RECORDS), ERR_OK);
+    ck_assert_uint_eq(kit.log->segment_count, 2);
+    ck_assert_int_eq(log_epoch_at(kit.log, 0), first);
+    ck_assert_int_eq(log_epoch_at(kit.log, RECORDS - 1), last);
+    done();
+}
+END_TEST
+
 START_TEST(recovery_can_do_without_the_index)
 {
     static const char *const ways[] = { "gone", "short", "zeros", "nonsense" };
@@ -649,6 +666,7 @@ int main(void)
     tcase_add_test(tc, what_follows_damage_is_set_aside);
     tcase_add_test(tc, later_segments_are_set_aside_whole);
     tcase_add_test(tc, below_the_recovery_point_nothing_is_read);
+    tcase_add_test(tc, the_segment_before_an_empty_one_tells_the_epochs);
     tcase_add_test(tc, recovery_can_do_without_the_index);
     tcase_add_test(tc, an_index_is_built_anew_and_nothing_is_cut);
     tcase_add_test(tc, an_index_is_built_around_broken_frames);

@@ -4,6 +4,7 @@
  * crash; a clean stop of many logs costs a few syncs, too.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/log/checkpoint.h"
@@ -194,6 +195,42 @@ START_TEST(a_point_stays_where_it_is_without_its_epochs)
 }
 END_TEST
 
+/* What the file of epochs of a log says of an offset, after a crash. */
+static int32_t epoch_on_file(int i, int64_t offset)
+{
+    struct epochs epochs;
+    char path[64];
+
+    epochs_init(&epochs);
+    snprintf(path, sizeof path, "/d/t-%d/" EPOCHS_FILE, i);
+    ck_assert_int_eq(epochs_file_read(fake_disk_base(fake), path, &epochs), ERR_OK);
+    int32_t epoch = epochs_at(&epochs, offset);
+
+    epochs_fini(&epochs);
+    return epoch;
+}
+
+/* The files are then synced one by one, or the points stay. */
+START_TEST(a_common_sync_that_fails_moves_no_point_by_itself)
+{
+    begin();
+    lead(1);
+    flush();
+    logs_checkpoint(logs);
+    lead(1000);
+    flush();
+    fake_disk_fail_sync_all(fake);
+    logs_checkpoint(logs);
+    crash(FAKE_DISK_LOSE_ALL);
+    for (int i = 0; i < LOGS; i++) {
+        ck_assert_int_eq(epoch_on_file(i, 0), 1 + i);
+        if (saved_point(i) > 1)
+            ck_assert_int_eq(epoch_on_file(i, 1), 1000 + i);
+    }
+    fake_disk_free(&fake);
+}
+END_TEST
+
 START_TEST(a_truncation_lowers_its_own_point_and_moves_no_other)
 {
     begin();
@@ -311,6 +348,7 @@ int main(void)
     tcase_add_test(tc, epochs_below_a_saved_point_are_there_after_a_crash);
     tcase_add_test(tc, epochs_that_were_never_written_are_found_in_the_batches);
     tcase_add_test(tc, a_point_stays_where_it_is_without_its_epochs);
+    tcase_add_test(tc, a_common_sync_that_fails_moves_no_point_by_itself);
     tcase_add_test(tc, a_truncation_lowers_its_own_point_and_moves_no_other);
     tcase_add_test(tc, a_truncation_on_a_full_disk_is_no_failure);
     tcase_add_test(tc, a_stop_syncs_once_for_all);
