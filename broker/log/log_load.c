@@ -513,27 +513,16 @@ static void rename_file(struct file *file, const char *stem, enum segment_file w
     free(path);
 }
 
-enum err log_rename(struct log *log, const char *name)
+static void take_name_locked(struct log *log, const char *name)
 {
-    char *path = xasprintf("%s/%s", log->env->dir, name);
-
-    lock_take(&log->swap_lock);
-    lock_take(&log->epochs_lock); /* their file is written beside itself and renamed */
-    enum err err = disk_rename(log->env->disk, log->path, path);
-
-    if (err != ERR_OK) {
-        lock_drop(&log->epochs_lock);
-        lock_drop(&log->swap_lock);
-        free(path);
-        return log_failed(log, err, "rename log");
-    }
+    lock_assert_held(&log->swap_lock);
     lock_take(&log->lock);
     size_t room = log->retired[0] == NULL ? 0 : 2;
 
     assert(log->retired[room] == NULL); /* future, then deleted or parked: not more than twice */
     log->retired[room] = log->path;
     log->retired[room + 1] = log->name;
-    log->path = path;
+    log->path = xasprintf("%s/%s", log->env->dir, name);
     log->name = xstrdup(name);
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
@@ -546,9 +535,38 @@ enum err log_rename(struct log *log, const char *name)
         rename_file(segment->txn_file, segment->stem, SEGMENT_TXN);
     }
     lock_drop(&log->lock);
+}
+
+/* The directory gets another name, or goes. */
+static enum err part_from_name(struct log *log, const char *name, bool remove)
+{
+    char *path = xasprintf("%s/%s", log->env->dir, name);
+
+    lock_take(&log->swap_lock);
+    lock_take(&log->epochs_lock); /* their file is written beside itself and renamed */
+    enum err err = remove ? disk_remove_tree(log->env->disk, log->path)
+                          : disk_rename(log->env->disk, log->path, path);
+
+    if (err == ERR_OK)
+        take_name_locked(log, name);
     lock_drop(&log->epochs_lock);
     lock_drop(&log->swap_lock);
+    free(path);
+    if (err != ERR_OK)
+        return log_failed(log, err, remove ? "remove log" : "rename log");
     return log_failed(log, disk_sync_dir(log->env->disk, log->env->dir), "sync directory");
+}
+
+enum err log_rename(struct log *log, const char *name)
+{
+    return part_from_name(log, name, false);
+}
+
+enum err log_remove(struct log *log, const char *name)
+{
+    assert(atomic_load(&log->is_deleted));
+    log_keep_closed(log);
+    return part_from_name(log, name, true);
 }
 
 bool log_was_renamed(struct log *log, const char *path)

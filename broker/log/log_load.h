@@ -58,6 +58,9 @@ MUST_USE enum err log_close_rest(struct log *log, bool is_synced);
 bool log_wants_close(struct log *log);
 /* [append] Gives the directory another name. */
 MUST_USE enum err log_rename(struct log *log, const char *name);
+/* [append] Removes the directory; of a log that was abandoned. It then goes by that name, which no
+ * directory has: who still holds it meets no other log that gets the old one. */
+MUST_USE enum err log_remove(struct log *log, const char *name);
 /* Nothing of it is written any more. */
 void log_abandon(struct log *log);
 /* After that: its files are open only while somebody reads them, so that their room is free when

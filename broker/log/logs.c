@@ -407,6 +407,8 @@ static enum err part_with(struct logs *logs, const char *topic, int32_t partitio
     if (err == ERR_OK && remove)
         logs_remove_later(logs_dir_of(logs, log), path,
                           clock_mono_ms() + conf.file_delete_delay_ms);
+    if (err == ERR_NO_SPACE && remove) /* for the new name: it needs none to be gone at once */
+        err = log_remove(log, name);
     free(path);
     free(name);
     log_unref(&log);

@@ -260,6 +260,41 @@ START_TEST(damage_is_set_aside_once)
 }
 END_TEST
 
+/* The new name under which a log waits for its removal finds no room; another one may get the old
+ * name at once, and who still holds the log does not see that one's files. */
+START_TEST(a_log_can_be_deleted_without_room_for_a_name)
+{
+    const struct uuid id = { .bytes = { 2 } };
+    struct log *log;
+    struct log *other;
+    struct disk_stat st;
+    struct buf buf = BUF_EMPTY;
+
+    leave_starts();
+    ck_assert_int_eq(open_logs(), ERR_OK);
+    log = logs_get_ref(logs, "t", 0);
+    fake_disk_refuse_names(fake, true);
+    ck_assert_int_eq(logs_delete(logs, "t", 0), ERR_OK);
+    fake_disk_refuse_names(fake, false);
+    ck_assert_int_eq(disk_stat(fake_disk_base(fake), "/d/t-0", &st), ERR_NOT_FOUND);
+    ck_assert_int_eq(logs_create(logs, "t", 0, id, true, NULL, &other), ERR_OK);
+    ck_assert_int_eq(log_leo(other), 0);
+    append(other, 0);
+    ck_assert_int_ne(log_kit_read(log, 5, INT64_MAX, &buf), ERR_OK);
+    buf_fini(&buf);
+    log_unref(&log);
+    log_unref(&other);
+    logs_close(&logs);
+    fake_disk_crash(fake, FAKE_DISK_LOSE_ALL, 1);
+    ck_assert_int_eq(open_logs(), ERR_OK);
+    log = logs_get_ref(logs, "t", 0);
+    ck_assert_int_eq(log_leo(log), 1);
+    log_unref(&log);
+    logs_abandon(&logs);
+    fake_disk_free(&fake);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("full");
@@ -269,6 +304,7 @@ int main(void)
     tcase_add_test(tc, a_stop_ends_the_wait_for_room);
     tcase_add_test(tc, room_is_missing_once);
     tcase_add_test(tc, damage_is_set_aside_once);
+    tcase_add_test(tc, a_log_can_be_deleted_without_room_for_a_name);
     tcase_add_test(tc, a_stop_while_a_clean_directory_waits_for_room_changes_nothing);
     return unit_run(tc);
 }
