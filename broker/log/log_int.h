@@ -170,7 +170,7 @@ MUST_USE enum err log_verify_range(struct log *log, struct segment *segment,
                                    const struct verify_bounds *bounds, struct log_range *range,
                                    int64_t offset);
 
-/* log_trim.c: drops the last segment, which is empty. */
+/* log_trim.c: drops the last segment, which is empty; the one before has another struct then. */
 MUST_USE enum err log_undo_roll(struct log *log);
 /* log_trim.c: renames the files to .deleted and has them removed after a while. On a full disk they
  * are removed at once; what is left of them after an error is no longer the log's all the same. */

@@ -122,6 +122,21 @@ static enum err drop_last(struct log *log, size_t count)
     return err == ERR_OK ? disk_sync_dir(log->env->disk, log->path) : err;
 }
 
+/* The last segment, which was closed, is appended to once more, by another struct. Who has the old
+ * one goes on taking it for closed: a flush reads it under no lock, and a swap must not put in what
+ * was made of it before. */
+static void renew_active(struct log *log)
+{
+    lock_take(&log->index_lock);
+    lock_take(&log->lock);
+    struct segment *old = log_active(log);
+
+    log->segments[log->segment_count - 1] = segment_copy(old);
+    lock_drop(&log->lock);
+    lock_drop(&log->index_lock);
+    segment_unref(&old);
+}
+
 enum err log_undo_roll(struct log *log)
 {
     lock_take(&log->swap_lock);
@@ -130,6 +145,7 @@ enum err log_undo_roll(struct log *log)
     /* Gone before anything is appended that its name would stand in the middle of. */
     enum err err = drop_last(log, 1);
 
+    renew_active(log);
     lock_drop(&log->swap_lock);
     return log_failed(log, err == ERR_NO_SPACE ? ERR_IO : err, "drop an empty segment");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/log/log_int.h"
+#include "broker/log/log_swap.h"
 #include "common/base/say.h"
 #include "tests/kit/fake_disk.h"
 #include "tests/kit/log_kit.h"
@@ -273,6 +274,30 @@ START_TEST(a_roll_that_is_undone_leaves_nothing)
 }
 END_TEST
 
+/* One that compacts has found the first segment closed, before it was appended to again. */
+START_TEST(a_segment_that_was_reopened_is_not_swapped_out)
+{
+    struct log_closed closed;
+    struct segment *cleaned;
+
+    for (uint64_t at = 1; !is_rolled_for_nothing(at); at++)
+        ck_assert_uint_lt(at, 20);
+    begin();
+    roll_for_nothing();
+    log_closed_get(kit.log, &closed);
+    ck_assert_uint_eq(closed.count, 1);
+    ck_assert_int_eq(log_cleaned_new(kit.log, 0, &cleaned), ERR_OK);
+    ck_assert_int_eq(append(6, 1), ERR_OK);
+    ck_assert_int_eq(log_active_base(kit.log), 0);
+    ck_assert_int_eq(log_roll(kit.log, kit.now_ms), ERR_OK);
+    ck_assert_int_eq(log_swap(kit.log, &cleaned, closed.segments, 1), ERR_CLOSED);
+    ck_assert_ptr_null(cleaned);
+    log_closed_done(&closed);
+    expect_log();
+    end();
+}
+END_TEST
+
 static void full_segment(void)
 {
     append_many(5, 7);
@@ -471,6 +496,7 @@ int main(void)
     tcase_add_test(tc, what_is_truncated_does_not_come_back);
     tcase_add_test(tc, a_log_that_starts_over_has_nothing_of_before);
     tcase_add_test(tc, a_roll_that_is_undone_leaves_nothing);
+    tcase_add_test(tc, a_segment_that_was_reopened_is_not_swapped_out);
     tcase_add_test(tc, a_roll_that_finds_no_room_leaves_nothing);
     tcase_add_test(tc, an_empty_segment_in_the_midst_of_another_is_no_segment);
     tcase_add_loop_test(tc, indexes_that_were_built_in_part_are_built_anew, 0, ALL_WAYS);
