@@ -389,7 +389,7 @@ enum err log_roll(struct log *log, int64_t now_ms)
 }
 
 /* The first batch's largest timestamp, read once; -1 when it has none. */
-static enum err first_timestamp(struct segment *segment, int64_t *out)
+static enum err first_timestamp(struct log *log, struct segment *segment, int64_t *out)
 {
     uint8_t head[BATCH_HEADER_BYTES];
     struct batch_info info;
@@ -400,11 +400,12 @@ static enum err first_timestamp(struct segment *segment, int64_t *out)
 
         if (err != ERR_OK)
             return err;
-        segment->first_timestamp = -1;
-        if (got == sizeof head) {
+        info.max_timestamp = -1;
+        if (got == sizeof head)
             batch_info_read(head, &info);
-            segment->first_timestamp = info.max_timestamp;
-        }
+        lock_take(&log->lock); /* somebody may be copying it */
+        segment->first_timestamp = info.max_timestamp;
+        lock_drop(&log->lock);
     }
     *out = segment->first_timestamp;
     return ERR_OK;
@@ -448,7 +449,7 @@ static enum err should_roll(struct log *log, struct segment *active, const struc
     }
     if (*roll)
         return ERR_OK;
-    enum err err = first_timestamp(active, &waited_ms);
+    enum err err = first_timestamp(log, active, &waited_ms);
 
     if (err != ERR_OK)
         return err;

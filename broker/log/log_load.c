@@ -398,8 +398,10 @@ enum err log_open(struct log_env *env, const char *name, const char *topic, int3
 
 enum err log_close(struct log *log)
 {
+    lock_take(&log->lock); /* a log that is parked may be being compacted */
     struct segment *active = log_active(log);
 
+    lock_drop(&log->lock);
     if (log_is_offline(log))
         return ERR_KAFKA_STORAGE_ERROR;
     if (!atomic_load(&log->is_touched)) /* all but the epochs is as it was at the last close */

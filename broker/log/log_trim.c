@@ -290,9 +290,11 @@ static enum err truncate_locked(struct log *log, int64_t offset)
     log_forget_tail_locked(log);
     lock_drop(&log->lock);
     lock_take(&log->index_lock);
+    lock_take(&log->lock);
     struct segment *old = log_active(log);
     struct segment *cut = segment_copy(old); /* the short lock is not held, and readers look on */
 
+    lock_drop(&log->lock);
     if (err == ERR_OK)
         err = segment_truncate(cut, offset, &leo);
     lock_take(&log->lock);

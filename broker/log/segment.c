@@ -76,9 +76,13 @@ struct segment *segment_copy(const struct segment *segment)
 {
     struct segment *copy = xcalloc(1, sizeof *copy);
     size_t head = offsetof(struct segment, base_offset); /* the count is not ours to read */
+    size_t mark = offsetof(struct segment, index_damaged);
+    size_t tail = offsetof(struct segment, txns_damaged);
 
-    memcpy((char *)copy + head, (const char *)segment + head, sizeof *copy - head);
+    memcpy((char *)copy + head, (const char *)segment + head, mark - head);
+    memcpy((char *)copy + tail, (const char *)segment + tail, sizeof *copy - tail);
     atomic_init(&copy->refs, 1);
+    atomic_init(&copy->index_damaged, atomic_load(&segment->index_damaged)); /* readers set it */
     copy->stem = xstrdup(segment->stem);
     file_ref(copy->file);
     file_ref(copy->txn_file);
