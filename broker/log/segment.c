@@ -33,8 +33,6 @@
 #define RESERVE_BYTES (16 << 20)
 #define RESERVE_FROM  (4 << 20) /* a segment that has come so far is likely to go on */
 
-const char *const segment_endings[SEGMENT_FILES] = { ".log", ".index", ".timeindex", ".txnindex" };
-
 static struct file *file_of(struct files *files, const char *stem, enum segment_file which)
 {
     char *path = xasprintf("%s%s", stem, segment_endings[which]);
@@ -184,36 +182,6 @@ static enum err load_index(struct segment *segment, struct index *index, enum se
 enum err segment_stat(const struct segment *segment, struct disk_stat *st)
 {
     return stat_file(segment, SEGMENT_LOG, st);
-}
-
-static void get_files(const struct segment *segment, struct file *files[SEGMENT_FILES])
-{
-    files[SEGMENT_LOG] = segment->file;
-    files[SEGMENT_INDEX] = segment->offsets.file;
-    files[SEGMENT_TIME] = segment->times.file;
-    files[SEGMENT_TXN] = segment->txn_file;
-}
-
-void segment_keep_closed(struct segment *segment)
-{
-    struct file *files[SEGMENT_FILES];
-
-    get_files(segment, files);
-    for (int i = 0; i < SEGMENT_FILES; i++)
-        file_keep_closed(files[i]);
-}
-
-void segment_name_files(struct segment *segment, const char *ending)
-{
-    struct file *files[SEGMENT_FILES];
-
-    get_files(segment, files);
-    for (int i = 0; i < SEGMENT_FILES; i++) {
-        char *path = xasprintf("%s%s%s", segment->stem, segment_endings[i], ending);
-
-        file_renamed(files[i], path);
-        free(path);
-    }
 }
 
 enum err segment_load(struct segment *segment)
@@ -467,45 +435,6 @@ enum err segment_truncate(struct segment *segment, int64_t offset, int64_t *end_
             segment->max_timestamp_offset = info.last_offset;
         }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-enum err segment_rename(struct segment *segment, const char *from_ending, const char *to_ending)
-{
-    struct disk *disk = files_disk(segment->files);
-    struct file *files[SEGMENT_FILES] = { segment->file, segment->offsets.file, segment->times.file,
-                                          segment->txn_file };
-    enum err result = ERR_OK;
-
-    for (int i = 0; i < SEGMENT_FILES; i++) {
-        char *from = xasprintf("%s%s%s", segment->stem, segment_endings[i], from_ending);
-        char *to = xasprintf("%s%s%s", segment->stem, segment_endings[i], to_ending);
-        enum err err = disk_rename(disk, from, to);
-
-        if (err == ERR_OK || err == ERR_NOT_FOUND)
-            file_renamed(files[i], to);
-        else if (result == ERR_OK)
-            result = err;
-        free(from);
-        free(to);
-    }
-    return result;
-}
-
-/* Whoever still has the segment must not open another one that gets its name. */
-enum err segment_remove(struct segment *segment)
-{
-    enum err result = ERR_OK;
-
-    for (int i = 0; i < SEGMENT_FILES; i++) {
-        char *path = xasprintf("%s%s", segment->stem, segment_endings[i]);
-        enum err err = disk_unlink(files_disk(segment->files), path);
-
-        if (err != ERR_OK && err != ERR_NOT_FOUND && result == ERR_OK)
-            result = err;
-        free(path);
-    }
-    segment_name_files(segment, ".deleted");
-    return result;
 }
 
 /* --- reading all of it -------------------------------------------------------------------------
