@@ -277,19 +277,22 @@ void segment_saved(struct segment *segment)
         index_saved(&segment->offsets, index_count(&segment->offsets));
 }
 
+/* One that is being built anew is not there. */
+static enum err sync_index(const struct segment *segment, struct file *file)
+{
+    enum err err = file_sync(file);
+
+    return err == ERR_NOT_FOUND && atomic_load(&segment->index_damaged) ? ERR_OK : err;
+}
+
 enum err segment_sync(struct segment *segment)
 {
     enum err err = file_sync(segment->file);
 
-    if (atomic_load(&segment->index_damaged)) { /* they are not kept, nor may they be there */
-        if (err == ERR_OK && segment->txn_count > 0)
-            err = file_sync(segment->txn_file);
-        return err;
-    }
     if (err == ERR_OK)
-        err = file_sync(segment->offsets.file);
+        err = sync_index(segment, segment->offsets.file);
     if (err == ERR_OK)
-        err = file_sync(segment->times.file);
+        err = sync_index(segment, segment->times.file);
     if (err == ERR_OK && segment->txn_count > 0)
         err = file_sync(segment->txn_file);
     return err;
