@@ -225,6 +225,35 @@ START_TEST(what_retention_has_dropped_does_not_come_back)
 }
 END_TEST
 
+/* A reader was led astray in the first segment and in the one that is appended to. */
+static void three_segments_two_marked(void)
+{
+    three_segments();
+    atomic_store(&kit.log->segments[0]->index_damaged, true);
+    atomic_store(&log_active(kit.log)->index_damaged, true);
+}
+
+static enum err mend(void)
+{
+    log_retain(kit.log, log_leo(kit.log), kit.now_ms); /* nothing is old yet */
+    return log_is_offline(kit.log) ? ERR_IO : ERR_OK;
+}
+
+static enum err mend_and_truncate(void)
+{
+    enum err err = mend();
+
+    return err == ERR_OK ? truncate() : err;
+}
+
+/* Whatever of the indexes is missing then, the log goes on without. */
+START_TEST(an_index_that_is_not_mended_is_no_failure)
+{
+    run_out_everywhere(three_segments_two_marked, mend, 20);
+    run_out_everywhere(three_segments_two_marked, mend_and_truncate, 20);
+}
+END_TEST
+
 static enum err follow_at_30(void)
 {
     struct log_appended out;
@@ -499,6 +528,7 @@ int main(void)
     tcase_add_test(tc, a_segment_that_was_reopened_is_not_swapped_out);
     tcase_add_test(tc, a_roll_that_finds_no_room_leaves_nothing);
     tcase_add_test(tc, an_empty_segment_in_the_midst_of_another_is_no_segment);
+    tcase_add_test(tc, an_index_that_is_not_mended_is_no_failure);
     tcase_add_loop_test(tc, indexes_that_were_built_in_part_are_built_anew, 0, ALL_WAYS);
     tcase_add_test(tc, what_retention_has_dropped_does_not_come_back);
     return unit_run(tc);
