@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from tests.kit.stops import cut_short
+
 ROOT = Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
 PORT_SPAN = 200
@@ -295,6 +297,11 @@ class MoldauCluster(Cluster):
 
     def log(self, node):
         return self._run("log", node, check=False)
+
+    def fell_over_stops(self):
+        """Brokers with the lines that say that they stop, where nothing says that they have stopped."""
+        logs = [(b, self.dir / "run" / b / "broker.log") for b in self.brokers]
+        return [(b, line) for b, log in logs for line in cut_short(log.read_text(errors="replace").splitlines())]
 
     def log_tails(self, lines=15):
         text = ""
