@@ -72,8 +72,10 @@ bool part_decide(struct core *core, const struct image_topic *topic, const struc
     }
     if (!choose_leader(&choice, next, room))
         return false;
-    if (next->leader != LEADER_NONE && !ids_has(part->isr, next->leader))
-        return true; /* the first ever, or one that was allowed to be unclean */
+    /* the first ever, or one that was allowed to be unclean */
+    if (next->leader != LEADER_NONE && !ids_has(part->isr, next->leader) &&
+        !ids_has(choice.eligible, next->leader))
+        return true;
     return brokers_have_word(core, part, next);
 }
 

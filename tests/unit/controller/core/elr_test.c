@@ -70,6 +70,19 @@ START_TEST(the_last_one_is_gone_and_an_eligible_one_comes_back)
 }
 END_TEST
 
+/* 2 may have gone before it, with what it had not flushed. */
+START_TEST(the_last_one_is_gone_and_an_eligible_one_is_silent)
+{
+    toy_start(&toy, 2);
+    toy.brokers[2].acks = false;
+    toy_kill(&toy, 1);
+    SHOWS("t", 0, "1/1 2 2");
+    toy.brokers[2].acks = true;
+    toy_ack(&toy, 2);
+    SHOWS("t", 0, "2/2 3 3");
+}
+END_TEST
+
 START_TEST(all_in_sync_leave_in_one_write)
 {
     toy_start(&toy, 2);
@@ -605,6 +618,7 @@ int main(void)
     tcase_add_test(tc, the_last_one_loses_its_tail_and_comes_back_first);
     tcase_add_test(tc, nobody_becomes_eligible_under_settings_that_go);
     tcase_add_test(tc, the_last_one_is_gone_and_an_eligible_one_comes_back);
+    tcase_add_test(tc, the_last_one_is_gone_and_an_eligible_one_is_silent);
     tcase_add_test(tc, all_in_sync_leave_in_one_write);
     tcase_add_test(tc, an_eligible_one_that_loses_its_tail_is_none);
     tcase_add_test(tc, both_lose_it);
