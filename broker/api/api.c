@@ -1,6 +1,5 @@
 #include "broker/api/api.h"
 
-#include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
@@ -13,16 +12,7 @@ bool api_is_internal_topic(struct str topic)
 
 bool api_is_topic_name(struct str topic)
 {
-    if (topic.ptr == NULL || topic.len == 0 || topic.len > 249 || str_is(topic, ".") ||
-        str_is(topic, ".."))
-        return false;
-    for (size_t i = 0; i < topic.len; i++) {
-        unsigned char c = (unsigned char)topic.ptr[i];
-
-        if (c >= 0x80 || (!isalnum(c) && c != '.' && c != '_' && c != '-'))
-            return false;
-    }
-    return true;
+    return image_topic_name_valid(topic);
 }
 
 static int by_name(const void *left, const void *right)

@@ -24,16 +24,7 @@
 bool topics_name_ok(struct str name, const char **why)
 {
     *why = "a topic's name has 1 to 249 of the characters a-z A-Z 0-9 . _ - and is not . or ..";
-    if (name.len == 0 || name.len > 249 || str_is(name, ".") || str_is(name, ".."))
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '.' || c == '_' || c == '-'))
-            return false;
-    }
-    return true;
+    return image_topic_name_valid(name);
 }
 
 /* ---- create, grow
