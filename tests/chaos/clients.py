@@ -10,17 +10,12 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from tests.kit.history import ACKED, UNKNOWN, Read, Write
+from tests.kit.history import ACKED, UNKNOWN, Write, value_of
 from tests.kit.rdkafka_faults import locked_up, takes_wrong_epoch
 from tests.kit.rawload import RawLoad
+from tests.kit.readers import Reader
 
 SIZE = 200
-STUCK_S = 60            # a reader that is shown nothing for so long, while others write all the time, hangs
-
-
-def value_of(record):
-    """A value as the history has it, without its padding."""
-    return record.rstrip(b".").decode()
 
 
 class Raw:
@@ -138,31 +133,20 @@ def native_stacks():
         return said.read()
 
 
-class Reader:
-    """Reads all partitions from the beginning, and never asks for anything twice.
-
-    One that is shown nothing any more is noted with all that is known of it, and another one goes on in its place, so
-    that it is seen whether the brokers had something to show. It speaks against them unless librdkafka has locked
-    itself up.
+class LibrdkafkaReader(Reader):
+    """A consumer that is shown nothing any more is noted with all that is known of it, and another one goes on in its
+    place, so that it is seen whether the brokers had something to show. It speaks against them unless librdkafka has
+    locked itself up.
     """
 
     LOCKED = set()      # threads of consumers that were given up, of all readers
 
     def __init__(self, history, name, cluster, topic, partitions):
-        self.history, self.name = history, name
-        self.reads = history.reader(name)
-        self.next = dict.fromkeys(range(partitions), 0)
+        super().__init__(history, name, partitions)
         self.epochs = dict.fromkeys(range(partitions), -1)      # of the last record shown
         self.cluster, self.topic = cluster, topic
         self.hung = []          # consumers that were given up: closing them might never end
-        self.fed = True         # there are new records all the time
-        self.ends = None        # {partition: offset} to read up to; None: go on
         self._begin()
-        self.thread = threading.Thread(target=self._main, name=name, daemon=True)
-
-    def start(self):
-        self.thread.start()
-        return self
 
     def _begin(self):
         self.positions = Positions()
@@ -174,47 +158,39 @@ class Reader:
                                   "metadata.recovery.strategy": "none", "log_level": 7, "debug": "fetch,topic"},
                                  logger=self.positions.logger(self.name))
         self.consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in self.next.items()])
-        self.shown = time.monotonic()       # when it was shown something last
+        self.shown = time.monotonic()
 
     def _begin_anew(self):
-        what = f"{self.name}: is shown nothing any more, at {self.next}"
+        what = f"is shown nothing any more, at {self.next}"
         stacks = [native_stacks()]
         time.sleep(3)
         stacks.append(native_stacks())
         locked = set(locked_up(*stacks)) - self.LOCKED
         self.LOCKED.update(locked)
         if locked:
-            what += f": librdkafka has locked itself up, threads {locked}"
+            print(f"{time.monotonic():.3f} {self.name}: {what}: librdkafka has locked itself up, threads {locked}",
+                  flush=True)
         else:
-            self.history.fatal.append("\n".join([what, *self.positions.lines, *stacks]))
-        print(f"{time.monotonic():.3f} {what}", flush=True)
+            self._give_up(what, [*self.positions.lines, *stacks])
         self.hung.append(self.consumer)
         self._begin()
 
-    def stop(self, ends):
-        """Reads on to those ends, then ends."""
-        self.shown = time.monotonic()
-        self.ends, self.fed = ends, True
-        self.thread.join(120)
-        if any(self.next[p] < end for p, end in ends.items()):
-            self.history.fatal.append(f"{self.name}: at {self.next} and not at {ends} after two minutes")
-
     def _main(self):
         try:
-            while self.ends is None or any(self.next[p] < end for p, end in self.ends.items()):
+            while not self._is_done():
                 messages = self.consumer.consume(1000, 0.2)
                 if messages:
                     self.shown = time.monotonic()
-                elif self.fed and time.monotonic() - self.shown > STUCK_S:
+                elif self._is_stuck():
                     self._begin_anew()
                 for message in messages:
                     if not message.error():
-                        self._take(message)
+                        self._take(message.partition(), message.offset(), value_of(message.value()))
+                        self.epochs[message.partition()] = message.leader_epoch()
                     elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:     # noqa: SLF001
                         self._go_on_from(message)
         except KafkaException as e:
-            self.history.fatal.append("\n".join([f"{self.name}: {e}", *self.positions.lines]))
-            print(f"{time.monotonic():.3f} {self.name} gives up: {e}", flush=True)
+            self._give_up(e, self.positions.lines)
         finally:
             self.consumer.close()
 
@@ -225,9 +201,3 @@ class Reader:
         print(f"{time.monotonic():.3f} {self.name} goes on at {self.next[p]} of epoch {self.epochs[p]}: "
               f"{message.error().str()}", flush=True)
         self.consumer.seek(TopicPartition(self.topic, p, self.next[p]))
-
-    def _take(self, message):
-        self.reads.append(Read(self.name, message.partition(), message.offset(), value_of(message.value()),
-                               time.monotonic()))
-        self.next[message.partition()] = message.offset() + 1
-        self.epochs[message.partition()] = message.leader_epoch()

@@ -108,6 +108,11 @@ def member(client):
     raise ValueError(client)
 
 
+def reader():
+    """A reader of all partitions, to be followed by BOOTSTRAP TOPIC PARTITIONS."""
+    return [*go("go"), "reader"]
+
+
 def available(*clients):
     """Those of the clients that can be run here."""
     found = []

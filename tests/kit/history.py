@@ -22,6 +22,11 @@ ACKED, FAILED, UNKNOWN, ABORTED = "acked", "failed", "unknown", "aborted"    # a
 STORIES_MAX = 5     # of one kind
 
 
+def value_of(record):
+    """A record's value as Write.value has it: without the padding, dots."""
+    return record.rstrip(b".").decode()
+
+
 @dataclass
 class Write:
     producer: str

@@ -85,8 +85,12 @@ func round(ctx context.Context, bootstrap, topic, codec string, count int, base 
 }
 
 func main() {
-	if os.Args[1] == "member" {
+	switch os.Args[1] {
+	case "member":
 		member(os.Args[2:])
+		return
+	case "reader":
+		reader(os.Args[2:])
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
