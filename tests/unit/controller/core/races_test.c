@@ -14,23 +14,21 @@
  *   6612                     growing brings a deleted topic back          below
  *   6650                     partitions without a state block             below
  *   7165, 7235               a quick restart goes unnoticed (KIP-380)     below; sim resumes
- *   7128, 9672               an ISR with who must not be in it            below
- *   9089                     one bad partition stops a reassignment       below
- *   7299, 9499, 10794, 17061 a request or a look at all for each of many below (as many writes and
- *                            messages for many as for one; the time: tests/bench/scale)
- *   9539                     a late deletion of a replica that is back    below (KIP-570)
- *   9769                     epoch moved although the log failed          parts_test: no room
- *   9866                     balance by who is not in sync                below
- *   9946, B5                 deletion that is not awaited                 topics_, reassign_test
- *   10193                    requests that nobody answers                 below
- *   10314                    a newcomer and an offline directory          parts_test
- *   12686, 12751, 13091, 13254  answers to ISR proposals                  part_core_test, below
- *   12835, 14190             a topic loses its id                         below
- *   13225                    nobody hears of a death                      below
- *   13572                    a count of imbalance below zero              none is kept
- *   14140                    who stops or is dead joins an ISR            below
- *   14144                    a lost answer fences a leader for ever       below
- *   14154                    an outdated controller answers               below
+ *   5028                     many threads share a controller's state      one thread, no lock in
+ * core/ 7482                     who stops is told nothing any more           below 7128, 9672 an
+ * ISR with who must not be in it            below 9089                     one bad partition stops
+ * a reassignment       below 7299, 9499, 10794, 17061 a request or a look at all for each of many
+ * below (as many writes and messages for many as for one; the time: tests/bench/scale) 9539 a late
+ * deletion of a replica that is back    below (KIP-570) 9769                     epoch moved
+ * although the log failed          parts_test: no room 9866                     balance by who is
+ * not in sync                below 9946, B5                 deletion that is not awaited topics_,
+ * reassign_test 10193                    requests that nobody answers                 below 10314
+ * a newcomer and an offline directory          parts_test 12686, 12751, 13091, 13254  answers to
+ * ISR proposals                  part_core_test, below 12835, 14190             a topic loses its
+ * id                         below 13225                    nobody hears of a death below 13572 a
+ * count of imbalance below zero              none is kept 14140                    who stops or is
+ * dead joins an ISR            below 14144                    a lost answer fences a leader for
+ * ever       below 14154                    an outdated controller answers               below
  *   15221                    joins by what an earlier life had (KIP-903)  below
  *   15583, last replica      committed records lost with the last one     elr_test, sim
  */
@@ -174,6 +172,24 @@ START_TEST(kafka_7235_a_quick_restart_is_a_death_and_a_birth)
                  .shutdown_wanted = { .stream = old, .number = 1, .broker_epoch = old_epoch } });
     ck_assert_int_eq(toy.brokers[1].n_shutdowns, 0);
     IS(1, NODE_LIVE);
+}
+END_TEST
+
+/* It may lead still, and has to know with whom. */
+START_TEST(kafka_7482_who_stops_is_told_until_it_is_gone)
+{
+    toy_create(&toy, "u", 1, IDS(3, 1));
+    toy_kill(&toy, 1);
+    toy_want_shutdown(&toy, 3);
+    ck_assert_int_eq(toy.brokers[3].still_led, 1); /* u has nobody else */
+    toy_start(&toy, 1);
+    JOINS(3, "u", 0, IDS(3, 1)); /* taken from one who stops, and answered */
+    ck_assert_uint_eq(toy_known(&toy, 3, "u", 0)->isr.n, 2);
+    ck_assert_int_eq(image_node(toy.brokers[3].image, 1)->state, NODE_LIVE);
+    toy_create(&toy, "v", 1, IDS(2, 1));
+    ck_assert_int_eq(toy_known(&toy, 3, "v", 0)->leader, 2);
+    toy_kill(&toy, 3);
+    SHOWS("u", 0, "1/1 2 3");
 }
 END_TEST
 
@@ -585,6 +601,7 @@ int main(void)
     tcase_add_test(tc, kafka_6612_growing_does_not_bring_a_deleted_topic_back);
     tcase_add_test(tc, kafka_6650_partitions_without_a_state_come_to_life);
     tcase_add_test(tc, kafka_7235_a_quick_restart_is_a_death_and_a_birth);
+    tcase_add_test(tc, kafka_7482_who_stops_is_told_until_it_is_gone);
     tcase_add_test(tc, kafka_9672_who_was_moved_away_does_not_join_again);
     tcase_add_test(tc, kafka_9089_one_bad_partition_stops_no_other);
     tcase_add_test(tc, kafka_9539_a_replica_that_is_back_is_not_deleted);
