@@ -6,6 +6,7 @@
  *   3143                     dead at fail-over, in the ISR for ever       below
  *   4443                     leaders named before their endpoints         below
  *   4447                     events of before a resignation               below
+ *   5028                     threads that share a controller's state      one thread
  *   5502, 5879               acting on what was true when a watch fired   below
  *   5473, 6517, 6879, 8121   sessions that expire                         seat_test, zk_enroll_test
  *   6082                     a deposed controller goes on writing         below; sim no_seat_check
@@ -14,21 +15,24 @@
  *   6612                     growing brings a deleted topic back          below
  *   6650                     partitions without a state block             below
  *   7165, 7235               a quick restart goes unnoticed (KIP-380)     below; sim resumes
- *   5028                     many threads share a controller's state      one thread, no lock in
- * core/ 7482                     who stops is told nothing any more           below 7128, 9672 an
- * ISR with who must not be in it            below 9089                     one bad partition stops
- * a reassignment       below 7299, 9499, 10794, 17061 a request or a look at all for each of many
- * below (as many writes and messages for many as for one; the time: tests/bench/scale) 9539 a late
- * deletion of a replica that is back    below (KIP-570) 9769                     epoch moved
- * although the log failed          parts_test: no room 9866                     balance by who is
- * not in sync                below 9946, B5                 deletion that is not awaited topics_,
- * reassign_test 10193                    requests that nobody answers                 below 10314
- * a newcomer and an offline directory          parts_test 12686, 12751, 13091, 13254  answers to
- * ISR proposals                  part_core_test, below 12835, 14190             a topic loses its
- * id                         below 13225                    nobody hears of a death below 13572 a
- * count of imbalance below zero              none is kept 14140                    who stops or is
- * dead joins an ISR            below 14144                    a lost answer fences a leader for
- * ever       below 14154                    an outdated controller answers               below
+ *   7482                     who stops is told nothing any more           below
+ *   7128, 9672               an ISR with who must not be in it            below
+ *   9089                     one bad partition stops a reassignment       below
+ *   7299, 9499, 10794, 17061 a request or a look at all for each of many below (as many writes and
+ *                            messages for many as for one; the time: tests/bench/scale)
+ *   9539                     a late deletion of a replica that is back    below (KIP-570)
+ *   9769                     epoch moved although the log failed          parts_test: no room
+ *   9866                     balance by who is not in sync                below
+ *   9946, B5                 deletion that is not awaited                 topics_, reassign_test
+ *   10193                    requests that nobody answers                 below
+ *   10314                    a newcomer and an offline directory          parts_test
+ *   12686, 12751, 13091, 13254  answers to ISR proposals                  part_core_test, below
+ *   12835, 14190             a topic loses its id                         below
+ *   13225                    nobody hears of a death                      below
+ *   13572                    a count of imbalance below zero              none is kept
+ *   14140                    who stops or is dead joins an ISR            below
+ *   14144                    a lost answer fences a leader for ever       below
+ *   14154                    an outdated controller answers               below
  *   15221                    joins by what an earlier life had (KIP-903)  below
  *   15583, last replica      committed records lost with the last one     elr_test, sim
  */
