@@ -86,8 +86,12 @@ class ProgramReader(Reader):
         while not (self._is_done() or stuck or ended):
             time.sleep(0.2)
             stuck, ended = self._is_stuck(), self.process.poll() is not None
-        self.process.send_signal(signal.SIGQUIT if stuck else signal.SIGTERM)     # QUIT: where each goroutine is
-        self.process.wait(30)
+        # Go says upon ABRT where each goroutine is, as upon QUIT, which whoever runs in the background ignores
+        self.process.send_signal(signal.SIGABRT if stuck else signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
         self.process.stdin.close()
         for listener in self.listeners:
             listener.join(30)

@@ -41,7 +41,7 @@ class TestProgramReader(unittest.TestCase):
 
     def test_one_that_is_shown_nothing_any_more_is_asked_where_it_is(self):
         with mock.patch.object(readers, "STUCK_S", 0.5):
-            reader = self.begin("trap 'echo in the lock >&2; exit 2' QUIT; while :; do sleep 0.1; done")
+            reader = self.begin("trap 'echo in the lock >&2; exit 2' ABRT; while :; do sleep 0.1; done")
             reader.thread.join(60)
         self.assertEqual(self.history.fatal, ["r: is shown nothing any more, at {0: 0, 1: 0}\nin the lock"])
 
